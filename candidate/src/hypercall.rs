@@ -1,0 +1,122 @@
+//! The four hypercalls, the same in both modes but for what [`Half`] holds (semantics 4).
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use contract::addr::{Gpa, Hva, Pfn, RealAddr, Tce};
+use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall, Status};
+use contract::memory::Cpu;
+use contract::subject::HcallAnswer;
+
+use crate::args::{self, Run};
+use crate::scratch::Values;
+use crate::tce;
+use crate::view::View;
+
+/// What the two modes do differently.
+pub trait Half {
+    /// Copies the first `count` words of the list at `hva` to scratch.
+    ///
+    /// # Errors
+    /// The status that decides the call, H_TOO_HARD among them.
+    fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status>;
+
+    /// Writes checked `values` to a pinned window, guest values included: all of it or, on error, nothing.
+    ///
+    /// # Errors
+    /// H_HARDWARE, or H_TOO_HARD from real mode.
+    fn pinned(
+        view: &View<'_>,
+        cpu: &Cpu<'_>,
+        run: &Run<'_>,
+        hardware: RealAddr,
+        values: Values<'_>,
+    ) -> Result<(), Status>;
+}
+
+/// Runs a hypercall from its registers.
+pub fn run<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
+    let status = match call.opcode {
+        H_GET_TCE => return get(view, cpu, call),
+        H_PUT_TCE => put::<H>(view, cpu, call),
+        H_STUFF_TCE => stuff::<H>(view, cpu, call),
+        H_PUT_TCE_INDIRECT => indirect::<H>(view, cpu, call),
+        _ => Err(Status::FUNCTION),
+    };
+    HcallAnswer::status(status.unwrap_or_else(|decided| decided))
+}
+
+fn get(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
+    let [liobn, ioba, ..] = call.args;
+    match args::one(view, liobn, ioba) {
+        Ok(run) => {
+            let tce = cpu.load(run.entry(run.window.table, 0), Relaxed).swap_bytes();
+            HcallAnswer { status: Status::SUCCESS, r4: Some(tce) }
+        }
+        Err(status) => HcallAnswer::status(status),
+    }
+}
+
+fn put<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> Result<Status, Status> {
+    let [liobn, ioba, tce, _] = call.args;
+    let run = args::one(view, liobn, ioba)?;
+    write::<H>(view, cpu, &run, Values::Same(tce), false)
+}
+
+fn stuff<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> Result<Status, Status> {
+    let [liobn, ioba, tce, count] = call.args;
+    let run = args::stuff(view, liobn, ioba, Tce(tce), count)?;
+    write::<H>(view, cpu, &run, Values::Same(tce), false)
+}
+
+fn indirect<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> Result<Status, Status> {
+    let [liobn, ioba, list, count] = call.args;
+    let (run, hva) = args::indirect(view, liobn, ioba, Gpa(list), count)?;
+    let values = match hva {
+        // Also where no entry will be stored: reading is what makes the page young.
+        Some(hva) => H::list(view, cpu, hva, run.count)?,
+        None => view.unbacked_list()?,
+    };
+    write::<H>(view, cpu, &run, values, true)
+}
+
+/// Checks all entries, then writes them.
+#[inline]
+fn write<H: Half>(
+    view: &View<'_>,
+    cpu: &Cpu<'_>,
+    run: &Run<'_>,
+    values: Values<'_>,
+    in_list: bool,
+) -> Result<Status, Status> {
+    if !values.distinct(run.count).all(|tce| tce::valid(view, run.window, Tce(tce), in_list)) {
+        return Err(Status::PARAMETER);
+    }
+    match run.window.hardware {
+        Some(hardware) => H::pinned(view, cpu, run, hardware, values)?,
+        None => store_guest_values(cpu, run, values),
+    }
+    Ok(run.after)
+}
+
+/// Stores the guest's values. Relaxed: a guest value is a word on its own, nothing else is read because of it.
+#[inline]
+pub fn store_guest_values(cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) {
+    for i in 0..run.count {
+        cpu.store(run.entry(run.window.table, i), values.get(i).swap_bytes(), Relaxed);
+    }
+}
+
+/// Copies the first `count` words of the list at `hva` in `page` to scratch, each read once. Relaxed: the words are the
+/// guest's, which promised nothing about their order; what matters is that from here on only the copy is looked at.
+///
+/// # Errors
+/// H_PARAMETER for more words than a list has, which the argument checks exclude.
+pub fn copy_list<'a>(view: &View<'a>, cpu: &Cpu<'_>, page: Pfn, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
+    let words = view.scratch.list.get(..count as usize).ok_or(Status::PARAMETER)?;
+    let mut at = RealAddr(page.0.wrapping_shl(view.page_shift) | hva.0 & view.offset_mask());
+    for word in words {
+        word.store(cpu.load(at.ea(), Relaxed).swap_bytes(), Relaxed);
+        at = RealAddr(at.0.wrapping_add(8));
+    }
+    Ok(Values::List(words))
+}

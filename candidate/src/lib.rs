@@ -1,0 +1,136 @@
+//! The candidate: the optimised implementation under test (docs/semantics.md).
+//!
+//! It is split the way a kernel splits it, by what the CPU can do while the code runs:
+//!
+//! | module | runs with | may |
+//! |---|---|---|
+//! | `real_mode` | MMU off | load, store, compare-and-swap; no allocation, lock or panic; accesses are bounded |
+//! | `virtual_mode` | MMU on | also allocate, fault pages in, drop last references; it owns all memory |
+//! | all others | either | pure functions over a borrowed `view::View`, core only |
+//!
+//! The crate root does not name `alloc`: only `virtual_mode` and `pages::writer` do, each for itself, so that what real
+//! mode runs cannot even spell an allocation.
+//!
+//! **The way of a hypercall.** `hypercall::run` is the same in both modes: check the arguments (`args`), copy the list,
+//! check the entries (`tce`), write. Two steps differ between the modes and are behind `hypercall::Half`: reading the
+//! list (virtual mode faults it in) and writing to a pinned window. Real mode does the latter optimistically: it looks
+//! at everything first, then takes, exchanges and gives back, and takes it all back when it meets a reason to defer.
+//!
+//! **Concurrency.** Calls on several vCPUs, and hot-plug notices, run at a time. What they share are the words of the
+//! simulated memory, accessed through [`Cpu`] only, and the block index (`pages`), whose readers take no lock. Tables
+//! of slots and windows change only under `&mut`, when nobody runs. Scratch memory is a vCPU's own.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod args;
+mod hypercall;
+mod pages;
+mod pte;
+mod real_mode;
+mod scratch;
+mod slot;
+mod struct_page;
+mod tce;
+mod view;
+mod virtual_mode;
+mod window;
+
+use contract::addr::{Liobn, Pfn, RealAddr};
+use contract::dialect::Dialect;
+use contract::hcall::Hypercall;
+use contract::machine::{AddrRun, Machine, SlotSpec, WindowSpec};
+use contract::memory::Cpu;
+use contract::subject::{Bound, HcallAnswer, ProbeAnswer, Subject};
+
+use real_mode::RealMode;
+use virtual_mode::{State, VirtualMode};
+
+/// The optimised implementation of `pfn_to_page`, the conditional references and the four TCE hypercalls.
+#[derive(Default)]
+pub struct Candidate {
+    state: State,
+}
+
+impl Candidate {
+    /// A candidate without a machine: every LIOBN is unknown and every lookup gives none until
+    /// [`start`](Subject::start).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Subject for Candidate {
+    fn name(&self) -> &'static str {
+        "candidate"
+    }
+
+    fn start(&mut self, dialect: Dialect, machine: &Machine) {
+        self.state.start(dialect, machine);
+    }
+
+    fn bound(&self) -> Bound {
+        real_mode::BOUND
+    }
+
+    fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
+        hypercall::run::<RealMode>(&self.state.view(cpu.vcpu()), cpu, call)
+    }
+
+    fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
+        let view = self.state.view(cpu.vcpu());
+        virtual_mode::settle(&view, cpu);
+        hypercall::run::<VirtualMode>(&view, cpu, call)
+    }
+
+    fn pfn_to_page(&self, _cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr> {
+        self.state.pages().lookup(pfn)
+    }
+
+    fn get_page_unless_zero(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer {
+        real_mode::get_page_unless_zero(self.state.pages(), cpu, pfn)
+    }
+
+    fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer {
+        real_mode::put_page_unless_one(self.state.pages(), cpu, pfn)
+    }
+
+    fn hot_add(&self, section: u64, blocks: &[AddrRun]) {
+        self.state.pages().hot_add(section, blocks);
+    }
+
+    fn hot_remove(&self, section: u64) {
+        self.state.pages().hot_remove(section);
+    }
+
+    fn set_slot(&mut self, slot: &SlotSpec) {
+        self.state.set_slot(slot);
+    }
+
+    fn create_window(&mut self, window: &WindowSpec) {
+        self.state.create_window(window);
+    }
+
+    fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn) {
+        self.state.close_window(cpu, liobn);
+    }
+}

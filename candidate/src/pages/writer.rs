@@ -1,0 +1,280 @@
+//! The writing side of the page index: start and hot-plug, in virtual mode only. Readers run meanwhile.
+//!
+//! Writers need no lock either: each slot changes by compare-and-swap. The host serialises notices for the same blocks
+//! (its memory hot-plug lock); those for different blocks may come at a time.
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use core::array;
+use core::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use contract::machine::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
+use once_cell::race::OnceBox;
+
+use super::blocks::{BlockIndex, KEPT_LEAVES, Leaf, Middle, USERS, place, slot_of};
+use super::{Model, PageIndex};
+
+impl PageIndex {
+    /// Forgets the earlier machine, keeps its memory, and learns where the struct pages of a new one lie.
+    pub fn start(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel) {
+        self.blocks.clear();
+        self.page_shift = page_shift.bits();
+        self.size = struct_page;
+        match memory {
+            MemoryModel::Flatmem { array, pages } => self.model = Model::Flat { array: *array, pages: *pages },
+            MemoryModel::SparsememVmemmap { base, block_shift, sections, blocks, .. } => {
+                self.model = Model::Sparse { base: *base, block_shift: *block_shift };
+                // Sections come in ascending order and so do the blocks, each once: a section takes the places of those
+                // that no section before it needed.
+                let runs = blocks.iter().map(|run| &run.places);
+                let mut places = runs.flat_map(|run| addresses(run, *block_shift));
+                for &section in sections {
+                    self.add(section, &mut places);
+                }
+            }
+        }
+    }
+
+    /// A section was added; blocks that it is the first to need lie at `places`.
+    pub fn hot_add(&self, section: u64, places: &[AddrRun]) {
+        if let Model::Sparse { block_shift, .. } = self.model {
+            self.add(section, &mut places.iter().flat_map(|run| addresses(run, block_shift)));
+        }
+    }
+
+    /// A section goes, with the blocks that no other needs.
+    pub fn hot_remove(&self, section: u64) {
+        for block in self.blocks_of(section) {
+            self.blocks.remove(block);
+        }
+    }
+
+    fn add(&self, section: u64, places: &mut impl Iterator<Item = u64>) {
+        for block in self.blocks_of(section) {
+            self.blocks.add(block, places);
+        }
+    }
+
+    /// The blocks that a section's struct pages overlap; none for what cannot be a section here.
+    fn blocks_of(&self, section: u64) -> impl Iterator<Item = u64> + use<> {
+        let range = match self.model {
+            Model::Sparse { block_shift, .. }
+                if section.wrapping_shr(MAX_PHYSMEM_BITS.wrapping_sub(SECTION_SIZE_BITS)) == 0 =>
+            {
+                let pages = 1_u64.wrapping_shl(SECTION_SIZE_BITS.wrapping_sub(self.page_shift));
+                let bytes = pages.wrapping_mul(self.size);
+                let start = section.wrapping_mul(bytes);
+                let last = start.wrapping_add(bytes).wrapping_sub(1);
+                Some(start.wrapping_shr(block_shift)..=last.wrapping_shr(block_shift))
+            }
+            _ => None,
+        };
+        range.into_iter().flatten()
+    }
+}
+
+fn addresses(run: &AddrRun, block_shift: u32) -> impl Iterator<Item = u64> + use<> {
+    let start = run.at.0;
+    (0..run.count).map(move |i| start.wrapping_add(i.wrapping_shl(block_shift)))
+}
+
+impl BlockIndex {
+    /// One more section needs the block; the first that does takes the next of `places`.
+    fn add(&self, block: u64, places: &mut impl Iterator<Item = u64>) {
+        let (number, slot) = slot_of(block);
+        let Some(leaf) = self.leaf_or_make(number) else { return };
+        self.note_use(leaf, number, slot as u64);
+        let Some(slot) = leaf.slots.get(slot) else { return };
+        // Only the block's own hot-plug changes this word, and that is serialised: the loop is for form.
+        let mut word = slot.load(Relaxed);
+        let mut place = None;
+        loop {
+            let new = if word & USERS == 0 {
+                place = place.or_else(|| places.next());
+                let Some(address) = place else { return };
+                address & !USERS | 1
+            } else {
+                word.wrapping_add(1)
+            };
+            match slot.compare_exchange_weak(word, new, Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// One section less needs the block; the last takes it along.
+    fn remove(&self, block: u64) {
+        let (number, slot) = slot_of(block);
+        let Some(slot) = self.leaf(number).and_then(|leaf| leaf.slots.get(slot)) else { return };
+        let mut word = slot.load(Relaxed);
+        loop {
+            let new = match word & USERS {
+                0 => return,
+                1 => 0,
+                _ => word.wrapping_sub(1),
+            };
+            match slot.compare_exchange_weak(word, new, Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    fn leaf_or_make(&self, number: u64) -> Option<&Leaf> {
+        let (root, middle) = place(number);
+        let middle = self.root.get(root)?.get_or_init(Middle::new).leaves.get(middle)?;
+        Some(middle.get_or_init(|| {
+            // May count a leaf that loses the race to be published; the number only says when to give memory back.
+            self.leaves.fetch_add(1, Relaxed);
+            Leaf::new()
+        }))
+    }
+
+    /// Remembers what start must clear.
+    fn note_use(&self, leaf: &Leaf, number: u64, slot: u64) {
+        leaf.low.fetch_min(slot, Relaxed);
+        leaf.high.fetch_max(slot, Relaxed);
+        if leaf.listed.swap(true, Relaxed) {
+            return;
+        }
+        // Push only, so a head seen twice is the same head: no ABA.
+        let mut first = self.used.load(Relaxed);
+        loop {
+            leaf.next.store(first, Relaxed);
+            match self.used.compare_exchange_weak(first, number.wrapping_add(1), Release, Acquire) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// Forgets every block. `&mut`: no reader runs, and memory may be given back.
+    pub(super) fn clear(&mut self) {
+        if *self.leaves.get_mut() > KEPT_LEAVES {
+            self.root.fill_with(OnceBox::new);
+            *self.leaves.get_mut() = 0;
+        } else {
+            let mut next = *self.used.get_mut();
+            while let Some(leaf) = next.checked_sub(1).and_then(|number| self.leaf(number)) {
+                leaf.clear();
+                next = leaf.next.load(Relaxed);
+            }
+        }
+        *self.used.get_mut() = 0;
+    }
+}
+
+impl Middle {
+    fn new() -> Box<Self> {
+        Box::new(Self { leaves: array::from_fn(|_| OnceBox::new()) })
+    }
+}
+
+impl Leaf {
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            slots: array::from_fn(|_| AtomicU64::new(0)),
+            low: AtomicU64::new(u64::MAX),
+            high: AtomicU64::new(0),
+            listed: AtomicBool::new(false),
+            next: AtomicU64::new(0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::vec::Vec;
+
+    #[test]
+    fn memory_is_given_back_past_the_limit() {
+        let mut index = BlockIndex::default();
+        for leaf in 0..KEPT_LEAVES {
+            index.add(leaf << 9, &mut [4096].into_iter());
+        }
+        index.clear();
+        assert_eq!(index.leaf_count(), KEPT_LEAVES, "kept");
+        assert!((0..KEPT_LEAVES).all(|leaf| index.get(leaf << 9).is_none()));
+        for leaf in 0..=KEPT_LEAVES {
+            index.add(leaf << 9, &mut [4096].into_iter());
+        }
+        index.clear();
+        assert_eq!(index.leaf_count(), 0, "given back");
+        assert_eq!(index.get(0), None);
+        index.add((1 << 29) - 1, &mut [8192].into_iter());
+        assert_eq!(index.get((1 << 29) - 1), Some(8192));
+        index.add(1 << 29, &mut [8192].into_iter());
+        assert_eq!(index.get(1 << 29), None, "past the last number");
+    }
+
+    #[test]
+    fn without_a_place_a_block_stays_unbacked() {
+        let index = BlockIndex::default();
+        index.add(7, &mut [].into_iter());
+        assert_eq!(index.get(7), None);
+        index.remove(7);
+        index.remove(1 << 20);
+        assert_eq!(index.get(7), None);
+    }
+
+    /// Readers never see an address that the block did not have at some time, nor miss a block that stays, while
+    /// writers add and remove its neighbours and the leaves under them.
+    #[test]
+    fn readers_race_writers() {
+        const ROUNDS: u64 = 20_000;
+        let index = BlockIndex::default();
+        let fixed: Vec<u64> = (0..64).map(|i| i * 517 * 131 % (1 << 29)).collect();
+        for &block in &fixed {
+            index.add(block, &mut [(block + 1) << 12].into_iter());
+        }
+        let running = AtomicUsize::new(2);
+        std::thread::scope(|scope| {
+            for writer in 0..2_u64 {
+                let (index, running, fixed) = (&index, &running, &fixed);
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let block = (round * 2 + writer) * 97 % (1 << 20) * 512 + 3;
+                        if fixed.contains(&block) {
+                            continue;
+                        }
+                        let place = (block << 20) | (round % 8) << 12;
+                        index.add(block, &mut [place].into_iter());
+                        assert_eq!(index.get(block), Some(place));
+                        index.add(block, &mut [].into_iter());
+                        index.remove(block);
+                        assert_eq!(index.get(block), Some(place));
+                        index.remove(block);
+                        assert_eq!(index.get(block), None);
+                    }
+                    running.fetch_sub(1, Release);
+                });
+            }
+            for reader in 0..2_u64 {
+                let (index, running, fixed) = (&index, &running, &fixed);
+                scope.spawn(move || {
+                    let mut round = reader;
+                    while running.load(Acquire) != 0 {
+                        let block = fixed[(round % 64) as usize];
+                        assert_eq!(index.get(block), Some((block + 1) << 12));
+                        let block = round * 97 % (1 << 20) * 512 + 3;
+                        if let Some(place) = index.get(block)
+                            && !fixed.contains(&block)
+                        {
+                            assert_eq!(place >> 20, block);
+                        }
+                        round += 1;
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,116 @@
+//! The changing passes of a call on a pinned window, each over all entries before the next begins.
+//!
+//! At every moment a page has at least as many references as there are entries that name it (`REF.HELD`): references
+//! are taken before entries name the page, and given back after entries ceased to.
+
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use contract::addr::Tce;
+use contract::hcall::Status;
+use contract::memory::Cpu;
+
+use crate::hypercall;
+use crate::scratch::Values;
+use crate::struct_page::Change;
+use crate::tce;
+use crate::view::View;
+
+use super::bound::ATTEMPTS;
+use super::plan::{self, Plan};
+use super::undo::{self, Mark};
+
+/// How far the passes got: entries done in each.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Progress {
+    /// New references taken.
+    pub taken: u64,
+    /// Hardware entries exchanged.
+    pub exchanged: u64,
+    /// Old pages looked at; what was done to each stands in the journal.
+    pub dropped: u64,
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// H_TOO_HARD, with everything as it was.
+pub fn write(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
+    let mut progress = Progress::default();
+    if let Err(status) = change(view, cpu, plan, &mut progress) {
+        undo::all(view, cpu, plan, progress);
+        return Err(status);
+    }
+    hypercall::store_guest_values(cpu, plan.run, plan.values);
+    Ok(())
+}
+
+fn change(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
+    take(view, cpu, plan, progress)?;
+    still_mapped(view, cpu, plan)?;
+    exchange(cpu, plan, progress)?;
+    drop_old(view, cpu, plan, progress)
+}
+
+fn take(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
+    if matches!(plan.new, Values::Same(word) if !Tce(word).has_permissions()) {
+        progress.taken = plan.run.count;
+        return Ok(());
+    }
+    for i in 0..plan.run.count {
+        if let Some(page) = tce::named_page(view, plan.new.get(i)) {
+            match plan::struct_page(view, page)?.get_unless_zero(cpu, ATTEMPTS) {
+                Change::Done => {}
+                Change::Refused | Change::Contended => return Err(Status::TOO_HARD),
+            }
+        }
+        progress.taken = i.wrapping_add(1);
+    }
+    Ok(())
+}
+
+/// Between the plan's look at the page table and the take, the page could have been unmapped and used for something
+/// else. A page that is still mapped now is the right one, and our reference keeps it.
+fn still_mapped(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
+    let count = plan.run.count;
+    for (value, word) in plan.values.distinct(count).zip(plan.new.distinct(count)) {
+        if plan::translate(view, cpu, Tce(value)) != Ok(word) {
+            return Err(Status::TOO_HARD);
+        }
+    }
+    Ok(())
+}
+
+/// AcqRel: whoever reads the entry finds its reference taken, and what an earlier owner of the old entry did comes
+/// before what is done about its page here.
+fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
+    for (i, old) in plan.journal.entries() {
+        let new = plan.new.get(i).swap_bytes();
+        let entry = plan.run.entry(plan.hardware, i);
+        if cpu.compare_exchange(entry, old.entry().swap_bytes(), new, AcqRel, Relaxed).is_err() {
+            return Err(Status::TOO_HARD);
+        }
+        progress.exchanged = i.wrapping_add(1);
+    }
+    Ok(())
+}
+
+/// DIRTY first, while the page is still held; then the put.
+fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
+    for (i, old) in plan.journal.entries() {
+        progress.dropped = i.wrapping_add(1);
+        let Some(page) = tce::named_page(view, old.entry()) else { continue };
+        let page = plan::struct_page(view, page)?;
+        if Tce(old.entry()).device_may_write() {
+            match page.set_dirty(cpu, ATTEMPTS) {
+                Change::Done => plan.journal.mark(i, Mark::Dirtied),
+                Change::Refused => {}
+                Change::Contended => return Err(Status::TOO_HARD),
+            }
+        }
+        match page.put_unless_one(cpu, ATTEMPTS) {
+            Change::Done => plan.journal.mark(i, Mark::Dropped),
+            Change::Refused | Change::Contended => return Err(Status::TOO_HARD),
+        }
+    }
+    Ok(())
+}

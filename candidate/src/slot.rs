@@ -1,0 +1,98 @@
+//! Memory slots: gfn to hva by binary search, and 'is all of this guest memory' by one more comparison.
+
+use contract::addr::{Gfn, Hva};
+
+/// A memory slot. Slices of slots are sorted by `first`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// First guest frame.
+    pub first: u64,
+    /// Last guest frame, inclusive.
+    pub last: u64,
+    /// Last guest frame of the longest run of adjacent slots from this one on. Kept up to date by whoever changes a
+    /// slot, so that a window's page of up to 2^34 bytes is checked without a walk over the slots that it spans.
+    pub run_last: u64,
+    /// Host virtual address of the first page, a multiple of the host page.
+    pub hva: u64,
+    /// The slot's number.
+    pub id: u32,
+}
+
+/// The slot that holds `gfn`.
+#[must_use]
+pub fn find(slots: &[Slot], gfn: Gfn) -> Option<&Slot> {
+    let after = slots.partition_point(|slot| slot.first <= gfn.0);
+    slots.get(after.checked_sub(1)?).filter(|slot| gfn.0 <= slot.last)
+}
+
+/// Whether every gfn of `first ..= last` lies in some slot.
+#[must_use]
+pub fn cover(slots: &[Slot], first: Gfn, last: Gfn) -> bool {
+    find(slots, first).is_some_and(|slot| last.0 <= slot.run_last)
+}
+
+/// The hva of a gfn's page.
+#[must_use]
+pub fn hva(slots: &[Slot], gfn: Gfn, page_shift: u32) -> Option<Hva> {
+    let slot = find(slots, gfn)?;
+    Some(Hva(slot.hva.wrapping_add(gfn.0.wrapping_sub(slot.first).wrapping_shl(page_shift))))
+}
+
+/// Sorts slots by gfn and brings `run_last` up to date, after a change.
+pub fn index(slots: &mut [Slot]) {
+    slots.sort_unstable_by_key(|slot| slot.first);
+    let mut next: Option<(u64, u64)> = None;
+    for slot in slots.iter_mut().rev() {
+        slot.run_last = match next {
+            Some((first, run_last)) if slot.last.checked_add(1) == Some(first) => run_last,
+            _ => slot.last,
+        };
+        next = Some((slot.first, slot.run_last));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots() -> [Slot; 4] {
+        let slot = |first, last, hva, id| Slot { first, last, run_last: 0, hva, id };
+        let mut slots = [
+            slot(u64::MAX - 1, u64::MAX, 0x4000_0000, 3),
+            slot(0x10, 0x1f, 0x1000_0000, 0),
+            slot(0x30, 0x3f, 0x3000_0000, 2),
+            slot(0x20, 0x2f, 0x2000_0000, 1),
+        ];
+        index(&mut slots);
+        slots
+    }
+
+    #[test]
+    fn finds_what_a_scan_finds() {
+        let slots = slots();
+        for gfn in (0..0x50).chain(u64::MAX - 4..=u64::MAX) {
+            let scan = slots.iter().find(|slot| (slot.first..=slot.last).contains(&gfn));
+            assert_eq!(find(&slots, Gfn(gfn)), scan, "{gfn:#x}");
+        }
+        assert_eq!(find(&[], Gfn(0)), None);
+    }
+
+    #[test]
+    fn cover_spans_adjacent_slots_only() {
+        let slots = slots();
+        assert!(cover(&slots, Gfn(0x10), Gfn(0x3f)));
+        assert!(cover(&slots, Gfn(0x2f), Gfn(0x30)));
+        assert!(!cover(&slots, Gfn(0x10), Gfn(0x40)));
+        assert!(!cover(&slots, Gfn(0xf), Gfn(0x10)));
+        assert!(cover(&slots, Gfn(u64::MAX), Gfn(u64::MAX)));
+        assert!(!cover(&slots, Gfn(0x30), Gfn(u64::MAX)));
+    }
+
+    #[test]
+    fn translates_into_the_right_slot() {
+        let slots = slots();
+        assert_eq!(hva(&slots, Gfn(0x21), 16), Some(Hva(0x2001_0000)));
+        assert_eq!(hva(&slots, Gfn(0x1f), 12), Some(Hva(0x1000_f000)));
+        assert_eq!(hva(&slots, Gfn(0x40), 12), None);
+    }
+}

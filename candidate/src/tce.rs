@@ -1,0 +1,53 @@
+//! The checks of single TCEs (semantics 4, step 5), and hardware entries as words.
+
+use contract::addr::{Gpa, Pfn, Tce};
+use contract::dialect::{UnalignedTce, UnbackedTce};
+
+use crate::slot;
+use crate::view::View;
+use crate::window::Window;
+
+/// Address bits of a TCE.
+const ADDRESS: u64 = !0xfff;
+
+/// The guest physical address that a TCE names.
+#[must_use]
+pub const fn address(tce: Tce) -> Gpa {
+    Gpa(tce.0 & ADDRESS)
+}
+
+/// Whether the dialect lets `tce` be stored in `window`; `in_list` for entries of H_PUT_TCE_INDIRECT.
+#[must_use]
+#[inline]
+pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool {
+    let permitted = tce.has_permissions();
+    if permitted
+        && view.answers.unaligned_tce == UnalignedTce::Refuse
+        && tce.0 & window.offset_mask() & !(Tce::READ | Tce::WRITE) != 0
+    {
+        return false;
+    }
+    let first = address(tce);
+    match view.answers.unbacked_tce {
+        UnbackedTce::Store => true,
+        UnbackedTce::RefuseFirstGfn => !(permitted || in_list) || slot::find(view.slots, view.gfn(first)).is_some(),
+        UnbackedTce::RefuseWholePage => {
+            // Aligned by the check above, so the last byte is an `or` away and cannot leave 64 bits.
+            let last = Gpa(first.0 | window.offset_mask());
+            !permitted || slot::cover(view.slots, view.gfn(first), view.gfn(last))
+        }
+    }
+}
+
+/// The hardware entry that lets a device at the page that `tce` names: the pfn, then the TCE's address bits inside the
+/// host page and its permissions.
+#[must_use]
+pub const fn hardware_word(view: &View<'_>, page: Pfn, tce: Tce) -> u64 {
+    page.0.wrapping_shl(view.page_shift) | tce.0 & view.offset_mask()
+}
+
+/// The page that a hardware entry names and holds a reference on.
+#[must_use]
+pub const fn named_page(view: &View<'_>, word: u64) -> Option<Pfn> {
+    if Tce(word).has_permissions() { Some(Pfn(word.wrapping_shr(view.page_shift))) } else { None }
+}

@@ -1,0 +1,83 @@
+//! Writing to a pinned window with the MMU on, and closing a window.
+
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use contract::addr::{RealAddr, Tce};
+use contract::hcall::Status;
+use contract::memory::Cpu;
+
+use crate::args::Run;
+use crate::scratch::Values;
+use crate::tce;
+use crate::view::View;
+use crate::window::Window;
+
+use super::{page, pin};
+
+/// Takes all new references, then exchanges the entries and gives their old pages back, real last references among
+/// them.
+///
+/// # Errors
+/// H_HARDWARE where the host cannot supply a page, before anything is faulted in.
+pub fn write(
+    view: &View<'_>,
+    cpu: &Cpu<'_>,
+    run: &Run<'_>,
+    hardware: RealAddr,
+    values: Values<'_>,
+) -> Result<(), Status> {
+    if values.distinct(run.count).any(|tce| pin::refused(view, cpu, Tce(tce))) {
+        return Err(Status::HARDWARE);
+    }
+    let new = pin_all(view, cpu, run, values)?;
+    // Takes are over, so the order of exchanges and puts among entries cannot be seen: each entry's old reference is
+    // its own.
+    for i in 0..run.count {
+        // AcqRel: who reads the entry finds its reference taken; what the old entry's owner did comes before the put
+        // here.
+        let old = cpu.swap(run.entry(hardware, i), new.get(i).swap_bytes(), AcqRel).swap_bytes();
+        cpu.store(run.entry(run.window.table, i), values.get(i).swap_bytes(), Relaxed);
+        pin::unpin(view, cpu, old);
+    }
+    Ok(())
+}
+
+/// The new hardware entries, each with its reference.
+fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) -> Result<Values<'a>, Status> {
+    if matches!(values, Values::Same(tce) if !Tce(tce).has_permissions()) {
+        // The only call that may name more entries than scratch has words for (dialect kvm).
+        return Ok(Values::Same(0));
+    }
+    let slots = view.scratch.hardware.get(..run.count as usize).ok_or(Status::HARDWARE)?;
+    for (i, slot) in (0..).zip(slots) {
+        let Some(word) = pin::pin(view, cpu, Tce(values.get(i))) else {
+            // Unmapped since the check, by another CPU.
+            for taken in slots.iter().take(i as usize) {
+                if let Some(pfn) = tce::named_page(view, taken.load(Relaxed)) {
+                    page::put(view, cpu, pfn);
+                }
+            }
+            return Err(Status::HARDWARE);
+        };
+        slot.store(word, Relaxed);
+    }
+    Ok(Values::List(slots))
+}
+
+/// Clears every entry of a window. Entries that are clear already are only read: most are, and a store to simulated
+/// memory costs more than a load.
+pub fn clear(view: &View<'_>, cpu: &Cpu<'_>, window: &Window) {
+    let run = Run { window, first: 0, count: window.entries, after: Status::SUCCESS };
+    for i in 0..run.count {
+        if let Some(hardware) = window.hardware {
+            let entry = run.entry(hardware, i);
+            if cpu.load(entry, Acquire) != 0 {
+                pin::unpin(view, cpu, cpu.swap(entry, 0, AcqRel).swap_bytes());
+            }
+        }
+        let entry = run.entry(window.table, i);
+        if cpu.load(entry, Relaxed) != 0 {
+            cpu.store(entry, 0, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What runs with the MMU on: the rest of a deferred call, and everything that owns memory.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`state`] | owns tables and scratch; start, slots, windows |
+//! | [`list`] | reads the list of H_PUT_TCE_INDIRECT, faulting its page in |
+//! | [`pin`] | a TCE's page: faulted in, young, dirty, one more reference |
+//! | [`exchange`] | writes to a pinned window, and closes one |
+//! | [`page`] | references and DIRTY of any page: split struct pages, compound pages, last references |
+//!
+//! A handler here runs the whole call from its registers, as if real mode had not been. It takes no lock; where another
+//! CPU changed a word first it looks again.
+
+extern crate alloc;
+
+mod exchange;
+mod list;
+mod page;
+mod pin;
+mod state;
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use contract::addr::{Hva, RealAddr};
+use contract::hcall::Status;
+use contract::memory::Cpu;
+
+use crate::args::Run;
+use crate::hypercall::Half;
+use crate::scratch::Values;
+use crate::tce;
+use crate::view::View;
+
+pub use state::State;
+
+/// The virtual-mode half.
+pub struct VirtualMode;
+
+impl Half for VirtualMode {
+    fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
+        list::copy(view, cpu, hva, count)
+    }
+
+    fn pinned(
+        view: &View<'_>,
+        cpu: &Cpu<'_>,
+        run: &Run<'_>,
+        hardware: RealAddr,
+        values: Values<'_>,
+    ) -> Result<(), Status> {
+        exchange::write(view, cpu, run, hardware, values)
+    }
+}
+
+/// Gives back the references that real mode's half of the call could not, because they had become the last ones.
+pub fn settle(view: &View<'_>, cpu: &Cpu<'_>) {
+    let owed = view.scratch.owed.swap(0, Relaxed);
+    for word in view.scratch.journal.iter().take(owed as usize) {
+        if let Some(pfn) = tce::named_page(view, word.load(Relaxed)) {
+            page::put(view, cpu, pfn);
+        }
+    }
+}

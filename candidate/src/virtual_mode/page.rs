@@ -1,0 +1,39 @@
+//! References and DIRTY of any page, with the MMU on.
+//!
+//! Struct pages are reached at their vmemmap address, word by word, so a split one is like any other. References and
+//! DIRTY of a compound page lie on its head.
+
+use contract::addr::Pfn;
+use contract::memory::Cpu;
+
+use crate::struct_page::{Change, StructPage};
+use crate::view::View;
+
+/// The page that carries references and DIRTY for `pfn`.
+fn head(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) -> (Pfn, StructPage) {
+    let at = |pfn| StructPage(view.pages.virtual_address(pfn));
+    match at(pfn).head(cpu) {
+        Some(head) => (head, at(head)),
+        None => (pfn, at(pfn)),
+    }
+}
+
+/// One more reference. The caller knows that the page may be taken: the page table names it, or another reference is
+/// held.
+pub fn take(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
+    head(view, cpu, pfn).1.add(cpu, 1);
+}
+
+/// One reference less; the last hands the page to the host.
+pub fn put(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
+    let (pfn, page) = head(view, cpu, pfn);
+    if page.add(cpu, -1) == 0 {
+        cpu.free_page(pfn);
+    }
+}
+
+/// Marks the page DIRTY; the caller holds a reference.
+pub fn mark_dirty(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
+    let page = head(view, cpu, pfn).1;
+    while page.set_dirty(cpu, u32::MAX) == Change::Contended {}
+}

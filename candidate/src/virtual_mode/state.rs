@@ -1,0 +1,162 @@
+//! The owner of everything that handlers borrow: tables, page index, scratch.
+//!
+//! Fuzzing starts tens of thousands of machines a second, so start clears and reuses: no vector ever shrinks, and
+//! scratch grows to the largest need seen. That is at most 8 vCPUs x (1024 + 65536) words, 4.1 MiB.
+
+use super::alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
+
+use contract::addr::Liobn;
+use contract::dialect::{Answers, Dialect, StuffLimit};
+use contract::hcall::MAX_TCES_PER_CALL;
+use contract::machine::{Machine, SlotSpec, WindowSpec};
+use contract::memory::Cpu;
+use contract::program::MAX_VCPUS;
+
+use crate::pages::PageIndex;
+use crate::scratch::Scratch;
+use crate::slot::{self, Slot};
+use crate::view::View;
+use crate::window::Window;
+
+use super::exchange;
+
+/// A vCPU's scratch words.
+struct OwnedScratch {
+    list: Vec<AtomicU64>,
+    hardware: Vec<AtomicU64>,
+    journal: Vec<AtomicU64>,
+    owed: AtomicU64,
+}
+
+impl Default for OwnedScratch {
+    fn default() -> Self {
+        let words = || zeros(MAX_TCES_PER_CALL as usize);
+        Self { list: words(), hardware: words(), journal: Vec::new(), owed: AtomicU64::new(0) }
+    }
+}
+
+fn zeros(count: usize) -> Vec<AtomicU64> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+/// What a vCPU without a number of its own would get: nothing, so that it defers, or is refused.
+static NO_VCPU: AtomicU64 = AtomicU64::new(0);
+
+/// Everything the candidate knows.
+pub struct State {
+    answers: Answers,
+    page_shift: u32,
+    windows: Vec<Window>,
+    slots: Vec<Slot>,
+    pages: PageIndex,
+    scratch: [OwnedScratch; MAX_VCPUS as usize],
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            answers: Dialect::default().answers(),
+            page_shift: 12,
+            windows: Vec::new(),
+            slots: Vec::new(),
+            pages: PageIndex::default(),
+            scratch: Default::default(),
+        }
+    }
+}
+
+impl State {
+    /// What a handler on `vcpu` works with.
+    #[inline]
+    pub fn view(&self, vcpu: u8) -> View<'_> {
+        let scratch = match self.scratch.get(usize::from(vcpu)) {
+            Some(own) => Scratch { list: &own.list, hardware: &own.hardware, journal: &own.journal, owed: &own.owed },
+            None => Scratch { list: &[], hardware: &[], journal: &[], owed: &NO_VCPU },
+        };
+        View {
+            answers: &self.answers,
+            page_shift: self.page_shift,
+            windows: &self.windows,
+            slots: &self.slots,
+            pages: &self.pages,
+            scratch,
+        }
+    }
+
+    /// The page index, which readers and hot-plug share.
+    pub const fn pages(&self) -> &PageIndex {
+        &self.pages
+    }
+
+    /// Forgets the earlier machine and learns a new one.
+    pub fn start(&mut self, dialect: Dialect, machine: &Machine) {
+        self.answers = dialect.answers();
+        self.page_shift = machine.page_shift.bits();
+        self.pages.start(machine.page_shift, machine.struct_page, &machine.memory);
+        self.slots.clear();
+        self.slots.extend(machine.slots.iter().filter_map(slot_of));
+        slot::index(&mut self.slots);
+        self.windows.clear();
+        self.windows.extend(machine.windows.iter().map(Window::from));
+        self.windows.sort_unstable_by_key(|window| window.liobn);
+        for scratch in &mut self.scratch {
+            *scratch.owed.get_mut() = 0;
+        }
+        let largest = self.windows.iter().map(|window| self.journal_words(window)).max();
+        self.grow_journals(largest.unwrap_or(0));
+    }
+
+    /// Sets a slot, or deletes it where `pages` is 0.
+    pub fn set_slot(&mut self, spec: &SlotSpec) {
+        self.slots.retain(|slot| slot.id != spec.id);
+        self.slots.extend(slot_of(spec));
+        slot::index(&mut self.slots);
+    }
+
+    /// A window was created.
+    pub fn create_window(&mut self, spec: &WindowSpec) {
+        let window = Window::from(spec);
+        match self.windows.binary_search_by_key(&window.liobn, |window| window.liobn) {
+            // Not where the notice is right, but then the newest is the one meant.
+            Ok(at) => {
+                if let Some(known) = self.windows.get_mut(at) {
+                    *known = window;
+                }
+            }
+            Err(at) => self.windows.insert(at, window),
+        }
+        self.grow_journals(self.journal_words(&window));
+    }
+
+    /// Clears and forgets a window.
+    pub fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn) {
+        if let Ok(at) = self.windows.binary_search_by_key(&liobn, |window| window.liobn) {
+            let window = self.windows.remove(at);
+            exchange::clear(&self.view(cpu.vcpu()), cpu, &window);
+        }
+    }
+
+    /// How many entries one call can name in a pinned window.
+    fn journal_words(&self, window: &Window) -> usize {
+        let most = match self.answers.stuff_limit {
+            StuffLimit::Fixed => window.entries.min(MAX_TCES_PER_CALL),
+            StuffLimit::RangeOnly | StuffLimit::WindowEntries => window.entries,
+        };
+        if window.hardware.is_some() { most as usize } else { 0 }
+    }
+
+    fn grow_journals(&mut self, words: usize) {
+        for scratch in &mut self.scratch {
+            if let Some(more) = words.checked_sub(scratch.journal.len()) {
+                scratch.journal.extend(zeros(more));
+            }
+        }
+    }
+}
+
+/// A slot with pages.
+fn slot_of(spec: &SlotSpec) -> Option<Slot> {
+    let last = spec.gfn.0.checked_add(spec.pages.checked_sub(1)?)?;
+    Some(Slot { first: spec.gfn.0, last, run_last: last, hva: spec.hva.0, id: spec.id })
+}

@@ -1,0 +1,133 @@
+//! Hypercalls and statuses with their numbers (LoPAPR; semantics 4).
+
+use core::fmt;
+
+/// Opcode of H_GET_TCE.
+pub const H_GET_TCE: u64 = 0x1c;
+/// Opcode of H_PUT_TCE.
+pub const H_PUT_TCE: u64 = 0x20;
+/// Opcode of H_STUFF_TCE.
+pub const H_STUFF_TCE: u64 = 0x138;
+/// Opcode of H_PUT_TCE_INDIRECT.
+pub const H_PUT_TCE_INDIRECT: u64 = 0x13c;
+
+/// Most entries that one call may name where a limit holds: a 4 KiB list of 8-byte TCEs.
+pub const MAX_TCES_PER_CALL: u64 = 512;
+/// Size and alignment in bytes of the list of H_PUT_TCE_INDIRECT.
+pub const LIST_BYTES: u64 = 4096;
+
+/// A hypercall as its registers: `opcode` in r3 and `args` in r4 to r7.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Hypercall {
+    /// r3 on entry.
+    pub opcode: u64,
+    /// r4, r5, r6, r7 on entry.
+    pub args: [u64; 4],
+}
+
+impl Hypercall {
+    /// H_GET_TCE of the entry at `ioba`.
+    #[must_use]
+    pub const fn get(liobn: u64, ioba: u64) -> Self {
+        Self { opcode: H_GET_TCE, args: [liobn, ioba, 0, 0] }
+    }
+
+    /// H_PUT_TCE of `tce` at `ioba`.
+    #[must_use]
+    pub const fn put(liobn: u64, ioba: u64, tce: u64) -> Self {
+        Self { opcode: H_PUT_TCE, args: [liobn, ioba, tce, 0] }
+    }
+
+    /// H_STUFF_TCE of `tce` into `count` entries from `ioba` on.
+    #[must_use]
+    pub const fn stuff(liobn: u64, ioba: u64, tce: u64, count: u64) -> Self {
+        Self { opcode: H_STUFF_TCE, args: [liobn, ioba, tce, count] }
+    }
+
+    /// H_PUT_TCE_INDIRECT of `count` TCEs that lie at the gpa `list`.
+    #[must_use]
+    pub const fn indirect(liobn: u64, ioba: u64, list: u64, count: u64) -> Self {
+        Self { opcode: H_PUT_TCE_INDIRECT, args: [liobn, ioba, list, count] }
+    }
+
+    /// LoPAPR's name of the opcode, if it is one of the four.
+    #[must_use]
+    pub const fn name(&self) -> Option<&'static str> {
+        match self.opcode {
+            H_GET_TCE => Some("H_GET_TCE"),
+            H_PUT_TCE => Some("H_PUT_TCE"),
+            H_STUFF_TCE => Some("H_STUFF_TCE"),
+            H_PUT_TCE_INDIRECT => Some("H_PUT_TCE_INDIRECT"),
+            _ => None,
+        }
+    }
+
+    /// The names of the registers that the call reads, r4 first; empty for an unknown opcode.
+    #[must_use]
+    pub const fn fields(&self) -> &'static [&'static str] {
+        match self.opcode {
+            H_GET_TCE => &["liobn", "ioba"],
+            H_PUT_TCE => &["liobn", "ioba", "tce"],
+            H_STUFF_TCE => &["liobn", "ioba", "tce", "count"],
+            H_PUT_TCE_INDIRECT => &["liobn", "ioba", "list", "count"],
+            _ => &[],
+        }
+    }
+
+    /// How many entries the registers ask for (r7 for STUFF and INDIRECT, 1 for the others), whether valid or not.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        match self.opcode {
+            H_STUFF_TCE | H_PUT_TCE_INDIRECT => self.args[3],
+            _ => 1,
+        }
+    }
+}
+
+/// What r3 holds after a hypercall.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Status(pub i64);
+
+impl Status {
+    /// Done.
+    pub const SUCCESS: Self = Self(0);
+    /// The host could not supply a page.
+    pub const HARDWARE: Self = Self(-1);
+    /// No such hypercall.
+    pub const FUNCTION: Self = Self(-2);
+    /// A parameter is out of its range.
+    pub const PARAMETER: Self = Self(-4);
+    /// The fourth parameter (r7) is out of its range.
+    pub const P4: Self = Self(-57);
+    /// KVM-internal: not in real mode, run the call again in virtual mode. The guest never sees it.
+    pub const TOO_HARD: Self = Self(9999);
+
+    /// The symbolic name, where there is one.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::SUCCESS => Some("H_SUCCESS"),
+            Self::HARDWARE => Some("H_HARDWARE"),
+            Self::FUNCTION => Some("H_FUNCTION"),
+            Self::PARAMETER => Some("H_PARAMETER"),
+            Self::P4 => Some("H_P4"),
+            Self::TOO_HARD => Some("H_TOO_HARD"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} ({})", self.0),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,41 @@
+//! The words that both sides of realmode-diff speak.
+//!
+//! Nothing here decides anything that is under test: no order of checks, no translation that a reference and a
+//! candidate must both get right. This crate defines, stores, prints and parses.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`addr`] | address kinds as types with checked arithmetic |
+//! | [`hcall`] | hypercalls, statuses, their numbers |
+//! | [`dialect`] | the table of answers in which real systems disagree |
+//! | [`rule`] | every rule id, its section and kind |
+//! | [`machine`] | the description of a machine, and what makes one contradict itself |
+//! | [`program`] | steps and programs |
+//! | [`text`] | the text form of a program: parse and print are inverse |
+//! | [`memory`] | the simulated real memory that a subject runs on |
+//! | [`subject`] | what an implementation under test must offer |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod addr;
+pub mod dialect;
+pub mod hcall;
+pub mod machine;
+pub mod memory;
+pub mod program;
+pub mod rule;
+pub mod subject;
+pub mod text;
+mod validate;
+
+pub use addr::{Ea, Gfn, Gpa, Hva, Ioba, Liobn, Pfn, RealAddr, Tce};
+pub use dialect::Dialect;
+pub use hcall::{Hypercall, Status};
+pub use machine::{Backing, Machine, MemoryModel, PageShift, Pte, WindowSpec};
+pub use memory::{Cpu, Mode, RealMemory};
+pub use program::{Program, Step};
+pub use rule::{Rule, RuleSet};
+pub use validate::MAX_FRAMES;
+pub use subject::{HcallAnswer, ProbeAnswer, Subject};

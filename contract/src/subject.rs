@@ -1,0 +1,96 @@
+//! What an implementation under test must offer.
+
+use crate::addr::{Liobn, Pfn, RealAddr};
+use crate::dialect::Dialect;
+use crate::hcall::{Hypercall, Status};
+use crate::machine::{AddrRun, Machine, SlotSpec, WindowSpec};
+use crate::memory::Cpu;
+
+/// What a hypercall left in the guest's registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HcallAnswer {
+    /// r3.
+    pub status: Status,
+    /// r4 where the call wrote it (a successful H_GET_TCE), `None` where it stays as it was.
+    pub r4: Option<u64>,
+}
+
+impl HcallAnswer {
+    /// An answer that leaves r4 alone.
+    #[must_use]
+    pub const fn status(status: Status) -> Self {
+        Self { status, r4: None }
+    }
+}
+
+/// What a probe of `get_page_unless_zero` or `put_page_unless_one` answers (semantics 3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProbeAnswer {
+    /// The lookup gave no address.
+    NoPage,
+    /// A head or tail, left alone.
+    Compound,
+    /// Whether the reference was taken or given back.
+    Done(bool),
+}
+
+/// How many accesses a real-mode call may make: `base + per_entry x count`, where count is the number of entries that the
+/// registers ask for (at most 512 for INDIRECT; 1 for GET and PUT).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// Accesses whatever the count.
+    pub base: u64,
+    /// Accesses an entry.
+    pub per_entry: u64,
+}
+
+/// An implementation under test.
+///
+/// It sees the machine once, at [`start`](Self::start), and from then on touches memory only through the [`Cpu`] it is handed:
+/// struct pages, TCE tables, guest pages and the page table lie there, and that is where the oracle looks for
+/// results. Its own bookkeeping (indexes, copies of the slots) is its own business.
+///
+/// Methods with `&self` may run on several vCPUs at a time, hot-plug notices among them; those with `&mut self` run while no
+/// other does. Host steps that change only memory or the page table are not announced.
+pub trait Subject: Sync {
+    /// The name in reports.
+    fn name(&self) -> &'static str;
+
+    /// A new machine. Everything remembered of an earlier one is to be forgotten. Runs in virtual mode, before any step; the
+    /// image already holds what the description says.
+    fn start(&mut self, dialect: Dialect, machine: &Machine);
+
+    /// The bound on accesses of a real-mode call (`RM.BOUNDED`).
+    fn bound(&self) -> Bound;
+
+    /// The real-mode half: answers [`Status::TOO_HARD`], with nothing changed, for what virtual mode must do.
+    fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
+
+    /// The virtual-mode half: runs the whole call from its registers; never answers [`Status::TOO_HARD`].
+    fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
+
+    /// Probe in real mode: the real address of the page's struct page; the linear map's nibble may be set.
+    fn pfn_to_page(&self, cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr>;
+
+    /// Probe in real mode.
+    fn get_page_unless_zero(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
+
+    /// Probe in real mode.
+    fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
+
+    /// Notice: a section was added, and the blocks that it is the first to need lie at `blocks`, lowest block first (places
+    /// beyond the number of new blocks are unused). Struct pages are zeroed already.
+    fn hot_add(&self, section: u64, blocks: &[AddrRun]);
+
+    /// Notice: a section is about to go, with the blocks that no other present section needs.
+    fn hot_remove(&self, section: u64);
+
+    /// Notice: a slot was set, or deleted where `pages` is 0.
+    fn set_slot(&mut self, slot: &SlotSpec);
+
+    /// Notice: a window was created; its tables are all zero.
+    fn create_window(&mut self, window: &WindowSpec);
+
+    /// Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown.
+    fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn);
+}

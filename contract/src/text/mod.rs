@@ -1,0 +1,27 @@
+//! The text form of a program.
+//!
+//! A versioned header, then one item or step a line; `#` starts a comment, which means nothing. Numbers are decimal or
+//! hexadecimal (`0x`), with `_` between digits where wanted; the printer writes hexadecimal where the field does. Parse and print are
+//! inverse: `parse(print(p)) == p` for every program, and printing a parsed text again changes layout and comments only.
+//!
+//! ```text
+//! realmode-program 1
+//! dialect lopapr
+//! machine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=256
+//! slot 0 gfn=0x0 pages=16 hva=0x7f0000000000
+//! map 0x7f0000000000 present pfn=0x10 writable dirty young pages=16
+//! window 0x80000001 page_shift=12 base=0x0 entries=16 pinned table=0x9000000 hardware=0x9001000
+//! steps
+//! cpu0 H_PUT_TCE liobn=0x80000001 ioba=0x1000 tce=0x2003
+//! unmap 0x7f0000000000
+//! ```
+
+mod error;
+mod parse;
+mod print;
+
+pub use error::TextError;
+pub use parse::{MAX_TEXT_BYTES, parse};
+
+/// First line of a program; the number is the version of the text form.
+pub const HEADER: &str = "realmode-program 1";

@@ -1,0 +1,447 @@
+//! What makes a program's description contradict itself, or ask for more than is granted.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::addr::{LINEAR_MAP, Pfn};
+use crate::machine::{
+    Invalid, Item, LIST_AREA_BYTES, MAX_BLOCKS, MAX_ITEMS, MAX_MAPPED_PAGES, MAX_ORDER, MAX_OWN, MAX_PHYSMEM_BITS,
+    MAX_SECTIONS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, Machine, Mapping, MemoryModel, Pte, REGION_ALIGN,
+    SECTION_SIZE_BITS, word_count,
+};
+use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
+
+/// Most frames of 4 KiB that a program may need in the simulated memory: 64 MiB.
+pub const MAX_FRAMES: u64 = 1 << 14;
+
+type Check = Result<(), Invalid>;
+
+fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Check {
+    if condition { Ok(()) } else { Err(Invalid::new(item, reason())) }
+}
+
+impl Program {
+    /// Whether the description is sound (semantics 1) and within the limits of [`machine`](crate::machine) and
+    /// [`program`](crate::program).
+    ///
+    /// # Errors
+    /// The first contradiction found, with the line of the description it is about.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let machine = &self.machine;
+        model(machine)?;
+        regions(self)?;
+        let pages = Pages::new(machine)?;
+        mappings(machine, &pages)?;
+        owned(machine, &pages)?;
+        slots(machine)?;
+        ram(machine)?;
+        windows(self)?;
+        steps(self)?;
+        let frames = self.frames_bound();
+        require(frames <= MAX_FRAMES, Item::Machine, || {
+            format!("the program may touch {frames} frames of 4 KiB, more than {MAX_FRAMES}")
+        })
+    }
+
+    /// Upper bound of the 4 KiB frames that the program's steps can store to on a simulated memory.
+    #[must_use]
+    pub fn frames_bound(&self) -> u64 {
+        let s = self.machine.struct_page;
+        let struct_pages = |pages: u64| pages * s / 4096 + 2;
+        let entries = |n: u64| n / 512 + 2;
+        let page_frames = self.machine.page_shift.bytes() / 4096;
+        let mut frames: u64 = 64;
+        if let MemoryModel::SparsememVmemmap { blocks, .. } = &self.machine.memory {
+            let blocks: u64 = blocks.iter().map(|run| run.places.count).sum();
+            frames += blocks * 24 / 4096 + 2;
+        }
+        for window in &self.machine.windows {
+            frames += 2 * entries(window.entries);
+        }
+        for mapping in &self.machine.mappings {
+            let pages = mapping.pages * mapping.pte.pages();
+            frames += struct_pages(pages) + 2 * entries(pages);
+        }
+        for compound in &self.machine.compounds {
+            frames += struct_pages(1 << compound.order.min(MAX_ORDER)) + 2;
+        }
+        // Pages named one by one cost a frame of struct pages and one of the account, twice that where they straddle.
+        frames += 4 * self.machine.pages.len() as u64;
+        for ram in &self.machine.ram {
+            frames += entries(word_count(&ram.words));
+        }
+        for step in &self.steps {
+            frames += match step {
+                Step::Hypercall { .. } | Step::Lookup { .. } | Step::HotRemove { .. } | Step::Slot(_) => 0,
+                Step::Unmap { .. }
+                | Step::Age { .. }
+                | Step::Clean { .. }
+                | Step::WriteProtect { .. }
+                | Step::CloseWindow { .. }
+                | Step::SplitCompound { .. } => 2,
+                Step::GetPage { .. } | Step::PutPage { .. } | Step::Take { .. } | Step::Drop { .. } => 4,
+                Step::Map { pte, .. } => 4 + 2 * entries(pte.pages()),
+                Step::Migrate { .. } => 6 + page_frames,
+                Step::MakeCompound(compound) => struct_pages(1 << compound.order.min(MAX_ORDER)) + 4,
+                Step::HotAdd { blocks, .. } => blocks.iter().fold(2u64, |sum, run| sum.saturating_add(run.count / 100)),
+                Step::Write { words, .. } => entries(word_count(words)),
+                Step::CreateWindow(window) => 2 * entries(window.entries),
+            };
+        }
+        frames
+    }
+}
+
+impl Machine {
+    /// Whether the page lies in memory that is present at boot.
+    #[must_use]
+    pub fn page_exists(&self, pfn: Pfn) -> bool {
+        match &self.memory {
+            MemoryModel::Flatmem { pages, .. } => pfn.0 < *pages,
+            MemoryModel::SparsememVmemmap { sections, .. } => {
+                sections.binary_search(&(pfn.0 / self.page_shift.pages_per_section())).is_ok()
+            }
+        }
+    }
+}
+
+fn order_fits(order: u32, item: Item) -> Check {
+    require((1..=MAX_ORDER).contains(&order), item, || format!("order {order} is not in 1..={MAX_ORDER}"))
+}
+
+fn model(machine: &Machine) -> Check {
+    let s = machine.struct_page;
+    require(matches!(s, 56 | 64 | 72 | 80), Item::Machine, || format!("struct_page {s} is none of 56, 64, 72, 80"))?;
+    match &machine.memory {
+        MemoryModel::Flatmem { pages, .. } => {
+            let limit = machine.page_shift.pfn_limit();
+            require((1..=limit).contains(pages), Item::Machine, || format!("pages {pages} is not in 1..={limit}"))
+        }
+        MemoryModel::SparsememVmemmap { base, block_shift, sections, blocks, .. } => {
+            require(matches!(block_shift, 12 | 16 | 21 | 24), Item::Machine, || {
+                format!("block_shift {block_shift} is none of 12, 16, 21, 24")
+            })?;
+            require(base & ((1 << block_shift) - 1) == 0, Item::Machine, || {
+                format!("base {base:#x} is no multiple of the block size {:#x}", 1u64 << block_shift)
+            })?;
+            // Below lie the plain real addresses and the linear map's: an address must mean one thing.
+            require(*base >= LINEAR_MAP + (1 << MAX_PHYSMEM_BITS), Item::Machine, || {
+                format!("base {base:#x} is below the linear map's end {:#x}", LINEAR_MAP + (1u64 << MAX_PHYSMEM_BITS))
+            })?;
+            require(sections.len() <= MAX_SECTIONS, Item::Machine, || {
+                format!("{} sections are more than {MAX_SECTIONS}", sections.len())
+            })?;
+            let per_section = machine.page_shift.pages_per_section();
+            for (i, &section) in sections.iter().enumerate() {
+                require(i == 0 || sections[i - 1] < section, Item::Section(i), || {
+                    format!("section {section:#x} does not follow {:#x}: ascending order is expected", sections[i - 1])
+                })?;
+                require(section < 1 << (MAX_PHYSMEM_BITS - SECTION_SIZE_BITS), Item::Section(i), || {
+                    format!("section {section:#x} lies past 2^{MAX_PHYSMEM_BITS}")
+                })?;
+                let end = (section + 1) * per_section * s;
+                require(u128::from(*base) + u128::from(end) <= 1 << 64, Item::Section(i), || {
+                    format!("the struct pages of section {section:#x} end past 2^64")
+                })?;
+            }
+            blocks_match(machine, sections, blocks, *block_shift)
+        }
+    }
+}
+
+fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::machine::BlockRun], block_shift: u32) -> Check {
+    let bytes_per_section = machine.page_shift.pages_per_section() * machine.struct_page;
+    // What the sections need, as disjoint ascending ranges of block numbers.
+    let mut needed: Vec<(u64, u64)> = Vec::new();
+    for &section in sections {
+        let first = (section * bytes_per_section) >> block_shift;
+        let end = (((section + 1) * bytes_per_section - 1) >> block_shift) + 1;
+        match needed.last_mut() {
+            Some(last) if first <= last.1 => last.1 = end,
+            _ => needed.push((first, end)),
+        }
+    }
+    let total = needed.iter().map(|(first, end)| end - first).sum::<u64>();
+    require(total <= MAX_BLOCKS, Item::Machine, || format!("{total} blocks are more than {MAX_BLOCKS}"))?;
+    let mut ranges = needed.into_iter();
+    let mut rest: Option<(u64, u64)> = ranges.next();
+    for (i, run) in runs.iter().enumerate() {
+        let item = Item::Block(i);
+        require(run.places.count > 0, item, || "a run of blocks needs at least one".to_string())?;
+        let mut next = run.first;
+        let mut left = run.places.count;
+        while left > 0 {
+            match rest {
+                Some((first, end)) if first == next => {
+                    let taken = left.min(end - first);
+                    next = next.wrapping_add(taken);
+                    left -= taken;
+                    rest = if first + taken == end { ranges.next() } else { Some((first + taken, end)) };
+                }
+                Some((first, _)) if first < next => {
+                    return Err(Invalid::new(
+                        item,
+                        format!("block {first:#x}, which a present section needs, has no place before this line"),
+                    ));
+                }
+                _ => return Err(Invalid::new(item, format!("no present section needs block {next:#x}"))),
+            }
+        }
+    }
+    match rest {
+        Some((first, _)) => {
+            Err(Invalid::new(Item::Machine, format!("block {first:#x}, which a present section needs, has no place")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Regions of real memory overlap nowhere, are aligned, and end below 2^46.
+fn regions(program: &Program) -> Check {
+    let machine = &program.machine;
+    let mut regions: Vec<(u64, u128, u64, Item)> = Vec::new();
+    let mut add = |start: u64, bytes: u64, align: u64, item| regions.push((start, u128::from(bytes), align, item));
+    match &machine.memory {
+        MemoryModel::Flatmem { array, pages } => {
+            add(array.0, pages * machine.struct_page, REGION_ALIGN, Item::Machine);
+            add(0, pages << machine.page_shift.bits(), REGION_ALIGN, Item::Machine);
+        }
+        MemoryModel::SparsememVmemmap { block_shift, list, sections, blocks, .. } => {
+            add(list.0, LIST_AREA_BYTES, REGION_ALIGN, Item::Machine);
+            for (i, section) in sections.iter().enumerate() {
+                add(section << SECTION_SIZE_BITS, 1 << SECTION_SIZE_BITS, REGION_ALIGN, Item::Section(i));
+            }
+            for (i, run) in blocks.iter().enumerate() {
+                add(run.places.at.0, run.places.count << block_shift, 1 << block_shift, Item::Block(i));
+            }
+        }
+    }
+    for (i, window) in machine.windows.iter().enumerate() {
+        for (start, bytes) in window.regions() {
+            add(start.0, bytes, REGION_ALIGN, Item::Window(i));
+        }
+    }
+    for &(start, bytes, align, item) in &regions {
+        require(start & (align - 1) == 0, item, || format!("{start:#x} is no multiple of {align:#x}"))?;
+        require(u128::from(start) + bytes <= 1 << MAX_PHYSMEM_BITS, item, || {
+            format!("the region at {start:#x} ends past 2^{MAX_PHYSMEM_BITS}")
+        })?;
+    }
+    regions.sort_by_key(|region| region.0);
+    for pair in regions.windows(2) {
+        let (start, bytes, _, _) = pair[0];
+        require(u128::from(start) + bytes <= u128::from(pair[1].0), pair[1].3, || {
+            format!("the region at {:#x} overlaps the one at {start:#x}", pair[1].0)
+        })?;
+    }
+    Ok(())
+}
+
+/// Which pages are compound and which are named by the page table, to check other lines against.
+struct Pages {
+    /// First pfn of each compound page, with its order.
+    compounds: BTreeMap<u64, u32>,
+    /// References that page-table entries hold, or would hold, by head.
+    named: BTreeMap<u64, i64>,
+}
+
+impl Pages {
+    fn new(machine: &Machine) -> Result<Self, Invalid> {
+        let mut pages = Self { compounds: BTreeMap::new(), named: BTreeMap::new() };
+        for (i, compound) in machine.compounds.iter().enumerate() {
+            let item = Item::Compound(i);
+            let (pfn, order) = (compound.pfn, compound.order);
+            order_fits(order, item)?;
+            let size = 1u64 << order;
+            require(pfn.is_aligned(size), item, || format!("pfn {pfn} is no multiple of {size:#x}"))?;
+            // A compound page is aligned and no larger than a section is for either PAGE_SHIFT, or spans whole sections.
+            let all = (0..size).all(|index| pfn.checked_add(index).is_some_and(|page| machine.page_exists(page)));
+            require(all, item, || format!("the pages of the compound page at {pfn} do not all exist"))?;
+            let free = pages.compounds.range(..pfn.0 + size).next_back().is_none_or(|(at, o)| at + (1 << o) <= pfn.0);
+            require(free, item, || format!("the compound page at {pfn} overlaps another"))?;
+            pages.compounds.insert(pfn.0, order);
+        }
+        let mut total: u64 = 0;
+        for (i, mapping) in machine.mappings.iter().enumerate() {
+            let item = Item::Mapping(i);
+            total = total.saturating_add(mapping.pages);
+            require(total <= MAX_MAPPED_PAGES, item, || format!("more than {MAX_MAPPED_PAGES} pages are mapped"))?;
+            let Some(first) = mapping.pte.pfn() else { continue };
+            let held = i64::from(mapping.pte.holds_reference());
+            for index in 0..mapping.pages {
+                let pfn = first.checked_add(index).filter(|&pfn| machine.page_exists(pfn));
+                let Some(pfn) = pfn else {
+                    return Err(Invalid::new(item, format!("page {:#x} does not exist", first.0.wrapping_add(index))));
+                };
+                *pages.named.entry(pages.head(pfn).0).or_default() += held;
+            }
+        }
+        Ok(pages)
+    }
+
+    fn head(&self, pfn: Pfn) -> Pfn {
+        match self.compounds.range(..=pfn.0).next_back() {
+            Some((&head, &order)) if pfn.0 < head + (1 << order) => Pfn(head),
+            _ => pfn,
+        }
+    }
+}
+
+fn mappings(machine: &Machine, pages: &Pages) -> Check {
+    let page = machine.page_shift.bytes();
+    let mut ranges: Vec<(u64, u128, usize)> = Vec::new();
+    for (i, &Mapping { hva, pages: count, pte }) in machine.mappings.iter().enumerate() {
+        let item = Item::Mapping(i);
+        require(pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
+        require(count > 0, item, || "a mapping needs at least one page".to_string())?;
+        let size = page * pte.pages();
+        require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
+        if let Pte::Huge { pfn, order, .. } = pte {
+            require(count == 1, item, || "a huge entry is one entry".to_string())?;
+            require(pages.compounds.get(&pfn.0) == Some(&order), item, || {
+                format!("{pfn} is not the head of a compound page of order {order}")
+            })?;
+        }
+        let bytes = u128::from(size) * u128::from(count);
+        require(u128::from(hva.0) + bytes <= 1 << 64, item, || format!("the range at hva {hva} ends past 2^64"))?;
+        ranges.push((hva.0, bytes, i));
+    }
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        require(u128::from(pair[0].0) + pair[0].1 <= u128::from(pair[1].0), Item::Mapping(pair[1].2), || {
+            format!("hva {:#x} is mapped twice", pair[1].0)
+        })?;
+    }
+    Ok(())
+}
+
+fn owned(machine: &Machine, pages: &Pages) -> Check {
+    require(machine.pages.len() as u64 <= MAX_ITEMS, Item::Machine, || format!("more than {MAX_ITEMS} page lines"))?;
+    let mut seen = BTreeMap::new();
+    for (i, spec) in machine.pages.iter().enumerate() {
+        let item = Item::Page(i);
+        let pfn = spec.pfn;
+        require(machine.page_exists(pfn), item, || format!("page {pfn} does not exist"))?;
+        require(seen.insert(pfn, ()).is_none(), item, || format!("page {pfn} is described twice"))?;
+        let head = pages.head(pfn);
+        require(head == pfn, item, || format!("page {pfn} is a tail of {head}: its references are the head's"))?;
+        if let Some(held) = pages.named.get(&pfn.0) {
+            require((0..=MAX_OWN).contains(&spec.own), item, || {
+                format!("own {} of page {pfn}, which is mapped, is not in 0..={MAX_OWN}", spec.own)
+            })?;
+            require(i64::from(spec.own) + held < i64::from(i32::MAX), item, || format!("page {pfn} has too many references"))?;
+        }
+    }
+    Ok(())
+}
+
+fn slots(machine: &Machine) -> Check {
+    let page = machine.page_shift;
+    let mut ids = BTreeMap::new();
+    let mut ranges: Vec<(u64, u64, usize)> = Vec::new();
+    for (i, slot) in machine.slots.iter().enumerate() {
+        let item = Item::Slot(i);
+        require(slot.id < MAX_SLOTS, item, || format!("slot number {} is not below {MAX_SLOTS}", slot.id))?;
+        require(ids.insert(slot.id, ()).is_none(), item, || format!("slot {} is described twice", slot.id))?;
+        require(slot.pages > 0, item, || "a slot needs at least one page".to_string())?;
+        let frames = 1u128 << (64 - page.bits());
+        require(u128::from(slot.gfn.0) + u128::from(slot.pages) <= frames, item, || {
+            format!("the slot's guest memory ends past 2^64 (gfn {}, {} pages)", slot.gfn, slot.pages)
+        })?;
+        require(slot.hva.is_aligned(page.bytes()), item, || {
+            format!("hva {} is no multiple of {:#x}", slot.hva, page.bytes())
+        })?;
+        require(u128::from(slot.hva.0) + (u128::from(slot.pages) << page.bits()) <= 1 << 64, item, || {
+            format!("the slot's hva range ends past 2^64 (hva {}, {} pages)", slot.hva, slot.pages)
+        })?;
+        ranges.push((slot.gfn.0, slot.gfn.0 + slot.pages, i));
+    }
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        require(pair[0].1 <= pair[1].0, Item::Slot(pair[1].2), || {
+            format!(
+                "overlaps slot {}: gfn {:#x} lies in both",
+                machine.slots[pair[0].2].id, pair[1].0
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn ram(machine: &Machine) -> Check {
+    let shift = machine.page_shift.bits();
+    let mut total: u64 = 0;
+    for (i, ram) in machine.ram.iter().enumerate() {
+        let item = Item::Ram(i);
+        let count = word_count(&ram.words);
+        total = total.saturating_add(count);
+        require(ram.at.is_aligned(8), item, || format!("{} is no multiple of 8", ram.at))?;
+        require(count > 0, item, || "no words".to_string())?;
+        require(total <= MAX_ITEMS, item, || format!("more than {MAX_ITEMS} words of memory"))?;
+        let exists = ram.at.checked_add(count * 8 - 1).is_some_and(|last| {
+            (ram.at.0 >> shift..=last.0 >> shift).all(|pfn| machine.page_exists(Pfn(pfn)))
+        });
+        require(exists, item, || format!("{count} words at {} do not all lie in present memory", ram.at))?;
+    }
+    Ok(())
+}
+
+fn windows(program: &Program) -> Check {
+    let machine = &program.machine;
+    require(machine.windows.len() <= MAX_WINDOWS, Item::Machine, || format!("more than {MAX_WINDOWS} windows"))?;
+    let mut liobns = BTreeMap::new();
+    for (i, window) in machine.windows.iter().enumerate() {
+        let item = Item::Window(i);
+        window.validate(machine.page_shift, program.dialect).map_err(|reason| Invalid::new(item, reason))?;
+        require(liobns.insert(window.liobn, ()).is_none(), item, || {
+            format!("LIOBN {} is described twice", window.liobn)
+        })?;
+    }
+    Ok(())
+}
+
+fn steps(program: &Program) -> Check {
+    require(program.steps.len() <= MAX_STEPS, Item::Step(MAX_STEPS), || {
+        format!("{} steps are more than {MAX_STEPS}", program.steps.len())
+    })?;
+    let mut entries: u64 = program.machine.windows.iter().map(|window| window.entries).sum();
+    require(entries <= MAX_TOTAL_ENTRIES, Item::Machine, || {
+        format!("the windows have {entries} entries in all, more than {MAX_TOTAL_ENTRIES}")
+    })?;
+    for (i, step) in program.steps.iter().enumerate() {
+        let item = Item::Step(i);
+        match step {
+            Step::Hypercall { vcpu, .. } => {
+                require(*vcpu < MAX_VCPUS, item, || format!("vCPU {vcpu} is not below {MAX_VCPUS}"))?;
+            }
+            Step::Write { words, .. } => {
+                let count = word_count(words);
+                require((1..=MAX_STEP_WORDS).contains(&count), item, || {
+                    format!("{count} words are not in 1..={MAX_STEP_WORDS}")
+                })?;
+            }
+            Step::CreateWindow(window) => {
+                entries = entries.saturating_add(window.entries);
+                require(entries <= MAX_TOTAL_ENTRIES, item, || {
+                    format!("all windows of the program together have more than {MAX_TOTAL_ENTRIES} entries")
+                })?;
+            }
+            Step::HotAdd { blocks, .. } => {
+                let count = blocks.iter().fold(0u64, |sum, run| sum.saturating_add(run.count));
+                require(count <= MAX_BLOCKS, item, || format!("{count} places are more than {MAX_BLOCKS} blocks"))?;
+                require(blocks.iter().all(|run| run.count > 0), item, || "a run of blocks needs at least one".to_string())?;
+            }
+            Step::Map { pte, .. } => {
+                require(*pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
+                if let Pte::Huge { order, .. } = pte {
+                    order_fits(*order, item)?;
+                }
+            }
+            Step::MakeCompound(compound) => order_fits(compound.order, item)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! pfn to page: the real address of a struct page that lies inside one backed block (semantics 2).
+
+use contract::{Pfn, RealAddr, Rule};
+
+use crate::state::{Memory, Reference, Sparsemem};
+use crate::{Answer, Outcome};
+
+impl Reference {
+    /// The probe `pfn_to_page`.
+    pub(crate) fn probe_lookup(&self, pfn: Pfn) -> Outcome {
+        let (rule, address) = self.lookup(pfn);
+        Outcome::decided(Answer::Lookup(address), rule)
+    }
+
+    /// The rule that decides the lookup, and the address for `LOOKUP.HIT`.
+    pub(crate) fn lookup(&self, pfn: Pfn) -> (Rule, Option<RealAddr>) {
+        if pfn.0 >= self.page_shift.pfn_limit() {
+            return (Rule::LookupBeyond, None);
+        }
+        match &self.memory {
+            Memory::Flatmem { array, pages } => flatmem(*array, *pages, pfn, self.struct_page),
+            Memory::Sparsemem(sparse) => sparsemem(sparse, pfn, self.struct_page),
+        }
+    }
+}
+
+/// The array is one block, and the pfn says where in it.
+fn flatmem(array: u64, pages: u64, pfn: Pfn, struct_page: u64) -> (Rule, Option<RealAddr>) {
+    if pfn.0 >= pages {
+        return (Rule::LookupBeyond, None);
+    }
+    (Rule::LookupHit, Some(RealAddr(array + pfn.0 * struct_page)))
+}
+
+/// `pfn` is below 2^46 >> PAGE_SHIFT, so that its offset from the base fits 64 bits.
+fn sparsemem(sparse: &Sparsemem, pfn: Pfn, struct_page: u64) -> (Rule, Option<RealAddr>) {
+    let offset = pfn.0 * struct_page;
+    if sparse.base.checked_add(offset).is_none() {
+        return (Rule::LookupBeyond, None);
+    }
+    let block = offset >> sparse.block_shift;
+    let last = (offset + struct_page - 1) >> sparse.block_shift;
+    if block != last {
+        return (Rule::LookupSplit, None);
+    }
+    match sparse.blocks.get(&block) {
+        Some(place) => {
+            let inside = offset - (block << sparse.block_shift);
+            (Rule::LookupHit, Some(RealAddr(place + inside)))
+        }
+        None if sparse.ever.contains(&block) => (Rule::LookupRemoved, None),
+        None => (Rule::LookupHole, None),
+    }
+}

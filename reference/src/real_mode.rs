@@ -1,0 +1,81 @@
+//! What real mode owes: whether it must finish a call, must leave it to virtual mode, or may do either (semantics 5).
+
+use std::collections::BTreeMap;
+
+use contract::{Pfn, Pte, Rule, WindowSpec};
+
+use crate::Owes;
+use crate::state::Reference;
+use crate::tce::NewEntry;
+
+impl Reference {
+    /// Real mode must finish; in a dialect that may always defer, it may.
+    pub(crate) fn must_finish(&self) -> Owes {
+        if self.answers().may_always_defer { Owes::May("the dialect may always defer") } else { Owes::Finish }
+    }
+
+    /// Section 5.3: what the page-table entry of the list decides, whatever would follow.
+    pub(crate) fn owed_for_list(&self, list: Pte) -> Option<Owes> {
+        match list {
+            Pte::Absent { .. } => Some(Owes::Defer(Rule::DeferPte)),
+            Pte::Present { young, .. } | Pte::Huge { young, .. } if !young => Some(Owes::Defer(Rule::DeferPte)),
+            Pte::Huge { .. } => Some(Owes::May("the list lies under a huge mapping")),
+            Pte::Hole => Some(Owes::May("the list lies in a host hole")),
+            Pte::Present { .. } => None,
+        }
+    }
+
+    /// Section 5.5: what is owed for a call that will succeed on a pinned window, judged before anything is written.
+    pub(crate) fn owed_for_success(&self, spec: &WindowSpec, new: &[NewEntry]) -> Owes {
+        let dropped = self.replaced_pages(spec, new);
+        let taken: Vec<Pfn> = new.iter().filter_map(|entry| entry.target).map(|target| target.pfn).collect();
+        let mut named = taken.iter().chain(&dropped);
+
+        if new.iter().any(|entry| self.entry_needs_virtual_mode(entry)) {
+            return Owes::Defer(Rule::DeferPte);
+        }
+        if named.clone().any(|pfn| self.lookup(*pfn).0 == Rule::LookupSplit) {
+            return Owes::Defer(Rule::DeferLookup);
+        }
+        if named.any(|pfn| self.is_compound(*pfn)) {
+            return Owes::Defer(Rule::DeferCompound);
+        }
+        if self.drops_a_last_reference(&taken, &dropped) {
+            return Owes::Defer(Rule::DeferLastRef);
+        }
+        self.must_finish()
+    }
+
+    /// `DEFER.PTE`: the new page is absent, not young, or not dirty where the device may write.
+    fn entry_needs_virtual_mode(&self, entry: &NewEntry) -> bool {
+        let Some(target) = entry.target else { return false };
+        match self.pte(target.hva) {
+            Pte::Present { dirty, young, .. } | Pte::Huge { dirty, young, .. } => {
+                !young || (entry.tce.device_may_write() && !dirty)
+            }
+            Pte::Absent { .. } | Pte::Hole => true,
+        }
+    }
+
+    /// `DEFER.LAST_REF`: with all takes and drops of the call, a dropped page would end with count 0.
+    fn drops_a_last_reference(&self, taken: &[Pfn], dropped: &[Pfn]) -> bool {
+        let mut left: BTreeMap<Pfn, i64> = BTreeMap::new();
+        for pfn in dropped {
+            let head = self.head(*pfn);
+            *left.entry(head).or_insert_with(|| i64::from(self.page(head).count)) -= 1;
+        }
+        for pfn in taken {
+            if let Some(count) = left.get_mut(&self.head(*pfn)) {
+                *count += 1;
+            }
+        }
+        left.values().any(|count| *count == 0)
+    }
+
+    /// The pages named by the hardware entries that the call replaces, one an entry with permissions.
+    fn replaced_pages(&self, spec: &WindowSpec, new: &[NewEntry]) -> Vec<Pfn> {
+        let Some(window) = self.window(spec.liobn) else { return Vec::new() };
+        let old = new.iter().map(|entry| window.hardware(entry.index)).filter(|value| *value != 0);
+        old.map(|value| Pfn(value >> self.page_shift.bits())).collect()
+    }
+}

@@ -1,0 +1,111 @@
+//! References: who holds them, and the conditional ones that real mode takes and gives back (semantics 1 and 3).
+
+use contract::{Pfn, ProbeAnswer, Rule};
+
+use crate::state::{Compound, Reference};
+use crate::{Answer, Object, Outcome};
+
+impl Reference {
+    /// The page that holds the references of `pfn`: the head, for a compound page.
+    pub(crate) fn head(&self, pfn: Pfn) -> Pfn {
+        match self.page(pfn).compound {
+            Compound::Tail { head } => head,
+            Compound::Head { .. } | Compound::No => pfn,
+        }
+    }
+
+    /// Whether the page is a head or a tail.
+    pub(crate) fn is_compound(&self, pfn: Pfn) -> bool {
+        self.page(pfn).compound != Compound::No
+    }
+
+    /// One reference more on the page, on its head.
+    pub(crate) fn add_reference(&mut self, pfn: Pfn) {
+        let head = self.head(pfn);
+        let page = self.page_mut(head);
+        page.count = page.count.wrapping_add(1);
+        self.touched.push(Object::Page(head));
+    }
+
+    /// One reference less on the page, on its head; this may be the last.
+    pub(crate) fn give_reference(&mut self, pfn: Pfn) {
+        let head = self.head(pfn);
+        let page = self.page_mut(head);
+        page.count = page.count.wrapping_sub(1);
+        self.touched.push(Object::Page(head));
+    }
+
+    /// Page-table references held on that page: present and huge entries, those of all tails on the head.
+    #[must_use]
+    pub fn mappings(&self, head: Pfn) -> i64 {
+        let holders = self.page_table.values().filter(|pte| pte.holds_reference()).filter_map(|pte| pte.pfn());
+        holders.filter(|pfn| self.head(*pfn) == head).map(|_| 1).sum()
+    }
+
+    /// References held by hardware entries on that page, those of all tails on the head.
+    #[must_use]
+    pub fn hardware_references(&self, head: Pfn) -> i64 {
+        self.hardware_pfns().filter(|pfn| self.head(*pfn) == head).map(|_| 1).sum()
+    }
+
+    /// The pages that hardware entries name, each as often as it is named.
+    pub(crate) fn hardware_pfns(&self) -> impl Iterator<Item = Pfn> + '_ {
+        let values = self.windows.values().flat_map(|window| window.hardware.values());
+        values.map(|value| Pfn(value >> self.page_shift.bits()))
+    }
+
+    /// Whether a page-table entry, an absent one too, or a hardware entry names the page (or, for a compound page, any of it).
+    pub(crate) fn is_named(&self, pfn: Pfn) -> bool {
+        let head = self.head(pfn);
+        self.page_table.values().filter_map(|pte| pte.pfn()).any(|named| self.head(named) == head)
+            || self.hardware_pfns().any(|named| self.head(named) == head)
+    }
+
+    /// `count != 0 ? count += 1, true : false`. A page that is named must not be brought past `i32::MAX`.
+    pub(crate) fn get_page_unless_zero(&mut self, pfn: Pfn) -> Outcome {
+        if self.page(self.head(pfn)).count == i32::MAX && self.is_named(pfn) {
+            return Outcome::skipped("the page is named and its count is i32::MAX");
+        }
+        if let Some(outcome) = self.no_probe(pfn) {
+            return outcome;
+        }
+        if self.page(pfn).count == 0 {
+            return probe(ProbeAnswer::Done(false), Rule::GetZero);
+        }
+        let page = self.page_mut(pfn);
+        page.count = page.count.wrapping_add(1);
+        page.own = page.own.wrapping_add(1);
+        self.touched.push(Object::Page(pfn));
+        probe(ProbeAnswer::Done(true), Rule::GetOk)
+    }
+
+    /// `count != 1 ? count -= 1, true : false`. Of a page that is named, only the host's own references may go.
+    pub(crate) fn put_page_unless_one(&mut self, pfn: Pfn) -> Outcome {
+        if self.page(self.head(pfn)).own < 1 && self.is_named(pfn) {
+            return Outcome::skipped("the page is named and the host holds no reference of its own");
+        }
+        if let Some(outcome) = self.no_probe(pfn) {
+            return outcome;
+        }
+        if self.page(pfn).count == 1 {
+            return probe(ProbeAnswer::Done(false), Rule::PutLast);
+        }
+        let page = self.page_mut(pfn);
+        page.count = page.count.wrapping_sub(1);
+        page.own = page.own.wrapping_sub(1);
+        self.touched.push(Object::Page(pfn));
+        probe(ProbeAnswer::Done(true), Rule::PutOk)
+    }
+
+    /// `PAGE.NONE` and `PAGE.COMPOUND`.
+    fn no_probe(&self, pfn: Pfn) -> Option<Outcome> {
+        if self.lookup(pfn).1.is_none() {
+            return Some(probe(ProbeAnswer::NoPage, Rule::PageNone));
+        }
+        self.is_compound(pfn).then(|| probe(ProbeAnswer::Compound, Rule::PageCompound))
+    }
+}
+
+fn probe(answer: ProbeAnswer, rule: Rule) -> Outcome {
+    Outcome::decided(Answer::Probe(answer), rule)
+}

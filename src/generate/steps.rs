@@ -1,0 +1,392 @@
+//! Random steps on a machine.
+
+use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
+use contract::machine::{AddrRun, Machine, SlotSpec, WordRun};
+use contract::{Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
+
+use super::dice::Dice;
+use super::machine::{GuestPage, Scene, window};
+use super::swarm::Swarm;
+
+/// Draws the steps and puts the program together.
+pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program {
+    let mut writer = Writer {
+        swarm,
+        windows: scene.machine.windows.clone(),
+        closed: Vec::new(),
+        mapped: scene.mapped,
+        holes: scene.holes,
+        pool: scene.pool,
+        absent_sections: scene.absent_sections,
+        groups: scene.groups,
+        places: scene.places,
+        machine: &scene.machine,
+        list: None,
+        steps: Vec::new(),
+    };
+    let count = dice.between(swarm.steps / 2, swarm.steps);
+    for _ in 0..count {
+        writer.step(dice);
+    }
+    let steps = writer.steps;
+    Program { dialect: swarm.dialect, machine: scene.machine, steps }
+}
+
+/// What has been written so far, and what is worth naming.
+struct Writer<'a> {
+    swarm: &'a Swarm,
+    machine: &'a Machine,
+    windows: Vec<WindowSpec>,
+    closed: Vec<Liobn>,
+    mapped: Vec<GuestPage>,
+    holes: Vec<GuestPage>,
+    pool: Vec<Pfn>,
+    absent_sections: Vec<u64>,
+    groups: Vec<contract::machine::CompoundSpec>,
+    places: super::machine::Places,
+    /// The gpa of the list written last, and for how many words.
+    list: Option<(u64, u64)>,
+    steps: Vec<Step>,
+}
+
+/// A range of a window's entries, as registers.
+struct Range {
+    liobn: u64,
+    ioba: u64,
+    count: u64,
+    page_shift: u32,
+}
+
+impl Writer<'_> {
+    fn step(&mut self, dice: &mut Dice<'_>) {
+        let on = |feature: bool, weight: u32| if feature { weight } else { 0 };
+        let swarm = self.swarm;
+        let weights = [
+            60,
+            on(swarm.probes, 12),
+            8,
+            on(swarm.own, 6),
+            on(swarm.migrate, 5),
+            on(swarm.compound, 8),
+            on(swarm.hotplug, 8),
+            on(swarm.slots, 5),
+            on(swarm.windows, 6),
+            on(swarm.imperfect, 8),
+        ];
+        match dice.weighted(&weights) {
+            0 => self.hypercall(dice),
+            1 => self.probe(dice),
+            2 => self.mapping(dice),
+            3 => {
+                let pfn = dice.pick(&self.pool);
+                self.steps.push(if dice.percent(50) { Step::Take { pfn } } else { Step::Drop { pfn } });
+            }
+            4 => {
+                let hva = self.hva(dice);
+                let pfn = dice.pick(&self.pool);
+                self.steps.push(Step::Migrate { hva, pfn });
+            }
+            5 => self.compound(dice),
+            6 => self.hotplug(dice),
+            7 => self.slot(dice),
+            8 => self.window(dice),
+            _ => {
+                let hva = self.hva(dice);
+                self.steps.push(match dice.below(3) {
+                    0 => Step::Age { hva },
+                    1 => Step::Clean { hva },
+                    _ => Step::WriteProtect { hva },
+                });
+            }
+        }
+    }
+
+    fn guest_page(&self, dice: &mut Dice<'_>) -> GuestPage {
+        let hole = self.mapped.is_empty() || (self.swarm.wrong > 0 && dice.percent(4));
+        match dice.pick_from(if hole { &self.holes } else { &self.mapped }) {
+            Some(page) => page,
+            None => dice.pick_from(&self.mapped).unwrap_or(GuestPage { gfn: 0, hva: contract::Hva(0x7f00_0000_0000) }),
+        }
+    }
+
+    fn hva(&self, dice: &mut Dice<'_>) -> contract::Hva {
+        self.guest_page(dice).hva
+    }
+
+    fn probe(&mut self, dice: &mut Dice<'_>) {
+        let pfn = match dice.below(8) {
+            0 => {
+                // A page of a section that may not be there, or past everything.
+                let per_section = self.swarm.page_shift.pages_per_section();
+                let section = dice.pick_from(&self.absent_sections).unwrap_or(7);
+                let limit = self.swarm.page_shift.pfn_limit();
+                let near = section * per_section + dice.below(per_section);
+                Pfn(dice.pick(&[near, near, limit - 1, limit, u64::MAX, u64::MAX >> 6]))
+            }
+            _ => dice.pick(&self.pool),
+        };
+        self.steps.push(match dice.below(3) {
+            0 => Step::Lookup { pfn },
+            1 => Step::GetPage { pfn },
+            _ => Step::PutPage { pfn },
+        });
+    }
+
+    fn mapping(&mut self, dice: &mut Dice<'_>) {
+        let hva = self.hva(dice);
+        if dice.percent(50) {
+            self.steps.push(Step::Unmap { hva });
+            if dice.percent(50) {
+                return;
+            }
+        }
+        let perfect = |dice: &mut Dice<'_>| !self.swarm.imperfect || !dice.percent(20);
+        let (writable, dirty, young) = (perfect(dice), perfect(dice), perfect(dice));
+        let pfn = dice.pick(&self.pool);
+        let pte = if self.swarm.absent && dice.percent(30) {
+            Pte::Absent { pfn }
+        } else {
+            match dice.pick_from(&self.groups).filter(|_| dice.percent(30)) {
+                Some(group) => Pte::Huge { pfn: group.pfn, order: group.order, writable, dirty, young },
+                None => Pte::Present { pfn, writable, dirty, young },
+            }
+        };
+        self.steps.push(Step::Map { hva, pte });
+    }
+
+    fn compound(&mut self, dice: &mut Dice<'_>) {
+        if let Some(group) = dice.pick_from(&self.groups) {
+            self.steps.push(match dice.below(2) {
+                0 => Step::MakeCompound(group),
+                _ => Step::SplitCompound { pfn: group.pfn },
+            });
+        }
+    }
+
+    fn hotplug(&mut self, dice: &mut Dice<'_>) {
+        let Some(section) = dice.pick_from(&self.absent_sections) else { return };
+        let per_section = self.swarm.page_shift.pages_per_section();
+        if dice.percent(60) {
+            let bytes = per_section * self.swarm.struct_page;
+            let size = 1u64 << self.swarm.block_shift;
+            let count = bytes / size + 2;
+            let mut blocks = Vec::new();
+            if dice.percent(50) {
+                blocks.push(AddrRun { at: self.places.take(size, size, dice), count: 1 });
+            }
+            blocks.push(AddrRun { at: self.places.take(count * size, size, dice), count });
+            self.steps.push(Step::HotAdd { section, blocks });
+            let pfn = Pfn(section * per_section + dice.below(per_section));
+            self.pool.push(pfn);
+            self.steps.push(Step::Lookup { pfn });
+        } else {
+            self.steps.push(Step::HotRemove { section });
+            let pfn = Pfn(section * per_section + dice.below(per_section));
+            self.steps.push(Step::Lookup { pfn });
+        }
+    }
+
+    fn slot(&mut self, dice: &mut Dice<'_>) {
+        let Some(slot) = dice.pick_from(&self.machine.slots) else { return };
+        let other = dice.pick_from(&self.machine.slots).unwrap_or(slot);
+        self.steps.push(Step::Slot(match dice.below(3) {
+            0 => SlotSpec { pages: 0, ..slot },
+            1 => SlotSpec { hva: other.hva, ..slot },
+            _ => SlotSpec { pages: dice.between(1, slot.pages.min(16)), ..slot },
+        }));
+    }
+
+    fn window(&mut self, dice: &mut Dice<'_>) {
+        if dice.percent(50)
+            && let Some(window) = dice.pick_from(&self.windows)
+        {
+            self.windows.retain(|other| other.liobn != window.liobn);
+            self.closed.push(window.liobn);
+            self.steps.push(Step::CloseWindow { liobn: window.liobn });
+        } else {
+            let window = window(self.swarm, &self.windows, &mut self.places, dice);
+            self.windows.push(window);
+            self.steps.push(Step::CreateWindow(window));
+        }
+    }
+
+    fn hypercall(&mut self, dice: &mut Dice<'_>) {
+        let wrong = dice.percent(self.swarm.wrong);
+        let vcpu = if dice.percent(70) { 0 } else { dice.below(4) as u8 };
+        let Some(window) = dice.pick_from(&self.windows) else {
+            self.window(dice);
+            return;
+        };
+        let kind = dice.weighted(&[40, 12, 20, 28]);
+        let mut range = self.range(&window, kind >= 2, dice);
+        let call = match kind {
+            0 => Hypercall::put(range.liobn, range.ioba, self.tce(range.page_shift, dice)),
+            1 => Hypercall::get(range.liobn, range.ioba),
+            2 => {
+                let permissions = self.swarm.dialect != Dialect::Kvm && dice.percent(50);
+                let tce = if permissions { self.tce(range.page_shift, dice) } else { dice.pick(&[0, 0, 0x1000, u64::MAX & !3]) };
+                Hypercall::stuff(range.liobn, range.ioba, tce, range.count)
+            }
+            _ => {
+                range.count = range.count.min(MAX_TCES_PER_CALL);
+                let list = self.list(&range, dice);
+                Hypercall::indirect(range.liobn, range.ioba, list, range.count)
+            }
+        };
+        let call = if wrong { self.spoil(call, &window, dice) } else { call };
+        self.steps.push(Step::Hypercall { vcpu, call });
+    }
+
+    fn range(&self, window: &WindowSpec, many: bool, dice: &mut Dice<'_>) -> Range {
+        let first = match dice.below(5) {
+            0 => 0,
+            1 => window.entries - 1,
+            _ => dice.below(window.entries.min(8)),
+        };
+        let room = window.entries - first;
+        let limit = if self.swarm.dialect == Dialect::Lopapr { room.min(MAX_TCES_PER_CALL) } else { room };
+        let count = match dice.below(8) {
+            _ if !many => 1,
+            0 => 1,
+            1 if self.swarm.long || limit <= 16 => limit,
+            2 if self.swarm.long => limit.min(MAX_TCES_PER_CALL),
+            _ => dice.between(1, limit.min(6)),
+        };
+        // Where the base is unaligned (qemu) the call rounds down, so the entry's own address names the one before it.
+        let page = window.page();
+        let ioba = window.base.next_multiple_of(page).wrapping_add(first << window.page_shift);
+        Range { liobn: window.liobn.0, ioba, count, page_shift: window.page_shift }
+    }
+
+    /// A TCE that most likely is all right.
+    fn tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
+        if dice.percent(18) {
+            return dice.pick(&[0, 0, 0x1000, 0x5a5a_0000, u64::MAX & !3]);
+        }
+        self.mapping_tce(page_shift, dice)
+    }
+
+    /// A TCE with permissions for some guest page.
+    fn mapping_tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
+        let page = self.guest_page(dice);
+        let host = self.swarm.page_shift.bits();
+        let gpa = page.gfn << host;
+        let within = if page_shift < host { dice.below(1 << (host - page_shift)) << page_shift } else { 0 };
+        let address = (gpa >> page_shift << page_shift) | within;
+        address | dice.pick(&[3, 3, 1, 2])
+    }
+
+    /// Writes a list for the range and answers its gpa; now and then one that is there already.
+    fn list(&mut self, range: &Range, dice: &mut Dice<'_>) -> u64 {
+        if let Some((gpa, words)) = self.list
+            && words >= range.count
+            && dice.percent(15)
+        {
+            return gpa;
+        }
+        let page = self.guest_page(dice);
+        let host = self.swarm.page_shift;
+        let gpa = (page.gfn << host.bits()) + (dice.below(host.bytes() / LIST_BYTES) * LIST_BYTES);
+        let words = self.words(range, dice);
+        if dice.percent(97) {
+            self.steps.push(Step::Write { gpa: Gpa(gpa), words });
+        }
+        self.list = Some((gpa, range.count));
+        gpa
+    }
+
+    fn words(&self, range: &Range, dice: &mut Dice<'_>) -> Vec<WordRun> {
+        let mut words = Vec::new();
+        let mut left = range.count.max(1);
+        // Long lists are a few runs with something single between them or at the very end.
+        if left > 8 {
+            let special = WordRun { value: self.mapping_tce(range.page_shift, dice), stride: 0, count: 1 };
+            let at = dice.pick(&[left - 1, left - 1, 400.min(left - 1), 1]);
+            for count in [at, left - 1 - at] {
+                if count > 0 {
+                    let stride = if dice.percent(30) { 1 << range.page_shift } else { 0 };
+                    words.push(WordRun { value: self.tce(range.page_shift, dice), stride, count });
+                }
+                if words.len() < 2 {
+                    words.push(special);
+                }
+            }
+            return words;
+        }
+        while left > 0 {
+            let count = if dice.percent(30) { dice.between(1, left) } else { 1 };
+            words.push(WordRun { value: self.tce(range.page_shift, dice), stride: 0, count });
+            left -= count;
+        }
+        words
+    }
+
+    /// Makes one thing about the call wrong, or puts it at an edge.
+    fn spoil(&mut self, mut call: Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) -> Hypercall {
+        let page = window.page();
+        let end = window.base.wrapping_add(window.entries << window.page_shift);
+        match dice.below(10) {
+            0 => {
+                let closed = dice.pick_from(&self.closed).map_or(0x1234, |liobn| liobn.0);
+                call.args[0] = dice.pick(&[closed, closed, call.args[0] | 1 << 40, u64::MAX, call.args[0] ^ 1]);
+            }
+            1 => call.args[1] |= dice.pick(&[1, 8, page >> 1, page - 1]),
+            2 | 3 => {
+                call.args[1] =
+                    dice.pick(&[end, end.wrapping_sub(page), window.base.wrapping_sub(page), 1 << 63, 0u64.wrapping_sub(page), end])
+            }
+            4 | 5 => {
+                // Counts, and ranges that cross the end.
+                let room = end.wrapping_sub(call.args[1]) >> window.page_shift;
+                call.args[3] = dice.pick(&[
+                    0,
+                    0,
+                    512,
+                    513,
+                    room.wrapping_add(1),
+                    window.entries,
+                    window.entries + 1,
+                    1 << 52,
+                    u64::MAX,
+                    u64::MAX >> window.page_shift,
+                ]);
+            }
+            6 | 7 => self.spoil_tce(&mut call, window, dice),
+            8 => {
+                if call.opcode == contract::hcall::H_PUT_TCE_INDIRECT {
+                    let hole = dice.pick_from(&self.holes).map_or(0, |page| page.gfn << self.swarm.page_shift.bits());
+                    let list = call.args[2];
+                    call.args[2] = dice.pick(&[list + 8, list + 0x800, hole, hole, 1 << 60, u64::MAX & !0xfff]);
+                    call.args[3] = dice.pick(&[call.args[3], call.args[3], 0]);
+                } else {
+                    self.spoil_tce(&mut call, window, dice);
+                }
+            }
+            _ => call.opcode = dice.pick(&[0, 0x24, call.opcode | 1, call.opcode | 1 << 32, u64::MAX, 0xe0]),
+        }
+        call
+    }
+
+    fn spoil_tce(&mut self, call: &mut Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) {
+        let good = self.mapping_tce(window.page_shift, dice);
+        let last = self.machine.slots.iter().map(|slot| slot.gfn.0 + slot.pages).max().unwrap_or(0);
+        let past = last.wrapping_shl(self.swarm.page_shift.bits());
+        let bad = dice.pick(&[
+            good | 4,
+            good | 0x800,
+            good | window.page() >> 1,
+            past | 3,
+            past.wrapping_sub(window.page()) | 3,
+            0xffff_ffff_ffff_f003,
+            1 << 60 | 1,
+            past.wrapping_sub(4096) | 2,
+        ]);
+        // H_PUT_TCE and H_STUFF_TCE take it in r6, INDIRECT somewhere in its list.
+        if call.opcode == contract::hcall::H_PUT_TCE_INDIRECT {
+            let at = call.args[2].wrapping_add(8 * dice.below(call.args[3].min(MAX_TCES_PER_CALL)));
+            self.steps.push(Step::Write { gpa: Gpa(at), words: vec![WordRun { value: bad, stride: 0, count: 1 }] });
+        } else {
+            call.args[2] = bad;
+        }
+    }
+}

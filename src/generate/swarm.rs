@@ -1,0 +1,71 @@
+//! The features that one program uses: each run switches some on and the others off.
+
+use contract::{Dialect, PageShift};
+
+use super::dice::Dice;
+
+/// See the module's text.
+pub(crate) struct Swarm {
+    pub(crate) dialect: Dialect,
+    pub(crate) page_shift: PageShift,
+    pub(crate) struct_page: u64,
+    pub(crate) flatmem: bool,
+    pub(crate) block_shift: u32,
+    /// Pinned windows, as far as the dialect has them.
+    pub(crate) pinned: bool,
+    pub(crate) emulated: bool,
+    pub(crate) compound: bool,
+    /// Page-table entries that are absent, or missing.
+    pub(crate) absent: bool,
+    /// Page-table entries that are read-only, not young, or not dirty.
+    pub(crate) imperfect: bool,
+    /// Pages of whom the host itself holds references, or with odd counts.
+    pub(crate) own: bool,
+    pub(crate) hotplug: bool,
+    pub(crate) migrate: bool,
+    pub(crate) slots: bool,
+    pub(crate) windows: bool,
+    pub(crate) probes: bool,
+    /// Calls of hundreds of entries.
+    pub(crate) long: bool,
+    /// Struct pages that straddle blocks, pages at the edges of sections.
+    pub(crate) edges: bool,
+    /// Percent of hypercalls with something wrong on purpose.
+    pub(crate) wrong: u64,
+    /// How many steps to draw.
+    pub(crate) steps: u64,
+}
+
+impl Swarm {
+    pub(crate) fn draw(dialect: Option<Dialect>, dice: &mut Dice<'_>) -> Self {
+        let dialect = match dialect {
+            Some(dialect) => dialect,
+            None => [Dialect::Lopapr, Dialect::Kvm, Dialect::Qemu][dice.weighted(&[6, 3, 1])],
+        };
+        let pinned = dialect != Dialect::Qemu && dice.percent(80);
+        let flatmem = dice.percent(25);
+        let edges = dice.percent(40);
+        Self {
+            dialect,
+            page_shift: dice.pick(&[PageShift::Shift16, PageShift::Shift12]),
+            struct_page: if edges { dice.pick(&[56, 56, 72, 80, 64]) } else { dice.pick(&[64, 64, 64, 56, 72, 80]) },
+            flatmem,
+            block_shift: [16, 24, 21, 12][dice.weighted(&[4, 3, 2, 3])],
+            pinned,
+            emulated: !pinned || dice.percent(35),
+            compound: dice.percent(30),
+            absent: dice.percent(40),
+            imperfect: dice.percent(40),
+            own: dice.percent(50),
+            hotplug: !flatmem && dice.percent(25),
+            migrate: dice.percent(25),
+            slots: dice.percent(20),
+            windows: dice.percent(25),
+            probes: dice.percent(30),
+            long: dice.percent(6),
+            edges,
+            wrong: dice.pick(&[10, 0, 5, 20, 40]),
+            steps: dice.pick(&[12, 6, 9, 16, 24]),
+        }
+    }
+}

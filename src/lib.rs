@@ -1,0 +1,47 @@
+//! Differential fuzzing of PowerPC real-mode TCE handling.
+//!
+//! ```text
+//!  program ──> lockstep ──> reference: abstract state ──┐
+//!                   └─────> subject: real memory ───────┴──> oracle ──> finding ──> shrink ──> report
+//! ```
+//!
+//! In the order of the way of a program through the house:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`generate`] | draws random programs; decodes any bytes into one |
+//! | [`host`] | sets the image up and carries host steps out on it |
+//! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary |
+//! | [`lockstep`] | runs a program on both sides, step by step |
+//! | [`verdict`] | what comes out: agreed, invalid, or a finding |
+//! | [`shrink`] | makes a failing program small |
+//! | [`report`] | says what differs, in the field's words, and writes a ready test |
+//! | [`campaign`] | checks many programs on all cores |
+//! | [`store`] | keeps findings so that none is lost |
+//!
+//! [`check`] is the whole of it; everything that runs programs calls it, or the [`Checker`] behind it.
+
+pub mod campaign;
+mod decode;
+pub mod generate;
+pub mod host;
+pub mod lockstep;
+mod oracle;
+mod quiet;
+pub mod report;
+pub mod shrink;
+pub mod store;
+pub mod subjects;
+pub mod verdict;
+
+pub use contract::{Dialect, Program, Rule};
+pub use contract::text::parse;
+pub use lockstep::Checker;
+pub use subjects::SubjectKind;
+pub use verdict::{Finding, Identity, Tally, Verdict};
+
+/// Runs a program on the reference and the candidate: the verdict depends on the program alone.
+#[must_use]
+pub fn check(program: &Program) -> Verdict {
+    SubjectKind::Candidate.checker().check(program)
+}

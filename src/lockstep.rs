@@ -1,0 +1,462 @@
+//! Lockstep: one program on the reference and on a subject, step by step, until they differ or the program ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use contract::machine::MAX_WINDOW_ENTRIES;
+use contract::memory::{Context, CpuReport, Event, Mode};
+use contract::subject::Bound;
+use contract::{HcallAnswer, Hypercall, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, RuleSet, Status, Step, Subject};
+use reference::{Answer, Outcome, Owes, Reference};
+
+use crate::host::Host;
+use crate::oracle::{Mismatch, Oracle};
+use crate::quiet;
+use crate::subjects::Shadow;
+use crate::verdict::{Finding, Identity, Tally, Verdict};
+
+/// How a step was handled, for those who watch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handled {
+    /// Its precondition failed.
+    Skipped,
+    /// The host did it.
+    Host,
+    /// Real mode finished it.
+    Real,
+    /// Real mode deferred it and virtual mode finished it.
+    Deferred,
+}
+
+/// A step on which both sides agreed, as a watcher sees it.
+pub struct Observation<'a> {
+    /// Its index.
+    pub index: usize,
+    /// The step.
+    pub step: &'a Step,
+    /// What the reference said of it.
+    pub outcome: &'a Outcome,
+    /// How it was handled.
+    pub handled: Handled,
+    /// Accesses of the real-mode run.
+    pub accesses: u64,
+    /// The memory after it; its changes are this step's.
+    pub memory: &'a RealMemory,
+    /// The reference after it.
+    pub reference: &'a Reference,
+}
+
+/// Runs programs on the reference and a subject; keeps its allocations from program to program.
+pub struct Checker {
+    reference: Reference,
+    memory: RealMemory,
+    host: Host,
+    subject: Box<dyn Subject + Send>,
+    /// For the null control: the second reference, which sees each step before the subject answers for it.
+    shadow: Option<Arc<Mutex<Shadow>>>,
+    tally: Tally,
+    /// Accesses of real-mode runs, for the bound that a subject publishes.
+    accesses: u64,
+}
+
+/// One side's failure inside a step.
+struct Failure {
+    rule: Rule,
+    field: &'static str,
+    what: String,
+    expected: String,
+    found: String,
+    mismatches: Vec<Mismatch>,
+}
+
+impl Failure {
+    fn new(rule: Rule, field: &'static str, what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            rule,
+            field,
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
+            mismatches: Vec::new(),
+        })
+    }
+
+    fn from_mismatches(found: Vec<Mismatch>) -> Result<(), Box<Self>> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let Some((first, all)) = Oracle::first(found) else { return Ok(()) };
+        let mut failure = Self::new(first.rule, first.field, first.what, first.expected, first.found);
+        failure.mismatches = all;
+        Err(failure)
+    }
+}
+
+type Outcomed<T> = Result<T, Box<Failure>>;
+
+impl Checker {
+    /// A checker of `subject`.
+    #[must_use]
+    pub fn new(subject: Box<dyn Subject + Send>) -> Self {
+        Self::with_shadow(subject, None)
+    }
+
+    pub(crate) fn with_shadow(subject: Box<dyn Subject + Send>, shadow: Option<Arc<Mutex<Shadow>>>) -> Self {
+        let machine = contract::Machine {
+            page_shift: contract::PageShift::Shift12,
+            struct_page: 64,
+            memory: contract::MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 },
+            pages: Vec::new(),
+            compounds: Vec::new(),
+            slots: Vec::new(),
+            mappings: Vec::new(),
+            ram: Vec::new(),
+            windows: Vec::new(),
+        };
+        Self {
+            reference: Reference::new(contract::Dialect::Lopapr, &machine),
+            memory: RealMemory::new(),
+            host: Host::new(),
+            subject,
+            shadow,
+            tally: Tally::default(),
+            accesses: 0,
+        }
+    }
+
+    /// The name of the subject.
+    #[must_use]
+    pub fn subject(&self) -> &'static str {
+        self.subject.name()
+    }
+
+    /// Runs the program to its end or to the first finding.
+    pub fn check(&mut self, program: &Program) -> Verdict {
+        self.check_observed(program, &mut |_| {})
+    }
+
+    /// Like [`check`](Self::check); `watch` sees every step on which both sides agreed.
+    pub fn check_observed(&mut self, program: &Program, watch: &mut dyn FnMut(&Observation<'_>)) -> Verdict {
+        if let Err(invalid) = program.validate() {
+            return Verdict::Invalid(invalid);
+        }
+        self.tally.clear();
+        match self.run(program, watch) {
+            Ok(()) => Verdict::Agreed(self.tally.clone()),
+            Err(finding) => Verdict::Finding(finding, self.tally.clone()),
+        }
+    }
+
+    /// Like [`check`](Self::check) for a program known to be valid, adding to `tally` instead of making one: for campaigns.
+    pub(crate) fn check_into(&mut self, program: &Program, tally: &mut Tally) -> Option<Box<Finding>> {
+        std::mem::swap(&mut self.tally, tally);
+        let result = self.run(program, &mut |_| {});
+        std::mem::swap(&mut self.tally, tally);
+        result.err()
+    }
+
+    fn run(&mut self, program: &Program, watch: &mut dyn FnMut(&Observation<'_>)) -> Result<(), Box<Finding>> {
+        self.tally.programs += 1;
+        self.reference.reset(program.dialect, &program.machine);
+        self.host.boot(&mut self.memory, program);
+        if let Some(shadow) = &self.shadow {
+            shadow.lock().unwrap_or_else(PoisonError::into_inner).reset(program);
+        }
+        let mut agreed = None;
+        let started = guarded("start", None, || self.subject.start(program.dialect, &program.machine));
+        started.map_err(|failure| self.finding(*failure, 0, "start", None))?;
+        for (index, step) in program.steps.iter().enumerate() {
+            self.tally.steps += 1;
+            match self.step(step) {
+                Ok((outcome, handled)) => {
+                    if handled != Handled::Skipped {
+                        agreed = Some(index);
+                    }
+                    let accesses = self.accesses;
+                    let (memory, reference) = (&self.memory, &self.reference);
+                    watch(&Observation { index, step, outcome: &outcome, handled, accesses, memory, reference });
+                }
+                Err(failure) => return Err(self.finding(*failure, index, step.kind(), agreed)),
+            }
+        }
+        self.end().map_err(|failure| self.finding(*failure, program.steps.len(), "end", agreed))
+    }
+
+    fn finding(&self, failure: Failure, step: usize, kind: &'static str, agreed: Option<usize>) -> Box<Finding> {
+        let identity = Identity { rule: failure.rule, field: failure.field, kind };
+        let objects = self.oracle().diffs(&failure.mismatches);
+        let Failure { what, expected, found, .. } = failure;
+        Box::new(Finding { identity, step, agreed, what, expected, found, objects })
+    }
+
+    fn oracle(&self) -> Oracle<'_> {
+        Oracle {
+            reference: &self.reference,
+            memory: &self.memory,
+            struct_page: self.host.struct_page(),
+            closing: None,
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Outcomed<(Outcome, Handled)> {
+        if let Step::CloseWindow { liobn } = step {
+            return self.close(*liobn, step);
+        }
+        let outcome = self.reference.step(step);
+        if let Some(shadow) = &self.shadow {
+            shadow.lock().unwrap_or_else(PoisonError::into_inner).step(step);
+        }
+        self.accesses = 0;
+        if let Answer::Skipped(_) = outcome.answer {
+            self.tally.skipped += 1;
+            self.memory.begin_step();
+            return Ok((outcome, Handled::Skipped));
+        }
+        self.memory.begin_step();
+        let handled = match step {
+            Step::Hypercall { vcpu, call } => self.hypercall(*vcpu, call, &outcome),
+            Step::Lookup { pfn } => self.lookup(*pfn, &outcome),
+            Step::GetPage { pfn } => self.probe(*pfn, true, &outcome),
+            Step::PutPage { pfn } => self.probe(*pfn, false, &outcome),
+            _ => self.host_step(step),
+        };
+        match handled {
+            Ok(handled) => {
+                Failure::from_mismatches(self.oracle().step())?;
+                Ok((outcome, handled))
+            }
+            Err(failure) if failure.rule == Rule::DivergeLookup => {
+                // What lies in memory is reported before what a probe answered; only REF.CONSERVE comes later.
+                let mut found = self.oracle().step();
+                found.retain(|mismatch| mismatch.rule != Rule::RefConserve);
+                Failure::from_mismatches(found)?;
+                Err(failure)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn hypercall(&mut self, vcpu: u8, call: &Hypercall, outcome: &Outcome) -> Outcomed<Handled> {
+        let Answer::Hypercall { status, r4 } = outcome.answer else {
+            return Ok(Handled::Skipped);
+        };
+        let Bound { base, per_entry } = self.subject.bound();
+        // INDIRECT refuses more than 512 in every dialect; other counts are limited by the largest window.
+        let count = call.count().min(MAX_WINDOW_ENTRIES);
+        let bound = base + per_entry * count;
+        let limit = (10_000 + 200 * count).max(2 * bound);
+        let subject = &self.subject;
+        let run = |mode: Mode| -> Outcomed<(HcallAnswer, CpuReport)> {
+            let cpu = self.memory.cpu(mode, vcpu, Context::Hypercall, limit);
+            let half = if mode == Mode::Real { "real-mode half" } else { "virtual-mode half" };
+            let answer = guarded(half, Some(&|| cpu.report()), || match mode {
+                Mode::Real => subject.real_mode(&cpu, call),
+                Mode::Virtual => subject.virtual_mode(&cpu, call),
+            });
+            let report = cpu.report();
+            if mode == Mode::Real && report.accesses > bound && report.event.is_none_or(|event| event.access > bound) {
+                let what = format!("accesses of a real-mode call of {count} entries");
+                let expected = format!("at most {base} + {per_entry} x {count} = {bound}");
+                return Err(Failure::new(Rule::RmBounded, "accesses", what, expected, report.accesses.to_string()));
+            }
+            no_event(report.event, mode)?;
+            Ok((answer?, report))
+        };
+        let (mut answer, report) = run(Mode::Real)?;
+        self.accesses = report.accesses;
+        let deferred = answer.status == Status::TOO_HARD;
+        if deferred {
+            self.deferred_clean()?;
+            if outcome.owes == Owes::Finish {
+                return Err(Failure::new(Rule::RmLazy, "real mode", "the call", "finished in real mode", "deferred"));
+            }
+            answer = run(Mode::Virtual)?.0;
+        } else if let Owes::Defer(reason) = outcome.owes {
+            let found = format!("finished in real mode with {}", answer.status);
+            return Err(Failure::new(reason, "real mode", "the call", format!("deferred: {}", reason.meaning()), found));
+        }
+        if answer.status != status {
+            let found = answer.status.to_string();
+            return Err(Failure::new(Rule::DivergeStatus, "status", "status (r3)", status.to_string(), found));
+        }
+        if answer.r4 != r4 {
+            let show = |r4: Option<u64>| r4.map_or("untouched".into(), |value| format!("{value:#x}"));
+            return Err(Failure::new(Rule::DivergeR4, "r4", "r4", show(r4), show(answer.r4)));
+        }
+        self.tally.count_hypercall(status, deferred, call.count());
+        self.tally.count_rules(outcome.rules, deferred, status == Status::SUCCESS);
+        Ok(if deferred { Handled::Deferred } else { Handled::Real })
+    }
+
+    /// A deferred call has changed nothing.
+    fn deferred_clean(&self) -> Outcomed<()> {
+        if self.memory.differences().next().is_none() {
+            return Ok(());
+        }
+        // The reference is past the call, so what changed is told from the words themselves.
+        let mut changes: Vec<_> = self.memory.differences().map(|(place, old, new)| crate::decode::change(&self.memory, place, old, new)).collect();
+        changes.sort_by_key(|change| change.address);
+        let first = &changes[0];
+        Err(Failure::new(
+            Rule::DeferClean,
+            first.field,
+            format!("{} after a call that real mode deferred", first.what),
+            format!("{} as before the call", first.old),
+            first.new.clone(),
+        ))
+    }
+
+    fn lookup(&mut self, pfn: Pfn, outcome: &Outcome) -> Outcomed<Handled> {
+        let Answer::Lookup(expected) = outcome.answer else { return Ok(Handled::Skipped) };
+        let found = self.probe_call(|subject, cpu| subject.pfn_to_page(cpu, pfn))?.map(RealAddr::masked);
+        if found != expected.map(RealAddr::masked) {
+            let show = |answer: Option<RealAddr>| answer.map_or("none".into(), |real| real.to_string());
+            let what = format!("pfn_to_page of {pfn}");
+            return Err(Failure::new(Rule::DivergeLookup, "lookup", what, show(expected), show(found)));
+        }
+        self.tally.count_rules(outcome.rules, false, expected.is_some());
+        Ok(Handled::Real)
+    }
+
+    fn probe(&mut self, pfn: Pfn, get: bool, outcome: &Outcome) -> Outcomed<Handled> {
+        let Answer::Probe(expected) = outcome.answer else { return Ok(Handled::Skipped) };
+        if !get {
+            // The reference that is given back is the host's own: from here on nobody holds the page for it.
+            self.memory.add_own(pfn, -1);
+        }
+        let result = self.probe_call(|subject, cpu| match get {
+            true => subject.get_page_unless_zero(cpu, pfn),
+            false => subject.put_page_unless_one(cpu, pfn),
+        });
+        let done = matches!(result, Ok(ProbeAnswer::Done(true)));
+        match (get, done) {
+            (true, true) => self.memory.add_own(pfn, 1),
+            (false, false) => self.memory.add_own(pfn, 1),
+            _ => {}
+        }
+        let found = result?;
+        if found != expected {
+            let call = if get { "get_page_unless_zero" } else { "put_page_unless_one" };
+            let show = |answer: ProbeAnswer| match answer {
+                ProbeAnswer::NoPage => "no page".to_string(),
+                ProbeAnswer::Compound => "compound".to_string(),
+                ProbeAnswer::Done(done) => done.to_string(),
+            };
+            let what = format!("{call} of {pfn}");
+            return Err(Failure::new(Rule::DivergeLookup, "probe", what, show(expected), show(found)));
+        }
+        self.tally.count_rules(outcome.rules, false, done);
+        Ok(Handled::Real)
+    }
+
+    fn probe_call<T>(&self, call: impl FnOnce(&dyn Subject, &contract::Cpu<'_>) -> T) -> Outcomed<T> {
+        let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, 10_000);
+        let answer = guarded("real-mode half", Some(&|| cpu.report()), || call(&*self.subject, &cpu));
+        no_event(cpu.report().event, Mode::Real)?;
+        answer
+    }
+
+    fn host_step(&mut self, step: &Step) -> Outcomed<Handled> {
+        if let Step::HotRemove { section } = step {
+            guarded("hot_remove", None, || self.subject.hot_remove(*section))?;
+        }
+        self.host.step(&mut self.memory, step);
+        match step {
+            Step::HotAdd { section, blocks } => guarded("hot_add", None, || self.subject.hot_add(*section, blocks))?,
+            Step::Slot(slot) => guarded("set_slot", None, || self.subject.set_slot(slot))?,
+            Step::CreateWindow(window) => guarded("create_window", None, || self.subject.create_window(window))?,
+            _ => {}
+        }
+        Ok(Handled::Host)
+    }
+
+    fn close(&mut self, liobn: contract::Liobn, step: &Step) -> Outcomed<(Outcome, Handled)> {
+        let spec = self.reference.window(liobn).map(|window| window.spec);
+        let outcome = self.reference.step(step);
+        if let Some(shadow) = &self.shadow {
+            shadow.lock().unwrap_or_else(PoisonError::into_inner).step(step);
+        }
+        self.accesses = 0;
+        self.memory.begin_step();
+        let (Some(spec), Answer::Done) = (spec, outcome.answer) else {
+            self.tally.skipped += 1;
+            return Ok((outcome, Handled::Skipped));
+        };
+        let cpu = self.memory.cpu(Mode::Virtual, 0, Context::Close, 10_000 + 200 * spec.entries);
+        let closed = guarded("close_window", Some(&|| cpu.report()), || self.subject.close_window(&cpu, liobn));
+        no_event(cpu.report().event, Mode::Virtual)?;
+        closed?;
+        let oracle = Oracle { closing: Some(&spec), ..self.oracle() };
+        Failure::from_mismatches(oracle.step())?;
+        Host::remove_window(&mut self.memory, &spec);
+        Ok((outcome, Handled::Host))
+    }
+
+    /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics 7).
+    fn end(&mut self) -> Outcomed<()> {
+        Failure::from_mismatches(self.oracle().everything())?;
+        let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
+        for liobn in liobns {
+            self.close(liobn, &Step::CloseWindow { liobn })?;
+        }
+        for (pfn, _) in self.reference.pages() {
+            // What is mapped gives its reference back; holders are those mappings alone, for no window is left.
+            let left = self.memory.count(pfn).wrapping_sub(self.memory.holders(pfn));
+            let own = self.memory.own(pfn);
+            if left != own {
+                let what = format!("count of page {pfn} with all windows closed and everything unmapped");
+                return Err(Failure::new(Rule::RefLeak, "count", what, format!("own {own}"), left.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs code of the subject; a panic is a finding.
+fn guarded<T>(what: &str, report: Option<&dyn Fn() -> CpuReport>, run: impl FnOnce() -> T) -> Outcomed<T> {
+    match quiet::quietly(|| catch_unwind(AssertUnwindSafe(run))) {
+        Ok(value) => Ok(value),
+        Err(_) => {
+            let message = quiet::last_message();
+            match report.map(|report| report()) {
+                Some(report) if report.hung => {
+                    let found = format!("no end after {} accesses", report.accesses - 1);
+                    Err(Failure::new(Rule::SubjectHang, "hang", what, "an answer", found))
+                }
+                _ => Err(Failure::new(Rule::SubjectCrash, "panic", what, "an answer", format!("panic: {message}"))),
+            }
+        }
+    }
+}
+
+fn no_event(event: Option<Event>, mode: Mode) -> Outcomed<()> {
+    let Some(Event { rule, at, pfn, allowed, seen, access, .. }) = event else { return Ok(()) };
+    let mode = if mode == Mode::Real { "real mode" } else { "virtual mode" };
+    let page = pfn.map_or(String::new(), |pfn| format!("count of page {pfn}"));
+    let (field, what, expected, found) = match rule {
+        Rule::RmFinalRelease => {
+            ("count", page, "no last reference dropped in real mode".into(), "dropped from 1 to 0, or freed".into())
+        }
+        Rule::RefHeld => (
+            "count",
+            page,
+            format!("at least {allowed}: own + mappings + hardware TCEs"),
+            format!("{seen} after a store"),
+        ),
+        Rule::RefUnderflow => ("count", page, "no reference dropped at 0".to_string(), seen.to_string()),
+        Rule::RmAlloc => ("allocation", "allocation".into(), "none in real mode".into(), format!("{seen} bytes asked for")),
+        Rule::ListSnapshot => (
+            "list",
+            format!("list word at real address {at:#x}"),
+            "read once, before the first store to a table".into(),
+            if seen == 2 { "read a second time".into() } else { "read after a store to a table".into() },
+        ),
+        _ => ("address", format!("address {at:#x}"), format!("what {mode} may reach and a handler may store to"), "touched".into()),
+    };
+    Err(Failure::new(rule, field, format!("{what} (access {access} in {mode})"), expected, found))
+}
+
+/// The rules of a set that coverage counts, for those who print them.
+pub fn outcome_rules(rules: RuleSet) -> impl Iterator<Item = Rule> {
+    rules.iter().filter(|rule| rule.is_outcome())
+}

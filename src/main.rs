@@ -1,0 +1,2 @@
+//! The command `realmode`. See `realmode --help`.
+fn main() {}
