@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use contract::machine::MAX_WINDOW_ENTRIES;
 use contract::memory::{Context, CpuReport, Event, Mode};
 use contract::subject::Bound;
-use contract::{HcallAnswer, Hypercall, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, RuleSet, Status, Step, Subject};
+use contract::{HcallAnswer, Hypercall, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, Status, Step, Subject};
 use reference::{Answer, Outcome, Owes, Reference};
 
 use crate::host::Host;
@@ -456,7 +456,11 @@ fn no_event(event: Option<Event>, mode: Mode) -> Outcomed<()> {
     Err(Failure::new(rule, field, format!("{what} (access {access} in {mode})"), expected, found))
 }
 
-/// The rules of a set that coverage counts, for those who print them.
-pub fn outcome_rules(rules: RuleSet) -> impl Iterator<Item = Rule> {
-    rules.iter().filter(|rule| rule.is_outcome())
+/// What changed since the step began, a line a word, by address: `count of page 0x10: 1 -> 2`.
+#[must_use]
+pub fn changes(memory: &RealMemory) -> Vec<String> {
+    let mut changes: Vec<_> =
+        memory.differences().map(|(place, old, new)| crate::decode::change(memory, place, old, new)).collect();
+    changes.sort_by_key(|change| change.address);
+    changes.into_iter().map(|change| format!("{}: {} -> {}", change.what, change.old, change.new)).collect()
 }

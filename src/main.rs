@@ -1,2 +1,9 @@
 //! The command `realmode`. See `realmode --help`.
-fn main() {}
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -239,15 +239,15 @@ impl Shrinker<'_> {
             };
             for run in (0..length).rev() {
                 changed |= self.try_change(|program| match &mut program.steps[index] {
-                    Step::Write { words, .. } => drop(words.remove(run)),
-                    Step::HotAdd { blocks, .. } => drop(blocks.remove(run)),
+                    Step::Write { words, .. } => _ = words.remove(run),
+                    Step::HotAdd { blocks, .. } => _ = blocks.remove(run),
                     _ => {}
                 });
             }
         }
         for index in 0..self.best.machine.ram.len() {
             for run in (0..self.best.machine.ram[index].words.len()).rev() {
-                changed |= self.try_change(|program| drop(program.machine.ram[index].words.remove(run)));
+                changed |= self.try_change(|program| _ = program.machine.ram[index].words.remove(run));
             }
         }
         changed

@@ -1,0 +1,44 @@
+//! `realmode shrink`: make a failing program small.
+
+use std::path::{Path, PathBuf};
+
+use realmode_diff::report::{Context, report};
+use realmode_diff::{SubjectKind, shrink, store};
+
+use super::{CLEAN, FINDING, Failure, Outcome, load, print};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The program
+    file: PathBuf,
+    /// Where to write the shrunk program; else it is printed with its report
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// What runs against the reference
+    #[arg(long, value_enum, default_value_t)]
+    subject: SubjectKind,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let program = load(&args.file)?;
+    let name = args.file.display().to_string();
+    let Some(shrunk) = shrink::shrink(&mut args.subject.checker(), &program) else {
+        print(format_args!("{name}: nothing to shrink, both sides agree\n"))?;
+        return Ok(CLEAN);
+    };
+    let context = Context { origin: &name, subject: args.subject.name(), minimal: Some(shrunk.minimal) };
+    match &args.output {
+        None => print(report(&shrunk.program, &shrunk.finding, context))?,
+        Some(path) => {
+            let file = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let text = format!("# {}\n{}", shrunk.finding, shrunk.program);
+            store::write(folder, &file.to_string_lossy(), &text).map_err(Failure::missing)?;
+            let steps = (program.steps.len(), shrunk.program.steps.len());
+            let minimal = if shrunk.minimal { "1-minimal" } else { "not minimal: the budget of checks ran out" };
+            let checks = shrunk.checks;
+            print(format_args!("{}: {} of {} steps after {checks} checks, {minimal}\n", path.display(), steps.1, steps.0))?;
+        }
+    }
+    Ok(FINDING)
+}
