@@ -307,6 +307,8 @@ impl Host {
             }
             at = next;
         }
+        let per_section = self.machine.pages_per_section;
+        memory.clear_account(Pfn(section * per_section), Pfn((section + 1) * per_section));
     }
 
     fn hot_remove(&mut self, memory: &mut RealMemory, section: u64) {
@@ -320,6 +322,10 @@ impl Host {
             });
             if !needed {
                 memory.remove_block(block);
+                // Probes may have changed counts of pages that no section has; they go with the block.
+                let size = self.machine.vmemmap.map_or(0, |vmemmap| 1 << vmemmap.block_shift);
+                let page = |offset: u64| Pfn(offset / self.machine.struct_page);
+                memory.clear_account(page(block * size), page((block + 1) * size));
                 self.list.remove(memory, block);
             }
         }

@@ -2,7 +2,7 @@
 
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
 use contract::machine::{AddrRun, Machine, SlotSpec, WordRun};
-use contract::{Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
+use contract::{Backing, Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
 
 use super::dice::Dice;
 use super::machine::{GuestPage, Scene, window};
@@ -72,6 +72,7 @@ impl Writer<'_> {
             on(swarm.slots, 5),
             on(swarm.windows, 6),
             on(swarm.imperfect, 8),
+            on(swarm.pinned, 5),
         ];
         match dice.weighted(&weights) {
             0 => self.hypercall(dice),
@@ -90,6 +91,7 @@ impl Writer<'_> {
             6 => self.hotplug(dice),
             7 => self.slot(dice),
             8 => self.window(dice),
+            10 => self.last_reference(dice),
             _ => {
                 let hva = self.hva(dice);
                 self.steps.push(match dice.below(3) {
@@ -194,6 +196,49 @@ impl Writer<'_> {
             1 => SlotSpec { hva: other.hva, ..slot },
             _ => SlotSpec { pages: dice.between(1, slot.pages.min(16)), ..slot },
         }));
+    }
+
+    /// A page that only TCEs hold, and a call that drops the last of them: perhaps.
+    fn last_reference(&mut self, dice: &mut Dice<'_>) {
+        let pinned: Vec<WindowSpec> =
+            self.windows.iter().copied().filter(|window| window.backing != Backing::Emulated).collect();
+        let Some(window) = dice.pick_from(&pinned) else { return };
+        let range = self.range(&window, true, dice);
+        let count = if self.swarm.dialect == Dialect::Kvm { range.count.min(MAX_TCES_PER_CALL) } else { range.count };
+        let page = self.guest_page(dice);
+        let tce = page.gfn << self.swarm.page_shift.bits() >> window.page_shift << window.page_shift | dice.pick(&[3, 3, 1]);
+        let call = |call| Step::Hypercall { vcpu: 0, call };
+        if self.swarm.dialect == Dialect::Kvm && count > 1 {
+            let Some(list) = dice.pick_from(&self.mapped) else { return };
+            let list = list.gfn << self.swarm.page_shift.bits();
+            self.steps.push(Step::Write { gpa: Gpa(list), words: vec![WordRun { value: tce, stride: 0, count }] });
+            self.steps.push(call(Hypercall::indirect(range.liobn, range.ioba, list, count)));
+        } else if count > 1 {
+            self.steps.push(call(Hypercall::stuff(range.liobn, range.ioba, tce, count)));
+        } else {
+            self.steps.push(call(Hypercall::put(range.liobn, range.ioba, tce)));
+        }
+        self.steps.push(Step::Unmap { hva: page.hva });
+        let other = self.tce(window.page_shift, dice);
+        let last = count - 1;
+        let release = match dice.below(5) {
+            0 => Hypercall::put(range.liobn, range.ioba, other),
+            // One entry is left, which names the page still.
+            1 if last > 0 => Hypercall::stuff(range.liobn, range.ioba, 0, last),
+            2 => {
+                let Some(list) = dice.pick_from(&self.mapped) else { return };
+                let list = list.gfn << self.swarm.page_shift.bits();
+                let mut words = vec![WordRun { value: 0, stride: 0, count }];
+                if last > 0 {
+                    words = vec![WordRun { value: other, stride: 0, count: last }, WordRun { value: 0, stride: 0, count: 1 }];
+                }
+                self.steps.push(Step::Write { gpa: Gpa(list), words });
+                Hypercall::indirect(range.liobn, range.ioba, list, count)
+            }
+            3 if self.swarm.dialect != Dialect::Kvm => Hypercall::stuff(range.liobn, range.ioba, other, count),
+            _ => Hypercall::stuff(range.liobn, range.ioba, 0, count),
+        };
+        self.steps.push(call(release));
     }
 
     fn window(&mut self, dice: &mut Dice<'_>) {

@@ -453,6 +453,18 @@ impl RealMemory {
         self.set_account(pfn, own.wrapping_add(delta), holders);
     }
 
+    /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone.
+    pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
+        for (frame, key) in self.frames.frames() {
+            if key.space() == Space::Account {
+                let base = key.number() << 9;
+                for pfn in first.0.max(base)..end.0.min(base + 512) {
+                    self.frames.word(Frames::word_of(frame, pfn)).store(0, Relaxed);
+                }
+            }
+        }
+    }
+
     /// Host: moves `delta` holders to the page's account, for compound pages that are made or split.
     pub fn move_holders(&mut self, pfn: Pfn, delta: i32) {
         self.add_holders(pfn, delta);
