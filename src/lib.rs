@@ -17,6 +17,7 @@
 //! | [`shrink`] | makes a failing program small |
 //! | [`report`] | says what differs, in the field's words, and writes a ready test |
 //! | [`campaign`] | checks many programs on all cores |
+//! | [`solo`] | runs one side alone, for benchmarks |
 //! | [`store`] | keeps findings so that none is lost |
 //!
 //! [`check`] is the whole of it; everything that runs programs calls it, or the [`Checker`] behind it.
@@ -30,6 +31,7 @@ mod oracle;
 mod quiet;
 pub mod report;
 pub mod shrink;
+pub mod solo;
 pub mod store;
 pub mod subjects;
 pub mod verdict;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use contract::machine::MAX_WINDOW_ENTRIES;
 use contract::memory::{Context, CpuReport, Event, Mode};
 use contract::subject::Bound;
-use contract::{HcallAnswer, Hypercall, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, Status, Step, Subject};
+use contract::{HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, Status, Step, Subject, WindowSpec};
 use reference::{Answer, Outcome, Owes, Reference};
 
 use crate::host::Host;
@@ -200,7 +200,11 @@ impl Checker {
 
     fn step(&mut self, step: &Step) -> Outcomed<(Outcome, Handled)> {
         if let Step::CloseWindow { liobn } = step {
-            return self.close(*liobn, step);
+            let (spec, closed) = self.close(*liobn, step)?;
+            if let Some(spec) = spec {
+                Host::remove_window(&mut self.memory, &spec);
+            }
+            return Ok(closed);
         }
         let outcome = self.reference.step(step);
         if let Some(shadow) = &self.shadow {
@@ -370,7 +374,8 @@ impl Checker {
         Ok(Handled::Host)
     }
 
-    fn close(&mut self, liobn: contract::Liobn, step: &Step) -> Outcomed<(Outcome, Handled)> {
+    /// Closes a window on both sides. Its tables are still there: they are to be removed where the program goes on.
+    fn close(&mut self, liobn: Liobn, step: &Step) -> Outcomed<(Option<WindowSpec>, (Outcome, Handled))> {
         let spec = self.reference.window(liobn).map(|window| window.spec);
         let outcome = self.reference.step(step);
         if let Some(shadow) = &self.shadow {
@@ -380,7 +385,7 @@ impl Checker {
         self.memory.begin_step();
         let (Some(spec), Answer::Done) = (spec, outcome.answer) else {
             self.tally.skipped += 1;
-            return Ok((outcome, Handled::Skipped));
+            return Ok((None, (outcome, Handled::Skipped)));
         };
         let cpu = self.memory.cpu(Mode::Virtual, 0, Context::Close, 10_000 + 200 * spec.entries);
         let closed = guarded("close_window", Some(&|| cpu.report()), || self.subject.close_window(&cpu, liobn));
@@ -388,8 +393,7 @@ impl Checker {
         closed?;
         let oracle = Oracle { closing: Some(&spec), ..self.oracle() };
         Failure::from_mismatches(oracle.step())?;
-        Host::remove_window(&mut self.memory, &spec);
-        Ok((outcome, Handled::Host))
+        Ok((Some(spec), (outcome, Handled::Host)))
     }
 
     /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics 7).

@@ -72,7 +72,27 @@ pub struct Cpu<'m> {
     /// The frame of guest memory that was read first in this run (as number + 1), and which of its words.
     list_frame: Cell<u64>,
     list_read: [Cell<u64>; 8],
+    /// Frames found last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
+    cache: [Cell<Cached>; CACHE],
+    /// The region found last for memory that nothing was stored to.
+    last_region: Cell<Option<Region>>,
 }
+
+/// Slots of the cache of frames.
+const CACHE: usize = 8;
+
+/// A frame of real memory that was found.
+#[derive(Clone, Copy)]
+struct Cached {
+    /// Real address >> 12; `u64::MAX` for none.
+    number: u64,
+    /// Its first word.
+    word: Word,
+    region: Region,
+}
+
+const NOTHING: Cached =
+    Cached { number: u64::MAX, word: 0, region: Region { start: 0, end: 0, owner: Owner::Ram } };
 
 /// A word that an access names.
 struct Target {
@@ -95,6 +115,8 @@ impl<'m> Cpu<'m> {
             table_stored: Cell::new(false),
             list_frame: Cell::new(0),
             list_read: [const { Cell::new(0) }; 8],
+            cache: [const { Cell::new(NOTHING) }; CACHE],
+            last_region: Cell::new(None),
         }
     }
 
@@ -298,15 +320,34 @@ impl<'m> Cpu<'m> {
     }
 
     fn target(&self, ea: Ea, size: u64) -> Option<Target> {
-        let target = self.translate(ea).filter(|real| real & (size - 1) == 0).and_then(|real| {
-            let (word, region) = self.memory.find(real)?;
-            Some(Target { word, real, region })
-        });
+        let target = self.translate(ea).filter(|real| real & (size - 1) == 0).and_then(|real| self.find(real));
         if target.is_none() {
             let rule = if self.mode == Mode::Real { Rule::RmBadAccess } else { Rule::MemStray };
             self.event(rule, ea.0, None, 0, 0);
         }
         target
+    }
+
+    #[inline]
+    fn find(&self, real: u64) -> Option<Target> {
+        let number = real >> FRAME_SHIFT;
+        let slot = &self.cache[number as usize % CACHE];
+        let cached = slot.get();
+        if cached.number == number && real < cached.region.end {
+            return Some(Target { word: Some(cached.word + (real >> 3) as Word % 512), real, region: cached.region });
+        }
+        if let Some(region) = self.last_region.get()
+            && (region.start..region.end).contains(&real)
+            && self.memory.frames.find(Key::new(Space::Real, number)).is_none()
+        {
+            return Some(Target { word: None, real, region });
+        }
+        let (word, region) = self.memory.find(real)?;
+        match word {
+            Some(word) => slot.set(Cached { number, word: word - (real >> 3) as Word % 512, region }),
+            None => self.last_region.set(Some(region)),
+        }
+        Some(Target { word, real, region })
     }
 
     /// The word at `ea`, if a handler may store there.

@@ -66,6 +66,9 @@ struct Header {
     key: AtomicU64,
     slot: AtomicU32,
     region: AtomicU32,
+    /// The words that were ever stored to lie in `low .. high`: what is cleared and searched.
+    low: AtomicU32,
+    high: AtomicU32,
 }
 
 /// See the module's text.
@@ -87,12 +90,13 @@ impl Frames {
     /// Forgets everything and makes room for `frames` frames.
     pub(super) fn reset(&mut self, frames: usize) {
         for index in 0..*self.used.get_mut() as usize {
+            let header = &mut self.headers[index];
             let start = index * FRAME_WORDS;
-            for word in &mut self.words[start..start + FRAME_WORDS] {
+            let (low, high) = (*header.low.get_mut() as usize, *header.high.get_mut() as usize);
+            for word in self.words.iter_mut().take(start + high).skip(start + low) {
                 *word.get_mut() = 0;
             }
-            let slot = *self.headers[index].slot.get_mut() as usize;
-            *self.directory[slot].key.get_mut() = 0;
+            *self.directory[*header.slot.get_mut() as usize].key.get_mut() = 0;
         }
         *self.used.get_mut() = 0;
         if self.headers.len() < frames {
@@ -119,6 +123,7 @@ impl Frames {
         self.epoch += 1;
     }
 
+    #[inline]
     fn first_slot(&self, key: Key) -> usize {
         // Fibonacci hashing; neighbouring frames land apart, which is fine for tables of a few KiB.
         let hash = key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -126,6 +131,7 @@ impl Frames {
     }
 
     /// The frame with that key, if a store has made it.
+    #[inline]
     pub(super) fn find(&self, key: Key) -> Option<u32> {
         if self.directory.is_empty() {
             return None;
@@ -158,15 +164,19 @@ impl Frames {
         header.key.store(key.0, Relaxed);
         header.slot.store(slot as u32, Relaxed);
         header.region.store(NO_REGION, Relaxed);
+        header.low.store(FRAME_WORDS as u32, Relaxed);
+        header.high.store(0, Relaxed);
         self.directory[slot].frame.store(frame, Relaxed);
         self.directory[slot].key.store(key.0 + 1, Relaxed);
         Some(frame)
     }
 
+    #[inline]
     pub(super) fn word_of(frame: u32, index: u64) -> Word {
         frame * FRAME_WORDS as u32 + (index as u32 & (FRAME_WORDS as u32 - 1))
     }
 
+    #[inline]
     pub(super) fn word(&self, word: Word) -> &AtomicU64 {
         &self.words[word as usize]
     }
@@ -177,6 +187,7 @@ impl Frames {
         (Key(self.headers[frame].key.load(Relaxed)), u64::from(word) % FRAME_WORDS as u64)
     }
 
+    #[inline]
     pub(super) fn region(&self, frame: u32) -> u32 {
         self.headers[frame as usize].region.load(Relaxed)
     }
@@ -185,13 +196,27 @@ impl Frames {
         self.headers[frame as usize].region.store(region, Relaxed);
     }
 
+    /// Widens the range of the frame's words that were stored to.
+    pub(super) fn note_store(&self, word: Word) {
+        let header = &self.headers[word as usize / FRAME_WORDS];
+        let index = word % FRAME_WORDS as u32;
+        if index < header.low.load(Relaxed) {
+            header.low.store(index, Relaxed);
+        }
+        if index >= header.high.load(Relaxed) {
+            header.high.store(index + 1, Relaxed);
+        }
+    }
+
     /// Notes that the word held `old` before this step, unless that is noted already.
+    #[inline]
     pub(super) fn log(&self, word: Word, old: u64) {
         let stamp = &self.stamps[word as usize];
         if stamp.load(Relaxed) == self.epoch {
             return;
         }
         stamp.store(self.epoch, Relaxed);
+        self.note_store(word);
         let length = self.log_length.load(Relaxed);
         self.log_words[length as usize].store(word, Relaxed);
         self.log_values[length as usize].store(old, Relaxed);
@@ -209,12 +234,33 @@ impl Frames {
         (0..self.used.load(Relaxed)).map(|frame| (frame, Key(self.headers[frame as usize].key.load(Relaxed))))
     }
 
+    /// The frames of real memory that overlap `[start, end)`.
+    pub(super) fn frames_within(&self, start: u64, end: u64) -> impl Iterator<Item = (u32, Key)> + '_ {
+        let (first, last) = (start >> FRAME_SHIFT, end.saturating_sub(1) >> FRAME_SHIFT);
+        // Whichever is shorter: the range, looked up frame by frame, or all frames there are.
+        let by_key = last.saturating_sub(first) < u64::from(self.used.load(Relaxed));
+        let looked_up = by_key.then(|| {
+            (first..=last).filter_map(|number| {
+                let key = Key::new(Space::Real, number);
+                self.find(key).map(|frame| (frame, key))
+            })
+        });
+        let filtered = (!by_key).then(|| {
+            self.frames().filter(move |(_, key)| key.space() == Space::Real && (first..=last).contains(&key.number()))
+        });
+        looked_up.into_iter().flatten().chain(filtered.into_iter().flatten())
+    }
+
     /// All words that are not zero, in the order of frames.
     pub(super) fn nonzero(&self) -> impl Iterator<Item = (Word, u64)> + '_ {
-        let end = self.used.load(Relaxed) as usize * FRAME_WORDS;
-        self.words[..end].iter().enumerate().filter_map(|(index, word)| match word.load(Relaxed) {
-            0 => None,
-            value => Some((index as Word, value)),
+        (0..self.used.load(Relaxed) as usize).flat_map(|frame| {
+            let header = &self.headers[frame];
+            let start = frame * FRAME_WORDS;
+            let (low, high) = (header.low.load(Relaxed) as usize, header.high.load(Relaxed) as usize);
+            (start + low..start + high).filter_map(|index| match self.words[index].load(Relaxed) {
+                0 => None,
+                value => Some((index as Word, value)),
+            })
         })
     }
 }

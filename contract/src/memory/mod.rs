@@ -165,24 +165,14 @@ impl RealMemory {
         };
         let region = self.regions[self.order.remove(at) as usize];
         self.zero(region.start, region.end);
-        for (frame, key) in self.frames.frames() {
-            if key.space() == Space::Real && self.within(key, region.start, region.end) {
-                self.frames.set_region(frame, NO_REGION);
-            }
+        for (frame, _) in self.frames.frames_within(region.start, region.end) {
+            self.frames.set_region(frame, NO_REGION);
         }
-    }
-
-    fn within(&self, key: Key, start: u64, end: u64) -> bool {
-        let address = key.number() << FRAME_SHIFT;
-        address < end && address + (1 << FRAME_SHIFT) > start
     }
 
     /// Makes `[start, end)` (multiples of 8) zero.
     pub fn zero(&mut self, start: u64, end: u64) {
-        for (frame, key) in self.frames.frames() {
-            if key.space() != Space::Real || !self.within(key, start, end) {
-                continue;
-            }
+        for (frame, key) in self.frames.frames_within(start, end) {
             let address = key.number() << FRAME_SHIFT;
             let from = start.saturating_sub(address) / 8;
             let to = (end - address).min(1 << FRAME_SHIFT) / 8;
@@ -431,7 +421,9 @@ impl RealMemory {
     fn set_account(&self, pfn: Pfn, own: i32, holders: i32) {
         if let Some(frame) = self.frames.find_or_make(Key::new(Space::Account, pfn.0 >> 9)) {
             let value = u64::from(own as u32) | u64::from(holders as u32) << 32;
-            self.frames.word(Frames::word_of(frame, pfn.0)).store(value, Relaxed);
+            let word = Frames::word_of(frame, pfn.0);
+            self.frames.note_store(word);
+            self.frames.word(word).store(value, Relaxed);
         }
     }
 
@@ -504,7 +496,14 @@ impl RealMemory {
         match key.space() {
             Space::Real => {
                 let real = key.number() << FRAME_SHIFT | index << 3;
-                Some(Place::Real(RealAddr(real), self.region_at(real)))
+                let frame = word / frames::FRAME_WORDS as u32;
+                let number = match self.frames.region(frame) {
+                    NO_REGION => self.region_number(real).inspect(|&number| self.frames.set_region(frame, number)),
+                    number => Some(number),
+                };
+                let region = number.and_then(|number| self.regions.get(number as usize).copied());
+                let region = region.filter(|region| real < region.end);
+                Some(Place::Real(RealAddr(real), region))
             }
             Space::PageTable => Some(Place::PageTable(Hva((key.number() << 9 | index) << self.page_shift.bits()))),
             Space::Account => None,
