@@ -32,7 +32,9 @@ fn compared(c: &mut Criterion) {
     let mut solo = Solo::new(Candidate::new());
     group.bench_function("candidate alone", |b| b.iter(|| plans.iter().for_each(|plan| solo.run(plan))));
     let mut model = reference(&plans[0]);
-    group.bench_function("reference alone", |b| b.iter(|| plans.iter().for_each(|plan| run_reference(&mut model, plan))));
+    group.bench_function("reference alone", |b| {
+        b.iter(|| plans.iter().for_each(|plan| run_reference(&mut model, plan)))
+    });
     group.bench_function("drawing the programs", |b| {
         b.iter(|| (0..PROGRAMS).for_each(|index| drop(std::hint::black_box(generate(config, 1, index)))));
     });
@@ -68,7 +70,9 @@ fn long_programs(c: &mut Criterion) {
     let mut solo = Solo::new(Candidate::new());
     group.bench_function("candidate alone", |b| b.iter(|| plans.iter().for_each(|plan| solo.run(plan))));
     let mut model = reference(&plans[0]);
-    group.bench_function("reference alone", |b| b.iter(|| plans.iter().for_each(|plan| run_reference(&mut model, plan))));
+    group.bench_function("reference alone", |b| {
+        b.iter(|| plans.iter().for_each(|plan| run_reference(&mut model, plan)))
+    });
     group.finish();
 }
 

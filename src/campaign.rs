@@ -138,7 +138,13 @@ impl Campaign {
             },
             written: Mutex::new(BTreeSet::new()),
         };
-        let mut merger = Merger { campaign: self, tally: Tally::default(), first: BTreeMap::new(), findings: Vec::new(), failing: 0 };
+        let mut merger = Merger {
+            campaign: self,
+            tally: Tally::default(),
+            first: BTreeMap::new(),
+            findings: Vec::new(),
+            failing: 0,
+        };
         let mut waiting: BTreeMap<u64, Batch> = BTreeMap::new();
         let mut next = 0;
         let result = std::thread::scope(|scope| {
@@ -186,16 +192,20 @@ impl Campaign {
             }
         }
         progress(merger.progress());
-        Ok(Summary { tally: merger.tally, findings: merger.findings, failing: merger.failing, elapsed: started.elapsed() })
+        Ok(Summary {
+            tally: merger.tally,
+            findings: merger.findings,
+            failing: merger.failing,
+            elapsed: started.elapsed(),
+        })
     }
 }
 
 fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
     let campaign = shared.campaign;
     let mut checker = campaign.subject.checker();
-    let over = || {
-        shared.stop.load(Ordering::Relaxed) || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    };
+    let over =
+        || shared.stop.load(Ordering::Relaxed) || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline);
     while !over() {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let first = number.saturating_mul(BATCH);

@@ -1,7 +1,7 @@
 //! Changed words of real memory in the words of the field.
 
-use contract::memory::{Owner, Place, RealMemory, struct_page};
 use contract::Pfn;
+use contract::memory::{Owner, Place, RealMemory, struct_page};
 
 /// A word that changed.
 pub(crate) struct Change {
@@ -46,9 +46,7 @@ pub(crate) fn change(memory: &RealMemory, place: Place, old: u64, new: u64) -> C
                 _ => ("struct page", format!("word at offset {at} of page {pfn}"), hex(old), hex(new)),
             }
         }
-        Owner::Table(liobn) => {
-            ("guest value", format!("guest value {index} of window {liobn}"), tce(old), tce(new))
-        }
+        Owner::Table(liobn) => ("guest value", format!("guest value {index} of window {liobn}"), tce(old), tce(new)),
         Owner::Hardware(liobn) => {
             ("hardware entry", format!("hardware entry {index} of window {liobn}"), tce(old), tce(new))
         }

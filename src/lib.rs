@@ -36,8 +36,8 @@ pub mod store;
 pub mod subjects;
 pub mod verdict;
 
-pub use contract::{Dialect, Program, Rule};
 pub use contract::text::parse;
+pub use contract::{Dialect, Program, Rule};
 pub use lockstep::Checker;
 pub use subjects::SubjectKind;
 pub use verdict::{Finding, Identity, Tally, Verdict};

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use contract::machine::MAX_WINDOW_ENTRIES;
 use contract::memory::{Context, CpuReport, Event, Mode};
 use contract::subject::Bound;
-use contract::{HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, Status, Step, Subject, WindowSpec};
+use contract::{
+    HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, Status, Step, Subject,
+    WindowSpec,
+};
 use reference::{Answer, Outcome, Owes, Reference};
 
 use crate::host::Host;
@@ -70,7 +73,13 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(rule: Rule, field: &'static str, what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
+    fn new(
+        rule: Rule,
+        field: &'static str,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Box<Self> {
         Box::new(Self {
             rule,
             field,
@@ -190,12 +199,7 @@ impl Checker {
     }
 
     fn oracle(&self) -> Oracle<'_> {
-        Oracle {
-            reference: &self.reference,
-            memory: &self.memory,
-            struct_page: self.host.struct_page(),
-            closing: None,
-        }
+        Oracle { reference: &self.reference, memory: &self.memory, struct_page: self.host.struct_page(), closing: None }
     }
 
     fn step(&mut self, step: &Step) -> Outcomed<(Outcome, Handled)> {
@@ -277,7 +281,13 @@ impl Checker {
             answer = run(Mode::Virtual)?.0;
         } else if let Owes::Defer(reason) = outcome.owes {
             let found = format!("finished in real mode with {}", answer.status);
-            return Err(Failure::new(reason, "real mode", "the call", format!("deferred: {}", reason.meaning()), found));
+            return Err(Failure::new(
+                reason,
+                "real mode",
+                "the call",
+                format!("deferred: {}", reason.meaning()),
+                found,
+            ));
         }
         if answer.status != status {
             let found = answer.status.to_string();
@@ -298,7 +308,11 @@ impl Checker {
             return Ok(());
         }
         // The reference is past the call, so what changed is told from the words themselves.
-        let mut changes: Vec<_> = self.memory.differences().map(|(place, old, new)| crate::decode::change(&self.memory, place, old, new)).collect();
+        let mut changes: Vec<_> = self
+            .memory
+            .differences()
+            .map(|(place, old, new)| crate::decode::change(&self.memory, place, old, new))
+            .collect();
         changes.sort_by_key(|change| change.address);
         let first = &changes[0];
         Err(Failure::new(
@@ -448,14 +462,21 @@ fn no_event(event: Option<Event>, mode: Mode) -> Outcomed<()> {
             format!("{seen} after a store"),
         ),
         Rule::RefUnderflow => ("count", page, "no reference dropped at 0".to_string(), seen.to_string()),
-        Rule::RmAlloc => ("allocation", "allocation".into(), "none in real mode".into(), format!("{seen} bytes asked for")),
+        Rule::RmAlloc => {
+            ("allocation", "allocation".into(), "none in real mode".into(), format!("{seen} bytes asked for"))
+        }
         Rule::ListSnapshot => (
             "list",
             format!("list word at real address {at:#x}"),
             "read once, before the first store to a table".into(),
             if seen == 2 { "read a second time".into() } else { "read after a store to a table".into() },
         ),
-        _ => ("address", format!("address {at:#x}"), format!("what {mode} may reach and a handler may store to"), "touched".into()),
+        _ => (
+            "address",
+            format!("address {at:#x}"),
+            format!("what {mode} may reach and a handler may store to"),
+            "touched".into(),
+        ),
     };
     Err(Failure::new(rule, field, format!("{what} (access {access} in {mode})"), expected, found))
 }

@@ -44,10 +44,19 @@ impl Oracle<'_> {
         for (place, _, now) in self.memory.changes() {
             self.word(place, now, &mut found);
         }
+        // What was stored to is compared; of the rest, what the reference touched.
         for &object in self.reference.touched() {
-            self.object(object, &mut found);
+            self.object(object, Self::unchanged, &mut found);
         }
         found
+    }
+
+    fn unchanged(&self, real: RealAddr) -> Option<u64> {
+        self.memory.peek_unchanged(real)
+    }
+
+    fn any(&self, real: RealAddr) -> Option<u64> {
+        Some(self.memory.peek(real))
     }
 
     /// What differs anywhere.
@@ -57,21 +66,21 @@ impl Oracle<'_> {
             self.word(place, now, &mut found);
         }
         for (pfn, _) in self.reference.pages() {
-            self.object(Object::Page(pfn), &mut found);
+            self.object(Object::Page(pfn), Self::any, &mut found);
         }
         for (hva, _) in self.reference.page_table() {
-            self.object(Object::Pte(hva), &mut found);
+            self.object(Object::Pte(hva), Self::any, &mut found);
         }
         for window in self.reference.windows() {
             for (index, _) in window.guest_entries() {
-                self.object(Object::Entry { liobn: window.spec.liobn, index }, &mut found);
+                self.object(Object::Entry { liobn: window.spec.liobn, index }, Self::any, &mut found);
             }
             for (index, _) in window.hardware_entries() {
-                self.object(Object::Entry { liobn: window.spec.liobn, index }, &mut found);
+                self.object(Object::Entry { liobn: window.spec.liobn, index }, Self::any, &mut found);
             }
         }
         for (real, _) in self.reference.ram() {
-            self.object(Object::Ram(real), &mut found);
+            self.object(Object::Ram(real), Self::any, &mut found);
         }
         found
     }
@@ -120,16 +129,18 @@ impl Oracle<'_> {
         }
     }
 
-    fn object(&self, object: Object, found: &mut Vec<Mismatch>) {
+    /// Compares an object's words, as far as `peek` shows them.
+    fn object(&self, object: Object, peek: fn(&Self, RealAddr) -> Option<u64>, found: &mut Vec<Mismatch>) {
         match object {
             Object::Page(pfn) => {
                 for field in [struct_page::FLAGS, struct_page::COUNT, struct_page::COMPOUND] {
-                    if let Some(real) = self.memory.struct_page_word(pfn, field) {
-                        self.page_word(pfn, field, real, self.memory.peek(real), found);
+                    let word = self.memory.struct_page_word(pfn, field);
+                    if let Some((real, now)) = word.and_then(|real| Some((real, peek(self, real)?))) {
+                        self.page_word(pfn, field, real, now, found);
+                        if field == struct_page::COUNT {
+                            self.conserve(pfn, real, now, found);
+                        }
                     }
-                }
-                if let Some(real) = self.memory.struct_page_word(pfn, struct_page::COUNT) {
-                    self.conserve(pfn, real, self.memory.peek(real), found);
                 }
             }
             Object::Pte(hva) => self.pte(hva, found),
@@ -139,11 +150,17 @@ impl Oracle<'_> {
                 if let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) {
                     for ((start, _), hardware) in spec.regions().zip([false, true]) {
                         let real = RealAddr(start.0 + index * 8);
-                        self.entry_word(liobn, index, hardware, real, self.memory.peek(real), found);
+                        if let Some(now) = peek(self, real) {
+                            self.entry_word(liobn, index, hardware, real, now, found);
+                        }
                     }
                 }
             }
-            Object::Ram(real) => self.ram_word(real, self.memory.peek(real), found),
+            Object::Ram(real) => {
+                if let Some(now) = peek(self, real) {
+                    self.ram_word(real, now, found);
+                }
+            }
         }
     }
 
@@ -204,7 +221,15 @@ impl Oracle<'_> {
         }
     }
 
-    fn entry_word(&self, liobn: Liobn, index: u64, hardware: bool, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
+    fn entry_word(
+        &self,
+        liobn: Liobn,
+        index: u64,
+        hardware: bool,
+        real: RealAddr,
+        now: u64,
+        found: &mut Vec<Mismatch>,
+    ) {
         let expected = self.reference.window(liobn).map_or(0, |window| match hardware {
             false => window.guest(index),
             true => window.hardware(index),
@@ -285,9 +310,7 @@ impl Oracle<'_> {
                 );
                 (expected, found)
             }
-            Object::Pte(hva) => {
-                (format!("{}\n", self.reference.pte(hva)), format!("{}\n", self.memory.pte(hva)))
-            }
+            Object::Pte(hva) => (format!("{}\n", self.reference.pte(hva)), format!("{}\n", self.memory.pte(hva))),
             Object::Entry { liobn, index } => {
                 let window = self.reference.window(liobn);
                 let spec = window.map(|window| window.spec).or(self.closing.copied());
@@ -298,7 +321,8 @@ impl Oracle<'_> {
                     }
                 }
                 let expected = window.map_or([0; 2], |window| [window.guest(index), window.hardware(index)]);
-                let show = |[guest, hardware]: [u64; 2]| format!("guest value: {guest:#x}\nhardware entry: {hardware:#x}\n");
+                let show =
+                    |[guest, hardware]: [u64; 2]| format!("guest value: {guest:#x}\nhardware entry: {hardware:#x}\n");
                 (show(expected), show(found))
             }
             Object::Ram(real) => (

@@ -150,4 +150,3 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let _ = writeln!(text, "}}");
     text
 }
-

@@ -31,13 +31,8 @@ pub const MAX_CHECKS: u64 = 50_000;
 /// Shrinks a program on which `checker` finds something; `None` if it does not.
 pub fn shrink(checker: &mut Checker, program: &Program) -> Option<Shrunk> {
     let Verdict::Finding(finding, _) = checker.check(program) else { return None };
-    let mut shrinker = Shrinker {
-        checker,
-        identity: finding.identity,
-        best: program.clone(),
-        finding: *finding,
-        checks: 0,
-    };
+    let mut shrinker =
+        Shrinker { checker, identity: finding.identity, best: program.clone(), finding: *finding, checks: 0 };
     let mut minimal = false;
     while !minimal && shrinker.checks < MAX_CHECKS {
         let mut changed = shrinker.cut_tail();
@@ -258,9 +253,22 @@ impl Shrinker<'_> {
 fn simpler(value: u64) -> impl Iterator<Item = u64> {
     let lowest_bit_gone = value & value.wrapping_sub(1);
     let highest_bit_gone = value & (u64::MAX >> 1).checked_shr(value.leading_zeros()).unwrap_or(0);
-    [0, 1, 2, 4, 8, 16, value / 16, highest_bit_gone, value / 2, lowest_bit_gone, value.wrapping_sub(0x1000), value.wrapping_sub(1)]
-        .into_iter()
-        .filter(move |&other| other < value)
+    [
+        0,
+        1,
+        2,
+        4,
+        8,
+        16,
+        value / 16,
+        highest_bit_gone,
+        value / 2,
+        lowest_bit_gone,
+        value.wrapping_sub(0x1000),
+        value.wrapping_sub(1),
+    ]
+    .into_iter()
+    .filter(move |&other| other < value)
 }
 
 fn plain(pte: &mut Pte) {

@@ -19,7 +19,8 @@ impl Plan {
     #[must_use]
     pub fn new(program: Program) -> Self {
         let mut reference = Reference::new(program.dialect, &program.machine);
-        let runs = program.steps.iter().map(|step| !matches!(reference.step(step).answer, Answer::Skipped(_))).collect();
+        let runs =
+            program.steps.iter().map(|step| !matches!(reference.step(step).answer, Answer::Skipped(_))).collect();
         let hypercalls = program.steps.iter().filter(|step| matches!(step, Step::Hypercall { .. })).count() as u64;
         Self { program, runs, hypercalls }
     }

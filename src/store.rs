@@ -31,9 +31,10 @@ pub fn write(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
 /// A short name for a program: 64 bits of FNV-1a over its text, so that it is the same everywhere.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
-    let hash = program.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = program
+        .to_string()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{hash:016x}")
 }
 

@@ -161,7 +161,16 @@ impl Tally {
     }
 
     const fn zero() -> Self {
-        Self { programs: 0, steps: 0, skipped: 0, hypercalls: 0, accepted: 0, deferred: 0, entries: 0, rules: Vec::new() }
+        Self {
+            programs: 0,
+            steps: 0,
+            skipped: 0,
+            hypercalls: 0,
+            accepted: 0,
+            deferred: 0,
+            entries: 0,
+            rules: Vec::new(),
+        }
     }
 
     /// Adds another's counts.

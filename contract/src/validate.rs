@@ -331,7 +331,9 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
             require((0..=MAX_OWN).contains(&spec.own), item, || {
                 format!("own {} of page {pfn}, which is mapped, is not in 0..={MAX_OWN}", spec.own)
             })?;
-            require(i64::from(spec.own) + held < i64::from(i32::MAX), item, || format!("page {pfn} has too many references"))?;
+            require(i64::from(spec.own) + held < i64::from(i32::MAX), item, || {
+                format!("page {pfn} has too many references")
+            })?;
         }
     }
     Ok(())
@@ -361,10 +363,7 @@ fn slots(machine: &Machine) -> Check {
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
         require(pair[0].1 <= pair[1].0, Item::Slot(pair[1].2), || {
-            format!(
-                "overlaps slot {}: gfn {:#x} lies in both",
-                machine.slots[pair[0].2].id, pair[1].0
-            )
+            format!("overlaps slot {}: gfn {:#x} lies in both", machine.slots[pair[0].2].id, pair[1].0)
         })?;
     }
     Ok(())
@@ -380,9 +379,10 @@ fn ram(machine: &Machine) -> Check {
         require(ram.at.is_aligned(8), item, || format!("{} is no multiple of 8", ram.at))?;
         require(count > 0, item, || "no words".to_string())?;
         require(total <= MAX_ITEMS, item, || format!("more than {MAX_ITEMS} words of memory"))?;
-        let exists = ram.at.checked_add(count * 8 - 1).is_some_and(|last| {
-            (ram.at.0 >> shift..=last.0 >> shift).all(|pfn| machine.page_exists(Pfn(pfn)))
-        });
+        let exists = ram
+            .at
+            .checked_add(count * 8 - 1)
+            .is_some_and(|last| (ram.at.0 >> shift..=last.0 >> shift).all(|pfn| machine.page_exists(Pfn(pfn))));
         require(exists, item, || format!("{count} words at {} do not all lie in present memory", ram.at))?;
     }
     Ok(())
@@ -431,7 +431,9 @@ fn steps(program: &Program) -> Check {
             Step::HotAdd { blocks, .. } => {
                 let count = blocks.iter().fold(0u64, |sum, run| sum.saturating_add(run.count));
                 require(count <= MAX_BLOCKS, item, || format!("{count} places are more than {MAX_BLOCKS} blocks"))?;
-                require(blocks.iter().all(|run| run.count > 0), item, || "a run of blocks needs at least one".to_string())?;
+                require(blocks.iter().all(|run| run.count > 0), item, || {
+                    "a run of blocks needs at least one".to_string()
+                })?;
             }
             Step::Map { pte, .. } => {
                 require(*pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;

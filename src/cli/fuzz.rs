@@ -201,11 +201,7 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
 /// Every outcome rule with how it was decided.
 pub(super) fn rule_table(tally: &Tally) -> String {
     let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "{:<16} {:>12} {:>12} {:>12} {:>12}",
-        "rule", "real mode", "deferred", "accepted", "refused"
-    );
+    let _ = writeln!(out, "{:<16} {:>12} {:>12} {:>12} {:>12}", "rule", "real mode", "deferred", "accepted", "refused");
     for rule in Rule::outcomes() {
         let counts = tally.rule(rule);
         let mark = if counts.total() == 0 { "  never reached" } else { "" };

@@ -110,7 +110,9 @@ fn load(path: &Path) -> Result<Program, Failure> {
     let fail = |error: io::Error| Failure::input(format!("{name}: {error}"));
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > MAX_TEXT_BYTES as u64 {
-        return Err(Failure::input(format!("{name}: found {size} bytes, expected a program of at most {MAX_TEXT_BYTES}")));
+        return Err(Failure::input(format!(
+            "{name}: found {size} bytes, expected a program of at most {MAX_TEXT_BYTES}"
+        )));
     }
     let bytes = std::fs::read(path).map_err(fail)?;
     let text = match std::str::from_utf8(&bytes) {

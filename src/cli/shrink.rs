@@ -30,14 +30,20 @@ pub(crate) fn run(args: &Args) -> Outcome {
     match &args.output {
         None => print(report(&shrunk.program, &shrunk.finding, context))?,
         Some(path) => {
-            let file = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
+            let file =
+                path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let text = format!("# {}\n{}", shrunk.finding, shrunk.program);
             store::write(folder, &file.to_string_lossy(), &text).map_err(Failure::missing)?;
             let steps = (program.steps.len(), shrunk.program.steps.len());
             let minimal = if shrunk.minimal { "1-minimal" } else { "not minimal: the budget of checks ran out" };
             let checks = shrunk.checks;
-            print(format_args!("{}: {} of {} steps after {checks} checks, {minimal}\n", path.display(), steps.1, steps.0))?;
+            print(format_args!(
+                "{}: {} of {} steps after {checks} checks, {minimal}\n",
+                path.display(),
+                steps.1,
+                steps.0
+            ))?;
         }
     }
     Ok(FINDING)

@@ -1,8 +1,8 @@
 //! Random machines, and what the drawing of steps needs to know of them.
 
 use contract::machine::{
-    AddrRun, Backing, BlockRun, CompoundSpec, LIST_AREA_BYTES, Machine, Mapping, MemoryModel, PageSpec, RamSpec, SlotSpec,
-    WordRun,
+    AddrRun, Backing, BlockRun, CompoundSpec, LIST_AREA_BYTES, Machine, Mapping, MemoryModel, PageSpec, RamSpec,
+    SlotSpec, WordRun,
 };
 use contract::{Dialect, Gfn, Hva, Liobn, Pfn, Pte, RealAddr, WindowSpec};
 
@@ -123,7 +123,8 @@ fn memory(swarm: &Swarm, places: &mut Places, dice: &mut Dice<'_>) -> (MemoryMod
     }
     sections.sort_unstable();
     sections.dedup();
-    let mut absent: Vec<u64> = candidates.into_iter().filter(|section| sections.binary_search(section).is_err()).collect();
+    let mut absent: Vec<u64> =
+        candidates.into_iter().filter(|section| sections.binary_search(section).is_err()).collect();
     absent.sort_unstable();
     absent.dedup();
 
@@ -154,7 +155,8 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     let size = 1 << swarm.block_shift;
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for &section in sections {
-        let (first, end) = ((section * bytes) >> swarm.block_shift, (((section + 1) * bytes - 1) >> swarm.block_shift) + 1);
+        let (first, end) =
+            ((section * bytes) >> swarm.block_shift, (((section + 1) * bytes - 1) >> swarm.block_shift) + 1);
         match ranges.last_mut() {
             Some(last) if first <= last.1 => last.1 = end,
             _ => ranges.push((first, end)),
@@ -190,7 +192,8 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
         let Some(near) = dice.pick_from(&scene.pool) else { return };
         let pfn = Pfn(near.0 >> order << order);
         let pages = 1 << order;
-        let free = scene.groups.iter().all(|other| pfn.0 + pages <= other.pfn.0 || other.pfn.0 + (1 << other.order) <= pfn.0);
+        let free =
+            scene.groups.iter().all(|other| pfn.0 + pages <= other.pfn.0 || other.pfn.0 + (1 << other.order) <= pfn.0);
         if free && (0..pages).all(|index| scene.machine.page_exists(Pfn(pfn.0 + index))) {
             let group = CompoundSpec { pfn, order };
             scene.groups.push(group);
@@ -218,7 +221,12 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
         let mut index = 0;
         while index < mapped {
             let page = GuestPage { gfn: gfn + index, hva: Hva(hva.0 + (index << shift)) };
-            index += if alias { scene.mapped.push(page); 1 } else { map(swarm, scene, page, index, mapped, dice) };
+            index += if alias {
+                scene.mapped.push(page);
+                1
+            } else {
+                map(swarm, scene, page, index, mapped, dice)
+            };
         }
         scene.holes.push(GuestPage { gfn: gfn + pages - 1, hva: Hva(hva.0 + ((pages - 1) << shift)) });
         gfn += pages + if dice.percent(50) { 0 } else { dice.pick(&[1, 0x100]) };
@@ -281,8 +289,7 @@ fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let head = |pfn: Pfn| {
         machine.compounds.iter().find(|c| pfn.0 >= c.pfn.0 && pfn.0 - c.pfn.0 < 1 << c.order).map_or(pfn, |c| c.pfn)
     };
-    let mut named: Vec<Pfn> =
-        machine.mappings.iter().flat_map(|mapping| mapping.pte.pfn()).map(head).collect();
+    let mut named: Vec<Pfn> = machine.mappings.iter().flat_map(|mapping| mapping.pte.pfn()).map(head).collect();
     named.sort_unstable();
     for &pfn in &scene.pool {
         if head(pfn) != pfn || !swarm.own {
@@ -308,7 +315,11 @@ pub(crate) fn window(swarm: &Swarm, others: &[WindowSpec], places: &mut Places, 
     } else {
         dice.pick(&[12, 16, 12, swarm.page_shift.bits(), 21, 24, 30, 34])
     };
-    let entries: u64 = if swarm.long { dice.pick(&[512, 513, 600, 1024, 4096]) } else { dice.pick(&[16, 8, 5, 1, 2, 64, 520]) };
+    let entries: u64 = if swarm.long {
+        dice.pick(&[512, 513, 600, 1024, 4096])
+    } else {
+        [16, 8, 5, 1, 2, 64, 520][dice.weighted(&[4, 4, 3, 2, 3, 2, 1])]
+    };
     let bytes = entries << page_shift;
     let mut base = dice.pick(&[0, 0, 1 << 59, 0x1000_0000, u64::MAX]);
     if base == u64::MAX {
@@ -330,10 +341,7 @@ pub(crate) fn window(swarm: &Swarm, others: &[WindowSpec], places: &mut Places, 
         liobn = (liobn + 1) & if swarm.dialect == Dialect::Qemu { 0xffff_ffff } else { u64::MAX };
     }
     let table = places.take(entries * 8, 4096, dice);
-    let backing = if pinned {
-        Backing::Pinned { hardware: places.take(entries * 8, 4096, dice) }
-    } else {
-        Backing::Emulated
-    };
+    let backing =
+        if pinned { Backing::Pinned { hardware: places.take(entries * 8, 4096, dice) } } else { Backing::Emulated };
     WindowSpec { liobn: Liobn(liobn), page_shift, base, entries, table, backing }
 }

@@ -206,7 +206,8 @@ impl Writer<'_> {
         let range = self.range(&window, true, dice);
         let count = if self.swarm.dialect == Dialect::Kvm { range.count.min(MAX_TCES_PER_CALL) } else { range.count };
         let page = self.guest_page(dice);
-        let tce = page.gfn << self.swarm.page_shift.bits() >> window.page_shift << window.page_shift | dice.pick(&[3, 3, 1]);
+        let tce =
+            page.gfn << self.swarm.page_shift.bits() >> window.page_shift << window.page_shift | dice.pick(&[3, 3, 1]);
         let call = |call| Step::Hypercall { vcpu: 0, call };
         if self.swarm.dialect == Dialect::Kvm && count > 1 {
             let Some(list) = dice.pick_from(&self.mapped) else { return };
@@ -230,7 +231,10 @@ impl Writer<'_> {
                 let list = list.gfn << self.swarm.page_shift.bits();
                 let mut words = vec![WordRun { value: 0, stride: 0, count }];
                 if last > 0 {
-                    words = vec![WordRun { value: other, stride: 0, count: last }, WordRun { value: 0, stride: 0, count: 1 }];
+                    words = vec![
+                        WordRun { value: other, stride: 0, count: last },
+                        WordRun { value: 0, stride: 0, count: 1 },
+                    ];
                 }
                 self.steps.push(Step::Write { gpa: Gpa(list), words });
                 Hypercall::indirect(range.liobn, range.ioba, list, count)
@@ -269,7 +273,11 @@ impl Writer<'_> {
             1 => Hypercall::get(range.liobn, range.ioba),
             2 => {
                 let permissions = self.swarm.dialect != Dialect::Kvm && dice.percent(50);
-                let tce = if permissions { self.tce(range.page_shift, dice) } else { dice.pick(&[0, 0, 0x1000, u64::MAX & !3]) };
+                let tce = if permissions {
+                    self.tce(range.page_shift, dice)
+                } else {
+                    dice.pick(&[0, 0, 0x1000, u64::MAX & !3])
+                };
                 Hypercall::stuff(range.liobn, range.ioba, tce, range.count)
             }
             _ => {
@@ -377,8 +385,14 @@ impl Writer<'_> {
             }
             1 => call.args[1] |= dice.pick(&[1, 8, page >> 1, page - 1]),
             2 | 3 => {
-                call.args[1] =
-                    dice.pick(&[end, end.wrapping_sub(page), window.base.wrapping_sub(page), 1 << 63, 0u64.wrapping_sub(page), end])
+                call.args[1] = dice.pick(&[
+                    end,
+                    end.wrapping_sub(page),
+                    window.base.wrapping_sub(page),
+                    1 << 63,
+                    0u64.wrapping_sub(page),
+                    end,
+                ])
             }
             4 | 5 => {
                 // Counts, and ranges that cross the end.

@@ -50,7 +50,7 @@ impl Swarm {
             page_shift: dice.pick(&[PageShift::Shift16, PageShift::Shift12]),
             struct_page: if edges { dice.pick(&[56, 56, 72, 80, 64]) } else { dice.pick(&[64, 64, 64, 56, 72, 80]) },
             flatmem,
-            block_shift: [16, 24, 21, 12][dice.weighted(&[4, 3, 2, 3])],
+            block_shift: [16, 24, 21, 12][dice.weighted(&[4, 3, 2, 2])],
             pinned,
             emulated: !pinned || dice.percent(35),
             compound: dice.percent(30),
@@ -65,7 +65,7 @@ impl Swarm {
             long: dice.percent(6),
             edges,
             wrong: dice.pick(&[10, 0, 5, 20, 40]),
-            steps: dice.pick(&[12, 6, 9, 16, 24]),
+            steps: dice.pick(&[24, 8, 16, 32, 48]),
         }
     }
 }

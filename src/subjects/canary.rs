@@ -4,7 +4,9 @@ use candidate::Candidate;
 use contract::hcall::H_GET_TCE;
 use contract::machine::{AddrRun, SlotSpec};
 use contract::subject::Bound;
-use contract::{Cpu, Dialect, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer, RealAddr, Subject, Tce, WindowSpec};
+use contract::{
+    Cpu, Dialect, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer, RealAddr, Subject, Tce, WindowSpec,
+};
 
 /// The candidate, but H_GET_TCE forgets that the device may write.
 #[derive(Default)]

@@ -11,8 +11,8 @@ use contract::machine::{AddrRun, MemoryModel, SlotSpec};
 use contract::memory::struct_page;
 use contract::subject::Bound;
 use contract::{
-    Cpu, Dialect, Ea, HcallAnswer, Hypercall, Liobn, Machine, Mode, Pfn, ProbeAnswer, Program, RealAddr, Status, Step, Subject,
-    WindowSpec,
+    Cpu, Dialect, Ea, HcallAnswer, Hypercall, Liobn, Machine, Mode, Pfn, ProbeAnswer, Program, RealAddr, Status, Step,
+    Subject, WindowSpec,
 };
 use reference::{Answer, Compound, Object, Outcome, Owes, Reference};
 

@@ -74,8 +74,8 @@ pub struct Cpu<'m> {
     list_read: [Cell<u64>; 8],
     /// Frames found last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
     cache: [Cell<Cached>; CACHE],
-    /// The region found last for memory that nothing was stored to.
-    last_region: Cell<Option<Region>>,
+    /// The regions found last for memory that nothing was stored to: a handler goes to and fro between a few.
+    untouched: [Cell<Region>; 4],
 }
 
 /// Slots of the cache of frames.
@@ -91,8 +91,8 @@ struct Cached {
     region: Region,
 }
 
-const NOTHING: Cached =
-    Cached { number: u64::MAX, word: 0, region: Region { start: 0, end: 0, owner: Owner::Ram } };
+const NOWHERE: Region = Region { start: 0, end: 0, owner: Owner::Ram };
+const NOTHING: Cached = Cached { number: u64::MAX, word: 0, region: NOWHERE };
 
 /// A word that an access names.
 struct Target {
@@ -116,7 +116,7 @@ impl<'m> Cpu<'m> {
             list_frame: Cell::new(0),
             list_read: [const { Cell::new(0) }; 8],
             cache: [const { Cell::new(NOTHING) }; CACHE],
-            last_region: Cell::new(None),
+            untouched: [const { Cell::new(NOWHERE) }; 4],
         }
     }
 
@@ -336,16 +336,20 @@ impl<'m> Cpu<'m> {
         if cached.number == number && real < cached.region.end {
             return Some(Target { word: Some(cached.word + (real >> 3) as Word % 512), real, region: cached.region });
         }
-        if let Some(region) = self.last_region.get()
-            && (region.start..region.end).contains(&real)
-            && self.memory.frames.find(Key::new(Space::Real, number)).is_none()
-        {
+        if self.memory.frames.find(Key::new(Space::Real, number)).is_none() {
+            if let Some(region) =
+                self.untouched.iter().map(Cell::get).find(|region| (region.start..region.end).contains(&real))
+            {
+                return Some(Target { word: None, real, region });
+            }
+            let region = self.memory.region_at(real)?;
+            // The newest goes first, the oldest falls out at the end.
+            self.untouched.iter().fold(region, |newer, cell| cell.replace(newer));
             return Some(Target { word: None, real, region });
         }
         let (word, region) = self.memory.find(real)?;
-        match word {
-            Some(word) => slot.set(Cached { number, word: word - (real >> 3) as Word % 512, region }),
-            None => self.last_region.set(Some(region)),
+        if let Some(word) = word {
+            slot.set(Cached { number, word: word - (real >> 3) as Word % 512, region });
         }
         Some(Target { word, real, region })
     }

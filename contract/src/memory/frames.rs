@@ -223,6 +223,11 @@ impl Frames {
         self.log_length.store(length + 1, Relaxed);
     }
 
+    /// Whether this step stored to the word.
+    pub(super) fn is_logged(&self, word: Word) -> bool {
+        self.stamps[word as usize].load(Relaxed) == self.epoch
+    }
+
     /// The words that this step stored to, each with its value before the step; in the order of first stores.
     pub(super) fn logged(&self) -> impl Iterator<Item = (Word, u64)> + '_ {
         let length = self.log_length.load(Relaxed) as usize;

@@ -244,6 +244,18 @@ impl RealMemory {
         }
     }
 
+    /// Like [`peek`](Self::peek), but `None` where [`changes`](Self::changes) tells of the word.
+    #[must_use]
+    pub fn peek_unchanged(&self, real: RealAddr) -> Option<u64> {
+        match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
+            Some(frame) => {
+                let word = Frames::word_of(frame, real.0 >> 3);
+                (!self.frames.is_logged(word)).then(|| self.frames.word(word).load(Relaxed))
+            }
+            None => Some(0),
+        }
+    }
+
     /// The host stores eight bytes, little-endian, at `real` (a multiple of 8).
     pub fn poke(&mut self, real: RealAddr, value: u64) {
         if value == 0 && self.peek(real) == 0 {

@@ -215,7 +215,8 @@ impl<'t> Line<'t> {
             None => (word.text, 10),
         };
         let plain = digits.replace('_', "");
-        let sound = plain.bytes().all(|byte| (byte as char).is_digit(radix)) && !plain.is_empty() && !digits.starts_with('_');
+        let sound =
+            plain.bytes().all(|byte| (byte as char).is_digit(radix)) && !plain.is_empty() && !digits.starts_with('_');
         if !sound {
             return Err(self.unexpected(word, what));
         }

@@ -3,7 +3,9 @@
 use core::fmt::{self, Display, Formatter};
 
 use crate::hcall::Hypercall;
-use crate::machine::{AddrRun, Backing, CompoundSpec, Machine, Mapping, MemoryModel, Pte, SlotSpec, WindowSpec, WordRun};
+use crate::machine::{
+    AddrRun, Backing, CompoundSpec, Machine, Mapping, MemoryModel, Pte, SlotSpec, WindowSpec, WordRun,
+};
 use crate::program::{Program, Step};
 
 impl Display for Program {
@@ -132,11 +134,7 @@ impl Display for Pte {
 
 impl Display for WindowSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} page_shift={} base={:#x} entries={}",
-            self.liobn, self.page_shift, self.base, self.entries
-        )?;
+        write!(f, "{} page_shift={} base={:#x} entries={}", self.liobn, self.page_shift, self.base, self.entries)?;
         match self.backing {
             Backing::Emulated => write!(f, " emulated table={}", self.table),
             Backing::Pinned { hardware } => write!(f, " pinned table={} hardware={hardware}", self.table),
