@@ -17,7 +17,10 @@ pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> T {
         std::panic::set_hook(Box::new(move |info| {
             if QUIET.get() {
                 MESSAGE.with_borrow_mut(|message| {
-                    *message = info.payload_as_str().unwrap_or("(no message)").to_string();
+                    let payload = info.payload();
+                    let text = payload.downcast_ref::<&str>().copied();
+                    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+                    *message = text.unwrap_or("(no message)").to_string();
                     if let Some(at) = info.location() {
                         message.push_str(&format!(" (line {} of {})", at.line(), file_name(at.file())));
                     }

@@ -250,7 +250,7 @@ fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u6
     let (writable, dirty, young) = (perfect(dice), perfect(dice), perfect(dice));
     let huge = dice.pick_from(&scene.machine.compounds).filter(|compound| {
         let pages = 1 << compound.order;
-        index % pages == 0 && index + pages <= mapped
+        index.is_multiple_of(pages) && index + pages <= mapped
     });
     if let Some(compound) = huge.filter(|_| dice.percent(50)) {
         let pages = 1 << compound.order;

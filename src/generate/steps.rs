@@ -276,7 +276,7 @@ impl Writer<'_> {
                 let tce = if permissions {
                     self.tce(range.page_shift, dice)
                 } else {
-                    dice.pick(&[0, 0, 0x1000, u64::MAX & !3])
+                    dice.pick(&[0, 0, 0x1000, !3])
                 };
                 Hypercall::stuff(range.liobn, range.ioba, tce, range.count)
             }
@@ -314,7 +314,7 @@ impl Writer<'_> {
     /// A TCE that most likely is all right.
     fn tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         if dice.percent(18) {
-            return dice.pick(&[0, 0, 0x1000, 0x5a5a_0000, u64::MAX & !3]);
+            return dice.pick(&[0, 0, 0x1000, 0x5a5a_0000, !3]);
         }
         self.mapping_tce(page_shift, dice)
     }
@@ -415,7 +415,7 @@ impl Writer<'_> {
                 if call.opcode == contract::hcall::H_PUT_TCE_INDIRECT {
                     let hole = dice.pick_from(&self.holes).map_or(0, |page| page.gfn << self.swarm.page_shift.bits());
                     let list = call.args[2];
-                    call.args[2] = dice.pick(&[list + 8, list + 0x800, hole, hole, 1 << 60, u64::MAX & !0xfff]);
+                    call.args[2] = dice.pick(&[list + 8, list + 0x800, hole, hole, 1 << 60, !0xfff]);
                     call.args[3] = dice.pick(&[call.args[3], call.args[3], 0]);
                 } else {
                     self.spoil_tce(&mut call, window, dice);

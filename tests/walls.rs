@@ -1,0 +1,128 @@
+//! The walls of the house (docs/architecture.md), held up by a test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources(folder: &str) -> Vec<PathBuf> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    collect(&root().join(folder), &mut files);
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has no sources");
+    files
+}
+
+/// The names of the `[dependencies]` and `[dev-dependencies]` of a manifest.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in read(manifest).lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            inside = section.contains("dependencies");
+        } else if inside && let Some((name, _)) = line.split_once('=') {
+            names.push(name.trim().to_string());
+        }
+    }
+    names
+}
+
+/// Code without comments, so that a word in a text is no use of it.
+fn code(path: &Path) -> String {
+    fs::read_to_string(path)
+        .expect("a source file")
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Wall 1: two independent readings of the semantics; shared code would hide a shared mistake.
+#[test]
+fn reference_and_candidate_share_nothing_but_the_contract() {
+    assert_eq!(dependencies("reference/Cargo.toml"), ["contract"], "the reference needs only the contract");
+    for name in dependencies("candidate/Cargo.toml") {
+        assert!(matches!(name.as_str(), "contract" | "once_cell"), "the candidate depends on {name}");
+    }
+    for file in sources("reference/src") {
+        assert!(!code(&file).contains("candidate"), "{} speaks of the candidate", file.display());
+        assert!(!code(&file).contains("memory::"), "{} uses the image: the reference is abstract", file.display());
+    }
+    for file in sources("candidate/src") {
+        assert!(!code(&file).contains("reference::"), "{} speaks of the reference", file.display());
+    }
+}
+
+/// Wall 1 and 2: the contract depends on nothing, of ours or others'.
+#[test]
+fn the_contract_depends_on_nothing() {
+    assert_eq!(dependencies("contract/Cargo.toml"), Vec::<String>::new());
+    assert!(read("contract/src/lib.rs").contains("#![no_std]"));
+}
+
+/// The real-mode half has no allocator, no lock and no panic: the lints are the compiler's to hold, the rest is read here.
+#[test]
+fn the_real_mode_half_cannot_allocate_or_lock() {
+    let lib = read("candidate/src/lib.rs");
+    assert!(lib.contains("#![no_std]") && lib.contains("#![forbid(unsafe_code)]"));
+    assert!(!lib.contains("extern crate alloc"), "the crate's root must not bring the allocator in");
+    for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "arithmetic_side_effects"] {
+        let denied = lib.contains(lint) || read("candidate/src/real_mode/mod.rs").contains(lint);
+        assert!(denied, "clippy::{lint} is not denied in the real-mode half");
+    }
+    for file in sources("candidate/src/real_mode") {
+        let code = code(&file);
+        for word in ["alloc", "std::", "Box", "Vec", "String", "format!", "Mutex", "RwLock", "virtual_mode", "Mode::Virtual"] {
+            assert!(!code.contains(word), "{} contains {word}", file.display());
+        }
+    }
+}
+
+/// Wall 3: the oracle reads the machine, never the implementation's word.
+#[test]
+fn the_oracle_does_not_know_subjects() {
+    let oracle = code(&root().join("src/oracle.rs"));
+    for word in ["Subject", "candidate", "Candidate"] {
+        assert!(!oracle.contains(word), "the oracle contains {word}");
+    }
+}
+
+/// Wall 8: defects are patches, never hooks in the candidate's source.
+#[test]
+fn the_candidate_has_no_hooks_for_defects() {
+    for file in sources("candidate/src") {
+        let code = code(&file).to_lowercase();
+        for word in ["defect", "mutant", "sabotage", "cfg(feature", "env!("] {
+            assert!(!code.contains(word), "{} contains {word}", file.display());
+        }
+    }
+}
+
+/// Unsafe code is forbidden or denied in every crate.
+#[test]
+fn no_unsafe_code() {
+    assert!(read("Cargo.toml").contains("unsafe_code = \"deny\""));
+    for folder in ["src", "contract/src", "reference/src", "candidate/src"] {
+        for file in sources(folder) {
+            assert!(!code(&file).contains("unsafe {"), "{} has an unsafe block", file.display());
+            assert!(!code(&file).contains("allow(unsafe_code)"), "{} allows unsafe code", file.display());
+        }
+    }
+}
