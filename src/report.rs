@@ -38,7 +38,11 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     let agreed = finding.agreed.map_or("none before it".into(), step);
     let _ = writeln!(text, "agreed     {agreed}");
     let _ = writeln!(text, "differs    {}", step(finding.step));
-    let _ = writeln!(text, "field      {} ({})", finding.identity.field, finding.what);
+    match (finding.identity.field, finding.what.as_str()) {
+        (field, what) if what.starts_with(field) => writeln!(text, "field      {what}"),
+        (field, what) => writeln!(text, "field      {field}: {what}"),
+    }
+    .unwrap_or_default();
     let _ = writeln!(text, "expected   {}", finding.expected);
     let _ = writeln!(text, "found      {}", finding.found);
     for object in &finding.objects {
@@ -136,9 +140,8 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let _ = writeln!(text, "#[test]");
     let _ = writeln!(text, "fn {name}_{}() {{", &hash[..8]);
     let _ = writeln!(text, "    let program = realmode_diff::parse(");
-    let _ = writeln!(text, "        r\"\\");
-    let _ = write!(text, "{program}\",");
-    let _ = writeln!(text, "\n    )");
+    // No program has a quote in it, and empty lines mean nothing.
+    let _ = writeln!(text, "        r\"\n{program}\",\n    )");
     let _ = writeln!(text, "    .expect(\"a program\");");
     let _ = writeln!(text, "    let expected = [");
     for line in outcomes(program) {

@@ -145,7 +145,7 @@ impl Shrinker<'_> {
                 }
                 count += 1;
             });
-            let Some(value) = value else { return changed };
+            let Some(value) = value else { break };
             for smaller in simpler(value) {
                 if self.try_change(|program| set_number(program, index, smaller)) {
                     changed = true;
@@ -154,6 +154,30 @@ impl Shrinker<'_> {
             }
             index += 1;
         }
+        changed | self.shared_values()
+    }
+
+    /// Numbers that stand in several places change together: a LIOBN in its window and calls, the IOBA of two calls.
+    fn shared_values(&mut self) -> bool {
+        let mut times: BTreeMap<u64, usize> = BTreeMap::new();
+        numbers(&mut self.best.clone(), &mut |number| *times.entry(*number).or_default() += 1);
+        let mut changed = false;
+        for (&value, _) in times.iter().filter(|(_, times)| **times > 1) {
+            for smaller in simpler(value) {
+                let replaced = self.try_change(|program| {
+                    numbers(program, &mut |number| {
+                        if *number == value {
+                            *number = smaller;
+                        }
+                    });
+                });
+                if replaced {
+                    changed = true;
+                    break;
+                }
+            }
+        }
+        changed
     }
 
     /// Plainer kinds of things: emulated windows, page-table entries without fault.
@@ -298,6 +322,7 @@ fn numbers(program: &mut Program, visit: &mut dyn FnMut(&mut u64)) {
         visit(pages);
     }
     for window in &mut machine.windows {
+        visit(&mut window.liobn.0);
         visit(&mut window.entries);
         visit(&mut window.base);
         visit_u32(&mut window.page_shift, visit);
@@ -318,7 +343,9 @@ fn numbers(program: &mut Program, visit: &mut dyn FnMut(&mut u64)) {
             Step::Lookup { pfn } | Step::GetPage { pfn } | Step::PutPage { pfn } => visit(&mut pfn.0),
             Step::Write { words, .. } => words.iter_mut().for_each(|run| visit_run(run, visit)),
             Step::HotAdd { blocks, .. } => blocks.iter_mut().for_each(|run| visit(&mut run.count)),
+            Step::CloseWindow { liobn } => visit(&mut liobn.0),
             Step::CreateWindow(window) => {
+                visit(&mut window.liobn.0);
                 visit(&mut window.entries);
                 visit(&mut window.base);
             }
