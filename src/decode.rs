@@ -17,6 +17,18 @@ pub(crate) struct Change {
     pub(crate) new: String,
 }
 
+/// The field of changes to the vmemmap list.
+pub(crate) const VMEMMAP_LIST: &str = "vmemmap list";
+
+impl Change {
+    /// Whether this is the neighbour of `before` and changed alike.
+    pub(crate) fn follows(&self, before: &Self) -> bool {
+        let list = self.field == VMEMMAP_LIST;
+        let neighbours = self.address == before.address.wrapping_add(8) || list;
+        neighbours && self.field == before.field && (list || (self.old == before.old && self.new == before.new))
+    }
+}
+
 /// Says what a changed word means.
 pub(crate) fn change(memory: &RealMemory, place: Place, old: u64, new: u64) -> Change {
     let hex = |value: u64| format!("{value:#x}");
@@ -30,8 +42,8 @@ pub(crate) fn change(memory: &RealMemory, place: Place, old: u64, new: u64) -> C
         Place::Real(real, region) => (real.0, region),
     };
     let Some(region) = region else {
-        let what = format!("word at real address {address:#x}");
-        return Change { address, field: "memory", what, old: hex(old), new: hex(new) };
+        let what = format!("word at real address {address:#x}, which has gone");
+        return Change { address, field: "memory", what, old: tce(old), new: tce(new) };
     };
     let index = (address - region.start) / 8;
     let (field, what, old, new) = match region.owner {
@@ -51,7 +63,7 @@ pub(crate) fn change(memory: &RealMemory, place: Place, old: u64, new: u64) -> C
             ("hardware entry", format!("hardware entry {index} of window {liobn}"), tce(old), tce(new))
         }
         Owner::Ram => ("memory", format!("word at real address {address:#x}"), tce(old), tce(new)),
-        Owner::List => ("vmemmap list", format!("vmemmap list word {index}"), hex(old), hex(new)),
+        Owner::List => (VMEMMAP_LIST, format!("vmemmap list word {index}"), hex(old), hex(new)),
     };
     Change { address, field, what, old, new }
 }

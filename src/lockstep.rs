@@ -12,9 +12,11 @@ use contract::{
 };
 use reference::{Answer, Outcome, Owes, Reference};
 
+use crate::decode::{Change, VMEMMAP_LIST};
 use crate::host::Host;
 use crate::oracle::{Mismatch, Oracle};
 use crate::quiet;
+use crate::report::probe;
 use crate::subjects::Shadow;
 use crate::verdict::{Finding, Identity, Tally, Verdict};
 
@@ -355,13 +357,8 @@ impl Checker {
         let found = result?;
         if found != expected {
             let call = if get { "get_page_unless_zero" } else { "put_page_unless_one" };
-            let show = |answer: ProbeAnswer| match answer {
-                ProbeAnswer::NoPage => "no page".to_string(),
-                ProbeAnswer::Compound => "compound".to_string(),
-                ProbeAnswer::Done(done) => done.to_string(),
-            };
             let what = format!("{call} of {pfn}");
-            return Err(Failure::new(Rule::DivergeLookup, "probe", what, show(expected), show(found)));
+            return Err(Failure::new(Rule::DivergeLookup, "probe", what, probe(expected), probe(found)));
         }
         self.tally.count_rules(outcome.rules, false, done);
         Ok(Handled::Real)
@@ -481,11 +478,25 @@ fn no_event(event: Option<Event>, mode: Mode) -> Outcomed<()> {
     Err(Failure::new(rule, field, format!("{what} (access {access} in {mode})"), expected, found))
 }
 
-/// What changed since the step began, a line a word, by address: `count of page 0x10: 1 -> 2`.
+/// What changed since the step began, by address: `count of page 0x10: 1 -> 2`. Neighbours that changed alike share a line; the
+/// vmemmap list, which the host keeps, has one for all.
 #[must_use]
 pub fn changes(memory: &RealMemory) -> Vec<String> {
     let mut changes: Vec<_> =
         memory.differences().map(|(place, old, new)| crate::decode::change(memory, place, old, new)).collect();
     changes.sort_by_key(|change| change.address);
-    changes.into_iter().map(|change| format!("{}: {} -> {}", change.what, change.old, change.new)).collect()
+    let mut lines = Vec::new();
+    let mut rest = changes.as_slice();
+    while let Some(first) = rest.first() {
+        let alike = |pair: &&[Change]| pair[1].follows(&pair[0]);
+        let run = 1 + rest.windows(2).take_while(alike).count();
+        let Change { what, old, new, field, .. } = first;
+        lines.push(match (*field, run) {
+            (VMEMMAP_LIST, _) => format!("{VMEMMAP_LIST}: {run} words"),
+            (_, 1) => format!("{what}: {old} -> {new}"),
+            _ => format!("{what}, and {} after it: {old} -> {new}", run - 1),
+        });
+        rest = &rest[run..];
+    }
+    lines
 }

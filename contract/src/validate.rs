@@ -201,39 +201,41 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::machine::Blo
 /// Regions of real memory overlap nowhere, are aligned, and end below 2^46.
 fn regions(program: &Program) -> Check {
     let machine = &program.machine;
-    let mut regions: Vec<(u64, u128, u64, Item)> = Vec::new();
-    let mut add = |start: u64, bytes: u64, align: u64, item| regions.push((start, u128::from(bytes), align, item));
+    let mut regions: Vec<(u64, u128, u64, Item, &str)> = Vec::new();
+    let mut add = |start: u64, bytes: u64, align: u64, item, what| {
+        regions.push((start, u128::from(bytes), align, item, what));
+    };
     match &machine.memory {
         MemoryModel::Flatmem { array, pages } => {
-            add(array.0, pages * machine.struct_page, REGION_ALIGN, Item::Machine);
-            add(0, pages << machine.page_shift.bits(), REGION_ALIGN, Item::Machine);
+            add(array.0, pages * machine.struct_page, REGION_ALIGN, Item::Machine, "the array of struct pages");
+            add(0, pages << machine.page_shift.bits(), REGION_ALIGN, Item::Machine, "memory");
         }
         MemoryModel::SparsememVmemmap { block_shift, list, sections, blocks, .. } => {
-            add(list.0, LIST_AREA_BYTES, REGION_ALIGN, Item::Machine);
+            add(list.0, LIST_AREA_BYTES, REGION_ALIGN, Item::Machine, "the vmemmap list");
             for (i, section) in sections.iter().enumerate() {
-                add(section << SECTION_SIZE_BITS, 1 << SECTION_SIZE_BITS, REGION_ALIGN, Item::Section(i));
+                add(section << SECTION_SIZE_BITS, 1 << SECTION_SIZE_BITS, REGION_ALIGN, Item::Section(i), "a section");
             }
             for (i, run) in blocks.iter().enumerate() {
-                add(run.places.at.0, run.places.count << block_shift, 1 << block_shift, Item::Block(i));
+                add(run.places.at.0, run.places.count << block_shift, 1 << block_shift, Item::Block(i), "a run of blocks");
             }
         }
     }
     for (i, window) in machine.windows.iter().enumerate() {
         for (start, bytes) in window.regions() {
-            add(start.0, bytes, REGION_ALIGN, Item::Window(i));
+            add(start.0, bytes, REGION_ALIGN, Item::Window(i), "a window's table");
         }
     }
-    for &(start, bytes, align, item) in &regions {
-        require(start & (align - 1) == 0, item, || format!("{start:#x} is no multiple of {align:#x}"))?;
+    for &(start, bytes, align, item, what) in &regions {
+        require(start & (align - 1) == 0, item, || format!("{what} at {start:#x}: not at a multiple of {align:#x}"))?;
         require(u128::from(start) + bytes <= 1 << MAX_PHYSMEM_BITS, item, || {
-            format!("the region at {start:#x} ends past 2^{MAX_PHYSMEM_BITS}")
+            format!("{what} at {start:#x} ends past 2^{MAX_PHYSMEM_BITS}")
         })?;
     }
     regions.sort_by_key(|region| region.0);
     for pair in regions.windows(2) {
-        let (start, bytes, _, _) = pair[0];
+        let (start, bytes, _, _, what) = pair[0];
         require(u128::from(start) + bytes <= u128::from(pair[1].0), pair[1].3, || {
-            format!("the region at {:#x} overlaps the one at {start:#x}", pair[1].0)
+            format!("{} at {:#x} overlaps {what} at {start:#x}", pair[1].4, pair[1].0)
         })?;
     }
     Ok(())

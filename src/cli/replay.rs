@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use realmode_diff::report::{Context, report};
-use realmode_diff::{SubjectKind, Verdict};
+use realmode_diff::{SubjectKind, Tally, Verdict};
 
 use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
 
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         match checker.check(&program) {
             Verdict::Agreed(tally) => {
                 agreed += 1;
-                print(format_args!("{name}: agreed, {} steps, {} hypercalls\n", tally.steps, tally.hypercalls))?;
+                let Tally { steps, skipped, hypercalls, .. } = tally;
+                print(format_args!("{name}: agreed, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
             }
             Verdict::Invalid(invalid) => return Err(Failure::input(format!("{name}: {invalid}"))),
             Verdict::Finding(finding, _) => {

@@ -9,8 +9,8 @@ use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Count how often the programs in this folder decide each rule
-    #[arg(long, value_name = "DIR")]
+    /// Count how often the programs in this folder (or this one program) decide each rule
+    #[arg(long, value_name = "DIR|FILE")]
     corpus: Option<PathBuf>,
 }
 

@@ -30,9 +30,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
             Handled::Skipped | Handled::Host => String::new(),
             Handled::Real => match seen.accesses {
                 0 => " [real mode]".into(),
+                1 => " [real mode, 1 access]".into(),
                 accesses => format!(" [real mode, {accesses} accesses]"),
             },
-            Handled::Deferred => format!(" [deferred after {} accesses, then virtual mode]", seen.accesses),
+            Handled::Deferred => format!(" [deferred after {} access(es), then virtual mode]", seen.accesses),
         };
         let _ = writeln!(text, "      = {}{how}", outcome(seen.outcome));
         let changes = changes(seen.memory);

@@ -2,7 +2,7 @@
 //!
 //! flatmem is arithmetic. sparsemem-vmemmap is arithmetic up to the block number, then the [`blocks::BlockIndex`]:
 //! three loads that depend on each other, then the slot. The kernel's list is not walked: its length is the number of
-//! blocks, and a reader on a node that is freed and used again walks astray (KERNEL.md 1.7).
+//! blocks, and a reader on a node that is freed and used again walks astray (docs/kernel-bugs.md 1.7).
 //!
 //! | part | runs |
 //! |---|---|
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_first_split_page_is_where_the_kernel_notes_say() {
-        // KERNEL.md 1.5, for struct pages of 56 bytes.
+        // docs/kernel-bugs.md 1.5, for struct pages of 56 bytes.
         for (block_shift, pfn) in [(12, 73), (16, 1170)] {
             let index = sparse(56, block_shift, PageShift::Shift12, 0, 0x100_0000);
             assert_eq!(index.lookup(Pfn(pfn)), None);
