@@ -88,8 +88,12 @@ pub fn outcomes(program: &Program) -> Vec<String> {
 /// An outcome in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
 #[must_use]
 pub fn outcome(outcome: &Outcome) -> String {
-    let others: Vec<&str> =
-        outcome.rules.iter().filter(|rule| Some(*rule) != outcome.rule && deferring(outcome) != Some(*rule)).map(Rule::id).collect();
+    let others: Vec<&str> = outcome
+        .rules
+        .iter()
+        .filter(|rule| Some(*rule) != outcome.rule && deferring(outcome) != Some(*rule))
+        .map(Rule::id)
+        .collect();
     let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
     let by = outcome.rule.map_or(String::new(), |rule| format!(" by {rule}{also}"));
     match outcome.answer {

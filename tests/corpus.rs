@@ -34,7 +34,8 @@ fn main() {
 
 fn load(file: &Path) -> Result<(String, Program), Failed> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let program = realmode_diff::parse(&text).map_err(|error| error.in_file(&file.display().to_string()).to_string())?;
+    let program =
+        realmode_diff::parse(&text).map_err(|error| error.in_file(&file.display().to_string()).to_string())?;
     Ok((text, program))
 }
 

@@ -89,7 +89,9 @@ fn the_real_mode_half_cannot_allocate_or_lock() {
     }
     for file in sources("candidate/src/real_mode") {
         let code = code(&file);
-        for word in ["alloc", "std::", "Box", "Vec", "String", "format!", "Mutex", "RwLock", "virtual_mode", "Mode::Virtual"] {
+        for word in
+            ["alloc", "std::", "Box", "Vec", "String", "format!", "Mutex", "RwLock", "virtual_mode", "Mode::Virtual"]
+        {
             assert!(!code.contains(word), "{} contains {word}", file.display());
         }
     }

@@ -87,7 +87,7 @@ address!(
 /// Top nibble of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`.
 pub const LINEAR_MAP: u64 = 0xc << 60;
 
-/// The bits that real mode keeps of an effective address (KERNEL: the top nibble is ignored).
+/// The bits that real mode keeps of an effective address (in hypervisor real mode the CPU ignores the top nibble).
 pub const REAL_MASK: u64 = !(0xf << 60);
 
 impl RealAddr {

@@ -216,7 +216,13 @@ fn regions(program: &Program) -> Check {
                 add(section << SECTION_SIZE_BITS, 1 << SECTION_SIZE_BITS, REGION_ALIGN, Item::Section(i), "a section");
             }
             for (i, run) in blocks.iter().enumerate() {
-                add(run.places.at.0, run.places.count << block_shift, 1 << block_shift, Item::Block(i), "a run of blocks");
+                add(
+                    run.places.at.0,
+                    run.places.count << block_shift,
+                    1 << block_shift,
+                    Item::Block(i),
+                    "a run of blocks",
+                );
             }
         }
     }

@@ -273,11 +273,7 @@ impl Writer<'_> {
             1 => Hypercall::get(range.liobn, range.ioba),
             2 => {
                 let permissions = self.swarm.dialect != Dialect::Kvm && dice.percent(50);
-                let tce = if permissions {
-                    self.tce(range.page_shift, dice)
-                } else {
-                    dice.pick(&[0, 0, 0x1000, !3])
-                };
+                let tce = if permissions { self.tce(range.page_shift, dice) } else { dice.pick(&[0, 0, 0x1000, !3]) };
                 Hypercall::stuff(range.liobn, range.ioba, tce, range.count)
             }
             _ => {
@@ -400,6 +396,7 @@ impl Writer<'_> {
                 call.args[3] = dice.pick(&[
                     0,
                     0,
+                    511,
                     512,
                     513,
                     room.wrapping_add(1),
@@ -428,7 +425,7 @@ impl Writer<'_> {
 
     fn spoil_tce(&mut self, call: &mut Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) {
         let good = self.mapping_tce(window.page_shift, dice);
-        let last = self.machine.slots.iter().map(|slot| slot.gfn.0 + slot.pages).max().unwrap_or(0);
+        let last = dice.pick_from(&self.machine.slots).map_or(0, |slot| slot.gfn.0 + slot.pages);
         let past = last.wrapping_shl(self.swarm.page_shift.bits());
         let bad = dice.pick(&[
             good | 4,

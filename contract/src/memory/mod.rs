@@ -462,7 +462,7 @@ impl RealMemory {
         for (frame, key) in self.frames.frames() {
             if key.space() == Space::Account {
                 let base = key.number() << 9;
-                for pfn in first.0.max(base)..end.0.min(base + 512) {
+                for pfn in first.0.max(base)..end.0.min(base.saturating_add(512)) {
                     self.frames.word(Frames::word_of(frame, pfn)).store(0, Relaxed);
                 }
             }
