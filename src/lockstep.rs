@@ -7,8 +7,8 @@ use contract::machine::MAX_WINDOW_ENTRIES;
 use contract::memory::{Context, CpuReport, Event, Mode};
 use contract::subject::Bound;
 use contract::{
-    HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, RealMemory, Rule, Status, Step, Subject,
-    WindowSpec,
+    Dialect, HcallAnswer, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, ProbeAnswer, Program, RealAddr,
+    RealMemory, Rule, Status, Step, Subject, WindowSpec,
 };
 use reference::{Answer, Outcome, Owes, Reference};
 
@@ -113,19 +113,10 @@ impl Checker {
     }
 
     pub(crate) fn with_shadow(subject: Box<dyn Subject + Send>, shadow: Option<Arc<Mutex<Shadow>>>) -> Self {
-        let machine = contract::Machine {
-            page_shift: contract::PageShift::Shift12,
-            struct_page: 64,
-            memory: contract::MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 },
-            pages: Vec::new(),
-            compounds: Vec::new(),
-            slots: Vec::new(),
-            mappings: Vec::new(),
-            ram: Vec::new(),
-            windows: Vec::new(),
-        };
+        let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 };
+        let machine = Machine::bare(PageShift::Shift12, 64, memory);
         Self {
-            reference: Reference::new(contract::Dialect::Lopapr, &machine),
+            reference: Reference::new(Dialect::Lopapr, &machine),
             memory: RealMemory::new(),
             host: Host::new(),
             subject,

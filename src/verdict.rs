@@ -127,16 +127,7 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self {
-            programs: 0,
-            steps: 0,
-            skipped: 0,
-            hypercalls: 0,
-            accepted: 0,
-            deferred: 0,
-            entries: 0,
-            rules: vec![RuleTally::default(); Rule::ALL.len()],
-        }
+        Self::zero(vec![RuleTally::default(); Rule::ALL.len()])
     }
 }
 
@@ -157,20 +148,11 @@ impl Tally {
     pub fn clear(&mut self) {
         let mut rules = std::mem::take(&mut self.rules);
         rules.fill(RuleTally::default());
-        *self = Self { rules, ..Self { rules: Vec::new(), ..Self::zero() } };
+        *self = Self::zero(rules);
     }
 
-    const fn zero() -> Self {
-        Self {
-            programs: 0,
-            steps: 0,
-            skipped: 0,
-            hypercalls: 0,
-            accepted: 0,
-            deferred: 0,
-            entries: 0,
-            rules: Vec::new(),
-        }
+    const fn zero(rules: Vec<RuleTally>) -> Self {
+        Self { programs: 0, steps: 0, skipped: 0, hypercalls: 0, accepted: 0, deferred: 0, entries: 0, rules }
     }
 
     /// Adds another's counts.

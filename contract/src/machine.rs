@@ -365,6 +365,24 @@ pub struct Machine {
     pub windows: Vec<WindowSpec>,
 }
 
+impl Machine {
+    /// A machine with nothing on it but its memory.
+    #[must_use]
+    pub const fn bare(page_shift: PageShift, struct_page: u64, memory: MemoryModel) -> Self {
+        Self {
+            page_shift,
+            struct_page,
+            memory,
+            pages: Vec::new(),
+            compounds: Vec::new(),
+            slots: Vec::new(),
+            mappings: Vec::new(),
+            ram: Vec::new(),
+            windows: Vec::new(),
+        }
+    }
+}
+
 /// Which line of a description an error is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Item {

@@ -64,17 +64,7 @@ pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     let mut places = Places { next: TABLES, spread: dice.percent(50) };
     let (memory, absent_sections, pool) = memory(swarm, &mut places, dice);
     let mut scene = Scene {
-        machine: Machine {
-            page_shift: swarm.page_shift,
-            struct_page: swarm.struct_page,
-            memory,
-            pages: Vec::new(),
-            compounds: Vec::new(),
-            slots: Vec::new(),
-            mappings: Vec::new(),
-            ram: Vec::new(),
-            windows: Vec::new(),
-        },
+        machine: Machine::bare(swarm.page_shift, swarm.struct_page, memory),
         mapped: Vec::new(),
         holes: Vec::new(),
         pool,

@@ -323,17 +323,7 @@ fn machine_line(line: &mut Line<'_>) -> Parsed<Machine> {
         }
     };
     line.end()?;
-    Ok(Machine {
-        page_shift,
-        struct_page,
-        memory,
-        pages: Vec::new(),
-        compounds: Vec::new(),
-        slots: Vec::new(),
-        mappings: Vec::new(),
-        ram: Vec::new(),
-        windows: Vec::new(),
-    })
+    Ok(Machine::bare(page_shift, struct_page, memory))
 }
 
 fn item(machine: &mut Machine, origins: &mut Origins, word: Word<'_>, line: &mut Line<'_>) -> Parsed<()> {
