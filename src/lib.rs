@@ -47,3 +47,8 @@ pub use verdict::{Finding, Identity, Tally, Verdict};
 pub fn check(program: &Program) -> Verdict {
     SubjectKind::Candidate.checker().check(program)
 }
+
+/// The code blocks of docs/implementations.md compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/implementations.md")]
+struct Implementations;

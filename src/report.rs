@@ -37,7 +37,11 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     };
     let agreed = finding.agreed.map_or("none before it".into(), step);
     let _ = writeln!(text, "agreed     {agreed}");
-    let _ = writeln!(text, "differs    {}", step(finding.step));
+    let differs = match finding.identity.kind {
+        "start" => "the start: the subject is handed the machine".into(),
+        _ => step(finding.step),
+    };
+    let _ = writeln!(text, "differs    {differs}");
     match (finding.identity.field, finding.what.as_str()) {
         (field, what) if what.starts_with(field) => writeln!(text, "field      {what}"),
         (field, what) => writeln!(text, "field      {field}: {what}"),

@@ -34,7 +34,7 @@ pub struct Identity {
     pub rule: Rule,
     /// Which kind of thing differs, such as `count` or `status`.
     pub field: &'static str,
-    /// The kind of step, `end` for the end of the program.
+    /// The kind of step; `start` before the first, `end` for the end of the program.
     pub kind: &'static str,
 }
 
@@ -76,6 +76,7 @@ impl fmt::Display for Finding {
         let Identity { rule, kind, .. } = self.identity;
         write!(f, "{rule} at ")?;
         match kind {
+            "start" => f.write_str("the start")?,
             "end" => f.write_str("the end of the program")?,
             _ => write!(f, "step {} ({kind})", self.step + 1)?,
         }

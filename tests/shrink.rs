@@ -55,7 +55,7 @@ const MISTAKES: [(&str, Hooks, Rule); 7] = [
     ("changes of slots are missed", Hooks { set_slot: |_, _| {}, ..HONEST }, Rule::DivergeStatus),
     ("blocks that come later are missed", Hooks { hot_add: |_, _, _| {}, ..HONEST }, Rule::DivergeLookup),
     (
-        "the second of two calls by another vCPU answers an error",
+        "another vCPU that reads an entry which lets the device write is refused",
         Hooks {
             real: |subject, cpu, call| match subject.real_mode(cpu, call) {
                 answer if answer.r4.is_some_and(|tce| tce & 2 != 0) && cpu.vcpu() > 0 => {

@@ -135,14 +135,17 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Lines<'t, I> {
     }
 
     fn expect(&mut self, expected: &str) -> Parsed<Line<'t>> {
-        let line = self.last + 1;
-        self.next().ok_or_else(|| TextError {
-            line,
-            column: 1,
-            width: 1,
-            message: format!("found the end of the file, expected {expected}"),
-            text: String::new(),
-        })
+        match self.next() {
+            Some(line) => Ok(line),
+            // The line after the last one, blank lines and comments counted.
+            None => Err(TextError {
+                line: self.last + 1,
+                column: 1,
+                width: 1,
+                message: format!("found the end of the file, expected {expected}"),
+                text: String::new(),
+            }),
+        }
     }
 }
 
@@ -169,7 +172,8 @@ impl<'t> Line<'t> {
     }
 
     fn unexpected(&self, word: Word<'_>, expected: &str) -> TextError {
-        let shown: String = word.text.chars().take(60).collect();
+        // A word may be hostile: a terminal must not take it for commands.
+        let shown: String = word.text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         self.error(word.at, word.text.chars().count(), format!("found `{shown}`, expected {expected}"))
     }
 
@@ -215,8 +219,9 @@ impl<'t> Line<'t> {
             None => (word.text, 10),
         };
         let plain = digits.replace('_', "");
+        // `_` stands between digits: splitting at it leaves no part empty.
         let sound =
-            plain.bytes().all(|byte| (byte as char).is_digit(radix)) && !plain.is_empty() && !digits.starts_with('_');
+            plain.bytes().all(|byte| (byte as char).is_digit(radix)) && digits.split('_').all(|part| !part.is_empty());
         if !sound {
             return Err(self.unexpected(word, what));
         }
