@@ -1,7 +1,9 @@
 //! Changed words of real memory in the words of the field.
 
 use contract::Pfn;
-use contract::memory::{Owner, Place, RealMemory, struct_page};
+use contract::addr::{LINEAR_MAP, REAL_MASK};
+use contract::machine::MAX_PHYSMEM_BITS;
+use contract::memory::{Owner, Place, RealMemory, Region, struct_page};
 
 /// A word that changed.
 pub(crate) struct Change {
@@ -66,6 +68,28 @@ pub(crate) fn change(memory: &RealMemory, place: Place, old: u64, new: u64) -> C
         Owner::List => (VMEMMAP_LIST, format!("vmemmap list word {index}"), hex(old), hex(new)),
     };
     Change { address, field, what, old, new }
+}
+
+/// Where an effective address leads: the region there, or the one that ends before it; empty for what is no real address.
+pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> String {
+    let name = |region: Region| match region.owner {
+        Owner::StructPages { offset } => {
+            format!("struct pages from page {} on", Pfn(offset.div_ceil(memory.struct_page_size())))
+        }
+        Owner::Table(liobn) => format!("the table of window {liobn}"),
+        Owner::Hardware(liobn) => format!("the hardware table of window {liobn}"),
+        Owner::Ram => "memory".into(),
+        Owner::List => "the vmemmap list".into(),
+    };
+    let real = ea & REAL_MASK;
+    if !matches!(ea & !REAL_MASK, 0 | LINEAR_MAP) || real >> MAX_PHYSMEM_BITS != 0 {
+        return String::new();
+    }
+    match memory.region_from_below(real) {
+        None => ", below everything described".into(),
+        Some(region) if real < region.end => format!(", {} bytes into {}", real - region.start, name(region)),
+        Some(region) => format!(", {} bytes past the end of {}", real - region.end, name(region)),
+    }
 }
 
 /// The flags of a struct page by name.

@@ -16,9 +16,9 @@ use crate::decode::{Change, VMEMMAP_LIST};
 use crate::host::Host;
 use crate::oracle::{Mismatch, Oracle};
 use crate::quiet;
-use crate::report::probe;
+use crate::report::{self, probe};
 use crate::subjects::Shadow;
-use crate::verdict::{Finding, Identity, Tally, Verdict};
+use crate::verdict::{Finding, Identity, ObjectDiff, Tally, Verdict};
 
 /// How a step was handled, for those who watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,7 +71,8 @@ struct Failure {
     what: String,
     expected: String,
     found: String,
-    mismatches: Vec<Mismatch>,
+    /// The differing objects as both sides have them.
+    objects: Vec<ObjectDiff>,
 }
 
 impl Failure {
@@ -88,17 +89,18 @@ impl Failure {
             what: what.into(),
             expected: expected.into(),
             found: found.into(),
-            mismatches: Vec::new(),
+            objects: Vec::new(),
         })
     }
 
-    fn from_mismatches(found: Vec<Mismatch>) -> Result<(), Box<Self>> {
+    /// The first of what `oracle` found, if it found something.
+    fn from_mismatches(oracle: &Oracle<'_>, found: Vec<Mismatch>) -> Outcomed<()> {
         if found.is_empty() {
             return Ok(());
         }
         let Some((first, all)) = Oracle::first(found) else { return Ok(()) };
         let mut failure = Self::new(first.rule, first.field, first.what, first.expected, first.found);
-        failure.mismatches = all;
+        failure.objects = oracle.diffs(&all);
         Err(failure)
     }
 }
@@ -186,13 +188,20 @@ impl Checker {
 
     fn finding(&self, failure: Failure, step: usize, kind: &'static str, agreed: Option<usize>) -> Box<Finding> {
         let identity = Identity { rule: failure.rule, field: failure.field, kind };
-        let objects = self.oracle().diffs(&failure.mismatches);
-        let Failure { what, expected, found, .. } = failure;
+        let Failure { what, expected, found, objects, .. } = failure;
         Box::new(Finding { identity, step, agreed, what, expected, found, objects })
     }
 
     fn oracle(&self) -> Oracle<'_> {
         Oracle { reference: &self.reference, memory: &self.memory, struct_page: self.host.struct_page(), closing: None }
+    }
+
+    /// Holds memory against the reference after a step; only mismatches that are `wanted` count.
+    fn compare(&self, wanted: fn(&Mismatch) -> bool) -> Outcomed<()> {
+        let oracle = self.oracle();
+        let mut found = oracle.step();
+        found.retain(wanted);
+        Failure::from_mismatches(&oracle, found)
     }
 
     fn step(&mut self, step: &Step) -> Outcomed<(Outcome, Handled)> {
@@ -223,14 +232,12 @@ impl Checker {
         };
         match handled {
             Ok(handled) => {
-                Failure::from_mismatches(self.oracle().step())?;
+                self.compare(|_| true)?;
                 Ok((outcome, handled))
             }
             Err(failure) if failure.rule == Rule::DivergeLookup => {
                 // What lies in memory is reported before what a probe answered; only REF.CONSERVE comes later.
-                let mut found = self.oracle().step();
-                found.retain(|mismatch| mismatch.rule != Rule::RefConserve);
-                Failure::from_mismatches(found)?;
+                self.compare(|mismatch| mismatch.rule != Rule::RefConserve)?;
                 Err(failure)
             }
             Err(failure) => Err(failure),
@@ -245,7 +252,12 @@ impl Checker {
         // INDIRECT refuses more than 512 in every dialect; other counts are limited by the largest window.
         let count = call.count().min(MAX_WINDOW_ENTRIES);
         let bound = base + per_entry * count;
-        let limit = (10_000 + 200 * count).max(2 * bound);
+        // What makes no end makes it soon: no call has business with more entries than the largest window has.
+        let largest = match count {
+            0..=512 => count,
+            _ => self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0).max(512),
+        };
+        let limit = (10_000 + 200 * count.min(largest)).max(2 * bound);
         let subject = &self.subject;
         let run = |mode: Mode| -> Outcomed<(HcallAnswer, CpuReport)> {
             let cpu = self.memory.cpu(mode, vcpu, Context::Hypercall, limit);
@@ -260,7 +272,7 @@ impl Checker {
                 let expected = format!("at most {base} + {per_entry} x {count} = {bound}");
                 return Err(Failure::new(Rule::RmBounded, "accesses", what, expected, report.accesses.to_string()));
             }
-            no_event(report.event, mode)?;
+            no_event(&self.memory, report.event, mode)?;
             Ok((answer?, report))
         };
         let (mut answer, report) = run(Mode::Real)?;
@@ -269,7 +281,8 @@ impl Checker {
         if deferred {
             self.deferred_clean()?;
             if outcome.owes == Owes::Finish {
-                return Err(Failure::new(Rule::RmLazy, "real mode", "the call", "finished in real mode", "deferred"));
+                let expected = format!("finished in real mode: {}", report::outcome(outcome));
+                return Err(Failure::new(Rule::RmLazy, "real mode", "the call", expected, "deferred"));
             }
             answer = run(Mode::Virtual)?.0;
         } else if let Owes::Defer(reason) = outcome.owes {
@@ -358,7 +371,7 @@ impl Checker {
     fn probe_call<T>(&self, call: impl FnOnce(&dyn Subject, &contract::Cpu<'_>) -> T) -> Outcomed<T> {
         let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, 10_000);
         let answer = guarded("real-mode half", Some(&|| cpu.report()), || call(&*self.subject, &cpu));
-        no_event(cpu.report().event, Mode::Real)?;
+        no_event(&self.memory, cpu.report().event, Mode::Real)?;
         answer
     }
 
@@ -391,16 +404,17 @@ impl Checker {
         };
         let cpu = self.memory.cpu(Mode::Virtual, 0, Context::Close, 10_000 + 200 * spec.entries);
         let closed = guarded("close_window", Some(&|| cpu.report()), || self.subject.close_window(&cpu, liobn));
-        no_event(cpu.report().event, Mode::Virtual)?;
+        no_event(&self.memory, cpu.report().event, Mode::Virtual)?;
         closed?;
         let oracle = Oracle { closing: Some(&spec), ..self.oracle() };
-        Failure::from_mismatches(oracle.step())?;
+        Failure::from_mismatches(&oracle, oracle.step())?;
         Ok((Some(spec), (outcome, Handled::Host)))
     }
 
     /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics 7).
     fn end(&mut self) -> Outcomed<()> {
-        Failure::from_mismatches(self.oracle().everything())?;
+        let oracle = self.oracle();
+        Failure::from_mismatches(&oracle, oracle.everything())?;
         let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
         for liobn in liobns {
             self.close(liobn, &Step::CloseWindow { liobn })?;
@@ -435,7 +449,7 @@ fn guarded<T>(what: &str, report: Option<&dyn Fn() -> CpuReport>, run: impl FnOn
     }
 }
 
-fn no_event(event: Option<Event>, mode: Mode) -> Outcomed<()> {
+fn no_event(memory: &RealMemory, event: Option<Event>, mode: Mode) -> Outcomed<()> {
     let Some(Event { rule, at, pfn, allowed, seen, access, .. }) = event else { return Ok(()) };
     let mode = if mode == Mode::Real { "real mode" } else { "virtual mode" };
     let page = pfn.map_or(String::new(), |pfn| format!("count of page {pfn}"));
@@ -459,9 +473,15 @@ fn no_event(event: Option<Event>, mode: Mode) -> Outcomed<()> {
             "read once, before the first store to a table".into(),
             if seen == 2 { "read a second time".into() } else { "read after a store to a table".into() },
         ),
+        Rule::MemStray if pfn.is_some() => (
+            "page flags",
+            pfn.map_or(String::new(), |pfn| format!("flags of page {pfn}")),
+            "no store once the last reference is gone".into(),
+            "a store with count 0".into(),
+        ),
         _ => (
             "address",
-            format!("address {at:#x}"),
+            format!("address {at:#x}{}", crate::decode::whereabouts(memory, at)),
             format!("what {mode} may reach and a handler may store to"),
             "touched".into(),
         ),

@@ -206,6 +206,15 @@ impl Shrinker<'_> {
             });
             changed |= self.single_entry(index);
         }
+        // A window that is created may as well be there from the start.
+        for index in (0..self.best.steps.len()).rev() {
+            if let Some(&Step::CreateWindow(window)) = self.best.steps.get(index) {
+                changed |= self.try_change(|program| {
+                    program.steps.remove(index);
+                    program.machine.windows.push(window);
+                });
+            }
+        }
         for index in 0..self.best.machine.pages.len() {
             changed |= self.try_change(|program| program.machine.pages[index].dirty = false);
             for own in [0, 1] {
@@ -235,12 +244,12 @@ impl Shrinker<'_> {
                         _ => None,
                     })
                     .collect();
-                words.last().is_some_and(|&tce| {
-                    self.try_change(|program| {
-                        if let Step::Hypercall { call, .. } = &mut program.steps[index] {
-                            *call = Hypercall::put(liobn, ioba, tce);
-                        }
-                    })
+                // Memory that was never written holds zeros.
+                let tce = words.last().copied().unwrap_or(0);
+                self.try_change(|program| {
+                    if let Step::Hypercall { call, .. } = &mut program.steps[index] {
+                        *call = Hypercall::put(liobn, ioba, tce);
+                    }
                 })
             }
             _ => false,

@@ -95,7 +95,7 @@ rules! {
     RefHeld "REF.HELD" "7" Finding "between two stores a page had fewer references than it has holders";
     RefUnderflow "REF.UNDERFLOW" "7" Finding "a hypercall took a count from 0 to -1";
     ListSnapshot "LIST.SNAPSHOT" "7" Finding "a list word was read twice, or after the first store to a table";
-    MemStray "MEM.STRAY" "7" Finding "a store where a handler has no business, or virtual mode touched what nobody owns";
+    MemStray "MEM.STRAY" "7" Finding "a store where a handler has no business (a freed page among them), or virtual mode touched what nobody owns";
     SubjectCrash "SUBJECT.CRASH" "7" Finding "the implementation panicked";
     SubjectHang "SUBJECT.HANG" "7" Finding "the implementation made no end";
     DeferClean "DEFER.CLEAN" "7" Finding "a deferred call left something changed";

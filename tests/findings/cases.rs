@@ -422,7 +422,11 @@ pub fn all() -> Vec<Case> {
                 },
                 ..HONEST
             },
-            ["address 0xc000000000017000 (access 1 in virtual mode)", "a handler may store to", "touched"],
+            [
+                "address 0xc000000000017000, 94208 bytes into memory (access 1 in virtual mode)",
+                "a handler may store to",
+                "touched",
+            ],
         ),
         flat(
             "virtual mode stores to what nobody owns",

@@ -69,6 +69,8 @@ pub struct Cpu<'m> {
     accesses: Cell<u64>,
     event: Cell<Option<Event>>,
     table_stored: Cell<bool>,
+    /// The page whose last reference this run gave back, the latest of several.
+    freed: Cell<Option<Pfn>>,
     /// The frame of guest memory that was read first in this run (as number + 1), and which of its words.
     list_frame: Cell<u64>,
     list_read: [Cell<u64>; 8],
@@ -113,6 +115,7 @@ impl<'m> Cpu<'m> {
             accesses: Cell::new(0),
             event: Cell::new(None),
             table_stored: Cell::new(false),
+            freed: Cell::new(None),
             list_frame: Cell::new(0),
             list_read: [const { Cell::new(0) }; 8],
             cache: [const { Cell::new(NOTHING) }; CACHE],
@@ -380,9 +383,14 @@ impl<'m> Cpu<'m> {
         match target.region.owner {
             Owner::StructPages { offset } => {
                 let at = offset + (target.real & !7) - target.region.start;
-                if at % self.memory.struct_page == struct_page::COUNT {
-                    let pfn = Pfn(at / self.memory.struct_page);
-                    self.count_stored(target.real, pfn, old as i32, new as i32);
+                let pfn = Pfn(at / self.memory.struct_page);
+                match at % self.memory.struct_page {
+                    struct_page::COUNT => self.count_stored(target.real, pfn, old as i32, new as i32),
+                    // A page whose last reference this run gave back is the allocator's, no longer the handler's.
+                    _ if old != new && self.freed.get() == Some(self.memory.head(pfn)) => {
+                        self.event(Rule::MemStray, target.real, Some(pfn), 1, 0);
+                    }
+                    _ => {}
                 }
             }
             Owner::Hardware(_) => {
@@ -410,6 +418,11 @@ impl<'m> Cpu<'m> {
         }
         if self.context != Context::Probe && old == 0 && new == -1 {
             self.event(Rule::RefUnderflow, real, Some(pfn), 0, -1);
+        }
+        match (new, self.freed.get()) {
+            (0, _) => self.freed.set(Some(pfn)),
+            (_, Some(freed)) if freed == pfn => self.freed.set(None),
+            _ => {}
         }
         self.check_held(real, pfn, new);
     }

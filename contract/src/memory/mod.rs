@@ -188,10 +188,19 @@ impl RealMemory {
         self.region_number(real).map(|number| self.regions[number as usize])
     }
 
-    fn region_number(&self, real: u64) -> Option<u32> {
+    /// The last region that starts at or below `real`, whether it reaches that far or not.
+    #[must_use]
+    pub fn region_from_below(&self, real: u64) -> Option<Region> {
+        self.number_from_below(real).map(|number| self.regions[number as usize])
+    }
+
+    fn number_from_below(&self, real: u64) -> Option<u32> {
         let after = self.order.partition_point(|&number| self.regions[number as usize].start <= real);
-        let number = *self.order.get(after.checked_sub(1)?)?;
-        (real < self.regions[number as usize].end).then_some(number)
+        self.order.get(after.checked_sub(1)?).copied()
+    }
+
+    fn region_number(&self, real: u64) -> Option<u32> {
+        self.number_from_below(real).filter(|&number| real < self.regions[number as usize].end)
     }
 
     /// The frame that holds `real`, if a store has made it, and the region that owns it.

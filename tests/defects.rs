@@ -1,0 +1,59 @@
+//! The planted faults of `tests/defects/` fit the candidate as it is: each applies, touches nothing else, and says what must
+//! find it. `scripts/defects` builds and runs them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use realmode_diff::Rule;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn patches() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("tests/defects"))
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "patch"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 11, "only {} patches", files.len());
+    files
+}
+
+#[test]
+fn each_says_what_it_is_and_which_rule_finds_it() {
+    for file in patches() {
+        let text = std::fs::read_to_string(&file).expect("text");
+        let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
+        let header = text.split("\n--- ").next().unwrap_or_default();
+        let field = |key: &str| header.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        assert_eq!(field("Defect:"), Some(name.as_str()), "{}", file.display());
+        assert!(field("Was:").is_some() && field("Trigger:").is_some(), "{name} lacks `Was:` or `Trigger:`");
+        let rules = field("Rule:").unwrap_or_default();
+        assert!(!rules.is_empty(), "{name} names no rule");
+        for id in rules.split(',').map(str::trim) {
+            assert!(Rule::from_id(id).is_some(), "{name} names {id}, which is no rule");
+        }
+    }
+}
+
+#[test]
+fn each_touches_the_candidate_only() {
+    for file in patches() {
+        let text = std::fs::read_to_string(&file).expect("text");
+        for line in text.lines().filter_map(|line| line.strip_prefix("+++ ")) {
+            assert!(line.starts_with("b/candidate/src/"), "{} touches {line}", file.display());
+        }
+    }
+}
+
+#[test]
+fn each_applies() {
+    for file in patches() {
+        let output =
+            Command::new("git").args(["apply", "--check"]).arg(&file).current_dir(root()).output().expect("git runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} does not apply: {error}", file.display());
+    }
+}
