@@ -383,7 +383,7 @@ impl Seen {
     }
 }
 
-/// The boundary values that KERNEL.md 10.4 lists, as far as they mean something here, and those of docs/semantics.md: each of them
+/// The boundary values at which real handlers went wrong (docs/kernel-bugs.md), and those of docs/semantics.md: each of them
 /// occurs, and not once in a blue moon.
 #[test]
 fn edges_are_drawn() {
