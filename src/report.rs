@@ -172,8 +172,9 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     // No program has a quote in it, and empty lines mean nothing.
     let _ = writeln!(text, "        r\"\n{program}\",\n    )");
     let _ = writeln!(text, "    .expect(\"a program\");");
-    let _ = writeln!(text, "    let expected = [");
-    for line in outcomes(program) {
+    let lines = outcomes(program);
+    let _ = writeln!(text, "    let expected: [&str; {}] = [", lines.len());
+    for line in lines {
         let _ = writeln!(text, "        {line:?},");
     }
     let _ = writeln!(text, "    ];");

@@ -256,7 +256,7 @@ fn exported(shrunk: &Shrunk) {
         let prefix = finding.map_or("program".into(), |f| f.identity.rule.id().to_lowercase().replace('.', "_"));
         assert!(name.starts_with(&prefix), "{name}");
         let expected =
-            text.split_once("let expected = [\n").and_then(|(_, rest)| rest.split_once("    ];")).expect("an array").0;
+            text.split_once("] = [\n").and_then(|(_, rest)| rest.split_once("    ];")).expect("an array").0;
         let lines: String = outcomes(program).iter().map(|line| format!("        {line:?},\n")).collect();
         similar_asserts::assert_eq!(expected, lines);
         assert!(text.contains("report::assert_agrees(&program);"));
@@ -315,7 +315,7 @@ fn findings_at_either_end_are_told() {
         assert_eq!(program_in(&text), shrunk.program);
         let agreed = text.lines().find(|line| line.starts_with("agreed")).expect("a line");
         assert!(agreed.ends_with("none before it"), "{agreed}");
-        assert!(export(&shrunk.program, Some(&shrunk.finding)).contains("let expected = [\n    ];"));
+        assert!(export(&shrunk.program, Some(&shrunk.finding)).contains("let expected: [&str; 0] = [\n    ];"));
     }
 }
 
