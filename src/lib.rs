@@ -24,6 +24,7 @@
 
 pub mod campaign;
 mod decode;
+mod failure;
 pub mod generate;
 pub mod host;
 pub mod lockstep;

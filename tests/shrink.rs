@@ -255,8 +255,7 @@ fn exported(shrunk: &Shrunk) {
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'), "{name}");
         let prefix = finding.map_or("program".into(), |f| f.identity.rule.id().to_lowercase().replace('.', "_"));
         assert!(name.starts_with(&prefix), "{name}");
-        let expected =
-            text.split_once("] = [\n").and_then(|(_, rest)| rest.split_once("    ];")).expect("an array").0;
+        let expected = text.split_once("] = [\n").and_then(|(_, rest)| rest.split_once("    ];")).expect("an array").0;
         let lines: String = outcomes(program).iter().map(|line| format!("        {line:?},\n")).collect();
         similar_asserts::assert_eq!(expected, lines);
         assert!(text.contains("report::assert_agrees(&program);"));

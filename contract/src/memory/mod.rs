@@ -8,19 +8,19 @@
 //! Beside the image it keeps an *account*: for each page own(p) and its holders (page-table entries and hardware TCEs that name it,
 //! on the head), followed store by store, so that `REF.HELD` is seen at the store that breaks it.
 
+mod account;
 mod cpu;
 mod frames;
+mod page_table;
 mod pte;
 
 pub use cpu::{Context, Cpu, CpuReport, Event, Mode};
 
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::addr::{Hva, Liobn, Pfn, RealAddr, Tce};
-use crate::machine::{MemoryModel, PageShift, Pte};
+use crate::addr::{Hva, Liobn, Pfn, RealAddr};
+use crate::machine::{MemoryModel, PageShift};
 use frames::{FRAME_SHIFT, Frames, Key, NO_REGION, Space, Word};
 
 /// Offsets and bits of a struct page (semantics 1).
@@ -148,8 +148,6 @@ impl RealMemory {
         Cpu::new(self, mode, vcpu, context, limit)
     }
 
-    // ---- regions -----------------------------------------------------------------------------------------------
-
     /// Adds a region; the caller sees to it that it overlaps none.
     pub fn add_region(&mut self, region: Region) {
         let number = self.regions.len() as u32;
@@ -242,8 +240,6 @@ impl RealMemory {
         &self.blocks
     }
 
-    // ---- the image -----------------------------------------------------------------------------------------------
-
     /// The eight bytes at `real` (a multiple of 8), little-endian; zero where nothing was stored.
     #[must_use]
     pub fn peek(&self, real: RealAddr) -> u64 {
@@ -335,84 +331,6 @@ impl RealMemory {
         }
     }
 
-    // ---- page table ----------------------------------------------------------------------------------------------
-
-    fn pte_key(&self, hva: Hva) -> (Key, u64) {
-        let page = hva.0 >> self.page_shift.bits();
-        (Key::new(Space::PageTable, page >> 9), page)
-    }
-
-    fn pte_word(&self, hva: Hva) -> Option<Word> {
-        let (key, page) = self.pte_key(hva);
-        self.frames.find(key).map(|frame| Frames::word_of(frame, page))
-    }
-
-    /// The word that holds the entry of `hva` (the head's, under a huge entry) and the entry.
-    fn find_pte(&self, hva: Hva) -> Option<(Word, Pte)> {
-        let word = self.pte_word(hva)?;
-        match pte::decode(self.frames.word(word).load(Relaxed)) {
-            pte::Entry::Entry(entry) => Some((word, entry)),
-            pte::Entry::Tail { order } => {
-                let head = Hva(hva.0 >> self.page_shift.bits() >> order << order << self.page_shift.bits());
-                let word = self.pte_word(head)?;
-                match pte::decode(self.frames.word(word).load(Relaxed)) {
-                    pte::Entry::Entry(entry) => Some((word, entry)),
-                    pte::Entry::Tail { .. } => None,
-                }
-            }
-        }
-    }
-
-    /// What the page table says of the page that holds `hva`; under a huge entry, that entry.
-    #[must_use]
-    pub fn pte(&self, hva: Hva) -> Pte {
-        self.find_pte(hva).map_or(Pte::Hole, |(_, entry)| entry)
-    }
-
-    /// Host: sets the entry at `hva`, or removes the one there ([`Pte::Hole`]); keeps the account of holders, not the counts.
-    /// A huge entry's hva is its first.
-    pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
-        let old = self.pte(hva);
-        self.account_pte(old, entry);
-        let first = hva.0 >> self.page_shift.bits();
-        for index in 0..old.pages().max(entry.pages()) {
-            let page = first + index;
-            let Some(frame) = self.frames.find_or_make(Key::new(Space::PageTable, page >> 9)) else { continue };
-            self.put(Frames::word_of(frame, page), pte::encode(entry, index));
-        }
-    }
-
-    fn account_pte(&self, old: Pte, new: Pte) {
-        for (entry, delta) in [(old, -1), (new, 1)] {
-            if let Some(pfn) = entry.pfn().filter(|_| entry.holds_reference()) {
-                self.add_holders(self.head(pfn), delta);
-            }
-        }
-    }
-
-    /// A page-table word that [`changes`](Self::changes) gave, in the words of the text form.
-    #[must_use]
-    pub fn show_pte_word(&self, word: u64) -> String {
-        match pte::decode(word) {
-            pte::Entry::Entry(entry) => entry.to_string(),
-            pte::Entry::Tail { order } => format!("under a huge entry of order {order}"),
-        }
-    }
-
-    /// Size of a struct page in bytes.
-    #[must_use]
-    pub const fn struct_page_size(&self) -> u64 {
-        self.struct_page
-    }
-
-    /// The entries of the page table that are no holes, in the order in which their frames were made.
-    pub fn page_table(&self) -> impl Iterator<Item = (Hva, Pte)> + '_ {
-        self.contents().filter_map(|(place, word)| match (place, pte::decode(word)) {
-            (Place::PageTable(hva), pte::Entry::Entry(entry)) => Some((hva, entry)),
-            _ => None,
-        })
-    }
-
     /// Host: copies `bytes` (a multiple of 4096) from `from` to `to`, both multiples of 4096.
     pub fn copy(&mut self, from: RealAddr, to: RealAddr, bytes: u64) {
         for offset in (0..bytes).step_by(1 << FRAME_SHIFT) {
@@ -430,69 +348,11 @@ impl RealMemory {
         }
     }
 
-    // ---- the account ----------------------------------------------------------------------------------------------
-
-    fn account(&self, pfn: Pfn) -> u64 {
-        match self.frames.find(Key::new(Space::Account, pfn.0 >> 9)) {
-            Some(frame) => self.frames.word(Frames::word_of(frame, pfn.0)).load(Relaxed),
-            None => 0,
-        }
-    }
-
-    fn set_account(&self, pfn: Pfn, own: i32, holders: i32) {
-        if let Some(frame) = self.frames.find_or_make(Key::new(Space::Account, pfn.0 >> 9)) {
-            let value = u64::from(own as u32) | u64::from(holders as u32) << 32;
-            let word = Frames::word_of(frame, pfn.0);
-            self.frames.note_store(word);
-            self.frames.word(word).store(value, Relaxed);
-        }
-    }
-
-    /// References that the host itself holds on the page (a head or an order-0 page).
+    /// Size of a struct page in bytes.
     #[must_use]
-    pub fn own(&self, pfn: Pfn) -> i32 {
-        self.account(pfn) as i32
+    pub const fn struct_page_size(&self) -> u64 {
+        self.struct_page
     }
-
-    /// Page-table entries and hardware TCEs that name the page, on the head.
-    #[must_use]
-    pub fn holders(&self, pfn: Pfn) -> i32 {
-        (self.account(pfn) >> 32) as i32
-    }
-
-    /// Host: changes own(p) by `delta` (wrapping), not the count.
-    pub fn add_own(&mut self, pfn: Pfn, delta: i32) {
-        let (own, holders) = (self.own(pfn), self.holders(pfn));
-        self.set_account(pfn, own.wrapping_add(delta), holders);
-    }
-
-    /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone.
-    pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
-        for (frame, key) in self.frames.frames() {
-            if key.space() == Space::Account {
-                let base = key.number() << 9;
-                for pfn in first.0.max(base)..end.0.min(base.saturating_add(512)) {
-                    self.frames.word(Frames::word_of(frame, pfn)).store(0, Relaxed);
-                }
-            }
-        }
-    }
-
-    /// Host: moves `delta` holders to the page's account, for compound pages that are made or split.
-    pub fn move_holders(&mut self, pfn: Pfn, delta: i32) {
-        self.add_holders(pfn, delta);
-    }
-
-    fn add_holders(&self, pfn: Pfn, delta: i32) {
-        self.set_account(pfn, self.own(pfn), self.holders(pfn).wrapping_add(delta));
-    }
-
-    fn hardware_page(&self, entry: u64) -> Option<Pfn> {
-        let tce = Tce(entry.swap_bytes());
-        tce.has_permissions().then(|| self.head(Pfn(tce.0 >> self.page_shift.bits())))
-    }
-
-    // ---- for the oracle ------------------------------------------------------------------------------------------
 
     /// The words that were stored to since [`begin_step`](Self::begin_step) with their values before it and now, in the order of
     /// the first stores; words that are as they were are among them.
