@@ -19,6 +19,9 @@ use crate::report::{self, probe};
 use crate::subjects::Shadow;
 use crate::verdict::{Finding, Identity, Tally, Verdict};
 
+/// Accesses after which a probe is taken for hung: room for a walk of the longest vmemmap list.
+const PROBE_LIMIT: u64 = 8 * contract::machine::MAX_BLOCKS;
+
 /// How a step was handled, for those who watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handled {
@@ -235,12 +238,16 @@ impl Checker {
         self.accesses = report.accesses;
         let deferred = answer.status == Status::TOO_HARD;
         if deferred {
-            self.deferred_clean()?;
+            // What virtual mode does wrong comes before what is wrong with deferring, but the image must be looked at now.
+            let unclean = self.deferred_clean().err();
+            answer = run(Mode::Virtual)?.0;
+            if let Some(failure) = unclean {
+                return Err(failure);
+            }
             if outcome.owes == Owes::Finish {
                 let expected = format!("finished in real mode: {}", report::outcome(outcome));
                 return Err(Failure::new(Rule::RmLazy, "real mode", "the call", expected, "deferred"));
             }
-            answer = run(Mode::Virtual)?.0;
         } else if let Owes::Defer(reason) = outcome.owes {
             let found = format!("finished in real mode with {}", answer.status);
             return Err(Failure::new(
@@ -325,7 +332,7 @@ impl Checker {
     }
 
     fn probe_call<T>(&self, call: impl FnOnce(&dyn Subject, &contract::Cpu<'_>) -> T) -> Outcomed<T> {
-        let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, 10_000);
+        let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, PROBE_LIMIT);
         let answer = guarded("real-mode half", Some(&|| cpu.report()), || call(&*self.subject, &cpu));
         no_event(&self.memory, cpu.report().event, Mode::Real)?;
         answer

@@ -198,31 +198,40 @@ impl Oracle<'_> {
         if now == expected {
             return;
         }
-        let is_count = field == struct_page::COUNT && now >> 32 == 0;
-        let (rule, name) = match field {
-            _ if is_count => (Rule::DivergeCount, "count"),
-            struct_page::FLAGS => (Rule::DivergeFlag, "page flags"),
-            _ => (Rule::DivergeFlag, "struct page"),
+        let mut push = |rule, name, what, expected, found_value| {
+            found.push(Mismatch {
+                rule,
+                address: real.0,
+                field: name,
+                object: Object::Page(pfn),
+                what,
+                expected,
+                found: found_value,
+            });
         };
-        let show = |value: u64| match field {
-            _ if is_count => (value as i32).to_string(),
-            struct_page::FLAGS => flag_names(value),
-            _ => format!("{value:#x}"),
-        };
-        let what = match field {
-            _ if is_count => format!("count of page {pfn}"),
-            struct_page::FLAGS => format!("flags of page {pfn}"),
-            _ => format!("word at offset {field} of the struct page of page {pfn}"),
-        };
-        found.push(Mismatch {
-            rule,
-            address: real.0,
-            field: name,
-            object: Object::Page(pfn),
-            what,
-            expected: show(expected),
-            found: show(now),
-        });
+        let hex = |value: u64| format!("{value:#x}");
+        match field {
+            struct_page::FLAGS => {
+                let what = format!("flags of page {pfn}");
+                push(Rule::DivergeFlag, "page flags", what, flag_names(expected), flag_names(now));
+            }
+            struct_page::COUNT => {
+                // The count is half of its word; the other half is zero.
+                let (expected, count) = (expected as i32, now as i32);
+                if count != expected {
+                    let what = format!("count of page {pfn}");
+                    push(Rule::DivergeCount, "count", what, expected.to_string(), count.to_string());
+                }
+                if now >> 32 != 0 {
+                    let what = format!("bytes 12 to 15 of the struct page of page {pfn}");
+                    push(Rule::DivergeFlag, "struct page", what, hex(0), hex(now >> 32));
+                }
+            }
+            _ => {
+                let what = format!("word at offset {field} of the struct page of page {pfn}");
+                push(Rule::DivergeFlag, "struct page", what, hex(expected), hex(now));
+            }
+        }
     }
 
     fn conserve(&self, pfn: Pfn, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {

@@ -347,6 +347,69 @@ pub fn all() -> Vec<Case> {
             ["count of page 0x10", "no reference dropped at 0", "-1"],
         ),
         flat(
+            "a page that nobody names has fewer references than the host's own for a moment",
+            Rule::RefHeld,
+            "count",
+            1,
+            GET,
+            Hooks {
+                real: |subject, cpu, call| {
+                    add(cpu, 0x20, -1);
+                    add(cpu, 0x20, 1);
+                    subject.real_mode(cpu, call)
+                },
+                ..HONEST
+            },
+            ["count of page 0x20 (access 2 in real mode)", "at least 2:", "1 after a store"],
+        ),
+        flat(
+            "a list word is read in halves",
+            Rule::ListSnapshot,
+            "list",
+            1,
+            INDIRECT,
+            Hooks {
+                real: |subject, cpu, call| {
+                    let _ = cpu.load_i32(Ea(LIST.ea().0 + 12), SeqCst);
+                    subject.real_mode(cpu, call)
+                },
+                ..HONEST
+            },
+            ["list word at real address 0x17008", "read once, before the first store", "read a second time"],
+        ),
+        flat(
+            "other memory is read first, then a list word twice",
+            Rule::ListSnapshot,
+            "list",
+            1,
+            INDIRECT,
+            Hooks {
+                real: |subject, cpu, call| {
+                    let _ = cpu.load(Ea(LIST.ea().0 + 0x1000), SeqCst);
+                    let _ = cpu.load(LIST.ea(), SeqCst);
+                    subject.real_mode(cpu, call)
+                },
+                ..HONEST
+            },
+            ["list word at real address 0x17000", "read once, before the first store", "read a second time"],
+        ),
+        flat(
+            "a lazy deferral, and virtual mode does worse",
+            Rule::MemStray,
+            "address",
+            1,
+            GET,
+            Hooks {
+                real: |_, _, _| TOO_HARD,
+                virt: |subject, cpu, call| {
+                    let _ = cpu.load(Ea(1 << 50), SeqCst);
+                    subject.virtual_mode(cpu, call)
+                },
+                ..HONEST
+            },
+            ["address 0x4000000000000", "what virtual mode may reach", "touched"],
+        ),
+        flat(
             "a list word is read twice",
             Rule::ListSnapshot,
             "list",
@@ -621,7 +684,7 @@ pub fn all() -> Vec<Case> {
             1,
             "get_page_unless_zero 0x20\n",
             Hooks { get: |_, cpu, _| forever(cpu), ..HONEST },
-            ["real-mode half", "an answer", "no end after 10000 accesses"],
+            ["real-mode half", "an answer", "no end after 349520 accesses"],
         ),
         flat(
             "a close makes no end",
@@ -985,7 +1048,7 @@ pub fn all() -> Vec<Case> {
                 },
                 ..HONEST
             },
-            ["word at offset 8 of the struct page of page 0x20", "0x2", "0x100000002"],
+            ["bytes 12 to 15 of the struct page of page 0x20", "0x0", "0x1"],
         ),
         flat(
             "a page-table entry loses its dirty bit",

@@ -71,14 +71,16 @@ pub struct Cpu<'m> {
     table_stored: Cell<bool>,
     /// The page whose last reference this run gave back, the latest of several.
     freed: Cell<Option<Pfn>>,
-    /// The frame of guest memory that was read first in this run (as number + 1), and which of its words.
-    list_frame: Cell<u64>,
-    list_read: [Cell<u64>; 8],
+    /// The frames of guest memory that were read first in this run (as number + 1), and which of their words.
+    lists: [(Cell<u64>, [Cell<u64>; 8]); LISTS],
     /// Frames found last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
     cache: [Cell<Cached>; CACHE],
     /// The regions found last for memory that nothing was stored to: a handler goes to and fro between a few.
     untouched: [Cell<Region>; 4],
 }
+
+/// A list is one frame; a handler has no business in more, but what it reads of a few is followed.
+const LISTS: usize = 4;
 
 /// Slots of the cache of frames.
 const CACHE: usize = 8;
@@ -116,8 +118,7 @@ impl<'m> Cpu<'m> {
             event: Cell::new(None),
             table_stored: Cell::new(false),
             freed: Cell::new(None),
-            list_frame: Cell::new(0),
-            list_read: [const { Cell::new(0) }; 8],
+            lists: [const { (Cell::new(0), [const { Cell::new(0) }; 8]) }; LISTS],
             cache: [const { Cell::new(NOTHING) }; CACHE],
             untouched: [const { Cell::new(NOWHERE) }; 4],
         }
@@ -146,10 +147,7 @@ impl<'m> Cpu<'m> {
     #[must_use]
     pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
         self.count_access();
-        let Some(target) = self.target(ea, 8) else { return 0 };
-        if target.region.owner == Owner::Ram && self.context == Context::Hypercall {
-            self.note_list_read(target.real);
-        }
+        let Some(target) = self.readable(ea, 8) else { return 0 };
         target.word.map_or(0, |word| self.memory.frames.word(word).load(order))
     }
 
@@ -197,7 +195,7 @@ impl<'m> Cpu<'m> {
     #[must_use]
     pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
         self.count_access();
-        let Some(target) = self.target(ea, 4) else { return 0 };
+        let Some(target) = self.readable(ea, 4) else { return 0 };
         let word = target.word.map_or(0, |word| self.memory.frames.word(word).load(order));
         (word >> (8 * (target.real & 4))) as i32
     }
@@ -357,6 +355,15 @@ impl<'m> Cpu<'m> {
         Some(Target { word, real, region })
     }
 
+    /// The word at `ea`, noted if it may be a list's.
+    fn readable(&self, ea: Ea, size: u64) -> Option<Target> {
+        let target = self.target(ea, size)?;
+        if target.region.owner == Owner::Ram && self.context == Context::Hypercall {
+            self.note_list_read(target.real);
+        }
+        Some(target)
+    }
+
     /// The word at `ea`, if a handler may store there.
     fn writable(&self, ea: Ea, size: u64) -> Option<(Word, Target)> {
         let target = self.target(ea, size)?;
@@ -430,7 +437,8 @@ impl<'m> Cpu<'m> {
     fn check_held(&self, at: u64, pfn: Pfn, count: i32) {
         let holders = self.memory.holders(pfn);
         let least = i64::from(self.memory.own(pfn)) + i64::from(holders);
-        if holders > 0 && i64::from(count) < least {
+        // A probe of a page that nobody names may take its count anywhere, over the ends of 32 bits too.
+        if (holders > 0 || self.context != Context::Probe) && i64::from(count) < least {
             self.event(Rule::RefHeld, at, Some(pfn), least, i64::from(count));
         }
     }
@@ -441,17 +449,17 @@ impl<'m> Cpu<'m> {
             self.event(Rule::ListSnapshot, real, None, 0, 1);
         }
         let frame = (real >> FRAME_SHIFT) + 1;
-        if self.list_frame.get() == 0 {
-            self.list_frame.set(frame);
+        let Some((number, read)) =
+            self.lists.iter().find(|(number, _)| matches!(number.get(), 0) || number.get() == frame)
+        else {
+            return;
+        };
+        number.set(frame);
+        let index = (real >> 3) as usize & 511;
+        let (group, bit) = (&read[index / 64], 1 << (index % 64));
+        if group.get() & bit != 0 {
+            self.event(Rule::ListSnapshot, real, None, 1, 2);
         }
-        // A list is one frame; what is read outside it is not the list.
-        if self.list_frame.get() == frame {
-            let index = (real >> 3) as usize & 511;
-            let (group, bit) = (&self.list_read[index / 64], 1 << (index % 64));
-            if group.get() & bit != 0 {
-                self.event(Rule::ListSnapshot, real, None, 1, 2);
-            }
-            group.set(group.get() | bit);
-        }
+        group.set(group.get() | bit);
     }
 }
