@@ -4,6 +4,7 @@
 //! after each step like what a subject does, so a mistake here shows as a divergence.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use contract::machine::{AddrRun, LIST_NODE_BYTES, MemoryModel, words};
 use contract::memory::{Owner, RealMemory, Region, struct_page};
@@ -181,11 +182,9 @@ impl Host {
         self.list.push(memory, block, real, base.wrapping_add(block << block_shift));
     }
 
-    /// The blocks that hold struct pages of the section: first and one past the last.
-    fn blocks_of(&self, section: u64) -> (u64, u64) {
+    fn blocks_of(&self, section: u64) -> Range<u64> {
         let shift = self.machine.vmemmap.map_or(24, |vmemmap| vmemmap.block_shift);
-        let bytes = self.machine.pages_per_section * self.machine.struct_page;
-        ((section * bytes) >> shift, (((section + 1) * bytes - 1) >> shift) + 1)
+        blocks_of_section(section, self.machine.pages_per_section * self.machine.struct_page, shift)
     }
 
     /// Carries out a host step whose precondition holds. Closing a window takes its tables away: the subject has emptied them.
@@ -288,8 +287,7 @@ impl Host {
     fn hot_add(&mut self, memory: &mut RealMemory, section: u64, places: &[AddrRun]) {
         let Some(Vmemmap { block_shift, .. }) = self.machine.vmemmap else { return };
         let mut places = places.iter().flat_map(|run| (0..run.count).map(|index| run.at.0 + (index << block_shift)));
-        let (first, end) = self.blocks_of(section);
-        for block in first..end {
+        for block in self.blocks_of(section) {
             if memory.blocks().binary_search_by_key(&block, |&(number, _)| number).is_err()
                 && let Some(real) = places.next()
             {
@@ -314,12 +312,8 @@ impl Host {
     fn hot_remove(&mut self, memory: &mut RealMemory, section: u64) {
         self.sections.remove(&section);
         memory.remove_region(section * SECTION_BYTES);
-        let (first, end) = self.blocks_of(section);
-        for block in first..end {
-            let needed = self.sections.iter().any(|&other| {
-                let (first, end) = self.blocks_of(other);
-                (first..end).contains(&block)
-            });
+        for block in self.blocks_of(section) {
+            let needed = self.sections.iter().any(|&other| self.blocks_of(other).contains(&block));
             if !needed {
                 memory.remove_block(block);
                 // Probes may have changed counts of pages that no section has; they go with the block.
@@ -330,6 +324,11 @@ impl Host {
             }
         }
     }
+}
+
+/// The numbers of the blocks that hold struct pages of the section, of which it has `bytes`.
+pub(crate) const fn blocks_of_section(section: u64, bytes: u64, block_shift: u32) -> Range<u64> {
+    (section * bytes) >> block_shift..(((section + 1) * bytes - 1) >> block_shift) + 1
 }
 
 fn shifted(pte: Pte, index: u64) -> Pte {

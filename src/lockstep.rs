@@ -163,6 +163,15 @@ impl Checker {
         Failure::from_mismatches(&oracle, found)
     }
 
+    /// The reference's step, which the second reference of a null control makes too.
+    fn reference_step(&mut self, step: &Step) -> Outcome {
+        if let Some(shadow) = &self.shadow {
+            shadow.lock().unwrap_or_else(PoisonError::into_inner).step(step);
+        }
+        self.accesses = 0;
+        self.reference.step(step)
+    }
+
     fn step(&mut self, step: &Step) -> Outcomed<(Outcome, Handled)> {
         if let Step::CloseWindow { liobn } = step {
             let (spec, closed) = self.close(*liobn, step)?;
@@ -171,11 +180,7 @@ impl Checker {
             }
             return Ok(closed);
         }
-        let outcome = self.reference.step(step);
-        if let Some(shadow) = &self.shadow {
-            shadow.lock().unwrap_or_else(PoisonError::into_inner).step(step);
-        }
-        self.accesses = 0;
+        let outcome = self.reference_step(step);
         if let Answer::Skipped(_) = outcome.answer {
             self.tally.skipped += 1;
             self.memory.begin_step();
@@ -355,11 +360,7 @@ impl Checker {
     /// Closes a window on both sides. Its tables are still there: they are to be removed where the program goes on.
     fn close(&mut self, liobn: Liobn, step: &Step) -> Outcomed<(Option<WindowSpec>, (Outcome, Handled))> {
         let spec = self.reference.window(liobn).map(|window| window.spec);
-        let outcome = self.reference.step(step);
-        if let Some(shadow) = &self.shadow {
-            shadow.lock().unwrap_or_else(PoisonError::into_inner).step(step);
-        }
-        self.accesses = 0;
+        let outcome = self.reference_step(step);
         self.memory.begin_step();
         let (Some(spec), Answer::Done) = (spec, outcome.answer) else {
             self.tally.skipped += 1;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use contract::machine::{AddrRun, BlockRun, Machine, MemoryModel, WordRun};
 use contract::{Backing, Dialect, Hypercall, Pfn, Program, Pte, RealAddr, Step};
 
+use crate::host::blocks_of_section;
 use crate::lockstep::Checker;
 use crate::verdict::{Finding, Identity, Verdict};
 
@@ -397,12 +398,8 @@ fn remove_section(machine: &mut Machine, section: u64) {
         }
     }
     let bytes = per_section * size;
-    let needed = |block: u64| {
-        sections.iter().any(|section| {
-            let (first, last) = ((section * bytes) >> *block_shift, ((section + 1) * bytes - 1) >> *block_shift);
-            (first..=last).contains(&block)
-        })
-    };
+    let needed =
+        |block: u64| sections.iter().any(|section| blocks_of_section(*section, bytes, *block_shift).contains(&block));
     let mut runs: Vec<BlockRun> = Vec::new();
     for (block, at) in places.into_iter().filter(|(block, _)| needed(*block)) {
         match runs.last_mut() {

@@ -1,5 +1,7 @@
 //! Random machines, and what the drawing of steps needs to know of them.
 
+use std::ops::Range;
+
 use contract::machine::{
     AddrRun, Backing, BlockRun, CompoundSpec, LIST_AREA_BYTES, Machine, Mapping, MemoryModel, PageSpec, RamSpec,
     SlotSpec, WordRun,
@@ -8,6 +10,7 @@ use contract::{Dialect, Gfn, Hva, Liobn, Pfn, Pte, RealAddr, WindowSpec};
 
 use super::dice::Dice;
 use super::swarm::Swarm;
+use crate::host::blocks_of_section;
 
 /// Struct pages, tables and the list lie from here on, past all sections that are drawn but the very last.
 const TABLES: u64 = 1 << 45;
@@ -145,8 +148,7 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     let size = 1 << swarm.block_shift;
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for &section in sections {
-        let (first, end) =
-            ((section * bytes) >> swarm.block_shift, (((section + 1) * bytes - 1) >> swarm.block_shift) + 1);
+        let Range { start: first, end } = blocks_of_section(section, bytes, swarm.block_shift);
         match ranges.last_mut() {
             Some(last) if first <= last.1 => last.1 = end,
             _ => ranges.push((first, end)),
