@@ -24,12 +24,16 @@
 
 pub mod campaign;
 mod decode;
+pub mod encoding;
 mod failure;
+pub mod focus;
 pub mod generate;
 pub mod host;
+pub mod layout;
 pub mod lockstep;
 mod oracle;
 mod quiet;
+pub mod repair;
 pub mod report;
 pub mod shrink;
 pub mod solo;

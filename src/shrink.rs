@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use contract::machine::{AddrRun, BlockRun, Machine, MemoryModel, WordRun};
-use contract::{Backing, Dialect, Hypercall, Pfn, Program, Pte, RealAddr, Step};
+use contract::machine::{MemoryModel, WordRun};
+use contract::{Backing, Dialect, Hypercall, Program, Pte, Step};
 
-use crate::host::blocks_of_section;
+use crate::layout::remove_section;
 use crate::lockstep::Checker;
 use crate::verdict::{Finding, Identity, Verdict};
 
@@ -378,39 +378,4 @@ fn visit_run(run: &mut WordRun, visit: &mut dyn FnMut(&mut u64)) {
     visit(&mut run.count);
     visit(&mut run.stride);
     visit(&mut run.value);
-}
-
-/// Takes a section away with the blocks that no other needs, and what is described of its pages.
-fn remove_section(machine: &mut Machine, section: u64) {
-    let (per_section, size) = (machine.page_shift.pages_per_section(), machine.struct_page);
-    let gone = |pfn: Pfn| pfn.0 / per_section == section;
-    machine.pages.retain(|page| !gone(page.pfn));
-    machine.compounds.retain(|compound| !gone(compound.pfn));
-    machine.mappings.retain(|mapping| mapping.pte.pfn().is_none_or(|pfn| !gone(pfn)));
-    let shift = machine.page_shift.bits();
-    machine.ram.retain(|ram| !gone(Pfn(ram.at.0 >> shift)));
-    let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return };
-    sections.retain(|other| *other != section);
-    let mut places = BTreeMap::new();
-    for run in blocks.iter() {
-        for index in 0..run.places.count {
-            places.insert(run.first + index, run.places.at.0 + (index << *block_shift));
-        }
-    }
-    let bytes = per_section * size;
-    let needed =
-        |block: u64| sections.iter().any(|section| blocks_of_section(*section, bytes, *block_shift).contains(&block));
-    let mut runs: Vec<BlockRun> = Vec::new();
-    for (block, at) in places.into_iter().filter(|(block, _)| needed(*block)) {
-        match runs.last_mut() {
-            Some(run)
-                if run.first + run.places.count == block
-                    && run.places.at.0 + (run.places.count << *block_shift) == at =>
-            {
-                run.places.count += 1;
-            }
-            _ => runs.push(BlockRun { first: block, places: AddrRun { at: RealAddr(at), count: 1 } }),
-        }
-    }
-    *blocks = runs;
 }

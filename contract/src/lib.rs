@@ -38,4 +38,4 @@ pub use memory::{Cpu, Mode, RealMemory};
 pub use program::{Program, Step};
 pub use rule::{Rule, RuleSet};
 pub use subject::{HcallAnswer, ProbeAnswer, Subject};
-pub use validate::MAX_FRAMES;
+pub use validate::{Extent, MAX_FRAMES};

@@ -31,7 +31,7 @@ impl Program {
     pub fn validate(&self) -> Result<(), Invalid> {
         let machine = &self.machine;
         model(machine)?;
-        regions(self)?;
+        regions(machine)?;
         let pages = Pages::new(machine)?;
         mappings(machine, &pages)?;
         owned(machine, &pages)?;
@@ -198,50 +198,71 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::machine::Blo
     }
 }
 
+/// A stretch of real memory that a description takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// Real address of the first byte.
+    pub start: u64,
+    /// Bytes.
+    pub bytes: u128,
+    /// The start is to be a multiple of this power of two.
+    pub align: u64,
+    /// The line of the description that asks for it.
+    pub item: Item,
+    /// What it is for, in words.
+    pub what: &'static str,
+}
+
+impl Machine {
+    /// Every stretch of real memory that the machine takes, line by line; neither checked nor sorted.
+    #[must_use]
+    pub fn extents(&self) -> Vec<Extent> {
+        let mut extents = Vec::new();
+        let mut add = |start: u64, bytes: u128, align: u64, item, what| {
+            extents.push(Extent { start, bytes, align, item, what });
+        };
+        match &self.memory {
+            MemoryModel::Flatmem { array, pages } => {
+                let pages = u128::from(*pages);
+                let array_bytes = pages * u128::from(self.struct_page);
+                add(array.0, array_bytes, REGION_ALIGN, Item::Machine, "the array of struct pages");
+                add(0, pages << self.page_shift.bits(), REGION_ALIGN, Item::Machine, "memory");
+            }
+            MemoryModel::SparsememVmemmap { block_shift, list, sections, blocks, .. } => {
+                add(list.0, LIST_AREA_BYTES.into(), REGION_ALIGN, Item::Machine, "the vmemmap list");
+                for (i, section) in sections.iter().enumerate() {
+                    let start = section << SECTION_SIZE_BITS;
+                    add(start, 1 << SECTION_SIZE_BITS, REGION_ALIGN, Item::Section(i), "a section");
+                }
+                for (i, run) in blocks.iter().enumerate() {
+                    let bytes = u128::from(run.places.count) << block_shift;
+                    add(run.places.at.0, bytes, 1 << block_shift, Item::Block(i), "a run of blocks");
+                }
+            }
+        }
+        for (i, window) in self.windows.iter().enumerate() {
+            for (start, bytes) in window.regions() {
+                add(start.0, bytes.into(), REGION_ALIGN, Item::Window(i), "a window's table");
+            }
+        }
+        extents
+    }
+}
+
 /// Regions of real memory overlap nowhere, are aligned, and end below 2^46.
-fn regions(program: &Program) -> Check {
-    let machine = &program.machine;
-    let mut regions: Vec<(u64, u128, u64, Item, &str)> = Vec::new();
-    let mut add = |start: u64, bytes: u64, align: u64, item, what| {
-        regions.push((start, u128::from(bytes), align, item, what));
-    };
-    match &machine.memory {
-        MemoryModel::Flatmem { array, pages } => {
-            add(array.0, pages * machine.struct_page, REGION_ALIGN, Item::Machine, "the array of struct pages");
-            add(0, pages << machine.page_shift.bits(), REGION_ALIGN, Item::Machine, "memory");
-        }
-        MemoryModel::SparsememVmemmap { block_shift, list, sections, blocks, .. } => {
-            add(list.0, LIST_AREA_BYTES, REGION_ALIGN, Item::Machine, "the vmemmap list");
-            for (i, section) in sections.iter().enumerate() {
-                add(section << SECTION_SIZE_BITS, 1 << SECTION_SIZE_BITS, REGION_ALIGN, Item::Section(i), "a section");
-            }
-            for (i, run) in blocks.iter().enumerate() {
-                add(
-                    run.places.at.0,
-                    run.places.count << block_shift,
-                    1 << block_shift,
-                    Item::Block(i),
-                    "a run of blocks",
-                );
-            }
-        }
-    }
-    for (i, window) in machine.windows.iter().enumerate() {
-        for (start, bytes) in window.regions() {
-            add(start.0, bytes, REGION_ALIGN, Item::Window(i), "a window's table");
-        }
-    }
-    for &(start, bytes, align, item, what) in &regions {
+fn regions(machine: &Machine) -> Check {
+    let mut extents = machine.extents();
+    for &Extent { start, bytes, align, item, what } in &extents {
         require(start & (align - 1) == 0, item, || format!("{what} at {start:#x}: not at a multiple of {align:#x}"))?;
         require(u128::from(start) + bytes <= 1 << MAX_PHYSMEM_BITS, item, || {
             format!("{what} at {start:#x} ends past 2^{MAX_PHYSMEM_BITS}")
         })?;
     }
-    regions.sort_by_key(|region| region.0);
-    for pair in regions.windows(2) {
-        let (start, bytes, _, _, what) = pair[0];
-        require(u128::from(start) + bytes <= u128::from(pair[1].0), pair[1].3, || {
-            format!("{} at {:#x} overlaps {what} at {start:#x}", pair[1].4, pair[1].0)
+    extents.sort_by_key(|extent| extent.start);
+    for pair in extents.windows(2) {
+        let Extent { start, bytes, what, .. } = pair[0];
+        require(u128::from(start) + bytes <= u128::from(pair[1].start), pair[1].item, || {
+            format!("{} at {:#x} overlaps {what} at {start:#x}", pair[1].what, pair[1].start)
         })?;
     }
     Ok(())
