@@ -219,7 +219,7 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
         let mut batch = Batch { number, tally: Tally::default(), findings: Vec::new(), failed: None };
         for index in first..end {
             let program = generate(campaign.config, campaign.seed, index);
-            if let Some(finding) = checker.check_into(&program, &mut batch.tally) {
+            if let Some(finding) = checker.check_into(&program, &mut batch.tally, &mut |_| {}) {
                 let mut written = shared.written.lock().unwrap_or_else(PoisonError::into_inner);
                 if written.insert(finding.identity)
                     && let Err(error) = write_drawn(campaign, index, &program, finding.identity.rule)

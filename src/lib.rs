@@ -25,12 +25,15 @@
 pub mod campaign;
 mod decode;
 pub mod encoding;
+pub mod engine;
 mod failure;
+pub mod feedback;
 pub mod focus;
 pub mod generate;
 pub mod host;
 pub mod layout;
 pub mod lockstep;
+pub mod mutate;
 mod oracle;
 mod quiet;
 pub mod repair;

@@ -110,10 +110,16 @@ impl Checker {
         }
     }
 
-    /// Like [`check`](Self::check) for a program known to be valid, adding to `tally` instead of making one: for campaigns.
-    pub(crate) fn check_into(&mut self, program: &Program, tally: &mut Tally) -> Option<Box<Finding>> {
+    /// Like [`check_observed`](Self::check_observed) for a program known to be valid, adding to `tally` instead of making one:
+    /// for campaigns.
+    pub(crate) fn check_into(
+        &mut self,
+        program: &Program,
+        tally: &mut Tally,
+        watch: &mut dyn FnMut(&Observation<'_>),
+    ) -> Option<Box<Finding>> {
         std::mem::swap(&mut self.tally, tally);
-        let result = self.run(program, &mut |_| {});
+        let result = self.run(program, watch);
         std::mem::swap(&mut self.tally, tally);
         result.err()
     }

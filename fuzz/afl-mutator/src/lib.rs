@@ -1,0 +1,136 @@
+//! Mutation, crossover and trimming of programs for AFL++, by its custom mutator interface:
+//! `AFL_CUSTOM_MUTATOR_LIBRARY=librealmode_afl_mutator.so`. `REALMODE_FOCUS` names the fuzz target, by default `program`.
+//!
+//! What is done to a program is [`realmode_diff::mutate`]'s business, the same that libFuzzer's targets call. All unsafe code of this
+//! crate is in this file, and does nothing but turn AFL++'s pointers into slices.
+#![allow(unsafe_code)]
+
+mod trim;
+
+use std::ffi::{c_int, c_uint, c_void};
+use std::ptr;
+use std::slice;
+
+use rand_seed::Seeds;
+use realmode_diff::focus::Focus;
+use realmode_diff::mutate::Mutator;
+use trim::Trim;
+
+mod rand_seed;
+
+/// Of so many mutations one crosses the program with another of the queue.
+const CROSSOVER: u64 = 4;
+
+/// What AFL++ keeps for us between calls.
+pub struct State {
+    mutator: Mutator,
+    seeds: Seeds,
+    out: Vec<u8>,
+    trim: Trim,
+}
+
+/// AFL++ starts: the state that it hands to every other function; null where `REALMODE_FOCUS` names no target, which AFL++ reports.
+#[unsafe(no_mangle)]
+pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_void {
+    let name = std::env::var("REALMODE_FOCUS").unwrap_or_else(|_| Focus::Program.name().into());
+    let Some(focus) = Focus::from_name(&name) else {
+        let known = Focus::ALL.map(Focus::name).join(", ");
+        eprintln!("REALMODE_FOCUS: found `{name}`, expected one of {known}");
+        return ptr::null_mut();
+    };
+    let state = State { mutator: Mutator::new(focus), seeds: Seeds::new(seed), out: Vec::new(), trim: Trim::default() };
+    Box::into_raw(Box::new(state)).cast()
+}
+
+/// Changes `buf`, now and then by crossing it with `add_buf`; `out_buf` is set to the result, whose length is answered.
+///
+/// # Safety
+/// As AFL++ calls it: `data` is what [`afl_custom_init`] answered, the buffers hold as many bytes as is said, `out_buf` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_fuzz(
+    data: *mut c_void,
+    buf: *mut u8,
+    buf_size: usize,
+    out_buf: *mut *mut u8,
+    add_buf: *mut u8,
+    add_buf_size: usize,
+    max_size: usize,
+) -> usize {
+    // SAFETY: by the contract above; AFL++ calls from one thread, and looks at the output before its next call.
+    let (state, input, other, out_buf) =
+        unsafe { (state(data), bytes(buf, buf_size), bytes(add_buf, add_buf_size), &mut *out_buf) };
+    let State { mutator, seeds, out, .. } = state;
+    let seed = seeds.next();
+    out.clear();
+    out.resize(max_size.max(buf_size), 0);
+    let size = if !other.is_empty() && seed.is_multiple_of(CROSSOVER) {
+        mutator.crossover(input, other, &mut out[..max_size], seed)
+    } else {
+        out[..input.len()].copy_from_slice(input);
+        mutator.mutate(out, input.len(), max_size, seed)
+    };
+    *out_buf = out.as_mut_ptr();
+    size
+}
+
+/// Begins to trim `buf`; answers how many steps that may take.
+///
+/// # Safety
+/// As AFL++ calls it: see [`afl_custom_fuzz`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_init_trim(data: *mut c_void, buf: *mut u8, buf_size: usize) -> c_int {
+    // SAFETY: by the contract above.
+    let (state, input) = unsafe { (state(data), bytes(buf, buf_size)) };
+    c_int::try_from(state.trim.start(input)).unwrap_or(c_int::MAX)
+}
+
+/// The input with the next stretch of records left out.
+///
+/// # Safety
+/// As AFL++ calls it: see [`afl_custom_fuzz`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_trim(data: *mut c_void, out_buf: *mut *mut u8) -> usize {
+    // SAFETY: by the contract above; AFL++ only reads the output.
+    let (state, out_buf) = unsafe { (state(data), &mut *out_buf) };
+    let candidate = state.trim.candidate();
+    *out_buf = candidate.as_ptr().cast_mut();
+    candidate.len()
+}
+
+/// Whether the input did the same without that stretch; answers the number of the next step.
+///
+/// # Safety
+/// As AFL++ calls it: see [`afl_custom_fuzz`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_post_trim(data: *mut c_void, success: u8) -> c_int {
+    // SAFETY: by the contract above.
+    let state = unsafe { state(data) };
+    c_int::try_from(state.trim.next(success != 0)).unwrap_or(c_int::MAX)
+}
+
+/// AFL++ ends.
+///
+/// # Safety
+/// As AFL++ calls it: `data` is what [`afl_custom_init`] answered, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn afl_custom_deinit(data: *mut c_void) {
+    // SAFETY: by the contract above; the box was made in `afl_custom_init`.
+    drop(unsafe { Box::from_raw(data.cast::<State>()) });
+}
+
+/// # Safety
+/// `data` is what [`afl_custom_init`] answered, and nothing else refers to it.
+unsafe fn state<'a>(data: *mut c_void) -> &'a mut State {
+    // SAFETY: by the contract above.
+    unsafe { &mut *data.cast::<State>() }
+}
+
+/// # Safety
+/// `buf` holds `size` bytes, or is null.
+unsafe fn bytes<'a>(buf: *const u8, size: usize) -> &'a [u8] {
+    if buf.is_null() || size == 0 {
+        return &[];
+    }
+    // SAFETY: by the contract above.
+    unsafe { slice::from_raw_parts(buf, size) }
+}

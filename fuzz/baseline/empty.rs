@@ -1,0 +1,4 @@
+//! Does nothing with its input: what an engine costs by itself.
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+realmode_fuzz::bytes!(|bytes: &[u8]| _ = std::hint::black_box(bytes));

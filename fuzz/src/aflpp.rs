@@ -1,0 +1,42 @@
+//! AFL++: IJON state, and the loop.
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+
+use realmode_diff::engine::Run;
+
+use crate::Target;
+
+/// AFL++ looks at IJON's part of its map only where this says so.
+// SAFETY: the name is AFL++'s (afl-compiler-rt), which reads it as a u32 before `main`.
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+pub static __afl_ijon_enabled: u32 = 1;
+
+/// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does the rest.
+pub fn programs(target: Target) {
+    let target = AssertUnwindSafe(RefCell::new(target));
+    afl::fuzz(true, |bytes| {
+        let target = &target;
+        match target.borrow_mut().engine().run(bytes, &mut reached) {
+            Run::Agreed | Run::Rejected => {}
+            Run::Finding(finding, _) => panic!("{finding}"),
+        }
+    });
+}
+
+/// Runs `run` on inputs until AFL++ has enough.
+pub fn bytes(run: fn(&[u8])) {
+    afl::fuzz(true, run);
+}
+
+fn reached(combination: usize) {
+    // SAFETY: AFL++'s runtime is linked into every target; the function sets a byte of its map, at an index that it bounds itself.
+    #[allow(unsafe_code)]
+    unsafe {
+        afl::ijon_set(LOCATION, combination as u32);
+    }
+}
+
+/// IJON tells states of different places in a program apart by mixing the place in; all of ours come from one.
+const LOCATION: u32 = 0;

@@ -1,0 +1,76 @@
+//! No engine: runs the inputs in files and folders, once each. Nothing but the standard library and the harness is linked, so this is
+//! what coverage is measured with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use realmode_diff::engine::Run;
+
+use crate::{Target, finding};
+
+/// Runs the programs in the files and folders that the command line names. Status 0 without a finding, 1 with one, 2 for what cannot be
+/// read.
+pub fn programs(mut target: Target) -> ExitCode {
+    let (mut run, mut rejected) = (0, 0);
+    let subject = target.engine().subject();
+    let result = each_input(|bytes| {
+        run += 1;
+        match target.engine().run(bytes, &mut |_| {}) {
+            Run::Agreed => true,
+            Run::Rejected => {
+                rejected += 1;
+                true
+            }
+            Run::Finding(finding, program) => {
+                finding::tell(&finding, &program, subject, "replay");
+                false
+            }
+        }
+    });
+    println!("{run} inputs, {rejected} not run because they would take long");
+    result
+}
+
+/// Runs `run` on the files and folders that the command line names; it panics where it finds a mistake.
+pub fn bytes(run: fn(&[u8])) -> ExitCode {
+    each_input(|bytes| {
+        run(bytes);
+        true
+    })
+}
+
+fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
+    let mut clean = true;
+    let mut files = Vec::new();
+    for argument in std::env::args_os().skip(1) {
+        if let Err(error) = collect(Path::new(&argument), &mut files) {
+            eprintln!("{}: {error}", argument.display());
+            return ExitCode::from(2);
+        }
+    }
+    if files.is_empty() {
+        eprintln!("found no input, expected files or folders of inputs");
+        return ExitCode::from(2);
+    }
+    for file in files {
+        match std::fs::read(&file) {
+            Ok(bytes) => clean &= run(&bytes),
+            Err(error) => {
+                eprintln!("{}: {error}", file.display());
+                return ExitCode::from(2);
+            }
+        }
+    }
+    ExitCode::from(u8::from(!clean))
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !path.metadata()?.is_dir() {
+        files.push(path.to_path_buf());
+        return Ok(());
+    }
+    let mut entries: Vec<_> = path.read_dir()?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.sort();
+    entries.iter().try_for_each(|entry| collect(entry, files))
+}
