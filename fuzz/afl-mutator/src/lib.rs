@@ -11,12 +11,11 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::slice;
 
-use rand_seed::Seeds;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
 use realmode_diff::focus::Focus;
 use realmode_diff::mutate::Mutator;
 use trim::Trim;
-
-mod rand_seed;
 
 /// Of so many mutations one crosses the program with another of the queue.
 const CROSSOVER: u64 = 4;
@@ -24,7 +23,8 @@ const CROSSOVER: u64 = 4;
 /// What AFL++ keeps for us between calls.
 pub struct State {
     mutator: Mutator,
-    seeds: Seeds,
+    /// Draws a seed for each mutation.
+    seeds: Xoshiro256PlusPlus,
     out: Vec<u8>,
     trim: Trim,
 }
@@ -38,7 +38,8 @@ pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_voi
         eprintln!("REALMODE_FOCUS: found `{name}`, expected one of {known}");
         return ptr::null_mut();
     };
-    let state = State { mutator: Mutator::new(focus), seeds: Seeds::new(seed), out: Vec::new(), trim: Trim::default() };
+    let seeds = Xoshiro256PlusPlus::seed_from_u64(seed.into());
+    let state = State { mutator: Mutator::new(focus), seeds, out: Vec::new(), trim: Trim::default() };
     Box::into_raw(Box::new(state)).cast()
 }
 
@@ -60,7 +61,7 @@ pub unsafe extern "C" fn afl_custom_fuzz(
     let (state, input, other, out_buf) =
         unsafe { (state(data), bytes(buf, buf_size), bytes(add_buf, add_buf_size), &mut *out_buf) };
     let State { mutator, seeds, out, .. } = state;
-    let seed = seeds.next();
+    let seed = seeds.next_u64();
     out.clear();
     out.resize(max_size.max(buf_size), 0);
     let size = if !other.is_empty() && seed.is_multiple_of(CROSSOVER) {

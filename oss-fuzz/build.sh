@@ -1,0 +1,29 @@
+#!/bin/bash -eu
+# Builds every target but the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options in $OUT.
+# Without Docker: scripts/oss-fuzz.
+
+cd "$SRC/realmode-diff"
+# A member of a workspace: its binaries lie in the workspace's target folder, or where CARGO_TARGET_DIR says; elsewhere
+# stale ones could be copied.
+target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+host=$(rustc -vV | sed -n 's/^host: //p')
+
+# The command that packs the corpora is for this machine, not for the fuzzer.
+RUSTFLAGS= cargo build --release --locked --bin realmode --target-dir "$WORK/tools"
+rm -rf "$WORK/seeds" && mkdir -p "$WORK/seeds/packed" "$WORK/seeds/text"
+"$WORK/tools/release/realmode" corpus pack corpora -o "$WORK/seeds/packed"
+find corpora -name '*.realmode' -exec cp {} "$WORK/seeds/text" \;
+
+for source in fuzz/fuzz_targets/*.rs; do
+    name=$(basename "$source" .rs)
+    # It must fail, and would be reported as a bug for ever.
+    if [ "$name" = canary ]; then continue; fi
+    cargo fuzz build -O --debug-assertions "$name"
+    cp "$target_dir/$host/release/$name" "$OUT/"
+    kind=program seeds=packed
+    if [ "$name" = text ]; then kind=text seeds=text; fi
+    cp "fuzz/dictionaries/$kind.dict" "$OUT/$name.dict"
+    cp "fuzz/options/$kind.options" "$OUT/$name.options"
+    rm -f "$OUT/${name}_seed_corpus.zip"
+    (cd "$WORK/seeds/$seeds" && zip -q -r "$OUT/${name}_seed_corpus.zip" .)
+done
