@@ -16,6 +16,7 @@
 //! | [`verdict`] | what comes out: agreed, invalid, or a finding |
 //! | [`shrink`] | makes a failing program small |
 //! | [`report`] | says what differs, in the field's words, and writes a ready test |
+//! | [`record`] | keeps a finding: as found, shrunk, report, test |
 //! | [`campaign`] | checks many programs on all cores |
 //! | [`solo`] | runs one side alone, for benchmarks |
 //! | [`store`] | keeps findings so that none is lost |
@@ -33,6 +34,7 @@ pub mod layout;
 pub mod lockstep;
 mod oracle;
 mod quiet;
+pub mod record;
 pub mod repair;
 pub mod report;
 pub mod shrink;

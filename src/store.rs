@@ -9,16 +9,16 @@ use contract::Program;
 /// Ending of the file name of a program's text.
 pub const EXTENSION: &str = "realmode";
 
-/// Writes `text` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the new one.
+/// Writes `contents` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the new one.
 ///
 /// # Errors
 /// What the system says, with the path.
-pub fn write(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<PathBuf> {
     let path = folder.join(name);
     let attempt = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(contents.as_ref())?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
         // The rename itself is safe once the folder is.

@@ -104,6 +104,14 @@ fn print(text: impl Display) -> Result<(), Failure> {
     }
 }
 
+/// Writes one JSON object to a file.
+fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(json).map_err(Failure::missing)?;
+    let name = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    store::write(folder, name, json + "\n").map(drop).map_err(Failure::missing)
+}
+
 /// The program in a file.
 fn load(path: &Path) -> Result<Program, Failure> {
     let name = path.display().to_string();
