@@ -17,7 +17,11 @@ pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) 
     let path = folder.join(name);
     let attempt = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        // Whoever may read other new files may read this one: engines run as other users.
+        #[cfg(unix)]
+        let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.prefix(".writing-").tempfile_in(folder)?;
         file.write_all(contents.as_ref())?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
@@ -26,6 +30,12 @@ pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) 
     };
     attempt().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     Ok(path)
+}
+
+/// The folder of a file, given its path.
+#[must_use]
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A short name for a program: 64 bits of FNV-1a over its text, so that it is the same everywhere.
