@@ -12,12 +12,8 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::{Program, Rule};
-
 use crate::generate::{GeneratorConfig, generate};
-use crate::report::{Context, export, report};
-use crate::shrink::shrink;
-use crate::store::{self, EXTENSION};
+use crate::record::{Origin, Recorded, Recorder, record};
 use crate::subjects::SubjectKind;
 use crate::verdict::{Finding, Identity, Tally};
 
@@ -50,29 +46,6 @@ pub struct Campaign {
     pub max_findings: usize,
     /// Where findings go.
     pub out: PathBuf,
-}
-
-/// A finding and its files.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// Index of the program that showed it first.
-    pub index: u64,
-    /// The finding on the shrunk program.
-    pub finding: Finding,
-    /// The shrunk program.
-    pub program: Program,
-    /// Steps of the program as it was drawn.
-    pub drawn_steps: usize,
-    /// Whether the shrunk program is 1-minimal.
-    pub minimal: bool,
-    /// The program as it was drawn.
-    pub drawn_file: PathBuf,
-    /// The shrunk program.
-    pub shrunk_file: PathBuf,
-    /// The report.
-    pub report_file: PathBuf,
-    /// The ready test.
-    pub test_file: PathBuf,
 }
 
 /// How a campaign went.
@@ -221,10 +194,10 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
             let program = generate(campaign.config, campaign.seed, index);
             if let Some(finding) = checker.check_into(&program, &mut batch.tally, &mut |_| {}) {
                 let mut written = shared.written.lock().unwrap_or_else(PoisonError::into_inner);
-                if written.insert(finding.identity)
-                    && let Err(error) = write_drawn(campaign, index, &program, finding.identity.rule)
-                {
-                    batch.failed = Some(error);
+                if written.insert(finding.identity) {
+                    let origin = Origin::Campaign { seed: campaign.seed, index };
+                    let recorder = Recorder { subject: campaign.subject, out: &campaign.out, origin };
+                    batch.failed = recorder.write_found(&program, finding.identity.rule).err().or(batch.failed);
                 }
                 batch.findings.push((index, *finding));
             }
@@ -236,19 +209,6 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
             return;
         }
     }
-}
-
-fn stem(campaign: &Campaign, index: u64, rule: Rule) -> String {
-    let subject = match campaign.subject {
-        SubjectKind::Candidate => String::new(),
-        other => format!("{}-", other.name()),
-    };
-    format!("{subject}{}-seed{}-{index}", rule.id().to_lowercase().replace('.', "-"), campaign.seed)
-}
-
-fn write_drawn(campaign: &Campaign, index: u64, program: &Program, rule: Rule) -> io::Result<PathBuf> {
-    let text = format!("# As drawn: seed {}, program {index}.\n{program}", campaign.seed);
-    store::write(&campaign.out, &format!("{}.drawn.{EXTENSION}", stem(campaign, index, rule)), &text)
 }
 
 /// Adds batches up in their order.
@@ -284,39 +244,14 @@ impl Merger<'_> {
             self.failing += 1;
             if !self.first.contains_key(&finding.identity) && !self.full() {
                 self.first.insert(finding.identity, index);
-                let recorded = record(self.campaign, index, finding)?;
+                let Campaign { config, seed, subject, ref out, .. } = *self.campaign;
+                let origin = Origin::Campaign { seed, index };
+                let recorded = record(subject, out, origin, &generate(config, seed, index), &finding)?;
                 self.findings.push(recorded);
             }
         }
         Ok(())
     }
-}
-
-/// Writes a finding's files: the program as drawn at once, then what shrinking makes of it.
-fn record(campaign: &Campaign, index: u64, finding: Finding) -> io::Result<Recorded> {
-    let drawn = generate(campaign.config, campaign.seed, index);
-    let rule = finding.identity.rule;
-    let drawn_file = write_drawn(campaign, index, &drawn, rule)?;
-    let (program, finding, minimal) = match shrink(&mut campaign.subject.checker(), &drawn) {
-        Some(shrunk) => (shrunk.program, shrunk.finding, shrunk.minimal),
-        None => (drawn.clone(), finding, false),
-    };
-    let name = stem(campaign, index, rule);
-    let origin = format!("seed {}, program {index}", campaign.seed);
-    let context = Context { origin: &origin, subject: campaign.subject.name(), minimal: Some(minimal) };
-    let save = |ending: &str, text: &str| store::write(&campaign.out, &format!("{name}.{ending}"), text);
-    let comment = format!("# {finding}\n# Shrunk from seed {}, program {index}.\n", campaign.seed);
-    Ok(Recorded {
-        index,
-        drawn_steps: drawn.steps.len(),
-        minimal,
-        drawn_file,
-        shrunk_file: save(EXTENSION, &format!("{comment}{program}"))?,
-        report_file: save("report.txt", &report(&program, &finding, context))?,
-        test_file: save("test.rs", &export(&program, Some(&finding)))?,
-        finding,
-        program,
-    })
 }
 
 /// The folder where findings go unless another is named.

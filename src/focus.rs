@@ -4,10 +4,12 @@
 //! what only those would use. A step that is left out may have been what another one waits for; then that one is skipped, like any
 //! step whose precondition fails.
 
+use clap::ValueEnum;
 use contract::{Program, Step, hcall};
 
 /// The part of programs that a fuzz target runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum Focus {
     /// Memory layouts, hot-plug, and lookups of pfns: no guest, no windows.
     Lookup,

@@ -16,13 +16,19 @@
 //! | [`verdict`] | what comes out: agreed, invalid, or a finding |
 //! | [`shrink`] | makes a failing program small |
 //! | [`report`] | says what differs, in the field's words, and writes a ready test |
+//! | [`record`] | keeps a finding: as found, shrunk, report, test |
 //! | [`campaign`] | checks many programs on all cores |
+//! | [`inputs`] | finds and reads the files of programs that engines and people keep |
+//! | [`triage`] | checks an engine's crash files and keeps what they show |
+//! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
+//! | [`stats`] | measures a corpus |
 //! | [`solo`] | runs one side alone, for benchmarks |
 //! | [`store`] | keeps findings so that none is lost |
 //!
 //! [`check`] is the whole of it; everything that runs programs calls it, or the [`Checker`] behind it.
 
 pub mod campaign;
+pub mod corpus;
 mod decode;
 pub mod encoding;
 pub mod engine;
@@ -31,17 +37,21 @@ pub mod feedback;
 pub mod focus;
 pub mod generate;
 pub mod host;
+pub mod inputs;
 pub mod layout;
 pub mod lockstep;
 pub mod mutate;
 mod oracle;
 mod quiet;
+pub mod record;
 pub mod repair;
 pub mod report;
 pub mod shrink;
 pub mod solo;
+pub mod stats;
 pub mod store;
 pub mod subjects;
+pub mod triage;
 pub mod verdict;
 
 pub use contract::text::parse;

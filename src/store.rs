@@ -9,16 +9,20 @@ use contract::Program;
 /// Ending of the file name of a program's text.
 pub const EXTENSION: &str = "realmode";
 
-/// Writes `text` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the new one.
+/// Writes `contents` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the new one.
 ///
 /// # Errors
 /// What the system says, with the path.
-pub fn write(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<PathBuf> {
     let path = folder.join(name);
     let attempt = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
+        let mut builder = tempfile::Builder::new();
+        // Whoever may read other new files may read this one: engines run as other users.
+        #[cfg(unix)]
+        let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.prefix(".writing-").tempfile_in(folder)?;
+        file.write_all(contents.as_ref())?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
         // The rename itself is safe once the folder is.
@@ -26,6 +30,12 @@ pub fn write(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
     };
     attempt().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     Ok(path)
+}
+
+/// The folder of a file, given its path.
+#[must_use]
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A short name for a program: 64 bits of FNV-1a over its text, so that it is the same everywhere.

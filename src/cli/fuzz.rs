@@ -11,10 +11,11 @@ use contract::Dialect;
 use indicatif::{ProgressBar, ProgressStyle};
 use realmode_diff::campaign::{Campaign, Limit, Progress, Summary, default_out};
 use realmode_diff::generate::GeneratorConfig;
-use realmode_diff::{Rule, SubjectKind, Tally, store};
+use realmode_diff::verdict::RuleTally;
+use realmode_diff::{Rule, SubjectKind, Tally};
 use serde::Serialize;
 
-use super::{CLEAN, FINDING, Failure, Outcome, print};
+use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 enum DialectChoice {
@@ -94,10 +95,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     bar.finish();
     print(text(&campaign, &summary))?;
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&Json::new(&campaign, &summary)).map_err(Failure::missing)?;
-        let name = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-        store::write(folder, &name.to_string_lossy(), &(json + "\n")).map_err(Failure::missing)?;
+        save_json(path, &Json::new(&campaign, &summary))?;
     }
     Ok(if summary.findings.is_empty() { CLEAN } else { FINDING })
 }
@@ -165,23 +163,7 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     );
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
     for recorded in &summary.findings {
-        let _ = writeln!(out, "\nFINDING {}", recorded.finding);
-        let _ = writeln!(
-            out,
-            "  program {} of the seed, {} steps as drawn, shrunk to {}{}",
-            recorded.index,
-            recorded.drawn_steps,
-            recorded.program.steps.len(),
-            if recorded.minimal { " (1-minimal)" } else { "" },
-        );
-        for (what, file) in [
-            ("program", &recorded.shrunk_file),
-            ("report", &recorded.report_file),
-            ("test", &recorded.test_file),
-            ("as drawn", &recorded.drawn_file),
-        ] {
-            let _ = writeln!(out, "  {what:<8} {}", file.display());
-        }
+        let _ = write!(out, "\n{recorded}");
     }
     let _ = match summary.findings.len() {
         0 => writeln!(out, "\nno divergence in {programs} programs"),
@@ -245,15 +227,16 @@ struct JsonFinding {
     what: String,
     expected: String,
     found: String,
-    program: u64,
+    program: Option<u64>,
     drawn_steps: usize,
     steps: usize,
     minimal: bool,
     file: PathBuf,
 }
 
+/// How a rule was decided.
 #[derive(Serialize)]
-struct JsonRule {
+pub(super) struct JsonRule {
     rule: &'static str,
     real_mode: u64,
     deferred: u64,
@@ -285,27 +268,25 @@ impl Json {
                     what: recorded.finding.what.clone(),
                     expected: recorded.finding.expected.clone(),
                     found: recorded.finding.found.clone(),
-                    program: recorded.index,
-                    drawn_steps: recorded.drawn_steps,
+                    program: recorded.origin.index(),
+                    drawn_steps: recorded.found_steps,
                     steps: recorded.program.steps.len(),
-                    minimal: recorded.minimal,
-                    file: recorded.shrunk_file.clone(),
+                    minimal: recorded.minimal == Some(true),
+                    file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
                 })
                 .collect(),
             rules_reached: tally.reached(),
             rules_total: Rule::outcomes().count(),
-            rules: Rule::outcomes()
-                .map(|rule| {
-                    let counts = tally.rule(rule);
-                    JsonRule {
-                        rule: rule.id(),
-                        real_mode: counts.real,
-                        deferred: counts.deferred,
-                        accepted: counts.accepted,
-                        refused: counts.refused,
-                    }
-                })
-                .collect(),
+            rules: json_rules(tally),
         }
     }
+}
+
+/// Every outcome rule with how it was decided.
+pub(super) fn json_rules(tally: &Tally) -> Vec<JsonRule> {
+    let rule = |rule: Rule| {
+        let RuleTally { real, deferred, accepted, refused } = tally.rule(rule);
+        JsonRule { rule: rule.id(), real_mode: real, deferred, accepted, refused }
+    };
+    Rule::outcomes().map(rule).collect()
 }

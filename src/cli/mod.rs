@@ -1,11 +1,13 @@
 //! Command line: parsing, and what all commands share.
 
+mod corpus;
 mod export;
 mod fuzz;
 mod replay;
 mod rules;
 mod show;
 mod shrink;
+mod triage;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,8 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use contract::text::MAX_TEXT_BYTES;
-use realmode_diff::{Program, store};
+use realmode_diff::{Program, inputs, store};
 
 /// Exit status: nothing found.
 const CLEAN: u8 = 0;
@@ -44,6 +45,12 @@ struct Cli {
 enum Command {
     /// Draw random programs and check them on all cores
     Fuzz(fuzz::Args),
+    /// Turn the crash files of fuzzing engines into shrunk programs, reports and tests
+    ///
+    /// Checks again what an engine left: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes and hangs of AFL++
+    /// (its output folder will do), or programs as text. Of findings of one kind (rule, field, kind of step) the first by file
+    /// name is shrunk and gets a report and a test; the others are counted. A check that makes no end is a finding too.
+    Triage(triage::Args),
     /// Check programs from files or folders
     Replay(replay::Args),
     /// Show each step of a program: outcome, deciding rule, and what changed
@@ -54,6 +61,11 @@ enum Command {
     Export(export::Args),
     /// List every rule; with a corpus, how often each was decided
     Rules(rules::Args),
+    /// Pack, unpack, bring up to date and measure the corpora of fuzzing engines
+    ///
+    /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: libFuzzer's corpus folders, the queues of
+    /// AFL++, or its whole output folder. In folders, files that are an engine's own are passed over.
+    Corpus(corpus::Args),
 }
 
 /// Why a command ends without an answer.
@@ -78,11 +90,13 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         None => fuzz::run(&fuzz::Args::default()),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
+        Some(Command::Triage(args)) => triage::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Shrink(args)) => shrink::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Rules(args)) => rules::run(&args),
+        Some(Command::Corpus(args)) => corpus::run(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -104,29 +118,16 @@ fn print(text: impl Display) -> Result<(), Failure> {
     }
 }
 
+/// Writes one JSON object to a file.
+fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(json).map_err(Failure::missing)?;
+    let name = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
+    store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
+}
+
 /// The program in a file.
 fn load(path: &Path) -> Result<Program, Failure> {
-    let name = path.display().to_string();
-    let fail = |error: io::Error| Failure::input(format!("{name}: {error}"));
-    let size = std::fs::metadata(path).map_err(fail)?.len();
-    if size > MAX_TEXT_BYTES as u64 {
-        return Err(Failure::input(format!(
-            "{name}: found {size} bytes, expected a program of at most {MAX_TEXT_BYTES}"
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(fail)?;
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-            let byte = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-            let message = format!("{name}:{line}:{column}: found the byte {byte:#04x}, expected text in UTF-8");
-            return Err(Failure::input(message));
-        }
-    };
-    realmode_diff::parse(text).map_err(|error| Failure::input(error.in_file(&name)))
+    inputs::read_text(path).map_err(Failure::input)
 }
 
 /// All program files under the paths, in order.

@@ -1,6 +1,6 @@
 //! `realmode shrink`: make a failing program small.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use realmode_diff::report::{Context, report};
 use realmode_diff::{SubjectKind, shrink, store};
@@ -32,9 +32,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Some(path) => {
             let file =
                 path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let text = format!("# {}\n{}", shrunk.finding, shrunk.program);
-            store::write(folder, &file.to_string_lossy(), &text).map_err(Failure::missing)?;
+            store::write(store::folder_of(path), file, text).map_err(Failure::missing)?;
             let steps = (program.steps.len(), shrunk.program.steps.len());
             let minimal = if shrunk.minimal { "1-minimal" } else { "not minimal: the budget of checks ran out" };
             let checks = shrunk.checks;

@@ -1,0 +1,276 @@
+//! `realmode corpus`: the corpora of fuzzing engines.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use realmode_diff::corpus::{self, CorpusError, Kept, Migrated};
+use realmode_diff::focus::Focus;
+use realmode_diff::inputs::{Files, InputError, Wanted, find, read};
+use realmode_diff::stats::{Forms, Spread, Stats, StepCounts};
+use realmode_diff::{Rule, SubjectKind};
+use serde::Serialize;
+
+use super::fuzz::{JsonRule, json_rules, rule_table};
+use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pack texts for engines, a file for each different program, named after its contents
+    Pack {
+        /// Programs as text, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        from: Vec<PathBuf>,
+        /// The folder to write to; what is there stays
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Write the programs of engines as text, one for each that is different, named after its contents
+    Unpack {
+        /// Files of programs, packed or text, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        from: Vec<PathBuf>,
+        /// The folder to write to; what is there stays
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Keep only what this fuzz target runs
+        #[arg(long, value_enum, default_value_t)]
+        focus: Focus,
+    },
+    /// Rewrite in place what is not packed as it would be now: decisions of the generator, and what needs mending
+    ///
+    /// All files are read first. One that holds no program, or a packed one of another version, and none is touched.
+    Migrate {
+        /// Files of programs, or folders of them
+        #[arg(required = true, value_name = "DIR|FILE")]
+        folders: Vec<PathBuf>,
+    },
+    /// Say what a corpus is made of and what running it decides
+    Stats {
+        /// Files of programs, packed or text, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        from: Vec<PathBuf>,
+        /// Count only what this fuzz target runs
+        #[arg(long, value_enum, default_value_t)]
+        focus: Focus,
+        /// What runs against the reference
+        #[arg(long, value_enum, default_value_t)]
+        subject: SubjectKind,
+        /// Write the figures as one JSON object to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+}
+
+impl From<CorpusError> for Failure {
+    fn from(error: CorpusError) -> Self {
+        match error {
+            CorpusError::Write(error) => Self::missing(error),
+            other => Self::input(other),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    match &args.command {
+        Command::Pack { from, output } => {
+            let Kept { written, there, equal } = corpus::pack(&files(from)?, output)?;
+            print(format_args!(
+                "{}: {written} written, {there} already there, {equal} equal to another\n",
+                output.display()
+            ))?;
+        }
+        Command::Unpack { from, output, focus } => {
+            let files = programs(from)?;
+            let Kept { written, there, equal } = corpus::unpack(&files.programs, *focus, output)?;
+            print(format_args!(
+                "{}: {written} written, {there} already there, {equal} equal to another{}\n",
+                output.display(),
+                passed_over(&files)
+            ))?;
+        }
+        Command::Migrate { folders } => {
+            let files = programs(folders)?;
+            let Migrated { current, text, decisions, mended } = corpus::migrate(&files.programs)?;
+            print(format_args!(
+                "{} rewritten ({decisions} decisions of the generator, {mended} mended), {current} current, {text} text{}\n",
+                decisions + mended,
+                passed_over(&files)
+            ))?;
+        }
+        Command::Stats { from, focus, subject, json } => return stats(from, *focus, *subject, json.as_ref()),
+    }
+    Ok(CLEAN)
+}
+
+/// All files of programs under the paths; there must be some.
+fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
+    let files = find(paths, Wanted::Corpus).map_err(Failure::input)?;
+    if files.programs.is_empty() {
+        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Failure::input(format!("{}: found no file of a program", paths.join(", "))));
+    }
+    Ok(files)
+}
+
+fn passed_over(files: &Files) -> String {
+    match files.others {
+        0 => String::new(),
+        others => format!(", {others} other files passed over"),
+    }
+}
+
+fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&PathBuf>) -> Outcome {
+    let files = programs(from)?;
+    let mut checker = subject.checker();
+    let mut stats = Stats::default();
+    for path in &files.programs {
+        match read(path) {
+            Ok(mut input) => {
+                focus.apply(&mut input.program);
+                stats.add(&mut checker, path, &input);
+            }
+            Err(InputError::Version(..)) => stats.forms.other += 1,
+            Err(error) => return Err(Failure::input(error)),
+        }
+    }
+    for (path, finding) in &stats.findings {
+        eprintln!("realmode: {}: {finding}", path.display());
+    }
+    print(text(&stats, &files))?;
+    if let Some(path) = json {
+        save_json(path, &Json::new(&stats, focus))?;
+    }
+    Ok(if stats.findings.is_empty() { CLEAN } else { FINDING })
+}
+
+fn text(stats: &Stats, files: &Files) -> String {
+    let mut out = String::new();
+    let Forms { packed, mended, decisions, other, text } = stats.forms;
+    let tally = &stats.tally;
+    let _ = writeln!(out, "programs    {}{}", tally.programs, passed_over(files));
+    let _ = writeln!(
+        out,
+        "forms       {} packed ({packed} exactly, {mended} mended), {decisions} decisions of the generator, {text} text, \
+         {other} of another version (not read)",
+        packed + mended,
+    );
+    for (what, numbers) in [("bytes", &stats.bytes), ("steps", &stats.steps)] {
+        let Spread { min, median, max } = Spread::of(numbers);
+        let _ = writeln!(out, "{what:<11} min {min}, median {median}, max {max}");
+    }
+    for (what, counts) in [("models", &stats.models), ("dialects", &stats.dialects)] {
+        let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let _ = writeln!(out, "{what:<11} {}", counts.join(", "));
+    }
+    let _ = writeln!(
+        out,
+        "hypercalls  {}: {} accepted, {} refused, {} deferred to virtual mode",
+        tally.hypercalls,
+        tally.accepted,
+        tally.hypercalls - tally.accepted,
+        tally.deferred,
+    );
+    let _ = writeln!(out, "findings    {}", stats.findings.len());
+    let _ = writeln!(out, "\n{:<24} {:>12} {:>12}", "step", "run", "skipped");
+    for (kind, StepCounts { run, skipped }) in &stats.kinds {
+        let _ = writeln!(out, "{kind:<24} {run:>12} {skipped:>12}");
+    }
+    let _ = write!(out, "\n{}", rule_table(tally));
+    out
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    focus: &'static str,
+    programs: u64,
+    packed: u64,
+    mended: u64,
+    decisions: u64,
+    text: u64,
+    other_version: u64,
+    bytes: JsonSpread,
+    steps: JsonSpread,
+    models: &'a std::collections::BTreeMap<&'static str, u64>,
+    dialects: &'a std::collections::BTreeMap<&'static str, u64>,
+    hypercalls: u64,
+    accepted: u64,
+    refused: u64,
+    deferred: u64,
+    kinds: Vec<JsonKind>,
+    findings: Vec<JsonFinding<'a>>,
+    rules_reached: usize,
+    rules_total: usize,
+    rules: Vec<JsonRule>,
+}
+
+#[derive(Serialize)]
+struct JsonSpread {
+    min: u64,
+    median: u64,
+    max: u64,
+}
+
+#[derive(Serialize)]
+struct JsonKind {
+    step: &'static str,
+    run: u64,
+    skipped: u64,
+}
+
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    file: std::borrow::Cow<'a, str>,
+    rule: &'static str,
+    field: &'static str,
+    step_kind: &'static str,
+}
+
+impl<'a> Json<'a> {
+    fn new(stats: &'a Stats, focus: Focus) -> Self {
+        let Forms { packed, mended, decisions, other, text } = stats.forms;
+        let tally = &stats.tally;
+        let spread = |numbers: &[u64]| {
+            let Spread { min, median, max } = Spread::of(numbers);
+            JsonSpread { min, median, max }
+        };
+        let kind = |(&step, &StepCounts { run, skipped }): (&&'static str, &_)| JsonKind { step, run, skipped };
+        Self {
+            focus: focus.name(),
+            programs: tally.programs,
+            packed,
+            mended,
+            decisions,
+            text,
+            other_version: other,
+            bytes: spread(&stats.bytes),
+            steps: spread(&stats.steps),
+            models: &stats.models,
+            dialects: &stats.dialects,
+            hypercalls: tally.hypercalls,
+            accepted: tally.accepted,
+            refused: tally.hypercalls - tally.accepted,
+            deferred: tally.deferred,
+            kinds: stats.kinds.iter().map(kind).collect(),
+            findings: stats
+                .findings
+                .iter()
+                .map(|(file, finding)| JsonFinding {
+                    file: file.to_string_lossy(),
+                    rule: finding.identity.rule.id(),
+                    field: finding.identity.field,
+                    step_kind: finding.identity.kind,
+                })
+                .collect(),
+            rules_reached: tally.reached(),
+            rules_total: Rule::outcomes().count(),
+            rules: json_rules(tally),
+        }
+    }
+}

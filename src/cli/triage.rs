@@ -1,0 +1,107 @@
+//! `realmode triage`: crash files of fuzzing engines become findings like a campaign's.
+
+use std::fmt::Write as _;
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use realmode_diff::campaign::default_out;
+use realmode_diff::focus::Focus;
+use realmode_diff::inputs::{Wanted, find, read};
+use realmode_diff::triage::{Triage, Triaged};
+use realmode_diff::{SubjectKind, Tally};
+
+use super::{CLEAN, FINDING, Failure, Outcome, print};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Crash files, or folders of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// The fuzz target that found them, which runs only its part of each program
+    #[arg(long, value_enum, default_value_t)]
+    focus: Focus,
+    /// What runs against the reference
+    #[arg(long, value_enum, default_value_t)]
+    subject: SubjectKind,
+    /// Where findings are written [default: findings]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The engine's name, for file names [default: libfuzzer, afl or file, by each file's name]
+    #[arg(long, value_name = "NAME", value_parser = engine)]
+    engine: Option<String>,
+    /// How long a check may take before it counts as hung
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    limit: Duration,
+}
+
+/// A name that file names can have in them.
+fn engine(name: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
+    match !name.is_empty() && name.len() <= 40 && name.chars().all(good) {
+        true => Ok(name.into()),
+        false => Err("expected up to 40 letters, digits, `-`, `_` and `+`".into()),
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let found = find(&args.paths, Wanted::Findings).map_err(Failure::input)?;
+    let (mut programs, mut broken) = (Vec::new(), 0u64);
+    // All are read before the first is checked, which may take long.
+    for path in found.programs {
+        match catch_unwind(|| read(&path)) {
+            Ok(input) => {
+                let mut program = input.map_err(Failure::input)?.program;
+                args.focus.apply(&mut program);
+                programs.push((path, program));
+            }
+            Err(_) => {
+                broken += 1;
+                eprintln!("realmode: {}: the harness panicked when it read the file", path.display());
+            }
+        }
+    }
+    let out = args.out.clone().unwrap_or_else(|| default_out().to_path_buf());
+    let mut triage = Triage::new(args.subject, args.limit, out, args.engine.clone());
+    let (mut agreed, mut failing) = (0u64, 0u64);
+    for (path, program) in programs {
+        let name = path.display();
+        let triaged = triage.check(&path, &program).map_err(Failure::missing)?;
+        match triaged {
+            Triaged::Agreed(Tally { steps, skipped, hypercalls, .. }) => {
+                agreed += 1;
+                print(format_args!("{name}: agreed, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
+            }
+            Triaged::First(number) => {
+                failing += 1;
+                print(format_args!("{name}: {}\n", triage.shown()[number].recorded.finding))?;
+            }
+            Triaged::Again(number) => {
+                failing += 1;
+                let shown = &triage.shown()[number];
+                let rule = shown.recorded.finding.identity.rule;
+                print(format_args!("{name}: {rule} as {}\n", shown.first.display()))?;
+            }
+            Triaged::Broken(message, file) => {
+                broken += 1;
+                eprintln!("realmode: {name}: the harness panicked: {message}; the program is in {}", file.display());
+            }
+        }
+    }
+    let mut text = String::new();
+    for shown in triage.shown() {
+        let _ = write!(text, "\n{}", shown.recorded);
+        if shown.others > 0 {
+            let _ = writeln!(text, "  shown by {} more file(s)", shown.others);
+        }
+    }
+    let different = triage.shown().len();
+    let _ = write!(text, "\n{agreed} agreed, {failing} with a finding, {different} different");
+    for (count, what) in [(broken, "on which the harness panicked"), (found.others as u64, "other files passed over")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    print(text + "\n")?;
+    Ok(if failing + broken == 0 { CLEAN } else { FINDING })
+}
