@@ -1,17 +1,40 @@
-//! A finding inside a target: the same files as from the embedded campaign, then the end.
+//! A finding inside a target: the same files as from the embedded campaign.
+
+use std::path::PathBuf;
 
 use contract::Program;
-use realmode_diff::report::{Context, report};
-use realmode_diff::{Finding, SubjectKind};
+use realmode_diff::record::{Origin, record};
+use realmode_diff::{Finding, SubjectKind, campaign};
 
-/// Says what was found.
-#[cfg_attr(feature = "afl", allow(dead_code))]
+/// Names the folder for findings; `off` writes none, for those who run `realmode triage` themselves.
+const FINDINGS: &str = "REALMODE_FINDINGS";
+
+/// Says what was found and writes it down: as found, shrunk, report, test.
 pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) {
-    let context = Context { origin: engine, subject: subject.name(), minimal: None };
-    eprintln!("\nFINDING {finding}\n{}", report(program, finding, context));
+    let Some(out) = folder() else {
+        eprintln!("\nFINDING {finding}");
+        return;
+    };
+    let origin = Origin::Engine { engine: engine.into(), file: None };
+    match record(subject, &out, origin, program, finding) {
+        Ok(recorded) => eprint!("\n{recorded}"),
+        // Nothing found is lost: what cannot be written is printed.
+        Err(error) => eprintln!("\nFINDING {finding}\n  not written: {error}\n{program}"),
+    }
 }
 
-/// Says what was found and ends the process as engines expect it.
+/// Where findings go, if anywhere: an engine that makes one input smaller runs into the same finding thousands of times.
+fn folder() -> Option<PathBuf> {
+    let minimizing = std::env::args().any(|argument| argument.starts_with("-minimize_crash"));
+    match std::env::var_os(FINDINGS) {
+        _ if minimizing => None,
+        Some(folder) if folder == "off" => None,
+        Some(folder) => Some(folder.into()),
+        None => Some(campaign::default_out().into()),
+    }
+}
+
+/// Like [`tell`], then ends the process as engines expect it.
 #[cfg(feature = "libfuzzer")]
 pub(crate) fn abort(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) -> ! {
     tell(finding, program, subject, engine);
