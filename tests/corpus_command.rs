@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use candidate::Candidate;
 use contract::hcall::H_STUFF_TCE;
-use contract::machine::{AddrRun, SlotSpec};
+use contract::machine::{AddrRun, SlotSpec, WordRun};
 use contract::subject::Bound;
 use contract::{
-    Cpu, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer, RealAddr, Step, Subject, WindowSpec, hcall,
+    Cpu, Gpa, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer, RealAddr, Step, Subject, WindowSpec, hcall,
 };
-use realmode_diff::encoding::{MAGIC, RECORD, decode, decode_exact, encode};
+use realmode_diff::encoding::{decode, decode_exact, encode};
 use realmode_diff::focus::Focus;
 use realmode_diff::generate::{GeneratorConfig, generate};
 use realmode_diff::triage::{Checked, check_within};
@@ -630,18 +630,16 @@ fn bad_input_is_told() {
     let says = "realmode: large: found 67108865 bytes, expected a program of at most 67108864\n";
     refuse(&here, &["corpus", "stats", "large"], 2, says);
     // What is too long as text is not written, for nobody could read it again.
-    let mut long = encode(&parse(PROGRAM).expect("a program"))[..RECORD].to_vec();
-    assert!(long.starts_with(&MAGIC));
-    for pfn in 0..60_000u64 {
-        long.extend(
-            [b"page".as_slice(), &1u32.to_le_bytes(), &pfn.to_le_bytes(), &1u64.to_le_bytes(), &[0; 24]].concat(),
-        );
-    }
-    let long_program = decode(&long);
-    if long_program.to_string().len() > contract::text::MAX_TEXT_BYTES {
-        write(&here, "long", &long);
-        refuse(&here, &["corpus", "unpack", "long", "-o", "out"], 2, "realmode: long: found a program of ");
-    }
+    let mut long = parse(PROGRAM).expect("a program");
+    let words: Vec<WordRun> = (0..20).map(|run| WordRun { value: u64::MAX - run, stride: 0x123, count: 2 }).collect();
+    long.steps = vec![Step::Write { gpa: Gpa(0), words }; 4000];
+    assert_eq!(long.validate(), Ok(()));
+    write(&here, "long", encode(&long));
+    let says = format!(
+        "realmode: long: found a program of {} bytes as text, expected at most 1048576\n",
+        long.to_string().len()
+    );
+    refuse(&here, &["corpus", "unpack", "long", "-o", "out"], 2, &says);
     assert!(!here.path().join("out").exists());
     // No room to write to.
     for args in [
