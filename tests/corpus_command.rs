@@ -122,6 +122,7 @@ fn afl(here: &TempDir) {
         }
         write(here, &format!("afl/{instance}/.synced/other"), other);
         write(here, &format!("afl/{instance}/crashes/README.txt"), other);
+        write(here, &format!("afl/{instance}/queue/something else"), other);
     }
     let failing = encode(&parse(PROGRAM).expect("a program"));
     write(here, "afl/main/crashes/id:000000,sig:06,src:000002", &failing);
@@ -186,7 +187,7 @@ fn unpack_takes_the_queues_of_afl_and_nothing_else() {
     let expected: BTreeSet<String> =
         (0..4).map(|index| format!("{}.realmode", store::fingerprint(&program(index)))).collect();
     let said = expect(&here, &["corpus", "unpack", "afl", "-o", "texts"], 0);
-    assert_eq!(said, "texts: 4 written, 0 already there, 2 equal to another\n");
+    assert_eq!(said, "texts: 4 written, 0 already there, 2 equal to another, 2 other files passed over\n");
     assert_eq!(names(&here, "texts"), expected);
     // One instance, one queue.
     expect(&here, &["corpus", "unpack", "afl/main", "-o", "instance"], 0);
@@ -194,7 +195,7 @@ fn unpack_takes_the_queues_of_afl_and_nothing_else() {
     assert_eq!(names(&here, "instance").len(), 3);
     assert_eq!(names(&here, "queue"), names(&here, "instance"));
     let said = expect(&here, &["corpus", "stats", "afl"], 0);
-    assert!(said.starts_with("programs    6\n"), "{said}");
+    assert!(said.starts_with("programs    6, 2 other files passed over\n"), "{said}");
 }
 
 #[test]
@@ -207,12 +208,12 @@ fn unpack_keeps_what_a_target_runs() {
     write(&here, "corpus/notes.md", "no program");
     let said = expect(&here, &["corpus", "unpack", "corpus", "-o", "whole"], 0);
     assert_eq!(said, "whole: 3 written, 0 already there, 0 equal to another, 1 other files passed over\n");
-    let mut programs = vec![decode(b""), decode(&hostile), parse(PROGRAM).expect("a program")];
+    let programs = [decode(b""), decode(&hostile), parse(PROGRAM).expect("a program")];
     for focus in Focus::ALL {
         let expected: BTreeSet<String> = programs
-            .iter_mut()
-            .map(|program| {
-                let mut program = program.clone();
+            .iter()
+            .cloned()
+            .map(|mut program| {
                 focus.apply(&mut program);
                 format!("{}.realmode", store::fingerprint(&program))
             })
@@ -520,52 +521,59 @@ fn a_check_that_makes_no_end_is_kept_as_it_was_found() {
     expect(&here, &["triage", "timeout-a", "timeout-b"], 0);
 }
 
-/// The candidate, but H_STUFF_TCE makes no end, without an access that lockstep could count.
+/// The candidate, but H_STUFF_TCE makes no end, without an access that lockstep could count. A `panicking` one panics where no subject
+/// is expected to, so lockstep does not guard against it.
 #[derive(Default)]
-struct Stuck(Candidate);
+struct Stuck {
+    inner: Candidate,
+    panicking: bool,
+}
 
 impl Subject for Stuck {
     fn name(&self) -> &'static str {
         "stuck"
     }
     fn start(&mut self, dialect: Dialect, machine: &Machine) {
-        self.0.start(dialect, machine);
+        self.inner.start(dialect, machine);
     }
     fn bound(&self) -> Bound {
-        self.0.bound()
+        assert!(!self.panicking, "a mistake in the harness");
+        self.inner.bound()
     }
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
-        while call.opcode == H_STUFF_TCE {
-            std::thread::sleep(Duration::from_millis(10));
+        if call.opcode == H_STUFF_TCE {
+            loop {
+                std::thread::park();
+            }
         }
-        self.0.real_mode(cpu, call)
+        self.inner.real_mode(cpu, call)
     }
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
-        self.0.virtual_mode(cpu, call)
+        self.inner.virtual_mode(cpu, call)
     }
     fn pfn_to_page(&self, cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr> {
-        self.0.pfn_to_page(cpu, pfn)
+        self.inner.pfn_to_page(cpu, pfn)
     }
     fn get_page_unless_zero(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer {
-        self.0.get_page_unless_zero(cpu, pfn)
+        self.inner.get_page_unless_zero(cpu, pfn)
     }
     fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer {
-        self.0.put_page_unless_one(cpu, pfn)
+        self.inner.put_page_unless_one(cpu, pfn)
     }
     fn hot_add(&self, section: u64, blocks: &[AddrRun]) {
-        self.0.hot_add(section, blocks);
+        self.inner.hot_add(section, blocks);
     }
     fn hot_remove(&self, section: u64) {
-        self.0.hot_remove(section);
+        self.inner.hot_remove(section);
     }
     fn set_slot(&mut self, slot: &SlotSpec) {
-        self.0.set_slot(slot);
+        self.inner.set_slot(slot);
     }
     fn create_window(&mut self, window: &WindowSpec) {
-        self.0.create_window(window);
+        self.inner.create_window(window);
     }
     fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn) {
-        self.0.close_window(cpu, liobn);
+        self.inner.close_window(cpu, liobn);
     }
 }
 
@@ -585,6 +593,9 @@ fn a_hang_is_told_with_its_step() {
     program.steps.remove(4);
     let checked = check_within(Duration::from_secs(60), stuck(), &program).expect("a thread");
     assert!(matches!(checked, Checked::Verdict(verdict) if verdict.finding().is_none()));
+    let panicking = Checker::new(Box::new(Stuck { panicking: true, ..Stuck::default() }));
+    let checked = check_within(Duration::from_secs(60), panicking, &program).expect("a thread");
+    assert!(matches!(&checked, Checked::Panicked(message) if message == "a mistake in the harness"), "{checked:?}");
     let canary = check_within(Duration::from_secs(60), SubjectKind::Canary.checker(), &program).expect("a thread");
     assert!(matches!(canary, Checked::Verdict(verdict) if verdict.finding().is_some()));
 }
