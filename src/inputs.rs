@@ -1,6 +1,6 @@
 //! Files of programs, whoever wrote them: where they lie in the folders of engines, and what is in one.
 //!
-//! Engines keep packed programs ([`encoding`](crate::encoding)) among files of their own: AFL++ an output folder with an instance each
+//! Engines keep packed programs ([`encoding`]) among files of their own: AFL++ an output folder with an instance each
 //! in `queue`, `crashes` and `hangs`, where programs are named `id:...`; libFuzzer one folder. People keep texts.
 
 use std::fmt;
@@ -88,7 +88,8 @@ fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
     let by_number = here.iter().any(|(name, _)| is_numbered(name));
     for (name, path) in here {
         let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        if if by_number { is_numbered(&name) } else { !OTHER_ENDINGS.contains(&ending) } {
+        let is_program = if by_number { is_numbered(&name) } else { !OTHER_ENDINGS.contains(&ending) };
+        if is_program {
             files.programs.push(path);
         } else {
             files.others += 1;

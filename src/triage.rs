@@ -79,13 +79,15 @@ impl Triage {
     /// Checks the program of a file; a finding of a new kind is kept at once.
     ///
     /// # Errors
-    /// A file could not be written, or no thread be made.
+    /// A file could not be written, no thread be made, or the program is not sound, which none is that was read.
     pub fn check(&mut self, file: &Path, program: &Program) -> io::Result<Triaged> {
         let engine = self.engine.clone().unwrap_or_else(|| inputs::engine(file).into());
         let (finding, late) = match check_within(self.limit, self.subject.checker(), program)? {
             Checked::Verdict(Verdict::Finding(finding, _)) => (finding, false),
             Checked::Verdict(Verdict::Agreed(tally)) => return Ok(Triaged::Agreed(tally)),
-            Checked::Verdict(Verdict::Invalid(_)) => return Ok(Triaged::Agreed(Tally::default())),
+            Checked::Verdict(Verdict::Invalid(invalid)) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {invalid}", file.display())));
+            }
             Checked::Late(finding) => (finding, true),
             Checked::Panicked(message) => {
                 let name = format!("harness-panic-{engine}-{}.found.{EXTENSION}", store::fingerprint(program));
