@@ -10,6 +10,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`generate`] | draws random programs; decodes any bytes into one |
+//! | [`mutate`] | changes and crosses programs for fuzzing engines |
 //! | [`host`] | sets the image up and carries host steps out on it |
 //! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary |
 //! | [`lockstep`] | runs a program on both sides, step by step |
@@ -31,6 +32,7 @@ pub mod generate;
 pub mod host;
 pub mod layout;
 pub mod lockstep;
+pub mod mutate;
 mod oracle;
 mod quiet;
 pub mod repair;
