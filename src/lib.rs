@@ -10,6 +10,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`generate`] | draws random programs; decodes any bytes into one |
+//! | [`mutate`] | changes and crosses programs for fuzzing engines |
 //! | [`host`] | sets the image up and carries host steps out on it |
 //! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary |
 //! | [`lockstep`] | runs a program on both sides, step by step |

@@ -48,6 +48,11 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// Hands out what lies from `next` on.
+    pub(crate) const fn from(next: u64) -> Self {
+        Self { next, spread: false }
+    }
+
     pub(crate) fn take(&mut self, bytes: u64, align: u64, dice: &mut Dice<'_>) -> RealAddr {
         if self.spread && dice.percent(50) {
             self.next += dice.between(1, 4) << 12;

@@ -6,10 +6,10 @@
 //!
 //! What is drawn is always a valid program. The same seed and index draw the same program, whatever thread draws it.
 
-mod dice;
-mod machine;
-mod steps;
-mod swarm;
+pub(crate) mod dice;
+pub(crate) mod machine;
+pub(crate) mod steps;
+pub(crate) mod swarm;
 
 use contract::{Dialect, Program};
 

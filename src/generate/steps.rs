@@ -33,20 +33,20 @@ pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program 
 }
 
 /// What has been written so far, and what is worth naming.
-struct Writer<'a> {
-    swarm: &'a Swarm,
-    machine: &'a Machine,
-    windows: Vec<WindowSpec>,
-    closed: Vec<Liobn>,
-    mapped: Vec<GuestPage>,
-    holes: Vec<GuestPage>,
-    pool: Vec<Pfn>,
-    absent_sections: Vec<u64>,
-    groups: Vec<contract::machine::CompoundSpec>,
-    places: super::machine::Places,
+pub(crate) struct Writer<'a> {
+    pub(crate) swarm: &'a Swarm,
+    pub(crate) machine: &'a Machine,
+    pub(crate) windows: Vec<WindowSpec>,
+    pub(crate) closed: Vec<Liobn>,
+    pub(crate) mapped: Vec<GuestPage>,
+    pub(crate) holes: Vec<GuestPage>,
+    pub(crate) pool: Vec<Pfn>,
+    pub(crate) absent_sections: Vec<u64>,
+    pub(crate) groups: Vec<contract::machine::CompoundSpec>,
+    pub(crate) places: super::machine::Places,
     /// The gpa of the list written last, and for how many words.
-    list: Option<(u64, u64)>,
-    steps: Vec<Step>,
+    pub(crate) list: Option<(u64, u64)>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// A range of a window's entries, as registers.
@@ -58,7 +58,7 @@ struct Range {
 }
 
 impl Writer<'_> {
-    fn step(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn step(&mut self, dice: &mut Dice<'_>) {
         let on = |feature: bool, weight: u32| if feature { weight } else { 0 };
         let swarm = self.swarm;
         let weights = [
@@ -78,29 +78,35 @@ impl Writer<'_> {
             0 => self.hypercall(dice),
             1 => self.probe(dice),
             2 => self.mapping(dice),
-            3 => {
-                let pfn = dice.pick(&self.pool);
-                self.steps.push(if dice.percent(50) { Step::Take { pfn } } else { Step::Drop { pfn } });
-            }
-            4 => {
-                let hva = self.hva(dice);
-                let pfn = dice.pick(&self.pool);
-                self.steps.push(Step::Migrate { hva, pfn });
-            }
+            3 => self.own_reference(dice),
+            4 => self.migrate(dice),
             5 => self.compound(dice),
             6 => self.hotplug(dice),
             7 => self.slot(dice),
             8 => self.window(dice),
             10 => self.last_reference(dice),
-            _ => {
-                let hva = self.hva(dice);
-                self.steps.push(match dice.below(3) {
-                    0 => Step::Age { hva },
-                    1 => Step::Clean { hva },
-                    _ => Step::WriteProtect { hva },
-                });
-            }
+            _ => self.flags(dice),
         }
+    }
+
+    pub(crate) fn own_reference(&mut self, dice: &mut Dice<'_>) {
+        let pfn = dice.pick(&self.pool);
+        self.steps.push(if dice.percent(50) { Step::Take { pfn } } else { Step::Drop { pfn } });
+    }
+
+    pub(crate) fn migrate(&mut self, dice: &mut Dice<'_>) {
+        let hva = self.hva(dice);
+        let pfn = dice.pick(&self.pool);
+        self.steps.push(Step::Migrate { hva, pfn });
+    }
+
+    pub(crate) fn flags(&mut self, dice: &mut Dice<'_>) {
+        let hva = self.hva(dice);
+        self.steps.push(match dice.below(3) {
+            0 => Step::Age { hva },
+            1 => Step::Clean { hva },
+            _ => Step::WriteProtect { hva },
+        });
     }
 
     fn guest_page(&self, dice: &mut Dice<'_>) -> GuestPage {
@@ -115,7 +121,7 @@ impl Writer<'_> {
         self.guest_page(dice).hva
     }
 
-    fn probe(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn probe(&mut self, dice: &mut Dice<'_>) {
         let pfn = match dice.below(8) {
             0 => {
                 // A page of a section that may not be there, or past everything.
@@ -134,7 +140,7 @@ impl Writer<'_> {
         });
     }
 
-    fn mapping(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn mapping(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         if dice.percent(50) {
             self.steps.push(Step::Unmap { hva });
@@ -156,7 +162,7 @@ impl Writer<'_> {
         self.steps.push(Step::Map { hva, pte });
     }
 
-    fn compound(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn compound(&mut self, dice: &mut Dice<'_>) {
         if let Some(group) = dice.pick_from(&self.groups) {
             self.steps.push(match dice.below(2) {
                 0 => Step::MakeCompound(group),
@@ -165,7 +171,7 @@ impl Writer<'_> {
         }
     }
 
-    fn hotplug(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn hotplug(&mut self, dice: &mut Dice<'_>) {
         let Some(section) = dice.pick_from(&self.absent_sections) else { return };
         let per_section = self.swarm.page_shift.pages_per_section();
         if dice.percent(60) {
@@ -188,7 +194,7 @@ impl Writer<'_> {
         }
     }
 
-    fn slot(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn slot(&mut self, dice: &mut Dice<'_>) {
         let Some(slot) = dice.pick_from(&self.machine.slots) else { return };
         let other = dice.pick_from(&self.machine.slots).unwrap_or(slot);
         self.steps.push(Step::Slot(match dice.below(3) {
@@ -199,7 +205,7 @@ impl Writer<'_> {
     }
 
     /// A page that only TCEs hold, and a call that drops the last of them: perhaps.
-    fn last_reference(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn last_reference(&mut self, dice: &mut Dice<'_>) {
         let pinned: Vec<WindowSpec> =
             self.windows.iter().copied().filter(|window| window.backing != Backing::Emulated).collect();
         let Some(window) = dice.pick_from(&pinned) else { return };
@@ -245,7 +251,7 @@ impl Writer<'_> {
         self.steps.push(call(release));
     }
 
-    fn window(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn window(&mut self, dice: &mut Dice<'_>) {
         if dice.percent(50)
             && let Some(window) = dice.pick_from(&self.windows)
         {
@@ -259,7 +265,7 @@ impl Writer<'_> {
         }
     }
 
-    fn hypercall(&mut self, dice: &mut Dice<'_>) {
+    pub(crate) fn hypercall(&mut self, dice: &mut Dice<'_>) {
         let wrong = dice.percent(self.swarm.wrong);
         let vcpu = if dice.percent(70) { 0 } else { dice.below(4) as u8 };
         let Some(window) = dice.pick_from(&self.windows) else {
@@ -267,7 +273,12 @@ impl Writer<'_> {
             return;
         };
         let kind = dice.weighted(&[40, 12, 20, 28]);
-        let mut range = self.range(&window, kind >= 2, dice);
+        self.call(&window, kind, wrong, vcpu, dice);
+    }
+
+    /// PUT, GET, STUFF or INDIRECT, numbered so, of a range of the window.
+    pub(crate) fn call(&mut self, window: &WindowSpec, kind: usize, wrong: bool, vcpu: u8, dice: &mut Dice<'_>) {
+        let mut range = self.range(window, kind >= 2, dice);
         let call = match kind {
             0 => Hypercall::put(range.liobn, range.ioba, self.tce(range.page_shift, dice)),
             1 => Hypercall::get(range.liobn, range.ioba),
@@ -282,7 +293,7 @@ impl Writer<'_> {
                 Hypercall::indirect(range.liobn, range.ioba, list, range.count)
             }
         };
-        let call = if wrong { self.spoil(call, &window, dice) } else { call };
+        let call = if wrong { self.spoil(call, window, dice) } else { call };
         self.steps.push(Step::Hypercall { vcpu, call });
     }
 
