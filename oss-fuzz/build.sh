@@ -18,7 +18,7 @@ for source in fuzz/fuzz_targets/*.rs; do
     name=$(basename "$source" .rs)
     # It must fail, and would be reported as a bug for ever.
     if [ "$name" = canary ]; then continue; fi
-    cargo fuzz build -O --debug-assertions "$name"
+    CARGO_PROFILE_RELEASE_LTO=off cargo fuzz build -O --debug-assertions "$name"
     cp "$target_dir/$host/release/$name" "$OUT/"
     kind=program seeds=packed
     if [ "$name" = text ]; then kind=text seeds=text; fi

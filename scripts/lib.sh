@@ -79,15 +79,15 @@ host=$(rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
 # libfuzzer_target TARGET plain|compares|asan: builds a target for libFuzzer on stable Rust, leaves its path in $fuzzer.
 libfuzzer_target() {
-    local folder=$build_dir/libfuzzer-$2 config=(--config fuzz/libfuzzer.toml)
-    local environment=()
+    local folder=$build_dir/libfuzzer-$2 environment=() flags=(--config fuzz/libfuzzer.toml)
     case $2 in
         plain) ;;
-        compares) config+=(--config fuzz/compares.toml) ;;
-        asan) config+=(--config fuzz/asan.toml) environment=(RUSTC_BOOTSTRAP=1) ;;
+        compares) environment=(REALMODE_COVERAGE=-Cllvm-args=-sanitizer-coverage-trace-compares) ;;
+        asan) environment=(RUSTC_BOOTSTRAP=1) flags+=(--config 'build.rustflags=["-Zsanitizer=address"]') ;;
     esac
     say "building $1 for libFuzzer ($2)"
-    env "${environment[@]}" cargo build "${config[@]}" --release --locked --quiet --target "$host" --target-dir "$folder" \
+    # With a target named, what runs while building is not sanitized.
+    env "${environment[@]}" cargo build "${flags[@]}" --release --locked --quiet --target "$host" --target-dir "$folder" \
         --package realmode-fuzz --bin "$1" >&2 || die 3 "$1 does not build for libFuzzer: that is no finding"
     # shellcheck disable=SC2034
     fuzzer=$folder/$host/release/$1
@@ -96,7 +96,7 @@ libfuzzer_target() {
 # afl_target TARGET: builds a target and the mutator for AFL++, leaves their paths in $fuzzer and $mutator.
 afl_target() {
     say "building $1 for AFL++"
-    cargo afl build --release --locked --quiet --target-dir "$build_dir/afl" --package realmode-fuzz --no-default-features \
+    CARGO_PROFILE_RELEASE_LTO=off cargo afl build --release --locked --quiet --target-dir "$build_dir/afl" --package realmode-fuzz --no-default-features \
         --features afl --bin "$1" >&2 || die 3 "$1 does not build for AFL++: that is no finding"
     cargo build --release --locked --quiet --target-dir "$build_dir" --package realmode-afl-mutator >&2 ||
         die 3 "the mutator does not build: that is no finding"
