@@ -89,7 +89,10 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     let at = dice.below(mappings.len() as u64) as usize;
     let Mapping { hva, pages, pte } = mappings[at];
     match dice.weighted(&[12, 35, 40, 13]) {
-        0 => _ = mappings.remove(at),
+        0 => {
+            mappings.remove(at);
+            return true;
+        }
         1 if pages == 1 || pte.pages() > 1 => values::change_pte(&mut mappings[at].pte, compounds, dice),
         1 => {
             // One page of a long run becomes another sort than the rest.
@@ -110,8 +113,8 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
         },
         _ => mappings[at].pages = dice.pick(&[1, pages + 1, pages.saturating_sub(1).max(1)]).min(MAX_ITEMS as u64),
     }
-    if let Pte::Huge { order, .. } = mappings[at.min(mappings.len().saturating_sub(1))].pte {
-        let mapping = &mut mappings[at];
+    let mapping = &mut mappings[at];
+    if let Pte::Huge { order, .. } = mapping.pte {
         mapping.pages = 1;
         mapping.hva.0 &= !((page << order) - 1);
     }

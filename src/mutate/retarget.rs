@@ -1,6 +1,6 @@
 //! Hypercalls moved from one window to another, so that they stay what they were: the same entry, a range as far from the end.
 
-use contract::{Hypercall, Program, Step, WindowSpec, hcall};
+use contract::{Hypercall, Liobn, Program, Step, WindowSpec, hcall};
 
 use super::sights::Sights;
 use crate::generate::dice::Dice;
@@ -68,5 +68,36 @@ pub(super) fn follow(program: &mut Program, start: usize, from: &WindowSpec, to:
             Step::CreateWindow(window) if window.liobn == from.liobn => return,
             _ => {}
         }
+    }
+}
+
+/// The steps that call a window which is not open then.
+pub(super) fn unheard(program: &Program) -> Vec<usize> {
+    let mut open: Vec<Liobn> = program.machine.windows.iter().map(|window| window.liobn).collect();
+    let mut found = Vec::new();
+    for (index, step) in program.steps.iter().enumerate() {
+        match step {
+            Step::CreateWindow(window) => open.push(window.liobn),
+            Step::CloseWindow { liobn } => open.retain(|other| other != liobn),
+            Step::Hypercall { call, .. } if call.name().is_some() && !open.contains(&Liobn(call.args[0])) => {
+                found.push(index);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Where a change has left more than `most` calls without a window, most of those go to one that is open.
+pub(super) fn reopen(program: &mut Program, most: usize, dice: &mut Dice<'_>) {
+    let mut unheard = unheard(program);
+    while unheard.len() > most {
+        let index = unheard.remove(dice.below(unheard.len() as u64) as usize);
+        let Step::Hypercall { vcpu, call: mut registers } = program.steps[index] else { continue };
+        let sights = Sights::new(program, index);
+        let Some(window) = sights.window(dice).filter(|_| dice.percent(85)) else { continue };
+        let was = sights.window_once(registers.args[0]).unwrap_or(window);
+        call(&mut registers, &was, &window);
+        program.steps[index] = Step::Hypercall { vcpu, call: registers };
     }
 }

@@ -74,6 +74,11 @@ impl<'a> Sights<'a> {
         self.windows().find(|window| window.liobn.0 == liobn).copied()
     }
 
+    /// The window of that LIOBN, open or not.
+    pub(super) fn window_once(self, liobn: u64) -> Option<WindowSpec> {
+        self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
+    }
+
     /// A LIOBN of a window that was closed.
     pub(super) fn closed(self, dice: &mut Dice<'_>) -> Option<u64> {
         let closed = self.before().iter().filter_map(|step| match step {
