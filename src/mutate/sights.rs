@@ -151,7 +151,7 @@ impl<'a> Sights<'a> {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
         let page = self.page();
-        match dice.weighted(&[60, 8, 8, 7, 4, 3]) {
+        match dice.weighted(&[76, 6, 6, 5, 3, 2]) {
             0 => guest,
             1 => first,
             2 => last,
