@@ -60,7 +60,7 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
 /// A page is mapped, unmapped, or mapped otherwise.
 pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let sights = Sights::new(program, 0);
-    let pfn = sights.present_pfn(dice);
+    let pfn = sights.odd_pfn(dice);
     let page = sights.page();
     let edge = sights.slot_edges(dice).and_then(|[first, last, _]| sights.hva_of(dice.pick(&[first, last, last])));
     let known = |hva: Hva| {
@@ -103,7 +103,10 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
                 pte: shifted(pte, from),
             };
             let mut one = part(index, 1);
-            values::change_pte(&mut one.pte, compounds, dice);
+            match &mut one.pte {
+                Pte::Present { pfn: named, .. } if dice.percent(40) => *named = pfn,
+                pte => values::change_pte(pte, compounds, dice),
+            }
             let parts = [part(0, index), one, part(index + 1, pages - index - 1)];
             mappings.splice(at..=at, parts.into_iter().filter(|mapping| mapping.pages > 0));
         }

@@ -88,16 +88,27 @@ pub(super) fn unheard(program: &Program) -> Vec<usize> {
     found
 }
 
-/// Where a change has left more than `most` calls without a window, most of those go to one that is open.
+/// Where a change has left more than `most` calls without a window, most of those go to one that is open; where none is, the step
+/// that closed theirs goes. Some stay unheard, for that too is an answer.
 pub(super) fn reopen(program: &mut Program, most: usize, dice: &mut Dice<'_>) {
-    let mut unheard = unheard(program);
-    while unheard.len() > most {
-        let index = unheard.remove(dice.below(unheard.len() as u64) as usize);
+    let mut left = unheard(program);
+    while left.len() > most {
+        let index = left.swap_remove(dice.below(left.len() as u64) as usize);
         let Step::Hypercall { vcpu, call: mut registers } = program.steps[index] else { continue };
+        if dice.percent(12) {
+            continue;
+        }
         let sights = Sights::new(program, index);
-        let Some(window) = sights.window(dice).filter(|_| dice.percent(85)) else { continue };
-        let was = sights.window_once(registers.args[0]).unwrap_or(window);
-        call(&mut registers, &was, &window);
-        program.steps[index] = Step::Hypercall { vcpu, call: registers };
+        if let Some(window) = sights.window(dice) {
+            let was = sights.window_once(registers.args[0]).unwrap_or(window);
+            call(&mut registers, &was, &window);
+            program.steps[index] = Step::Hypercall { vcpu, call: registers };
+            continue;
+        }
+        let closes = |step: &Step| matches!(step, Step::CloseWindow { liobn } if liobn.0 == registers.args[0]);
+        if let Some(close) = program.steps[..index].iter().rposition(closes) {
+            program.steps.remove(close);
+            left = unheard(program);
+        }
     }
 }

@@ -231,6 +231,12 @@ impl<'a> Sights<'a> {
         }
     }
 
+    /// A page that exists, one that real mode has no address of rather often.
+    pub(super) fn odd_pfn(self, dice: &mut Dice<'_>) -> Pfn {
+        let split = if dice.percent(35) { self.split(dice) } else { None };
+        split.unwrap_or_else(|| self.present_pfn(dice))
+    }
+
     /// A pfn worth naming, one that does not exist now and then.
     pub(super) fn pfn(self, dice: &mut Dice<'_>) -> Pfn {
         let machine = self.machine();

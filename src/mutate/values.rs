@@ -5,7 +5,7 @@ use contract::hcall::{
 };
 use contract::machine::{AddrRun, CompoundSpec, WordRun, word_count};
 use contract::program::MAX_VCPUS;
-use contract::{Gpa, Program, Pte, Step, WindowSpec};
+use contract::{Program, Pte, Step, WindowSpec};
 
 use super::numbers::{self, Kind};
 use super::retarget;
@@ -63,7 +63,7 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     });
     let other = choose(others, dice).unwrap_or(base);
     // Outside is one way only to be refused, however many addresses lie there: seldom.
-    call.args[1] = if dice.percent(88) {
+    call.args[1] = if dice.percent(91) {
         let entry = base.wrapping_add(dice.below(window.entries) << window.page_shift);
         dice.pick(&[base, end.wrapping_sub(page), fits, fits.wrapping_add(page), other, other, entry, entry])
     } else {
@@ -450,9 +450,4 @@ pub(super) fn number(program: &mut Program, kind: Kind, old: u64, dice: &mut Dic
         }
         _ => old ^ 1 << dice.below(64),
     }
-}
-
-/// The gpa of a list is a multiple of 8, or the write is skipped.
-pub(super) const fn aligned(gpa: u64) -> Gpa {
-    Gpa(gpa & !7)
 }
