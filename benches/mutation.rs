@@ -38,35 +38,36 @@ struct Histogram {
     accepted: u64,
     /// Refused before anything about the call was looked at.
     gate: u64,
-    /// Refused by H_PARAMETER and its like, by the rule that decided.
-    refused: Vec<u64>,
+    /// By rule: calls that it decided, and those of them that were refused.
+    rules: Vec<(u64, u64)>,
 }
 
 impl Histogram {
     fn take(&mut self, checker: &mut realmode_diff::Checker, program: &Program) {
-        self.refused.resize(Rule::ALL.len(), 0);
+        self.rules.resize(Rule::ALL.len(), (0, 0));
         let verdict = checker.check_observed(program, &mut |seen| {
             let (Step::Hypercall { call, .. }, Answer::Hypercall { status, .. }) = (seen.step, &seen.outcome.answer)
             else {
                 return;
             };
-            self.calls += 1;
-            if *status == Status::SUCCESS {
-                self.accepted += 1;
-                return;
-            }
+            let accepted = *status == Status::SUCCESS;
             let outside = || {
                 let window = seen.reference.window(contract::Liobn(call.args[0])).map(|window| window.spec);
                 window.is_some_and(|w| call.args[1].wrapping_sub(w.base) >> w.page_shift >= w.entries)
             };
-            let rules = || Rule::outcomes().filter(|&rule| seen.outcome.rules.iter().any(|other| other == rule));
-            let gate = rules().any(|rule| match rule {
+            let gate = seen.outcome.rules.iter().any(|rule| match rule {
                 Rule::HcallUnknown | Rule::LiobnUnknown | Rule::IobaAlign => true,
                 Rule::IobaRange => outside(),
                 _ => false,
             });
-            self.gate += u64::from(gate);
-            rules().for_each(|rule| self.refused[rule as usize] += 1);
+            self.calls += 1;
+            self.accepted += u64::from(accepted);
+            self.gate += u64::from(gate && !accepted);
+            for rule in seen.outcome.rules.iter() {
+                let (decided, refused) = &mut self.rules[rule as usize];
+                *decided += 1;
+                *refused += u64::from(!accepted);
+            }
         });
         assert!(matches!(verdict, Verdict::Agreed(_)), "{verdict:?}\n{program}");
     }
@@ -77,8 +78,12 @@ impl Histogram {
         println!("  {:5.1} % accepted", percent(self.accepted));
         println!("  {:5.1} % refused for a reason of interest", percent(self.calls - self.accepted - self.gate));
         println!("  {:5.1} % refused at the first gate", percent(self.gate));
-        for rule in Rule::outcomes().filter(|&rule| self.refused[rule as usize] > 0) {
-            println!("    {:5.2} % of calls refused with {}", percent(self.refused[rule as usize]), rule.id());
+        println!("  by rule, a call may have several (decided, refused of these):");
+        for rule in Rule::outcomes() {
+            let (decided, refused) = self.rules[rule as usize];
+            if decided > 0 {
+                println!("    {:14} {:5.2} % {:5.2} %", rule.id(), percent(decided), percent(refused));
+            }
         }
     }
 }
