@@ -407,6 +407,25 @@ fn edges_are_reached() {
     }
 }
 
+/// Engines write any bytes into a step, and a window that could never be created is no contradiction of the description.
+#[test]
+fn windows_that_cannot_be_created_do_no_harm() {
+    let mut program = small();
+    for (page_shift, entries, base) in [(255, 4, 0), (12, 0, 0), (0, 1, 1), (34, 1 << 16, u64::MAX), (12, 4, 0x10)] {
+        let odd = WindowSpec { liobn: Liobn(9), page_shift, entries, base, ..program.machine.windows[0] };
+        program.steps.insert(0, Step::CreateWindow(odd));
+        program.steps.push(Step::Hypercall { vcpu: 0, call: Hypercall::stuff(9, 0, 0x1003, 2) });
+    }
+    assert_eq!(program.validate(), Ok(()));
+    for seed in 0..3_000 {
+        let mut copy = program.clone();
+        mutate(&mut copy, Focus::Program, seed);
+        assert_eq!(copy.validate(), Ok(()), "seed {seed}");
+        let child = crossover(&small(), &copy, Focus::Program, seed);
+        assert_eq!(child.validate(), Ok(()), "seed {seed}");
+    }
+}
+
 /// The kinds of steps, by what they say of themselves.
 fn kinds(program: &Program) -> BTreeSet<&'static str> {
     program.steps.iter().map(Step::kind).collect()

@@ -50,8 +50,10 @@ impl<'a> Sights<'a> {
 
     /// Every window there was so far, with the index of the step from which on it was there.
     fn all_windows(self) -> impl Iterator<Item = (usize, &'a WindowSpec)> + Clone {
-        let created = self.before().iter().enumerate().filter_map(|(index, step)| match step {
-            Step::CreateWindow(window) => Some((index, window)),
+        // A step may carry any window; one that can't be is never created.
+        let sound = move |window: &WindowSpec| window.validate(self.machine().page_shift, self.program.dialect).is_ok();
+        let created = self.before().iter().enumerate().filter_map(move |(index, step)| match step {
+            Step::CreateWindow(window) if sound(window) => Some((index, window)),
             _ => None,
         });
         self.machine().windows.iter().map(|window| (0, window)).chain(created)
