@@ -15,7 +15,7 @@ use crate::generate::dice::Dice;
 
 /// The child of both; not yet repaired.
 pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Program {
-    let translate = dice.percent(85);
+    let translate = dice.percent(92);
     let mut child = one.clone();
     let most = MAX_GROWN_STEPS.max(one.steps.len());
     // What of the other is taken, and where that goes.

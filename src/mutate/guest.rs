@@ -60,7 +60,7 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
 /// A page is mapped, unmapped, or mapped otherwise.
 pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let sights = Sights::new(program, 0);
-    let pfn = sights.present_pfn(dice);
+    let pfn = sights.odd_pfn(dice);
     let page = sights.page();
     let edge = sights.slot_edges(dice).and_then(|[first, last, _]| sights.hva_of(dice.pick(&[first, last, last])));
     let known = |hva: Hva| {
@@ -89,7 +89,10 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     let at = dice.below(mappings.len() as u64) as usize;
     let Mapping { hva, pages, pte } = mappings[at];
     match dice.weighted(&[12, 35, 40, 13]) {
-        0 => _ = mappings.remove(at),
+        0 => {
+            mappings.remove(at);
+            return true;
+        }
         1 if pages == 1 || pte.pages() > 1 => values::change_pte(&mut mappings[at].pte, compounds, dice),
         1 => {
             // One page of a long run becomes another sort than the rest.
@@ -100,7 +103,10 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
                 pte: shifted(pte, from),
             };
             let mut one = part(index, 1);
-            values::change_pte(&mut one.pte, compounds, dice);
+            match &mut one.pte {
+                Pte::Present { pfn: named, .. } if dice.percent(40) => *named = pfn,
+                pte => values::change_pte(pte, compounds, dice),
+            }
             let parts = [part(0, index), one, part(index + 1, pages - index - 1)];
             mappings.splice(at..=at, parts.into_iter().filter(|mapping| mapping.pages > 0));
         }
@@ -110,8 +116,8 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
         },
         _ => mappings[at].pages = dice.pick(&[1, pages + 1, pages.saturating_sub(1).max(1)]).min(MAX_ITEMS as u64),
     }
-    if let Pte::Huge { order, .. } = mappings[at.min(mappings.len().saturating_sub(1))].pte {
-        let mapping = &mut mappings[at];
+    let mapping = &mut mappings[at];
+    if let Pte::Huge { order, .. } = mapping.pte {
         mapping.pages = 1;
         mapping.hva.0 &= !((page << order) - 1);
     }

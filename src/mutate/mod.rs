@@ -44,6 +44,7 @@ pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
     let mut dice = Dice::seeded(seed, 1);
     let bounds = Bounds::of(program);
     focus.apply(program);
+    let unheard = retarget::unheard(program).len();
     let count = 1 + dice.weighted(&STACKED);
     for _ in 0..count {
         for _ in 0..TRIES {
@@ -52,6 +53,7 @@ pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
             }
         }
     }
+    retarget::reopen(program, unheard, &mut dice);
     settle(program, bounds, focus);
 }
 
@@ -74,7 +76,9 @@ pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u6
 #[must_use]
 pub fn crossover(one: &Program, other: &Program, focus: Focus, seed: u64) -> Program {
     let bounds = Bounds::of(one);
-    let mut child = crossover::cross(one, other, &mut Dice::seeded(seed, 3));
+    let mut dice = Dice::seeded(seed, 3);
+    let mut child = crossover::cross(one, other, &mut dice);
+    retarget::reopen(&mut child, retarget::unheard(one).len(), &mut dice);
     settle(&mut child, bounds, focus);
     child
 }

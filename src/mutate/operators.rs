@@ -53,7 +53,7 @@ operators! {
     "ioba" 40 Windows sound values::ioba, "edges of windows are where ranges go wrong";
     "count" 35 Lists sound values::count, "as the IOBA's, from the other side";
     "liobn" 20 Windows sound values::liobn, "entries of two windows that name one page";
-    "admit" 40 Windows sound values::admit, "makes up for all that the others put outside";
+    "admit" 55 Windows sound values::admit, "makes up for all that the others put outside";
     "tce" 55 Windows sound values::tce, "what is mapped decides what real mode owes";
     "list" 30 Lists sound values::list, "a list is half of an INDIRECT";
     "opcode" 20 Windows sound values::opcode, "the same through another door";

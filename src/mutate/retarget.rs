@@ -1,6 +1,6 @@
 //! Hypercalls moved from one window to another, so that they stay what they were: the same entry, a range as far from the end.
 
-use contract::{Hypercall, Program, Step, WindowSpec, hcall};
+use contract::{Hypercall, Liobn, Program, Step, WindowSpec, hcall};
 
 use super::sights::Sights;
 use crate::generate::dice::Dice;
@@ -67,6 +67,48 @@ pub(super) fn follow(program: &mut Program, start: usize, from: &WindowSpec, to:
             Step::CloseWindow { liobn } if *liobn == from.liobn => *liobn = to.liobn,
             Step::CreateWindow(window) if window.liobn == from.liobn => return,
             _ => {}
+        }
+    }
+}
+
+/// The steps that call a window which is not open then.
+pub(super) fn unheard(program: &Program) -> Vec<usize> {
+    let mut open: Vec<Liobn> = program.machine.windows.iter().map(|window| window.liobn).collect();
+    let mut found = Vec::new();
+    for (index, step) in program.steps.iter().enumerate() {
+        match step {
+            Step::CreateWindow(window) => open.push(window.liobn),
+            Step::CloseWindow { liobn } => open.retain(|other| other != liobn),
+            Step::Hypercall { call, .. } if call.name().is_some() && !open.contains(&Liobn(call.args[0])) => {
+                found.push(index);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Where a change has left more than `most` calls without a window, most of those go to one that is open; where none is, the step
+/// that closed theirs goes. Some stay unheard, for that too is an answer.
+pub(super) fn reopen(program: &mut Program, most: usize, dice: &mut Dice<'_>) {
+    let mut left = unheard(program);
+    while left.len() > most {
+        let index = left.swap_remove(dice.below(left.len() as u64) as usize);
+        let Step::Hypercall { vcpu, call: mut registers } = program.steps[index] else { continue };
+        if dice.percent(12) {
+            continue;
+        }
+        let sights = Sights::new(program, index);
+        if let Some(window) = sights.window(dice) {
+            let was = sights.window_once(registers.args[0]).unwrap_or(window);
+            call(&mut registers, &was, &window);
+            program.steps[index] = Step::Hypercall { vcpu, call: registers };
+            continue;
+        }
+        let closes = |step: &Step| matches!(step, Step::CloseWindow { liobn } if liobn.0 == registers.args[0]);
+        if let Some(close) = program.steps[..index].iter().rposition(closes) {
+            program.steps.remove(close);
+            left = unheard(program);
         }
     }
 }

@@ -7,7 +7,7 @@ use contract::{Gpa, Hypercall, Program, Pte, Step};
 use super::fresh::{self, Wanted};
 use super::sights::Sights;
 use super::steps::{put, room};
-use super::values::{aligned, pick_step};
+use super::values::pick_step;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
@@ -32,7 +32,8 @@ pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice
         words.push(WordRun { value: sights.tce(window.page_shift, dice), stride, count });
         left -= count;
     }
-    let step = Step::Write { gpa: aligned(call.args[2]), words };
+    // A write that is not aligned would be skipped.
+    let step = Step::Write { gpa: Gpa(call.args[2] & !7), words };
     put(program, index, vec![step])
 }
 
@@ -72,6 +73,10 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
         Some(Step::CloseWindow { liobn }) => Sights::new(program, at).window_of(liobn.0),
         _ => None,
     };
+    // The last window stays: all calls behind would be refused alike.
+    if closes.is_some() && Sights::new(program, at).windows().count() == 1 && dice.percent(85) {
+        return false;
+    }
     let count = steps.len();
     let done = put(program, at, steps);
     if let Some(window) = closes {
@@ -135,7 +140,7 @@ pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dic
     let sights = Sights::new(program, index);
     // The list's own page for INDIRECT, the target's for the others.
     let Some(hva) = sights.hva_of(call.args[2] & !3).or_else(|| sights.hva(dice)) else { return false };
-    let pfn = sights.present_pfn(dice);
+    let pfn = sights.odd_pfn(dice);
     let step = match dice.weighted(&[25, 20, 15, 25, 15]) {
         0 => Step::Age { hva },
         1 => Step::Clean { hva },

@@ -50,8 +50,10 @@ impl<'a> Sights<'a> {
 
     /// Every window there was so far, with the index of the step from which on it was there.
     fn all_windows(self) -> impl Iterator<Item = (usize, &'a WindowSpec)> + Clone {
-        let created = self.before().iter().enumerate().filter_map(|(index, step)| match step {
-            Step::CreateWindow(window) => Some((index, window)),
+        // A step may carry any window; one that can't be is never created.
+        let sound = move |window: &WindowSpec| window.validate(self.machine().page_shift, self.program.dialect).is_ok();
+        let created = self.before().iter().enumerate().filter_map(move |(index, step)| match step {
+            Step::CreateWindow(window) if sound(window) => Some((index, window)),
             _ => None,
         });
         self.machine().windows.iter().map(|window| (0, window)).chain(created)
@@ -72,6 +74,11 @@ impl<'a> Sights<'a> {
     /// The open window of that LIOBN.
     pub(super) fn window_of(self, liobn: u64) -> Option<WindowSpec> {
         self.windows().find(|window| window.liobn.0 == liobn).copied()
+    }
+
+    /// The window of that LIOBN, open or not.
+    pub(super) fn window_once(self, liobn: u64) -> Option<WindowSpec> {
+        self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
     }
 
     /// A LIOBN of a window that was closed.
@@ -146,7 +153,7 @@ impl<'a> Sights<'a> {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
         let page = self.page();
-        match dice.weighted(&[60, 8, 8, 7, 4, 3]) {
+        match dice.weighted(&[76, 6, 6, 5, 3, 2]) {
             0 => guest,
             1 => first,
             2 => last,
@@ -224,6 +231,12 @@ impl<'a> Sights<'a> {
             MemoryModel::Flatmem { pages, .. } => Pfn(dice.below(*pages)),
             _ => Pfn(self.section(true, dice) * per_section + dice.below(per_section)),
         }
+    }
+
+    /// A page that exists, one that real mode has no address of rather often.
+    pub(super) fn odd_pfn(self, dice: &mut Dice<'_>) -> Pfn {
+        let split = if dice.percent(35) { self.split(dice) } else { None };
+        split.unwrap_or_else(|| self.present_pfn(dice))
     }
 
     /// A pfn worth naming, one that does not exist now and then.

@@ -70,7 +70,9 @@ fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     let start = range.start;
     let gone: Vec<Step> = program.steps.drain(range).collect();
     for step in gone {
-        if let Step::CreateWindow(window) = step {
+        if let Step::CreateWindow(window) = step
+            && window.validate(program.machine.page_shift, program.dialect).is_ok()
+        {
             retarget::away_from(program, start, &window, dice);
         }
     }

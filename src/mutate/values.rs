@@ -5,7 +5,7 @@ use contract::hcall::{
 };
 use contract::machine::{AddrRun, CompoundSpec, WordRun, word_count};
 use contract::program::MAX_VCPUS;
-use contract::{Gpa, Program, Pte, Step, WindowSpec};
+use contract::{Program, Pte, Step, WindowSpec};
 
 use super::numbers::{self, Kind};
 use super::retarget;
@@ -63,7 +63,7 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     });
     let other = choose(others, dice).unwrap_or(base);
     // Outside is one way only to be refused, however many addresses lie there: seldom.
-    call.args[1] = if dice.percent(88) {
+    call.args[1] = if dice.percent(91) {
         let entry = base.wrapping_add(dice.below(window.entries) << window.page_shift);
         dice.pick(&[base, end.wrapping_sub(page), fits, fits.wrapping_add(page), other, other, entry, entry])
     } else {
@@ -87,7 +87,7 @@ pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     let Some(window) = window else { return false };
     let room = room(&window, call.args[1]);
     let small = dice.between(1, room.clamp(1, 6));
-    call.args[3] = match dice.weighted(&[50, 15, 10, 5]) {
+    call.args[3] = match dice.weighted(&[50, 15, 10, 8]) {
         0 => dice.pick(&[1, small, room, room, room.saturating_sub(1), room.min(MAX_TCES_PER_CALL)]),
         1 => dice.pick(&[0, room + 1, 0, MAX_TCES_PER_CALL]),
         2 => dice.pick(&[511, 512, 513, window.entries, window.entries + 1]),
@@ -199,7 +199,7 @@ pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
         if let Step::Hypercall { call, .. } = &mut program.steps[index] {
             let list = call.args[2];
             let page = list & !(LIST_BYTES - 1);
-            call.args[2] = match dice.weighted(&[70, 15, 5]) {
+            call.args[2] = match dice.weighted(&[70, 15, 10]) {
                 0 => gpa.unwrap_or(page),
                 1 => page,
                 _ => dice.pick(&[list.wrapping_add(8), list | 0x800, 1 << 60, !(LIST_BYTES - 1)]),
@@ -233,7 +233,7 @@ pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
 /// Where a list may lie.
 fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     let within = dice.below(sights.page() / LIST_BYTES) * LIST_BYTES;
-    match dice.weighted(&[35, 35, 15, 8]) {
+    match dice.weighted(&[35, 40, 10, 4]) {
         0 => sights.written(dice).map(|gpa| gpa.0 & !(LIST_BYTES - 1)),
         1 => sights.guest(dice).map(|place| place.gpa + within),
         2 => sights.slot_edges(dice).map(|[first, _, past]| {
@@ -450,9 +450,4 @@ pub(super) fn number(program: &mut Program, kind: Kind, old: u64, dice: &mut Dic
         }
         _ => old ^ 1 << dice.below(64),
     }
-}
-
-/// The gpa of a list is a multiple of 8, or the write is skipped.
-pub(super) const fn aligned(gpa: u64) -> Gpa {
-    Gpa(gpa & !7)
 }

@@ -1,5 +1,6 @@
 //! Changes of DMA windows. Their calls follow: a window that moves away from under its calls would only have them refused.
 
+use contract::machine::MAX_WINDOW_ENTRIES;
 use contract::{Backing, Dialect, Liobn, Machine, Program, RealAddr, Step, WindowSpec};
 
 use super::bounds::MAX_GROWN_ENTRIES;
@@ -26,6 +27,9 @@ fn place(machine: &Machine, window: &mut WindowSpec) -> bool {
 
 /// The base that is aligned to the page and leaves room for all entries.
 fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
+    // What comes from a step may be anything.
+    window.page_shift = window.page_shift.clamp(12, 34);
+    window.entries = window.entries.clamp(1, MAX_WINDOW_ENTRIES);
     if dialect != Dialect::Qemu {
         window.base = window.base >> window.page_shift << window.page_shift;
     }
@@ -229,6 +233,9 @@ pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     }
     adapt(program, &mut new);
     program.steps[index] = Step::CreateWindow(new);
-    retarget::follow(program, index + 1, &old, &new);
+    // Calls of one that could not be created had no entries that could be told from others.
+    if old.validate(program.machine.page_shift, program.dialect).is_ok() {
+        retarget::follow(program, index + 1, &old, &new);
+    }
     true
 }
