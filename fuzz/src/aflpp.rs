@@ -15,10 +15,11 @@ pub static __afl_ijon_enabled: u32 = 1;
 
 /// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does the rest.
 pub fn programs(target: Target) {
+    let mut tell: fn(usize) = if target.feedback() { reached } else { |_| {} };
     let target = AssertUnwindSafe(RefCell::new(target));
-    afl::fuzz(true, |bytes| {
+    afl::fuzz(true, move |bytes| {
         let target = &target;
-        match target.borrow_mut().engine().run(bytes, &mut reached) {
+        match target.borrow_mut().engine().run(bytes, &mut tell) {
             Run::Agreed | Run::Rejected => {}
             Run::Finding(finding, _) => panic!("{finding}"),
         }

@@ -23,8 +23,12 @@ const OWN_MUTATION: u32 = 8;
 
 /// Runs an input. A finding is written down, then the process aborts, so that libFuzzer keeps the input.
 pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
-    let subject = target.engine().subject();
-    let mut reached = |combination: usize| REACHED[combination].store(1, Ordering::Relaxed);
+    let (subject, feedback) = (target.engine().subject(), target.feedback());
+    let mut reached = |combination: usize| {
+        if feedback {
+            REACHED[combination].store(1, Ordering::Relaxed);
+        }
+    };
     match target.engine().run(bytes, &mut reached) {
         Run::Agreed => Corpus::Keep,
         Run::Rejected => Corpus::Reject,

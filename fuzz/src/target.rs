@@ -9,13 +9,24 @@ use realmode_diff::mutate::Mutator;
 pub struct Target {
     engine: Engine,
     mutator: Mutator,
+    feedback: bool,
 }
+
+/// `off` in this variable leaves an engine with branches alone for feedback, to see what meaning adds.
+const FEEDBACK: &str = "REALMODE_FEEDBACK";
 
 impl Target {
     /// A target with this focus, for this subject.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
-        Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus) }
+        let feedback = std::env::var_os(FEEDBACK).is_none_or(|value| value != "off");
+        Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback }
+    }
+
+    /// Whether the engine is to be told of combinations reached ([`realmode_diff::feedback`]).
+    #[must_use]
+    pub const fn feedback(&self) -> bool {
+        self.feedback
     }
 
     /// Runs inputs.
