@@ -12,6 +12,7 @@ use contract::text::MAX_TEXT_BYTES;
 
 use crate::encoding::encode;
 use crate::focus::Focus;
+use crate::generate::{GeneratorConfig, generate};
 use crate::inputs::{InputError, Stored, read, read_text};
 use crate::store::{self, EXTENSION};
 
@@ -135,6 +136,21 @@ pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, Co
         let mut program = read(file)?.program;
         focus.apply(&mut program);
         shelf.keep(file, &program)?;
+    }
+    Ok(shelf.kept)
+}
+
+/// Draws programs as the embedded campaign with that seed does and packs them into `folder`: seeds for an engine that is to start from
+/// the generator's programs, or from programs of few steps.
+///
+/// # Errors
+/// A file that cannot be written. What was written before stays.
+pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Result<Kept, CorpusError> {
+    let mut shelf = Shelf::new(folder, Shape::Packed);
+    for index in 0..programs {
+        let mut program = generate(GeneratorConfig::default(), seed, index);
+        program.steps.truncate(most_steps);
+        shelf.keep(Path::new("drawn"), &program)?;
     }
     Ok(shelf.kept)
 }

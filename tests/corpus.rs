@@ -1,6 +1,7 @@
 //! Every program of `corpora/` is a test of its own, named after its file.
 //!
 //! A program must replay without a finding, print and parse back to itself, and decide every rule that its `# Rules:` line names.
+//! `minimized/` is what fuzzing engines add: it has no stories, and must replay without a finding.
 //! Seeds together must decide every outcome rule, and name each in a comment.
 
 use std::collections::BTreeSet;
@@ -14,7 +15,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
     let mut tests = Vec::new();
-    for folder in ["seeds", "regressions"] {
+    for folder in ["seeds", "regressions", "minimized"] {
         let files = store::programs_under(&corpora.join(folder)).unwrap_or_default();
         for file in files {
             let name = format!("{folder}/{}", file.file_stem().unwrap_or_default().to_string_lossy());

@@ -694,3 +694,20 @@ fn bad_arguments_have_status_2() {
         assert!(help.contains("Usage: realmode "), "{help}");
     }
 }
+
+/// What is drawn is what a campaign with that seed checks, cut off where that is asked for.
+#[test]
+fn draw_packs_the_programs_of_a_campaign() {
+    let here = folder();
+    let said = expect(&here, &["corpus", "draw", "--seed", "7", "--programs", "20", "-o", "drawn"], 0);
+    assert_eq!(said, "drawn: 20 written, 0 already there, 0 equal to another\n");
+    let drawn: Vec<Program> = (0..20).map(|index| generate(GeneratorConfig::default(), 7, index)).collect();
+    let expected: BTreeSet<String> = drawn.iter().map(store::fingerprint).collect();
+    assert_eq!(names(&here, "drawn"), expected);
+    let first = store::fingerprint(&drawn[0]);
+    assert_eq!(decode_exact(&read(&here, &format!("drawn/{first}"))), Ok(drawn[0].clone()));
+    expect(&here, &["corpus", "draw", "--seed", "7", "--programs", "20", "--steps", "8", "-o", "short"], 0);
+    for name in names(&here, "short") {
+        assert!(decode(&read(&here, &format!("short/{name}"))).steps.len() <= 8);
+    }
+}

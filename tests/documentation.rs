@@ -64,9 +64,14 @@ fn rule_ids_are_unique_and_found_again() {
 /// Links and folders of the README and the documents exist.
 #[test]
 fn links_lead_somewhere() {
-    for document in
-        ["README.md", "docs/triage.md", "docs/architecture.md", "docs/implementations.md", "docs/performance.md"]
-    {
+    for document in [
+        "README.md",
+        "docs/triage.md",
+        "docs/architecture.md",
+        "docs/implementations.md",
+        "docs/performance.md",
+        "docs/fuzzing.md",
+    ] {
         let text = read(document);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -80,7 +85,7 @@ fn links_lead_somewhere() {
             // Folders of the sources, the corpora and the candidate; `findings/` comes with the first finding.
             let known = path.exists()
                 || word == "findings/"
-                || ["real_mode/", "virtual_mode/", "seeds/", "regressions/"].contains(&word);
+                || ["real_mode/", "virtual_mode/", "seeds/", "regressions/", "minimized/"].contains(&word);
             assert!(known, "{document} names {word}");
         }
     }

@@ -1,7 +1,7 @@
 //! `realmode corpus`: the corpora of fuzzing engines.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use realmode_diff::corpus::{self, CorpusError, Kept, Migrated};
@@ -43,6 +43,21 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         focus: Focus,
     },
+    /// Draw programs as a campaign does and pack them: seeds for an engine
+    Draw {
+        /// The seed of all programs
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many to draw
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        programs: u64,
+        /// Cut each program off after so many steps [default: as drawn]
+        #[arg(long, value_name = "N")]
+        steps: Option<usize>,
+        /// The folder to write to; what is there stays
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
     /// Rewrite in place what is not packed as it would be now: decisions of the generator, and what needs mending
     ///
     /// All files are read first. One that holds no program, or a packed one of another version, and none is touched.
@@ -79,21 +94,13 @@ impl From<CorpusError> for Failure {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     match &args.command {
-        Command::Pack { from, output } => {
-            let Kept { written, there, equal } = corpus::pack(&files(from)?, output)?;
-            print(format_args!(
-                "{}: {written} written, {there} already there, {equal} equal to another\n",
-                output.display()
-            ))?;
-        }
+        Command::Pack { from, output } => kept(output, corpus::pack(&files(from)?, output)?, "")?,
         Command::Unpack { from, output, focus } => {
             let files = programs(from)?;
-            let Kept { written, there, equal } = corpus::unpack(&files.programs, *focus, output)?;
-            print(format_args!(
-                "{}: {written} written, {there} already there, {equal} equal to another{}\n",
-                output.display(),
-                passed_over(&files)
-            ))?;
+            kept(output, corpus::unpack(&files.programs, *focus, output)?, &passed_over(&files))?;
+        }
+        Command::Draw { seed, programs, steps, output } => {
+            kept(output, corpus::draw(*seed, *programs, steps.unwrap_or(usize::MAX), output)?, "")?;
         }
         Command::Migrate { folders } => {
             let files = programs(folders)?;
@@ -107,6 +114,14 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Command::Stats { from, focus, subject, json } => return stats(from, *focus, *subject, json.as_ref()),
     }
     Ok(CLEAN)
+}
+
+fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
+    let Kept { written, there, equal } = kept;
+    print(format_args!(
+        "{}: {written} written, {there} already there, {equal} equal to another{more}\n",
+        output.display()
+    ))
 }
 
 /// All files of programs under the paths; there must be some.
