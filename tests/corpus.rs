@@ -1,7 +1,7 @@
 //! Every program of `corpora/` is a test of its own, named after its file.
 //!
 //! A program must replay without a finding, print and parse back to itself, and decide every rule that its `# Rules:` line names.
-//! `minimized/` is what fuzzing engines add: it has no stories, and must replay without a finding.
+//! `minimized/` is what fuzzing engines add: hundreds of programs without a story, which are one test; what fails is named.
 //! Seeds together must decide every outcome rule, and name each in a comment.
 
 use std::collections::BTreeSet;
@@ -15,13 +15,15 @@ fn main() {
     let arguments = Arguments::from_args();
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
     let mut tests = Vec::new();
-    for folder in ["seeds", "regressions", "minimized"] {
+    for folder in ["seeds", "regressions"] {
         let files = store::programs_under(&corpora.join(folder)).unwrap_or_default();
         for file in files {
             let name = format!("{folder}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
             tests.push(Trial::test(name, move || one(&file)));
         }
     }
+    let minimized = store::programs_under(&corpora.join("minimized")).unwrap_or_default();
+    tests.push(Trial::test(format!("minimized: {} programs", minimized.len()), move || all_of_them(&minimized)));
     let seeds = corpora.join("seeds");
     let folder = seeds.clone();
     tests.push(Trial::test("there are at least 40 seeds", move || at_least_40(&folder)));
@@ -74,6 +76,16 @@ fn one(file: &Path) -> Result<(), Failed> {
         if tally.rule(rule).total() == 0 {
             return Err(format!("`# Rules:` names {rule}, which is not decided").into());
         }
+    }
+    Ok(())
+}
+
+fn all_of_them(files: &[PathBuf]) -> Result<(), Failed> {
+    if files.is_empty() {
+        return Err("there are none".into());
+    }
+    for file in files {
+        one(file).map_err(|failed| format!("{}: {}", file.display(), failed.message().unwrap_or_default()))?;
     }
     Ok(())
 }
