@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::machine::{MAX_PHYSMEM_BITS, SlotSpec, words};
-use contract::{Dialect, Gfn, Hva, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, WindowSpec};
+use contract::{Backing, Dialect, Gfn, Hva, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, WindowSpec};
 
 use crate::Object;
 
@@ -43,38 +43,57 @@ pub enum Compound {
 pub struct Window {
     /// Its description.
     pub spec: WindowSpec,
-    /// Guest values that are not 0, by entry.
-    pub(crate) guest: BTreeMap<u64, u64>,
-    /// Hardware entries that are not 0, by entry.
-    pub(crate) hardware: BTreeMap<u64, u64>,
+    /// The guest's value of each entry.
+    guest: Vec<u64>,
+    /// Each hardware entry; none in an emulated window.
+    hardware: Vec<u64>,
 }
 
 impl Window {
-    pub(crate) const fn new(spec: WindowSpec) -> Self {
-        Self { spec, guest: BTreeMap::new(), hardware: BTreeMap::new() }
+    /// All entries are 0.
+    pub(crate) fn new(spec: WindowSpec) -> Self {
+        let table = || vec![0; spec.entries as usize];
+        let hardware = match spec.backing {
+            Backing::Emulated => Vec::new(),
+            Backing::Pinned { .. } => table(),
+        };
+        Self { spec, guest: table(), hardware }
     }
 
     /// The guest's value of entry `index`.
     #[must_use]
     pub fn guest(&self, index: u64) -> u64 {
-        self.guest.get(&index).copied().unwrap_or(0)
+        self.guest.get(index as usize).copied().unwrap_or(0)
     }
 
     /// The hardware entry `index`, 0 in an emulated window.
     #[must_use]
     pub fn hardware(&self, index: u64) -> u64 {
-        self.hardware.get(&index).copied().unwrap_or(0)
+        self.hardware.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// Stores both values of entry `index`.
+    pub(crate) fn store(&mut self, index: u64, guest: u64, hardware: u64) {
+        for (table, value) in [(&mut self.guest, guest), (&mut self.hardware, hardware)] {
+            if let Some(entry) = table.get_mut(index as usize) {
+                *entry = value;
+            }
+        }
     }
 
     /// The guest values that are not 0, as (index, value), ascending.
     pub fn guest_entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.guest.iter().map(|(index, value)| (*index, *value))
+        not_zero(&self.guest)
     }
 
     /// The hardware entries that are not 0, as (index, value), ascending.
     pub fn hardware_entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.hardware.iter().map(|(index, value)| (*index, *value))
+        not_zero(&self.hardware)
     }
+}
+
+fn not_zero(table: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    (0..).zip(table.iter().copied()).filter(|(_, value)| *value != 0)
 }
 
 /// How struct pages are found, and which pages exist.
