@@ -64,12 +64,12 @@ impl Oracle<'_> {
     pub(crate) fn everything(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         let mut words = 0;
-        for (place, now) in self.memory.contents() {
+        self.memory.contents().for_each(|(place, now)| {
             if !matches!(place, Place::Real(_, Some(Region { owner: Owner::List, .. }))) {
                 words += 1;
             }
             self.word(place, now, &mut found);
-        }
+        });
         // Every word that is there is right; if there are as many as there should be, none is missing.
         if found.is_empty() && words == self.expected_words() {
             return found;

@@ -7,8 +7,8 @@ use contract::addr::{Ioba, Liobn, RealAddr};
 use contract::dialect::UnalignedIoba;
 use contract::machine::{Backing, WindowSpec};
 
-/// The entries that calls have stored to since the window was created, so that closing it looks at no others: most
-/// windows are much larger than what is in use of them.
+/// The entries to which calls have stored other values than 0 since the window was created, so that closing it looks at
+/// no others: most windows are much larger than what is in use of them.
 ///
 /// Relaxed: marks are words on their own. Who closes a window has it for itself, which orders all calls before.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Used {
         Self { low: AtomicU64::new(u64::MAX), high: AtomicU64::new(0) }
     }
 
-    /// Entries `first .. first + count` are about to be stored to.
+    /// Entries `first .. first + count` are about to become other than 0.
     #[inline]
     pub fn note(&self, first: u64, count: u64) {
         if count > 0 {

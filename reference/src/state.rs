@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::machine::{MAX_PHYSMEM_BITS, SlotSpec, words};
-use contract::{Backing, Dialect, Gfn, Hva, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, WindowSpec};
+use contract::{Dialect, Gfn, Hva, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, WindowSpec};
 
 use crate::Object;
 
@@ -43,21 +43,16 @@ pub enum Compound {
 pub struct Window {
     /// Its description.
     pub spec: WindowSpec,
-    /// The guest's value of each entry.
+    /// The guest's values, by entry; all behind the last are 0.
     guest: Vec<u64>,
-    /// Each hardware entry; none in an emulated window.
+    /// The hardware entries likewise.
     hardware: Vec<u64>,
 }
 
 impl Window {
     /// All entries are 0.
-    pub(crate) fn new(spec: WindowSpec) -> Self {
-        let table = || vec![0; spec.entries as usize];
-        let hardware = match spec.backing {
-            Backing::Emulated => Vec::new(),
-            Backing::Pinned { .. } => table(),
-        };
-        Self { spec, guest: table(), hardware }
+    pub(crate) const fn new(spec: WindowSpec) -> Self {
+        Self { spec, guest: Vec::new(), hardware: Vec::new() }
     }
 
     /// The guest's value of entry `index`.
@@ -74,8 +69,12 @@ impl Window {
 
     /// Stores both values of entry `index`.
     pub(crate) fn store(&mut self, index: u64, guest: u64, hardware: u64) {
+        let index = index as usize;
         for (table, value) in [(&mut self.guest, guest), (&mut self.hardware, hardware)] {
-            if let Some(entry) = table.get_mut(index as usize) {
+            if value != 0 && index >= table.len() {
+                table.resize(index + 1, 0);
+            }
+            if let Some(entry) = table.get_mut(index) {
                 *entry = value;
             }
         }
@@ -144,7 +143,21 @@ impl Reference {
     /// The model of a machine that was validated. Windows are all zero at boot.
     #[must_use]
     pub fn new(dialect: Dialect, machine: &Machine) -> Self {
-        let mut model = Self {
+        let mut model = Self::blank(dialect, machine);
+        model.boot(machine);
+        model
+    }
+
+    /// Forgets everything and starts on another machine.
+    pub fn reset(&mut self, dialect: Dialect, machine: &Machine) {
+        let touched = std::mem::take(&mut self.touched);
+        *self = Self { touched, ..Self::blank(dialect, machine) };
+        self.boot(machine);
+    }
+
+    /// The machine before it boots: all memory is zero and nothing is mapped.
+    fn blank(dialect: Dialect, machine: &Machine) -> Self {
+        Self {
             dialect,
             page_shift: machine.page_shift,
             struct_page: machine.struct_page,
@@ -155,16 +168,14 @@ impl Reference {
             windows: machine.windows.iter().map(|spec| (spec.liobn, Window::new(*spec))).collect(),
             ram: BTreeMap::new(),
             touched: Vec::new(),
-        };
-        model.boot_pages(machine);
-        model.boot_mappings(machine);
-        model.boot_ram(machine);
-        model
+        }
     }
 
-    /// Forgets everything and starts on another machine.
-    pub fn reset(&mut self, dialect: Dialect, machine: &Machine) {
-        *self = Self::new(dialect, machine);
+    fn boot(&mut self, machine: &Machine) {
+        self.boot_pages(machine);
+        self.boot_mappings(machine);
+        self.boot_ram(machine);
+        self.touched.clear();
     }
 
     fn boot_pages(&mut self, machine: &Machine) {
@@ -190,7 +201,6 @@ impl Reference {
                 }
             }
         }
-        self.touched.clear();
     }
 
     fn boot_ram(&mut self, machine: &Machine) {
@@ -199,7 +209,6 @@ impl Reference {
                 self.store_word(RealAddr(contents.at.0.wrapping_add(i.wrapping_mul(8))), word);
             }
         }
-        self.touched.clear();
     }
 
     /// Makes 2^order pages from `head` on one compound page, without moving references.

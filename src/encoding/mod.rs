@@ -44,9 +44,10 @@ macro_rules! keys {
 
             /// The kind with that key; any other four bytes are some kind too.
             fn of(bytes: [u8; 4]) -> Self {
-                match &bytes {
-                    $($bytes => Self::$name,)*
-                    _ => Self::ALL[u32::from_le_bytes(bytes) as usize % Self::ALL.len()],
+                // As numbers they take a handful of comparisons.
+                match u32::from_le_bytes(bytes) {
+                    $(number if number == u32::from_le_bytes(*$bytes) => Self::$name,)*
+                    other => Self::ALL[other as usize % Self::ALL.len()],
                 }
             }
         }

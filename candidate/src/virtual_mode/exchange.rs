@@ -64,7 +64,7 @@ fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>
     Ok(Values::List(slots))
 }
 
-/// Clears every entry of a window that was ever stored to. Entries that are clear already are only read: most are, and
+/// Clears every entry of a window that may be other than 0. Entries that are clear already are only read: most are, and
 /// a store to simulated memory costs more than a load.
 pub fn clear(view: &View<'_>, cpu: &Cpu<'_>, window: &Window) {
     let run = Run { window, first: 0, count: window.entries, after: Status::SUCCESS };

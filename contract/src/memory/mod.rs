@@ -323,6 +323,14 @@ impl RealMemory {
         self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
     }
 
+    /// Host: changes the page's reference count by `delta` (wrapping).
+    pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
+        if let Some(real) = self.struct_page_word(pfn, struct_page::COUNT) {
+            let count = (self.peek(real) as i32).wrapping_add(delta);
+            self.poke(real, u64::from(count as u32));
+        }
+    }
+
     /// The page that holds the references: the head for a tail, else the page itself.
     #[must_use]
     pub fn head(&self, pfn: Pfn) -> Pfn {
