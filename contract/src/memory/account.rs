@@ -65,7 +65,8 @@ impl RealMemory {
             if key.space() == Space::Account {
                 let base = key.number() << 9;
                 let stored = self.frames.stored(frame);
-                for pfn in first.0.max(base + stored.start)..end.0.min(base + stored.end) {
+                let (low, high) = (base.saturating_add(stored.start), base.saturating_add(stored.end));
+                for pfn in first.0.max(low)..end.0.min(high) {
                     self.frames.word(Frames::word_of(frame, pfn)).store(0, Relaxed);
                 }
             }
