@@ -130,7 +130,7 @@ impl Host {
             }
         }
         for page in &machine.pages {
-            add_count(memory, page.pfn, page.own);
+            memory.add_count(page.pfn, page.own);
             memory.add_own(page.pfn, page.own);
             if page.dirty {
                 let flags = memory.page_word(page.pfn, struct_page::FLAGS);
@@ -200,7 +200,7 @@ impl Host {
                 memory.set_pte(first, Pte::Hole);
                 if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {
                     let head = memory.head(pfn);
-                    add_count(memory, head, -1);
+                    memory.add_count(head, -1);
                 }
             }
             Step::Age { hva } => self.change_bits(memory, *hva, |_, _, young| *young = false),
@@ -262,7 +262,7 @@ impl Host {
         memory.set_pte(hva, pte);
         if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {
             let head = memory.head(pfn);
-            add_count(memory, head, 1);
+            memory.add_count(head, 1);
         }
     }
 
@@ -279,9 +279,9 @@ impl Host {
         let Pte::Present { pfn: from, writable, dirty, young } = memory.pte(hva) else { return };
         let shift = self.machine.page_shift;
         memory.copy(RealAddr(from.0 << shift), RealAddr(to.0 << shift), 1 << shift);
-        add_count(memory, to, 1);
+        memory.add_count(to, 1);
         memory.set_pte(self.first_hva(hva, Pte::Hole), Pte::Present { pfn: to, writable, dirty, young });
-        add_count(memory, from, -1);
+        memory.add_count(from, -1);
     }
 
     fn hot_add(&mut self, memory: &mut RealMemory, section: u64, places: &[AddrRun]) {
@@ -345,14 +345,9 @@ fn add_window(memory: &mut RealMemory, window: &WindowSpec) {
     }
 }
 
-fn add_count(memory: &mut RealMemory, pfn: Pfn, delta: i32) {
-    let count = memory.count(pfn).wrapping_add(delta);
-    memory.set_count(pfn, count);
-}
-
 fn change_own(memory: &mut RealMemory, pfn: Pfn, delta: i32) {
     let head = memory.head(pfn);
-    add_count(memory, head, delta);
+    memory.add_count(head, delta);
     memory.add_own(head, delta);
 }
 
@@ -369,7 +364,7 @@ fn mark_compound(memory: &mut RealMemory, head: Pfn, order: u32) {
 fn make_compound(memory: &mut RealMemory, head: Pfn, order: u32) {
     for tail in (1..1 << order).map(|index| Pfn(head.0 + index)) {
         let (count, holders) = (memory.count(tail), memory.holders(tail));
-        add_count(memory, head, count);
+        memory.add_count(head, count);
         memory.set_count(tail, 0);
         memory.move_holders(head, holders);
         memory.move_holders(tail, -holders);

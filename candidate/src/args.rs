@@ -147,7 +147,8 @@ mod tests {
     /// Window 7: eight 64 KiB pages from 0x10_0000 on. Guest memory: gfns 0 ..= 0x2f of 4 KiB.
     fn with_view(dialect: Dialect, test: impl Fn(&View<'_>)) {
         let table = RealAddr(0x1000);
-        let windows = [Window { liobn: Liobn(7), page_shift: 16, base: 0x10_0000, entries: 8, table, hardware: None }];
+        let (liobn, used) = (Liobn(7), window::Used::nothing());
+        let windows = [Window { liobn, page_shift: 16, base: 0x10_0000, entries: 8, table, hardware: None, used }];
         let slots = [Slot { first: 0, last: 0x2f, run_last: 0x2f, hva: 0x7000_0000, id: 0 }];
         let scratch = Scratch { list: &[], hardware: &[], journal: &[], owed: &AtomicU64::new(0) };
         let (answers, pages) = (&dialect.answers(), &PageIndex::default());

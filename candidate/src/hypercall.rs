@@ -91,6 +91,9 @@ fn write<H: Half>(
     if !values.distinct(run.count).all(|tce| tce::valid(view, run.window, Tce(tce), in_list)) {
         return Err(Status::PARAMETER);
     }
+    if !matches!(values, Values::Same(0)) {
+        run.window.used.note(run.first, run.count);
+    }
     match run.window.hardware {
         Some(hardware) => H::pinned(view, cpu, run, hardware, values)?,
         None => store_guest_values(cpu, run, values),

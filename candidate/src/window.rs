@@ -1,11 +1,46 @@
 //! DMA windows: found by LIOBN in a sorted slice, and the entry that an IOBA names.
 
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use contract::addr::{Ioba, Liobn, RealAddr};
 use contract::dialect::UnalignedIoba;
 use contract::machine::{Backing, WindowSpec};
 
+/// The entries to which calls have stored other values than 0 since the window was created, so that closing it looks at
+/// no others: most windows are much larger than what is in use of them.
+///
+/// Relaxed: marks are words on their own. Who closes a window has it for itself, which orders all calls before.
+#[derive(Debug)]
+pub struct Used {
+    low: AtomicU64,
+    high: AtomicU64,
+}
+
+impl Used {
+    /// No entry.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { low: AtomicU64::new(u64::MAX), high: AtomicU64::new(0) }
+    }
+
+    /// Entries `first .. first + count` are about to become other than 0.
+    #[inline]
+    pub fn note(&self, first: u64, count: u64) {
+        if count > 0 {
+            self.low.fetch_min(first, Relaxed);
+            self.high.fetch_max(first.wrapping_add(count), Relaxed);
+        }
+    }
+
+    /// A range that holds all entries that were noted.
+    pub fn range(&self) -> Range<u64> {
+        self.low.load(Relaxed)..self.high.load(Relaxed)
+    }
+}
+
 /// A window as the handlers want it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Window {
     /// Its name; slices of windows are sorted by it.
     pub liobn: Liobn,
@@ -19,6 +54,8 @@ pub struct Window {
     pub table: RealAddr,
     /// Real address of the hardware entries, for a pinned window.
     pub hardware: Option<RealAddr>,
+    /// Entries that may be other than 0.
+    pub used: Used,
 }
 
 impl From<&WindowSpec> for Window {
@@ -28,7 +65,7 @@ impl From<&WindowSpec> for Window {
             Backing::Pinned { hardware } => Some(hardware),
         };
         let WindowSpec { liobn, page_shift, base, entries, table, .. } = *spec;
-        Self { liobn, page_shift, base, entries, table, hardware }
+        Self { liobn, page_shift, base, entries, table, hardware, used: Used::nothing() }
     }
 }
 
@@ -69,19 +106,33 @@ mod tests {
     use super::*;
 
     fn window(liobn: u64, page_shift: u32, base: u64, entries: u64) -> Window {
-        Window { liobn: Liobn(liobn), page_shift, base, entries, table: RealAddr(0), hardware: None }
+        let (liobn, table) = (Liobn(liobn), RealAddr(0));
+        Window { liobn, page_shift, base, entries, table, hardware: None, used: Used::nothing() }
     }
 
     #[test]
     fn finds_by_liobn() {
         let windows = [window(1, 12, 0, 1), window(5, 12, 0, 1), window(u64::MAX, 12, 0, 1)];
         for one in &windows {
-            assert_eq!(find(&windows, one.liobn), Some(one));
+            assert!(find(&windows, one.liobn).is_some_and(|found| core::ptr::eq(found, one)));
         }
         for unknown in [0, 2, 6, u64::MAX - 1] {
-            assert_eq!(find(&windows, Liobn(unknown)), None);
+            assert!(find(&windows, Liobn(unknown)).is_none());
         }
-        assert_eq!(find(&[], Liobn(0)), None);
+        assert!(find(&[], Liobn(0)).is_none());
+    }
+
+    #[test]
+    fn the_used_range_holds_what_was_noted() {
+        let used = Used::nothing();
+        assert!(used.range().is_empty());
+        used.note(7, 0);
+        assert!(used.range().is_empty());
+        used.note(7, 2);
+        assert_eq!(used.range(), 7..9);
+        used.note(3, 1);
+        used.note(4, 512);
+        assert_eq!(used.range(), 3..516);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What makes a program's description contradict itself, or ask for more than is granted.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::addr::{LINEAR_MAP, Pfn};
 use crate::machine::{
     Invalid, Item, LIST_AREA_BYTES, MAX_BLOCKS, MAX_ITEMS, MAX_MAPPED_PAGES, MAX_ORDER, MAX_OWN, MAX_PHYSMEM_BITS,
-    MAX_SECTIONS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, Machine, Mapping, MemoryModel, Pte, REGION_ALIGN,
-    SECTION_SIZE_BITS, word_count,
+    MAX_SECTIONS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, Machine, Mapping, MemoryModel, PageSpec, Pte,
+    REGION_ALIGN, SECTION_SIZE_BITS, word_count,
 };
 use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 
@@ -217,7 +218,7 @@ impl Machine {
     /// Every stretch of real memory that the machine takes, line by line; neither checked nor sorted.
     #[must_use]
     pub fn extents(&self) -> Vec<Extent> {
-        let mut extents = Vec::new();
+        let mut extents = Vec::with_capacity(8 + 2 * self.windows.len());
         let mut add = |start: u64, bytes: u128, align: u64, item, what| {
             extents.push(Extent { start, bytes, align, item, what });
         };
@@ -272,13 +273,13 @@ fn regions(machine: &Machine) -> Check {
 struct Pages {
     /// First pfn of each compound page, with its order.
     compounds: BTreeMap<u64, u32>,
-    /// Heads of the pages that page-table entries name.
-    named: BTreeSet<u64>,
+    /// Heads of the pages that page-table entries name, ascending.
+    named: Vec<u64>,
 }
 
 impl Pages {
     fn new(machine: &Machine) -> Result<Self, Invalid> {
-        let mut pages = Self { compounds: BTreeMap::new(), named: BTreeSet::new() };
+        let mut pages = Self { compounds: BTreeMap::new(), named: Vec::new() };
         for (i, compound) in machine.compounds.iter().enumerate() {
             let item = Item::Compound(i);
             let (pfn, order) = (compound.pfn, compound.order);
@@ -303,9 +304,13 @@ impl Pages {
                 let Some(pfn) = pfn else {
                     return Err(Invalid::new(item, format!("page {:#x} does not exist", first.0.wrapping_add(index))));
                 };
-                pages.named.insert(pages.head(pfn).0);
+                // Only lines of pages ask who is named.
+                if !machine.pages.is_empty() {
+                    pages.named.push(pages.head(pfn).0);
+                }
             }
         }
+        pages.named.sort_unstable();
         Ok(pages)
     }
 
@@ -319,7 +324,7 @@ impl Pages {
 
 fn mappings(machine: &Machine, pages: &Pages) -> Check {
     let page = machine.page_shift.bytes();
-    let mut ranges: Vec<(u64, u128, usize)> = Vec::new();
+    let mut ranges: Vec<(u64, u128, usize)> = Vec::with_capacity(machine.mappings.len());
     for (i, &Mapping { hva, pages: count, pte }) in machine.mappings.iter().enumerate() {
         let item = Item::Mapping(i);
         require(pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
@@ -347,16 +352,16 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
 
 fn owned(machine: &Machine, pages: &Pages) -> Check {
     require(machine.pages.len() as u64 <= MAX_ITEMS, Item::Machine, || format!("more than {MAX_ITEMS} page lines"))?;
-    let mut seen = BTreeSet::new();
+    let repeated = first_repeated(&machine.pages);
     for (i, spec) in machine.pages.iter().enumerate() {
         let item = Item::Page(i);
         let pfn = spec.pfn;
         require(machine.page_exists(pfn), item, || format!("page {pfn} does not exist"))?;
-        require(seen.insert(pfn), item, || format!("page {pfn} is described twice"))?;
+        require(repeated != Some(i), item, || format!("page {pfn} is described twice"))?;
         let head = pages.head(pfn);
         require(head == pfn, item, || format!("page {pfn} is a tail of {head}: its references are the head's"))?;
         // With at most 2^16 mappings the count then fits 31 bits.
-        if pages.named.contains(&pfn.0) {
+        if pages.named.binary_search(&pfn.0).is_ok() {
             require((0..=MAX_OWN).contains(&spec.own), item, || {
                 format!("own {} of page {pfn}, which is mapped, is not in 0..={MAX_OWN}", spec.own)
             })?;
@@ -365,14 +370,22 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
     Ok(())
 }
 
+/// The first line about a page that an earlier line is about.
+fn first_repeated(pages: &[PageSpec]) -> Option<usize> {
+    let mut lines: Vec<(Pfn, usize)> = pages.iter().enumerate().map(|(i, spec)| (spec.pfn, i)).collect();
+    lines.sort_unstable();
+    lines.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min()
+}
+
 fn slots(machine: &Machine) -> Check {
     let page = machine.page_shift;
-    let mut ids = BTreeSet::new();
-    let mut ranges: Vec<(u64, u64, usize)> = Vec::new();
+    let mut ids = [false; MAX_SLOTS as usize];
+    let mut ranges: Vec<(u64, u64, usize)> = Vec::with_capacity(machine.slots.len().min(MAX_SLOTS as usize));
     for (i, slot) in machine.slots.iter().enumerate() {
         let item = Item::Slot(i);
         require(slot.id < MAX_SLOTS, item, || format!("slot number {} is not below {MAX_SLOTS}", slot.id))?;
-        require(ids.insert(slot.id), item, || format!("slot {} is described twice", slot.id))?;
+        let known = mem::replace(&mut ids[slot.id as usize], true);
+        require(!known, item, || format!("slot {} is described twice", slot.id))?;
         require(slot.pages > 0, item, || "a slot needs at least one page".to_string())?;
         let frames = 1u128 << (64 - page.bits());
         require(u128::from(slot.gfn.0) + u128::from(slot.pages) <= frames, item, || {
@@ -417,11 +430,11 @@ fn ram(machine: &Machine) -> Check {
 fn windows(program: &Program) -> Check {
     let machine = &program.machine;
     require(machine.windows.len() <= MAX_WINDOWS, Item::Machine, || format!("more than {MAX_WINDOWS} windows"))?;
-    let mut liobns = BTreeSet::new();
     for (i, window) in machine.windows.iter().enumerate() {
         let item = Item::Window(i);
         window.validate(machine.page_shift, program.dialect).map_err(|reason| Invalid::new(item, reason))?;
-        require(liobns.insert(window.liobn), item, || format!("LIOBN {} is described twice", window.liobn))?;
+        let known = machine.windows[..i].iter().any(|other| other.liobn == window.liobn);
+        require(!known, item, || format!("LIOBN {} is described twice", window.liobn))?;
     }
     Ok(())
 }

@@ -170,10 +170,9 @@ impl Reference {
     /// `close-window`: every entry goes as by H_STUFF_TCE of 0 in virtual mode, then the window.
     pub(crate) fn close_window(&mut self, liobn: Liobn) -> Result<(), Skip> {
         let window = self.windows.remove(&liobn).ok_or(Skip("there is no such window"))?;
-        let emptied = window.guest.keys().map(|index| Object::Entry { liobn, index: *index });
-        self.touched.extend(emptied);
-        for value in window.hardware.values() {
-            self.release_hardware(*value);
+        self.touched.extend(window.guest_entries().map(|(index, _)| Object::Entry { liobn, index }));
+        for (_, value) in window.hardware_entries() {
+            self.release_hardware(value);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use contract::{Pfn, ProbeAnswer, Rule};
 
-use crate::state::{Compound, Reference};
+use crate::state::{Compound, Reference, Window};
 use crate::{Answer, Object, Outcome};
 
 impl Reference {
@@ -50,8 +50,8 @@ impl Reference {
 
     /// The pages that hardware entries name, each as often as it is named.
     pub(crate) fn hardware_pfns(&self) -> impl Iterator<Item = Pfn> + '_ {
-        let values = self.windows.values().flat_map(|window| window.hardware.values());
-        values.map(|value| Pfn(value >> self.page_shift.bits()))
+        let entries = self.windows.values().flat_map(Window::hardware_entries);
+        entries.map(|(_, value)| Pfn(value >> self.page_shift.bits()))
     }
 
     /// Whether a page-table entry, an absent one too, or a hardware entry names the page (or, for a compound page, any of it).

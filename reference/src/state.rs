@@ -43,38 +43,56 @@ pub enum Compound {
 pub struct Window {
     /// Its description.
     pub spec: WindowSpec,
-    /// Guest values that are not 0, by entry.
-    pub(crate) guest: BTreeMap<u64, u64>,
-    /// Hardware entries that are not 0, by entry.
-    pub(crate) hardware: BTreeMap<u64, u64>,
+    /// The guest's values, by entry; all behind the last are 0.
+    guest: Vec<u64>,
+    /// The hardware entries likewise.
+    hardware: Vec<u64>,
 }
 
 impl Window {
+    /// All entries are 0.
     pub(crate) const fn new(spec: WindowSpec) -> Self {
-        Self { spec, guest: BTreeMap::new(), hardware: BTreeMap::new() }
+        Self { spec, guest: Vec::new(), hardware: Vec::new() }
     }
 
     /// The guest's value of entry `index`.
     #[must_use]
     pub fn guest(&self, index: u64) -> u64 {
-        self.guest.get(&index).copied().unwrap_or(0)
+        self.guest.get(index as usize).copied().unwrap_or(0)
     }
 
     /// The hardware entry `index`, 0 in an emulated window.
     #[must_use]
     pub fn hardware(&self, index: u64) -> u64 {
-        self.hardware.get(&index).copied().unwrap_or(0)
+        self.hardware.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// Stores both values of entry `index`.
+    pub(crate) fn store(&mut self, index: u64, guest: u64, hardware: u64) {
+        let index = index as usize;
+        for (table, value) in [(&mut self.guest, guest), (&mut self.hardware, hardware)] {
+            if value != 0 && index >= table.len() {
+                table.resize(index + 1, 0);
+            }
+            if let Some(entry) = table.get_mut(index) {
+                *entry = value;
+            }
+        }
     }
 
     /// The guest values that are not 0, as (index, value), ascending.
     pub fn guest_entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.guest.iter().map(|(index, value)| (*index, *value))
+        not_zero(&self.guest)
     }
 
     /// The hardware entries that are not 0, as (index, value), ascending.
     pub fn hardware_entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.hardware.iter().map(|(index, value)| (*index, *value))
+        not_zero(&self.hardware)
     }
+}
+
+fn not_zero(table: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    (0..).zip(table.iter().copied()).filter(|(_, value)| *value != 0)
 }
 
 /// How struct pages are found, and which pages exist.
@@ -125,7 +143,21 @@ impl Reference {
     /// The model of a machine that was validated. Windows are all zero at boot.
     #[must_use]
     pub fn new(dialect: Dialect, machine: &Machine) -> Self {
-        let mut model = Self {
+        let mut model = Self::blank(dialect, machine);
+        model.boot(machine);
+        model
+    }
+
+    /// Forgets everything and starts on another machine.
+    pub fn reset(&mut self, dialect: Dialect, machine: &Machine) {
+        let touched = std::mem::take(&mut self.touched);
+        *self = Self { touched, ..Self::blank(dialect, machine) };
+        self.boot(machine);
+    }
+
+    /// The machine before it boots: all memory is zero and nothing is mapped.
+    fn blank(dialect: Dialect, machine: &Machine) -> Self {
+        Self {
             dialect,
             page_shift: machine.page_shift,
             struct_page: machine.struct_page,
@@ -136,16 +168,14 @@ impl Reference {
             windows: machine.windows.iter().map(|spec| (spec.liobn, Window::new(*spec))).collect(),
             ram: BTreeMap::new(),
             touched: Vec::new(),
-        };
-        model.boot_pages(machine);
-        model.boot_mappings(machine);
-        model.boot_ram(machine);
-        model
+        }
     }
 
-    /// Forgets everything and starts on another machine.
-    pub fn reset(&mut self, dialect: Dialect, machine: &Machine) {
-        *self = Self::new(dialect, machine);
+    fn boot(&mut self, machine: &Machine) {
+        self.boot_pages(machine);
+        self.boot_mappings(machine);
+        self.boot_ram(machine);
+        self.touched.clear();
     }
 
     fn boot_pages(&mut self, machine: &Machine) {
@@ -171,7 +201,6 @@ impl Reference {
                 }
             }
         }
-        self.touched.clear();
     }
 
     fn boot_ram(&mut self, machine: &Machine) {
@@ -180,7 +209,6 @@ impl Reference {
                 self.store_word(RealAddr(contents.at.0.wrapping_add(i.wrapping_mul(8))), word);
             }
         }
-        self.touched.clear();
     }
 
     /// Makes 2^order pages from `head` on one compound page, without moving references.

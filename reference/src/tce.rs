@@ -167,15 +167,6 @@ fn entry_rule(window: &Window, entry: &NewEntry, new_hardware: u64, page_shift: 
 /// Stores the guest's value and the hardware entry; returns the old hardware entry.
 fn exchange(window: &mut Window, entry: &NewEntry, hardware: u64) -> u64 {
     let old = window.hardware(entry.index);
-    if entry.tce.0 == 0 {
-        window.guest.remove(&entry.index);
-    } else {
-        window.guest.insert(entry.index, entry.tce.0);
-    }
-    if hardware == 0 {
-        window.hardware.remove(&entry.index);
-    } else {
-        window.hardware.insert(entry.index, hardware);
-    }
+    window.store(entry.index, entry.tce.0, hardware);
     old
 }

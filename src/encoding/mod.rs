@@ -41,6 +41,15 @@ macro_rules! keys {
 
         impl Key {
             const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The kind with that key; any other four bytes are some kind too.
+            fn of(bytes: [u8; 4]) -> Self {
+                // As numbers they take a handful of comparisons.
+                match u32::from_le_bytes(bytes) {
+                    $(number if number == u32::from_le_bytes(*$bytes) => Self::$name,)*
+                    other => Self::ALL[other as usize % Self::ALL.len()],
+                }
+            }
         }
 
         /// Every key with what its records stand for; a dictionary for engines. New ones are appended.
@@ -84,14 +93,6 @@ keys! {
 impl Key {
     const fn bytes(self) -> [u8; 4] {
         KEYS[self as usize].0
-    }
-
-    /// The kind with that key; any other four bytes are some kind too.
-    fn of(bytes: [u8; 4]) -> Self {
-        match KEYS.iter().position(|(key, _)| *key == bytes) {
-            Some(index) => Self::ALL[index],
-            None => Self::ALL[u32::from_le_bytes(bytes) as usize % Self::ALL.len()],
-        }
     }
 }
 

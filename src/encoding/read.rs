@@ -104,7 +104,9 @@ fn read(bytes: &[u8]) -> Program {
     let length = bytes.len().min(RECORD);
     header[..length].copy_from_slice(&bytes[..length]);
     let mut reader = Reader { program: read_header(&header) };
-    for record in bytes.get(RECORD..).unwrap_or_default().chunks_exact(RECORD) {
+    let records = bytes.get(RECORD..).unwrap_or_default().chunks_exact(RECORD);
+    reader.make_room(records.clone());
+    for record in records {
         reader.record(record);
     }
     reader.finish()
@@ -165,13 +167,36 @@ fn read_pte(small: u32, pfn: u64) -> Pte {
     }
 }
 
+fn key(record: &[u8]) -> Key {
+    Key::of(std::array::from_fn(|index| record[index]))
+}
+
 struct Reader {
     program: Program,
 }
 
 impl Reader {
+    /// Room for the items that most programs have many of, so that their lists do not grow one by one.
+    fn make_room<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) {
+        let (mut pages, mut mappings, mut blocks, mut steps) = (0, 0, 0, 0);
+        for record in records {
+            match key(record) {
+                Key::Page => pages += 1,
+                Key::Mapping => mappings += 1,
+                Key::Block => blocks += 1,
+                Key::Section | Key::Compound | Key::Slot | Key::Ram | Key::Window | Key::Word | Key::Place => {}
+                _ => steps += 1,
+            }
+        }
+        self.program.machine.pages.reserve_exact(pages);
+        self.program.machine.mappings.reserve_exact(mappings);
+        self.program.steps.reserve_exact(steps);
+        if let MemoryModel::SparsememVmemmap { blocks: list, .. } = &mut self.program.machine.memory {
+            list.reserve_exact(blocks);
+        }
+    }
+
     fn record(&mut self, record: &[u8]) {
-        let key = Key::of(std::array::from_fn(|index| record[index]));
         let small = u32_at(record, 4);
         let [a, b, c, d, e] = std::array::from_fn(|index| u64_at(record, 8 + 8 * index));
         let machine = &mut self.program.machine;
@@ -185,7 +210,7 @@ impl Reader {
             table: RealAddr(d),
             backing: if small & PINNED != 0 { Backing::Pinned { hardware: RealAddr(e) } } else { Backing::Emulated },
         };
-        match key {
+        match key(record) {
             Key::Section => {
                 if let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory {
                     sections.push(section(a));

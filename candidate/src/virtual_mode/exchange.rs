@@ -64,11 +64,11 @@ fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>
     Ok(Values::List(slots))
 }
 
-/// Clears every entry of a window. Entries that are clear already are only read: most are, and a store to simulated
-/// memory costs more than a load.
+/// Clears every entry of a window that may be other than 0. Entries that are clear already are only read: most are, and
+/// a store to simulated memory costs more than a load.
 pub fn clear(view: &View<'_>, cpu: &Cpu<'_>, window: &Window) {
     let run = Run { window, first: 0, count: window.entries, after: Status::SUCCESS };
-    for i in 0..run.count {
+    for i in window.used.range() {
         if let Some(hardware) = window.hardware {
             let entry = run.entry(hardware, i);
             if cpu.load(entry, Acquire) != 0 {

@@ -117,6 +117,7 @@ impl State {
     /// A window was created.
     pub fn create_window(&mut self, spec: &WindowSpec) {
         let window = Window::from(spec);
+        self.grow_journals(self.journal_words(&window));
         match self.windows.binary_search_by_key(&window.liobn, |window| window.liobn) {
             // Not where the notice is right, but then the newest is the one meant.
             Ok(at) => {
@@ -126,7 +127,6 @@ impl State {
             }
             Err(at) => self.windows.insert(at, window),
         }
-        self.grow_journals(self.journal_words(&window));
     }
 
     /// Clears and forgets a window.

@@ -6,39 +6,57 @@ use super::RealMemory;
 use super::frames::{Frames, Key, Space};
 use crate::addr::{Pfn, Tce};
 
+/// Who holds references on a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// References that the host itself holds.
+    pub own: i32,
+    /// Page-table entries and hardware TCEs that name the page.
+    pub holders: i32,
+}
+
+impl Account {
+    const fn of(word: u64) -> Self {
+        Self { own: word as i32, holders: (word >> 32) as i32 }
+    }
+}
+
 impl RealMemory {
-    pub(super) fn account(&self, pfn: Pfn) -> u64 {
+    /// What the account says of the page (a head or an order-0 page).
+    #[must_use]
+    pub fn account(&self, pfn: Pfn) -> Account {
         match self.frames.find(Key::new(Space::Account, pfn.0 >> 9)) {
-            Some(frame) => self.frames.word(Frames::word_of(frame, pfn.0)).load(Relaxed),
-            None => 0,
+            Some(frame) => Account::of(self.frames.word(Frames::word_of(frame, pfn.0)).load(Relaxed)),
+            None => Account { own: 0, holders: 0 },
         }
     }
 
-    pub(super) fn set_account(&self, pfn: Pfn, own: i32, holders: i32) {
+    fn change_account(&self, pfn: Pfn, own: i32, holders: i32) {
         if let Some(frame) = self.frames.find_or_make(Key::new(Space::Account, pfn.0 >> 9)) {
-            let value = u64::from(own as u32) | u64::from(holders as u32) << 32;
             let word = Frames::word_of(frame, pfn.0);
+            let cell = self.frames.word(word);
+            let old = Account::of(cell.load(Relaxed));
+            let (own, holders) = (old.own.wrapping_add(own), old.holders.wrapping_add(holders));
             self.frames.note_store(word);
-            self.frames.word(word).store(value, Relaxed);
+            cell.store(u64::from(own as u32) | u64::from(holders as u32) << 32, Relaxed);
         }
     }
 
     /// References that the host itself holds on the page (a head or an order-0 page).
     #[must_use]
     pub fn own(&self, pfn: Pfn) -> i32 {
-        self.account(pfn) as i32
+        self.account(pfn).own
     }
 
     /// Page-table entries and hardware TCEs that name the page, on the head.
     #[must_use]
     pub fn holders(&self, pfn: Pfn) -> i32 {
-        (self.account(pfn) >> 32) as i32
+        self.account(pfn).holders
     }
 
     /// Host: changes own(p) by `delta` (wrapping), not the count.
     pub fn add_own(&mut self, pfn: Pfn, delta: i32) {
-        let (own, holders) = (self.own(pfn), self.holders(pfn));
-        self.set_account(pfn, own.wrapping_add(delta), holders);
+        self.change_account(pfn, delta, 0);
     }
 
     /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone.
@@ -46,7 +64,9 @@ impl RealMemory {
         for (frame, key) in self.frames.frames() {
             if key.space() == Space::Account {
                 let base = key.number() << 9;
-                for pfn in first.0.max(base)..end.0.min(base.saturating_add(512)) {
+                let stored = self.frames.stored(frame);
+                let (low, high) = (base.saturating_add(stored.start), base.saturating_add(stored.end));
+                for pfn in first.0.max(low)..end.0.min(high) {
                     self.frames.word(Frames::word_of(frame, pfn)).store(0, Relaxed);
                 }
             }
@@ -59,7 +79,7 @@ impl RealMemory {
     }
 
     pub(super) fn add_holders(&self, pfn: Pfn, delta: i32) {
-        self.set_account(pfn, self.own(pfn), self.holders(pfn).wrapping_add(delta));
+        self.change_account(pfn, 0, delta);
     }
 
     pub(super) fn hardware_page(&self, entry: u64) -> Option<Pfn> {

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering::{self, Relaxed};
 
 use super::frames::{FRAME_SHIFT, Frames, Key, Space, Word};
-use super::{Model, Owner, RealMemory, Region, pte, struct_page};
+use super::{Account, Model, Owner, RealMemory, Region, pte, struct_page};
 use crate::addr::{Ea, Hva, LINEAR_MAP, Pfn, REAL_MASK};
 use crate::machine::Pte;
 use crate::rule::Rule;
@@ -73,10 +73,8 @@ pub struct Cpu<'m> {
     freed: Cell<Option<Pfn>>,
     /// The frames of guest memory that were read first in this run (as number + 1), and which of their words.
     lists: [(Cell<u64>, [Cell<u64>; 8]); LISTS],
-    /// Frames found last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
+    /// Frames looked up last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
     cache: [Cell<Cached>; CACHE],
-    /// The regions found last for memory that nothing was stored to: a handler goes to and fro between a few.
-    untouched: [Cell<Region>; 4],
 }
 
 /// A list is one frame; a handler has no business in more, but what it reads of a few is followed.
@@ -85,18 +83,23 @@ const LISTS: usize = 4;
 /// Slots of the cache of frames.
 const CACHE: usize = 8;
 
-/// A frame of real memory that was found.
+/// A frame of real memory that was looked up.
 #[derive(Clone, Copy)]
 struct Cached {
     /// Real address >> 12; `u64::MAX` for none.
     number: u64,
-    /// Its first word.
+    /// Its first word, or [`UNTOUCHED`].
     word: Word,
+    /// For an untouched frame, how many frames there were: while there are no more, it is not among them.
+    made: u32,
     region: Region,
 }
 
-const NOWHERE: Region = Region { start: 0, end: 0, owner: Owner::Ram };
-const NOTHING: Cached = Cached { number: u64::MAX, word: 0, region: NOWHERE };
+/// Nothing was stored to the frame yet.
+const UNTOUCHED: Word = Word::MAX;
+
+const NOTHING: Cached =
+    Cached { number: u64::MAX, word: 0, made: 0, region: Region { start: 0, end: 0, owner: Owner::Ram } };
 
 /// A word that an access names.
 struct Target {
@@ -120,7 +123,6 @@ impl<'m> Cpu<'m> {
             freed: Cell::new(None),
             lists: [const { (Cell::new(0), [const { Cell::new(0) }; 8]) }; LISTS],
             cache: [const { Cell::new(NOTHING) }; CACHE],
-            untouched: [const { Cell::new(NOWHERE) }; 4],
         }
     }
 
@@ -309,6 +311,7 @@ impl<'m> Cpu<'m> {
     }
 
     /// The real address that `ea` means in this mode.
+    #[inline]
     fn translate(&self, ea: Ea) -> Option<u64> {
         if self.mode == Mode::Virtual
             && let Model::Vmemmap { base, .. } = self.memory.model
@@ -320,6 +323,7 @@ impl<'m> Cpu<'m> {
         matches!(ea.0 & !REAL_MASK, 0 | LINEAR_MAP).then_some(ea.0 & REAL_MASK)
     }
 
+    #[inline]
     fn target(&self, ea: Ea, size: u64) -> Option<Target> {
         let target = self.translate(ea).filter(|real| real & (size - 1) == 0).and_then(|real| self.find(real));
         if target.is_none() {
@@ -332,30 +336,31 @@ impl<'m> Cpu<'m> {
     #[inline]
     fn find(&self, real: u64) -> Option<Target> {
         let number = real >> FRAME_SHIFT;
-        let slot = &self.cache[number as usize % CACHE];
-        let cached = slot.get();
+        let cached = self.cache[number as usize % CACHE].get();
         if cached.number == number && real < cached.region.end {
-            return Some(Target { word: Some(cached.word + (real >> 3) as Word % 512), real, region: cached.region });
-        }
-        if self.memory.frames.find(Key::new(Space::Real, number)).is_none() {
-            if let Some(region) =
-                self.untouched.iter().map(Cell::get).find(|region| (region.start..region.end).contains(&real))
-            {
-                return Some(Target { word: None, real, region });
+            if cached.word != UNTOUCHED {
+                let word = cached.word + (real >> 3) as Word % 512;
+                return Some(Target { word: Some(word), real, region: cached.region });
             }
-            let region = self.memory.region_at(real)?;
-            // The newest goes first, the oldest falls out at the end.
-            self.untouched.iter().fold(region, |newer, cell| cell.replace(newer));
-            return Some(Target { word: None, real, region });
+            if cached.made == self.memory.frames.made() {
+                return Some(Target { word: None, real, region: cached.region });
+            }
         }
+        self.look_up(real)
+    }
+
+    #[inline(never)]
+    fn look_up(&self, real: u64) -> Option<Target> {
+        let number = real >> FRAME_SHIFT;
+        let made = self.memory.frames.made();
         let (word, region) = self.memory.find(real)?;
-        if let Some(word) = word {
-            slot.set(Cached { number, word: word - (real >> 3) as Word % 512, region });
-        }
+        let first = word.map_or(UNTOUCHED, |word| word - (real >> 3) as Word % 512);
+        self.cache[number as usize % CACHE].set(Cached { number, word: first, made, region });
         Some(Target { word, real, region })
     }
 
     /// The word at `ea`, noted if it may be a list's.
+    #[inline]
     fn readable(&self, ea: Ea, size: u64) -> Option<Target> {
         let target = self.target(ea, size)?;
         if target.region.owner == Owner::Ram && self.context == Context::Hypercall {
@@ -435,8 +440,8 @@ impl<'m> Cpu<'m> {
     }
 
     fn check_held(&self, at: u64, pfn: Pfn, count: i32) {
-        let holders = self.memory.holders(pfn);
-        let least = i64::from(self.memory.own(pfn)) + i64::from(holders);
+        let Account { own, holders } = self.memory.account(pfn);
+        let least = i64::from(own) + i64::from(holders);
         // A probe of a page that nobody names may take its count anywhere, over the ends of 32 bits too.
         if (holders > 0 || self.context != Context::Probe) && i64::from(count) < least {
             self.event(Rule::RefHeld, at, Some(pfn), least, i64::from(count));

@@ -5,6 +5,7 @@
 //! subject's orderings and keep the type `Sync`. All memory is set aside in [`Frames::reset`] and reused from program to program.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Words of a frame.
@@ -93,8 +94,10 @@ impl Frames {
             let header = &mut self.headers[index];
             let start = index * FRAME_WORDS;
             let (low, high) = (*header.low.get_mut() as usize, *header.high.get_mut() as usize);
-            for word in self.words.iter_mut().take(start + high).skip(start + low) {
-                *word.get_mut() = 0;
+            if low < high {
+                for word in &mut self.words[start + low..start + high] {
+                    *word.get_mut() = 0;
+                }
             }
             *self.directory[*header.slot.get_mut() as usize].key.get_mut() = 0;
         }
@@ -234,6 +237,18 @@ impl Frames {
         (0..length).map(|i| (self.log_words[i].load(Relaxed), self.log_values[i].load(Relaxed)))
     }
 
+    /// How many frames exist; none goes before the next reset.
+    #[inline]
+    pub(super) fn made(&self) -> u32 {
+        self.used.load(Relaxed)
+    }
+
+    /// The indices of the frame's words that were ever stored to lie in this range; all others are zero.
+    pub(super) fn stored(&self, frame: u32) -> Range<u64> {
+        let header = &self.headers[frame as usize];
+        u64::from(header.low.load(Relaxed))..u64::from(header.high.load(Relaxed))
+    }
+
     /// The frames that exist.
     pub(super) fn frames(&self) -> impl Iterator<Item = (u32, Key)> + '_ {
         (0..self.used.load(Relaxed)).map(|frame| (frame, Key(self.headers[frame as usize].key.load(Relaxed))))
@@ -256,16 +271,15 @@ impl Frames {
         looked_up.into_iter().flatten().chain(filtered.into_iter().flatten())
     }
 
-    /// All words that are not zero, in the order of frames.
-    pub(super) fn nonzero(&self) -> impl Iterator<Item = (Word, u64)> + '_ {
-        (0..self.used.load(Relaxed) as usize).flat_map(|frame| {
-            let header = &self.headers[frame];
-            let start = frame * FRAME_WORDS;
-            let (low, high) = (header.low.load(Relaxed) as usize, header.high.load(Relaxed) as usize);
-            (start + low..start + high).filter_map(|index| match self.words[index].load(Relaxed) {
-                0 => None,
-                value => Some((index as Word, value)),
-            })
+    /// The words of a frame that are not zero, each with its index in the frame.
+    pub(super) fn nonzero(&self, frame: u32) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let start = frame as usize * FRAME_WORDS;
+        let words = &self.words[start..start + FRAME_WORDS];
+        let stored = self.stored(frame);
+        let words = words.get(stored.start as usize..stored.end as usize).unwrap_or_default();
+        (stored.start..).zip(words).filter_map(|(index, word)| match word.load(Relaxed) {
+            0 => None,
+            value => Some((index, value)),
         })
     }
 }

@@ -14,6 +14,7 @@ mod frames;
 mod page_table;
 mod pte;
 
+pub use account::Account;
 pub use cpu::{Context, Cpu, CpuReport, Event, Mode};
 
 use alloc::vec::Vec;
@@ -172,9 +173,10 @@ impl RealMemory {
     pub fn zero(&mut self, start: u64, end: u64) {
         for (frame, key) in self.frames.frames_within(start, end) {
             let address = key.number() << FRAME_SHIFT;
+            let stored = self.frames.stored(frame);
             let from = start.saturating_sub(address) / 8;
             let to = (end - address).min(1 << FRAME_SHIFT) / 8;
-            for index in from..to {
+            for index in from.max(stored.start)..to.min(stored.end) {
                 self.put(Frames::word_of(frame, index), 0);
             }
         }
@@ -321,6 +323,14 @@ impl RealMemory {
         self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
     }
 
+    /// Host: changes the page's reference count by `delta` (wrapping).
+    pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
+        if let Some(real) = self.struct_page_word(pfn, struct_page::COUNT) {
+            let count = (self.peek(real) as i32).wrapping_add(delta);
+            self.poke(real, u64::from(count as u32));
+        }
+    }
+
     /// The page that holds the references: the head for a tail, else the page itself.
     #[must_use]
     pub fn head(&self, pfn: Pfn) -> Pfn {
@@ -339,7 +349,8 @@ impl RealMemory {
                 None => self.zero(to.0 + offset, to.0 + offset + (1 << FRAME_SHIFT)),
                 Some(source) => {
                     let Some(target) = self.frames.find_or_make(key(to)) else { continue };
-                    for index in 0..1 << (FRAME_SHIFT - 3) {
+                    let (filled, covered) = (self.frames.stored(source), self.frames.stored(target));
+                    for index in filled.start.min(covered.start)..filled.end.max(covered.end) {
                         let value = self.frames.word(Frames::word_of(source, index)).load(Relaxed);
                         self.put(Frames::word_of(target, index), value);
                     }
@@ -369,21 +380,43 @@ impl RealMemory {
 
     /// All words that are not zero.
     pub fn contents(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
-        self.frames.nonzero().filter_map(|(word, value)| self.place(word).map(|place| (place, value)))
+        self.frames.frames().filter(|(_, key)| key.space() != Space::Account).flat_map(move |(frame, key)| {
+            let region = self.frame_region(frame, key);
+            let words = self.frames.nonzero(frame);
+            words.filter_map(move |(index, value)| self.place_in(key, region, index).map(|place| (place, value)))
+        })
     }
 
+    #[inline]
     fn place(&self, word: Word) -> Option<Place> {
         let (key, index) = self.frames.place(word);
+        let region = self.frame_region(word / frames::FRAME_WORDS as u32, key);
+        self.place_in(key, region, index)
+    }
+
+    /// The region that the frame's first byte lies in. Regions start where frames do, so it is that of every byte which it
+    /// reaches.
+    #[inline]
+    fn frame_region(&self, frame: u32, key: Key) -> Option<&Region> {
+        if key.space() != Space::Real {
+            return None;
+        }
+        let number = match self.frames.region(frame) {
+            NO_REGION => {
+                let number = self.region_number(key.number() << FRAME_SHIFT);
+                number.inspect(|&number| self.frames.set_region(frame, number))
+            }
+            number => Some(number),
+        };
+        number.and_then(|number| self.regions.get(number as usize))
+    }
+
+    #[inline]
+    fn place_in(&self, key: Key, region: Option<&Region>, index: u64) -> Option<Place> {
         match key.space() {
             Space::Real => {
                 let real = key.number() << FRAME_SHIFT | index << 3;
-                let frame = word / frames::FRAME_WORDS as u32;
-                let number = match self.frames.region(frame) {
-                    NO_REGION => self.region_number(real).inspect(|&number| self.frames.set_region(frame, number)),
-                    number => Some(number),
-                };
-                let region = number.and_then(|number| self.regions.get(number as usize).copied());
-                let region = region.filter(|region| real < region.end);
+                let region = region.filter(|region| real < region.end).copied();
                 Some(Place::Real(RealAddr(real), region))
             }
             Space::PageTable => Some(Place::PageTable(Hva((key.number() << 9 | index) << self.page_shift.bits()))),

@@ -1,0 +1,75 @@
+//! What a fuzzing engine pays for a short program: bytes to verdict, and the parts of it that do not run the program.
+//!
+//! Engines run machines for a handful of steps, so here setting a machine up and taking it down is most of the work, unlike in
+//! `lockstep`. Programs are the first 2000 of seed 9, cut to 8 steps and encoded. `elem/s` is programs a second; docs/performance.md
+//! has the table, and how to count instructions, which are steadier than times.
+
+use std::hint::black_box;
+
+use contract::{Dialect, Machine, MemoryModel, PageShift, RealAddr};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use realmode_diff::encoding::{decode, encode};
+use realmode_diff::engine::{Engine, Run};
+use realmode_diff::focus::Focus;
+use realmode_diff::generate::{GeneratorConfig, generate};
+use realmode_diff::{Program, SubjectKind};
+
+const PROGRAMS: u64 = 2000;
+const STEPS: usize = 8;
+
+fn inputs() -> Vec<Vec<u8>> {
+    let short = |index| {
+        let mut program = generate(GeneratorConfig { dialect: None }, 9, index);
+        program.steps.truncate(STEPS);
+        encode(&program)
+    };
+    (0..PROGRAMS).map(short).collect()
+}
+
+/// The rows are functions of their own, so that callgrind can be told to count one (`--toggle-collect`).
+#[inline(never)]
+fn row_decode(inputs: &[Vec<u8>]) {
+    inputs.iter().for_each(|input| drop(black_box(decode(input))));
+}
+
+#[inline(never)]
+fn row_validate(programs: &[Program]) {
+    programs.iter().for_each(|program| assert!(black_box(program.validate()).is_ok()));
+}
+
+#[inline(never)]
+fn row_run(engine: &mut Engine, inputs: &[Vec<u8>]) {
+    for input in inputs {
+        let mut reached = 0;
+        let run = engine.run(input, &mut |combination| reached += combination);
+        assert!(!matches!(run, Run::Finding(..)), "{run:?}");
+        black_box(reached);
+    }
+}
+
+fn short_programs(c: &mut Criterion) {
+    let inputs = inputs();
+    let programs: Vec<Program> = inputs.iter().map(|input| decode(input)).collect();
+    let mut group = c.benchmark_group("programs of 8 steps");
+    group.sample_size(20).throughput(Throughput::Elements(PROGRAMS));
+    group.bench_function("decode alone", |b| b.iter(|| row_decode(&inputs)));
+    group.bench_function("validate alone", |b| b.iter(|| row_validate(&programs)));
+    for focus in [Focus::Program, Focus::Lookup] {
+        let mut engine = Engine::new(focus, SubjectKind::Candidate);
+        // What is kept from program to program has grown by now.
+        inputs.iter().for_each(|input| drop(engine.run(input, &mut |_| {})));
+        group.bench_function(format!("run, focus {}", focus.name()), |b| b.iter(|| row_run(&mut engine, &inputs)));
+    }
+    group.finish();
+}
+
+fn empty_program(c: &mut Criterion) {
+    let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 16 };
+    let machine = Machine::bare(PageShift::Shift16, 64, memory);
+    let input = [encode(&Program { dialect: Dialect::Lopapr, machine, steps: Vec::new() })];
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    c.bench_function("empty program", |b| b.iter(|| row_run(&mut engine, &input)));
+}
+
+criterion_group!(benches, short_programs, empty_program);
+criterion_main!(benches);
