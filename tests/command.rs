@@ -579,10 +579,15 @@ fn a_killed_campaign_leaves_no_half_written_program() {
             .spawn()
             .expect("a child");
         // The first finding comes after some ten milliseconds; its files are written, shrinking between them, right after that.
-        let known = fs::read_dir(&out).map_or(0, Iterator::count);
-        let deadline = Instant::now() + Duration::from_secs(5);
+        // Whole ones are waited for, however slow the machine is: else there might be none to look at.
+        let whole = || {
+            let names = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            names.filter(|name| !name.to_string_lossy().starts_with('.')).count()
+        };
+        let known = whole();
+        let deadline = Instant::now() + Duration::from_secs(30);
         if seed % 3 > 0 {
-            while fs::read_dir(&out).map_or(0, Iterator::count) == known && Instant::now() < deadline {
+            while whole() == known && Instant::now() < deadline {
                 std::thread::yield_now();
             }
         }
