@@ -63,6 +63,8 @@ pub struct Kept {
     pub there: u64,
     /// Equal to one that came earlier.
     pub equal: u64,
+    /// Packed in another version of the encoding: not read.
+    pub other: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -126,14 +128,22 @@ pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     Ok(shelf.kept)
 }
 
-/// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs.
+/// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs. Files of another
+/// version are counted only: an engine that changes bytes of the header keeps such, and its target did not run them.
 ///
 /// # Errors
 /// A file that holds no program, or one that cannot be written. What was written before stays.
 pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Text);
     for file in files {
-        let mut program = read(file)?.program;
+        let mut program = match read(file) {
+            Ok(input) => input.program,
+            Err(InputError::Version(..)) => {
+                shelf.kept.other += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         focus.apply(&mut program);
         shelf.keep(file, &program)?;
     }

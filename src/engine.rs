@@ -2,7 +2,7 @@
 
 use contract::{Hypercall, Program, Step};
 
-use crate::encoding::{decode, encode};
+use crate::encoding::{Form, decode, encode, form};
 use crate::feedback::Feedback;
 use crate::focus::Focus;
 use crate::lockstep::Checker;
@@ -17,7 +17,8 @@ pub const MAX_WORK: u64 = 1 << 16;
 pub enum Run {
     /// Both sides agreed.
     Agreed,
-    /// The program was not run: see [`work`].
+    /// The program was not run: it would take long (see [`work`]), or the header names another version of the encoding, so that it
+    /// would mean something else to those who look at it later.
     Rejected,
     /// A rule was broken, by this program.
     Finding(Box<Finding>, Box<Program>),
@@ -52,6 +53,9 @@ impl Engine {
 
     /// Runs the program that the bytes stand for; `reached` is told each [combination](crate::feedback), as it is reached.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> Run {
+        if matches!(form(bytes), Form::Other(_)) {
+            return Run::Rejected;
+        }
         let mut program = decode(bytes);
         self.focus.apply(&mut program);
         if work(&program) > MAX_WORK {

@@ -198,6 +198,18 @@ fn unpack_takes_the_queues_of_afl_and_nothing_else() {
     assert!(said.starts_with("programs    6, 2 other files passed over\n"), "{said}");
 }
 
+/// An engine that changes a byte of the header keeps what no target ran.
+#[test]
+fn unpack_passes_over_other_versions() {
+    let here = folder();
+    let mut other = encode(&program(1));
+    other[5] = 1;
+    write(&here, "queue/other", other);
+    write(&here, "queue/this", encode(&program(2)));
+    let said = expect(&here, &["corpus", "unpack", "queue", "-o", "out"], 0);
+    assert_eq!(said, "out: 1 written, 0 already there, 0 equal to another, 1 of another version not read\n");
+}
+
 #[test]
 fn unpack_keeps_what_a_target_runs() {
     let here = folder();

@@ -146,6 +146,15 @@ fn programs_that_take_long_are_rejected() {
 }
 
 #[test]
+fn programs_of_another_version_are_rejected() {
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    let mut bytes = encode(&corpus()[0]);
+    assert!(matches!(engine.run(&bytes, &mut |_| {}), Run::Agreed));
+    bytes[4] = 2;
+    assert!(matches!(engine.run(&bytes, &mut |_| panic!("it ran")), Run::Rejected));
+}
+
+#[test]
 fn the_text_target_takes_anything() {
     for program in corpus() {
         let mut bytes = program.to_string().into_bytes();

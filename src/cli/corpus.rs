@@ -117,11 +117,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
-    let Kept { written, there, equal } = kept;
-    print(format_args!(
-        "{}: {written} written, {there} already there, {equal} equal to another{more}\n",
-        output.display()
-    ))
+    let Kept { written, there, equal, other } = kept;
+    let others = if other > 0 { format!(", {other} of another version not read") } else { String::new() };
+    let output = output.display();
+    print(format_args!("{output}: {written} written, {there} already there, {equal} equal to another{others}{more}\n"))
 }
 
 /// All files of programs under the paths; there must be some.
