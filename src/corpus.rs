@@ -129,7 +129,8 @@ pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
 }
 
 /// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs. Files of another
-/// version are counted only: an engine that changes bytes of the header keeps such, and its target did not run them.
+/// version are counted only: an engine that changes bytes of the header keeps such, and its target did not run them. Where there
+/// are no others, that is an error: the corpus itself is of another version.
 ///
 /// # Errors
 /// A file that holds no program, or one that cannot be written. What was written before stays.
@@ -138,7 +139,7 @@ pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, Co
     for file in files {
         let mut program = match read(file) {
             Ok(input) => input.program,
-            Err(InputError::Version(..)) => {
+            Err(InputError::Version(..)) if shelf.kept.other + 1 < files.len() as u64 => {
                 shelf.kept.other += 1;
                 continue;
             }
