@@ -14,11 +14,11 @@ rm -rf "$WORK/seeds" && mkdir -p "$WORK/seeds/packed" "$WORK/seeds/text"
 "$WORK/tools/release/realmode" corpus pack corpora -o "$WORK/seeds/packed"
 find corpora -name '*.realmode' -exec cp {} "$WORK/seeds/text" \;
 
+CARGO_PROFILE_RELEASE_LTO=off cargo fuzz build -O --debug-assertions
 for source in fuzz/fuzz_targets/*.rs; do
     name=$(basename "$source" .rs)
     # It must fail, and would be reported as a bug for ever.
     if [ "$name" = canary ]; then continue; fi
-    CARGO_PROFILE_RELEASE_LTO=off cargo fuzz build -O --debug-assertions "$name"
     cp "$target_dir/$host/release/$name" "$OUT/"
     kind=program seeds=packed
     if [ "$name" = text ]; then kind=text seeds=text; fi

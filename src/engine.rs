@@ -9,8 +9,8 @@ use crate::lockstep::Checker;
 use crate::subjects::SubjectKind;
 use crate::verdict::{Finding, Tally};
 
-/// Most entries, words and pages that a program of an engine may move in all.
-pub const MAX_WORK: u64 = 1 << 16;
+/// Most [`work`] of a program that a target runs.
+pub const MAX_WORK: u64 = 1 << 13;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -77,9 +77,10 @@ impl Engine {
     }
 }
 
-/// Entries, words and pages that a program moves at most. Engines favour inputs that do more, and dialects without a limit of
-/// 512 let one call name 65,536 entries: a few such programs would take a campaign's whole time without showing anything that shorter
-/// ones do not. The embedded campaign and replay run them.
+/// What a program makes both sides do, roughly: entries that calls name, words written, pages mapped at boot, and a sixteenth of
+/// what its windows have room for. Engines take another number of rounds of a loop for progress, so they favour programs
+/// that do ever more, and dialects without a limit of 512 let one call name 65,536 entries: a few such programs would take a
+/// campaign's whole time without showing anything that shorter ones do not. The embedded campaign and replay run them.
 #[must_use]
 pub fn work(program: &Program) -> u64 {
     let machine = &program.machine;
@@ -87,14 +88,14 @@ pub fn work(program: &Program) -> u64 {
     let pages: u64 = machine.mappings.iter().map(|mapping| mapping.pages).sum();
     let ram: u64 = machine.ram.iter().map(|ram| contract::machine::word_count(&ram.words)).sum();
     let mut largest = machine.windows.iter().map(|window| window.entries).max().unwrap_or(0);
-    let mut work = entries + pages + ram;
+    let mut work = entries / 16 + pages + ram;
     for step in &program.steps {
         work += match step {
             Step::Hypercall { call, .. } => count(call).min(largest.max(512)),
             Step::Write { words, .. } => contract::machine::word_count(words),
             Step::CreateWindow(window) => {
                 largest = largest.max(window.entries);
-                window.entries
+                window.entries / 16
             }
             Step::HotAdd { blocks, .. } => blocks.iter().fold(0u64, |sum, run| sum.saturating_add(run.count)),
             _ => 1,

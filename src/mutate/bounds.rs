@@ -8,11 +8,11 @@ pub const MAX_GROWN_STEPS: usize = 64;
 /// Most entries of a window.
 pub const MAX_GROWN_ENTRIES: u64 = 4096;
 /// Most entries of all windows together, those of steps that create one included.
-pub const MAX_GROWN_TOTAL: u64 = 1 << 14;
+pub const MAX_GROWN_TOTAL: u64 = 1 << 13;
 /// Most words of a step that writes, and of a piece of memory.
 pub const MAX_GROWN_WORDS: u64 = 512;
 /// Most pages that mappings cover.
-pub const MAX_GROWN_PAGES: u64 = 2048;
+pub const MAX_GROWN_PAGES: u64 = 256;
 
 /// Most steps, entries, words and pages for one program: the constants, or what it came with where that is more.
 #[derive(Clone, Copy)]
@@ -47,6 +47,7 @@ impl Bounds {
             Step::Write { words, .. } => word_count(words),
             _ => 0,
         });
+        let written = written.chain(program.machine.ram.iter().map(|ram| word_count(&ram.words)));
         Self {
             steps: program.steps.len().max(MAX_GROWN_STEPS),
             entries: windows(program).map(|window| window.entries).max().unwrap_or(0).max(MAX_GROWN_ENTRIES),
@@ -71,7 +72,7 @@ impl Bounds {
             window.entries = window.entries.min(self.entries);
         }
         for ram in &mut machine.ram {
-            cut(&mut ram.words, self.words.max(4096));
+            cut(&mut ram.words, self.words);
         }
         while mapped(program) > self.pages {
             let Some(largest) = program.machine.mappings.iter_mut().max_by_key(|mapping| mapping.pages) else { break };
