@@ -71,6 +71,8 @@ fn every_byte_string_is_a_sound_program() {
         assert_eq!(program.validate(), Ok(()), "input {index}");
         inverts(&program);
         assert_eq!(decode(&bytes), program);
+        // What an engine finds is kept as text.
+        assert_eq!(realmode_diff::parse(&program.to_string()).as_ref(), Ok(&program), "input {index}\n{program}");
         if index.is_multiple_of(20) {
             match check(&program) {
                 Verdict::Agreed(_) => {}
@@ -111,6 +113,28 @@ fn what_overlaps_is_moved() {
     repair(&mut program);
     assert_eq!(program.validate(), Ok(()));
     assert_eq!(program.machine.windows.len(), 2, "{program}");
+}
+
+/// Found by AFL++: a run of no words was sound, and printed as a text that the parser refuses.
+#[test]
+fn a_run_of_no_words_is_not_sound() {
+    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+                ram 0x0 0x1 0x2\nsteps\nwrite 0x0 0x1 0x2\n";
+    let program = realmode_diff::parse(text).expect("a program");
+    let empty = |run: &mut contract::machine::WordRun| run.count = 0;
+    let mut ram = program.clone();
+    empty(&mut ram.machine.ram[0].words[1]);
+    let mut write = program.clone();
+    let contract::Step::Write { words, .. } = &mut write.steps[0] else { panic!("{program}") };
+    empty(&mut words[0]);
+    for (broken, says) in [
+        (ram, "ram line 1: a run of words needs at least one"),
+        (write, "step line 1: a run of words needs at least one"),
+    ] {
+        assert_eq!(broken.validate().expect_err("it is not sound").to_string(), says);
+        let read = decode(&encode(&broken));
+        assert_eq!(realmode_diff::parse(&read.to_string()), Ok(read));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::addr::{LINEAR_MAP, Pfn};
 use crate::machine::{
     Invalid, Item, LIST_AREA_BYTES, MAX_BLOCKS, MAX_ITEMS, MAX_MAPPED_PAGES, MAX_ORDER, MAX_OWN, MAX_PHYSMEM_BITS,
     MAX_SECTIONS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, Machine, Mapping, MemoryModel, PageSpec, Pte,
-    REGION_ALIGN, SECTION_SIZE_BITS, word_count,
+    REGION_ALIGN, SECTION_SIZE_BITS, WordRun, word_count,
 };
 use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 
@@ -417,6 +417,7 @@ fn ram(machine: &Machine) -> Check {
         total = total.saturating_add(count);
         require(ram.at.is_aligned(8), item, || format!("{} is no multiple of 8", ram.at))?;
         require(count > 0, item, || "no words".to_string())?;
+        runs_of_words(&ram.words, item)?;
         require(total <= MAX_ITEMS, item, || format!("more than {MAX_ITEMS} words of memory"))?;
         let exists = ram
             .at
@@ -425,6 +426,10 @@ fn ram(machine: &Machine) -> Check {
         require(exists, item, || format!("{count} words at {} do not all lie in present memory", ram.at))?;
     }
     Ok(())
+}
+
+fn runs_of_words(runs: &[WordRun], item: Item) -> Check {
+    require(runs.iter().all(|run| run.count > 0), item, || "a run of words needs at least one".to_string())
 }
 
 fn windows(program: &Program) -> Check {
@@ -458,6 +463,7 @@ fn steps(program: &Program) -> Check {
                 require((1..=MAX_STEP_WORDS).contains(&count), item, || {
                     format!("{count} words are not in 1..={MAX_STEP_WORDS}")
                 })?;
+                runs_of_words(words, item)?;
             }
             Step::CreateWindow(window) => {
                 entries = entries.saturating_add(window.entries);

@@ -274,7 +274,17 @@ impl Reader {
             sections.sort_unstable();
             sections.dedup();
         }
-        // Lists that lost their runs.
+        // Empty runs, and lists that lost all of theirs.
+        for ram in &mut program.machine.ram {
+            ram.words.retain(|run| run.count > 0);
+        }
+        for step in &mut program.steps {
+            match step {
+                Step::Write { words, .. } => words.retain(|run| run.count > 0),
+                Step::HotAdd { blocks, .. } => blocks.retain(|run| run.count > 0),
+                _ => {}
+            }
+        }
         let word = WordRun { value: 0, stride: 0, count: 1 };
         for ram in &mut program.machine.ram {
             if ram.words.is_empty() {
