@@ -99,8 +99,9 @@ libfuzzer_target() {
 # afl_target TARGET: builds a target and the mutator for AFL++, leaves their paths in $fuzzer and $mutator.
 afl_target() {
     say "building $1 for AFL++"
-    CARGO_PROFILE_RELEASE_LTO=off cargo afl build --release --locked --quiet --target-dir "$build_dir/afl" --package realmode-fuzz --no-default-features \
-        --features afl --bin "$1" >&2 || die 3 "$1 does not build for AFL++: that is no finding"
+    CARGO_PROFILE_RELEASE_LTO=off RUSTC_WRAPPER=fuzz/instrument-afl cargo afl build --release --locked --quiet \
+        --target-dir "$build_dir/afl" --package realmode-fuzz --no-default-features --features afl --bin "$1" >&2 ||
+        die 3 "$1 does not build for AFL++: that is no finding"
     cargo build --release --locked --quiet --target-dir "$build_dir" --package realmode-afl-mutator >&2 ||
         die 3 "the mutator does not build: that is no finding"
     fuzzer=$build_dir/afl/release/$1

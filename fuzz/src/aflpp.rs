@@ -7,12 +7,6 @@ use realmode_diff::engine::Run;
 
 use crate::Target;
 
-/// AFL++ looks at IJON's part of its map only where this says so.
-// SAFETY: the name is AFL++'s (afl-compiler-rt), which reads it as a u32 before `main`.
-#[allow(unsafe_code)]
-#[unsafe(no_mangle)]
-pub static __afl_ijon_enabled: u32 = 1;
-
 /// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does the rest.
 pub fn programs(target: Target) {
     let mut tell: fn(usize) = if target.feedback() { reached } else { |_| {} };

@@ -64,6 +64,12 @@ macro_rules! bytes {
 #[macro_export]
 macro_rules! programs {
     ($focus:expr, $subject:expr) => {
+        /// AFL++ looks at IJON's part of its map only where this says so. Targets of bytes have none.
+        // SAFETY: the name is AFL++'s (afl-compiler-rt), which reads it as a u32 before `main`.
+        #[allow(unsafe_code, missing_docs)]
+        #[unsafe(no_mangle)]
+        pub static __afl_ijon_enabled: u32 = 1;
+
         fn main() {
             $crate::aflpp::programs($crate::Target::new($focus, $subject));
         }
