@@ -30,6 +30,9 @@ known_target() {
     die 2 "found target '$1', expected one of: ${targets[*]}"
 }
 
+# value OPTION [VALUE]...: ends the script unless the option has a value.
+value() { [ $# -ge 2 ] || die 2 "$1 needs a value"; }
+
 # number OPTION VALUE: ends the script unless the value is a number from 1 on.
 number() { [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "found $1 '$2', expected a number from 1 on"; }
 
@@ -37,7 +40,7 @@ number() { [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "found $1 '$2', expected a num
 seconds() {
     local number=${1%%[!0-9]*} unit=${1##*[0-9]}
     case "$number:$unit" in
-        :*) ;;
+        :* | 0*) ;;
         *: | *:s) echo "$number" && return ;;
         *:min | *:m) echo $((number * 60)) && return ;;
         *:h) echo $((number * 3600)) && return ;;

@@ -58,7 +58,8 @@ impl Engine {
             return Run::Rejected;
         }
         let feedback = Feedback::new(&program.machine);
-        let mut watch = |observation: &crate::lockstep::Observation<'_>| feedback.of(observation).for_each(&mut *reached);
+        let mut watch =
+            |observation: &crate::lockstep::Observation<'_>| feedback.of(observation).for_each(&mut *reached);
         match self.checker.check_into(&program, &mut self.tally, &mut watch) {
             None => Run::Agreed,
             Some(finding) => Run::Finding(finding, Box::new(program)),

@@ -550,7 +550,8 @@ fn triage_writes_json() {
         "{said}"
     );
     // Keys that the embedded campaign has too are called the same.
-    let args = ["fuzz", "--subject", "canary", "--programs", "2000", "--seed", "7", "--jobs", "1", "--json", "fuzz.json"];
+    let args =
+        ["fuzz", "--subject", "canary", "--programs", "2000", "--seed", "7", "--jobs", "1", "--json", "fuzz.json"];
     expect(&here, &args, 1);
     let campaign: serde_json::Value = serde_json::from_str(&text(&here, "fuzz.json")).expect("JSON");
     for key in ["rule", "field", "step_kind", "what", "expected", "found", "steps", "minimal", "file"] {
