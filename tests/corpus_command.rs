@@ -377,7 +377,7 @@ fn reached(programs: &[&Program]) -> usize {
     for program in programs {
         engine.run(&encode(program), &mut |combination| drop(reached.insert(combination)));
     }
-    assert!(reached.len() > 5, "{reached:?}");
+    assert!(!reached.is_empty());
     reached.len()
 }
 
