@@ -375,7 +375,7 @@ fn reached(programs: &[&Program]) -> usize {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
     let mut reached = BTreeSet::new();
     for program in programs {
-        engine.run(&encode(program), &mut |combination| drop(reached.insert(combination)));
+        engine.run(&encode(program), &mut |combination| _ = reached.insert(combination));
     }
     assert!(!reached.is_empty());
     reached.len()
