@@ -1,11 +1,13 @@
 # What the scripts of this folder share. Sourced, not run.
 #
 # Status of every script: 0 nothing found, 1 a finding, 2 bad arguments or input, 3 something is missing or could not be built.
-# shellcheck shell=bash
+# Variables go both ways between this file and the scripts: target, out, jobs, seed are theirs.
+# shellcheck shell=bash disable=SC2034,SC2154
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
+# Where all builds go, and what engines keep.
 build_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 # The scripts name the folder of each of their builds themselves.
 unset CARGO_TARGET_DIR
@@ -28,11 +30,17 @@ known_target() {
     die 2 "found target '$1', expected one of: ${targets[*]}"
 }
 
+# value OPTION [VALUE]...: ends the script unless the option has a value.
+value() { [ $# -ge 2 ] || die 2 "$1 needs a value"; }
+
+# number OPTION VALUE: ends the script unless the value is a number from 1 on.
+number() { [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "found $1 '$2', expected a number from 1 on"; }
+
 # seconds TIME: such as 90, 90s, 5min or 1h, in seconds.
 seconds() {
     local number=${1%%[!0-9]*} unit=${1##*[0-9]}
     case "$number:$unit" in
-        :*) ;;
+        :* | 0*) ;;
         *: | *:s) echo "$number" && return ;;
         *:min | *:m) echo $((number * 60)) && return ;;
         *:h) echo $((number * 3600)) && return ;;
@@ -47,8 +55,9 @@ package() {
     if command -v "$command" >/dev/null; then return; fi
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing $* ($command is missing)"
-        apt-get update -qq >&2 && apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+        if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } >&2; then
             die 3 "$command is missing and apt-get could not install $*"
+        fi
     else
         die 3 "$command is missing: apt-get install $*"
     fi
@@ -70,8 +79,6 @@ basics() {
 # realmode_command: builds the command, leaves its path in $realmode.
 realmode_command() {
     cargo build --release --locked --quiet --bin realmode --target-dir "$build_dir" >&2 || die 3 "realmode does not build"
-    # Used by the scripts that source this.
-    # shellcheck disable=SC2034
     realmode=$build_dir/release/realmode
 }
 
@@ -89,29 +96,29 @@ libfuzzer_target() {
     # With a target named, what runs while building is not sanitized.
     env "${environment[@]}" cargo build "${flags[@]}" --release --locked --quiet --target "$host" --target-dir "$folder" \
         --package realmode-fuzz --bin "$1" >&2 || die 3 "$1 does not build for libFuzzer: that is no finding"
-    # shellcheck disable=SC2034
     fuzzer=$folder/$host/release/$1
 }
 
 # afl_target TARGET: builds a target and the mutator for AFL++, leaves their paths in $fuzzer and $mutator.
 afl_target() {
     say "building $1 for AFL++"
-    CARGO_PROFILE_RELEASE_LTO=off cargo afl build --release --locked --quiet --target-dir "$build_dir/afl" --package realmode-fuzz --no-default-features \
-        --features afl --bin "$1" >&2 || die 3 "$1 does not build for AFL++: that is no finding"
+    CARGO_PROFILE_RELEASE_LTO=off RUSTC_WRAPPER=fuzz/instrument-afl cargo afl build --release --locked --quiet \
+        --target-dir "$build_dir/afl" --package realmode-fuzz --no-default-features --features afl --bin "$1" >&2 ||
+        die 3 "$1 does not build for AFL++: that is no finding"
     cargo build --release --locked --quiet --target-dir "$build_dir" --package realmode-afl-mutator >&2 ||
         die 3 "the mutator does not build: that is no finding"
     fuzzer=$build_dir/afl/release/$1
-    # shellcheck disable=SC2034
     mutator=$build_dir/release/librealmode_afl_mutator.so
 }
 
-# pack_corpora TARGET FOLDER: the corpora as the target reads them.
+# pack_corpora TARGET FOLDER [SOURCE]: the corpora, or another source of texts, as the target reads them.
 pack_corpora() {
+    local source=${3:-corpora}
     mkdir -p "$2"
     if [ "$1" = text ]; then
-        find corpora -name '*.realmode' -exec cp -n {} "$2" \;
+        find "$source" -name '*.realmode' -exec cp -n {} "$2" \;
     else
-        "$realmode" corpus pack corpora -o "$2" >&2 || die 3 "the corpora could not be packed"
+        "$realmode" corpus pack "$source" -o "$2" >&2 || die 3 "the corpora could not be packed"
     fi
 }
 
@@ -119,3 +126,87 @@ pack_corpora() {
 subject_of() { if [ "$1" = canary ]; then echo canary; else echo candidate; fi; }
 # focus_of TARGET: what part of programs it runs.
 focus_of() { if [ "$1" = canary ] || [ "$1" = text ]; then echo program; else echo "$1"; fi; }
+
+# Running engines, each in a process group of its own: Ctrl-C goes to this script, which ends them all, with their children.
+engines=() shown=""
+trap stop_engines EXIT
+trap 'exit 130' INT TERM HUP
+
+# start COMMAND...: starts an engine.
+start() {
+    setsid "$@" &
+    engines[$!]=$!
+}
+
+# show LOG: shows an engine's log as it grows.
+show() {
+    tail -n +1 -f "$1" >&2 &
+    shown=$!
+    # No engine: nobody waits for it.
+    disown
+}
+
+# stop_engines: ends those that run, and sees to it that they are gone.
+stop_engines() {
+    local pid tries
+    if [ -n "$shown" ]; then kill "$shown" 2>/dev/null || true; fi
+    shown=""
+    for pid in "${engines[@]}"; do
+        kill -TERM -- "-$pid" 2>/dev/null || true
+    done
+    for pid in "${engines[@]}"; do
+        for ((tries = 0; tries < 50; tries++)); do
+            kill -0 -- "-$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -KILL -- "-$pid" 2>/dev/null || true
+    done
+}
+
+# await_engines last|first: waits until the last has ended, or the first, which ends the others, as one that fails always does. Leaves
+# the status of the first that failed in $status, and how long they ran in $seconds.
+await_engines() {
+    local pid code started=${EPOCHREALTIME/[.,]/}
+    status=0
+    while [ ${#engines[@]} -gt 0 ]; do
+        code=0
+        wait -n -p pid "${engines[@]}" || code=$?
+        unset "engines[$pid]"
+        [ "$status" != 0 ] || status=$code
+        if [ "$code" != 0 ] || [ "$1" = first ]; then
+            stop_engines
+            engines=()
+        fi
+    done
+    seconds=$((${EPOCHREALTIME/[.,]/} - started))
+    seconds=$(printf '%d.%06d' $((seconds / 1000000)) $((seconds % 1000000)))
+    [ -z "$shown" ] || sleep 0.1
+    stop_engines
+}
+
+# triage ENGINE FILE...: makes findings of what the engine left in files. Answers with status 0 or 1; leaves its JSON in $triaged.
+triage() {
+    local engine=$1 status=0
+    shift
+    triaged=null
+    [ $# -gt 0 ] || return 0
+    if [ "$target" = text ]; then
+        say "the parser broke on: $*"
+        return 1
+    fi
+    local summary
+    summary=$(mktemp)
+    "$realmode" triage --engine "$engine" --focus "$(focus_of "$target")" --subject "$(subject_of "$target")" --out "$out" \
+        --json "$summary" "$@" || status=$?
+    [ ! -s "$summary" ] || triaged=$(cat "$summary")
+    rm -f "$summary"
+    return $status
+}
+
+# save_json FILE ENGINE PROGRAMS: what a run came to, as one JSON object; nothing without a FILE.
+save_json() {
+    [ -n "$1" ] || return 0
+    mkdir -p "$(dirname "$1")"
+    printf '{"engine": "%s", "target": "%s", "seed": %s, "jobs": %s, "programs": %s, "seconds": %s, "triage": %s}\n' \
+        "$2" "$target" "${seed:-null}" "$jobs" "$3" "$seconds" "$triaged" >"$1"
+}

@@ -1,10 +1,11 @@
 //! What a corpus is made of, and what running it decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use contract::machine::MemoryModel;
 
+use crate::feedback::Feedback;
 use crate::inputs::{Input, Stored};
 use crate::lockstep::{Checker, Handled};
 use crate::verdict::{Finding, Tally, Verdict};
@@ -74,6 +75,8 @@ pub struct Stats {
     pub dialects: BTreeMap<&'static str, u64>,
     /// What running them decided.
     pub tally: Tally,
+    /// The [combinations](crate::feedback) that they reached: what engines are told of.
+    pub combinations: BTreeSet<usize>,
     /// Programs that show a finding.
     pub findings: Vec<(PathBuf, Finding)>,
 }
@@ -96,8 +99,10 @@ impl Stats {
             MemoryModel::SparsememVmemmap { .. } => "sparsemem-vmemmap",
         };
         *self.models.entry(model).or_default() += 1;
-        let kinds = &mut self.kinds;
+        let (kinds, combinations) = (&mut self.kinds, &mut self.combinations);
+        let feedback = Feedback::new(&program.machine);
         let verdict = checker.check_observed(program, &mut |seen| {
+            combinations.extend(feedback.of(seen));
             let counts = kinds.entry(seen.step.kind()).or_default();
             *(if seen.handled == Handled::Skipped { &mut counts.skipped } else { &mut counts.run }) += 1;
         });

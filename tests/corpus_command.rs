@@ -14,6 +14,7 @@ use contract::{
     Cpu, Gpa, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer, RealAddr, Step, Subject, WindowSpec, hcall,
 };
 use realmode_diff::encoding::{decode, decode_exact, encode};
+use realmode_diff::engine::Engine;
 use realmode_diff::focus::Focus;
 use realmode_diff::generate::{GeneratorConfig, generate};
 use realmode_diff::triage::{Checked, check_within};
@@ -335,11 +336,14 @@ fn stats_are_those_of_the_corpus() {
          models      3 flatmem\n\
          dialects    2 kvm, 1 lopapr\n\
          hypercalls  5: 5 accepted, 0 refused, 1 deferred to virtual mode\n\
-         findings    0\n",
+         findings    0\n\
+         reached     COMBINATIONS combinations of rule, outcome, memory model and mode\n",
         sizes.1 - 1,
         sizes.1,
         sizes.0
     );
+    // Of each program, on its own machine: a rule counts once for each outcome, model and mode.
+    let start = start.replace("COMBINATIONS", &reached(&[&one, &two]).to_string());
     similar_asserts::assert_eq!(&said[..start.len().min(said.len())], start);
     for (step, counts) in [("H_PUT_TCE", "4 0"), ("H_GET_TCE", "1 0"), ("age", "1 0"), ("drop", "0 1")] {
         let line = said.lines().find(|line| line.starts_with(&format!("{step} "))).expect(step);
@@ -366,6 +370,7 @@ fn stats_are_those_of_the_corpus() {
         assert_eq!(json[key], value, "{key} in {json}");
     }
     assert_eq!(json["steps"], serde_json::json!({"min": 1, "median": 1, "max": 5}));
+    assert_eq!(json["combinations"], reached(&[&one, &two]));
     assert_eq!(json["bytes"]["max"], sizes.0);
     assert_eq!((&json["focus"], &json["dialects"]["kvm"]), (&"program".into(), &2.into()));
     assert!(json["kinds"].as_array().expect("kinds").contains(&serde_json::json!({
@@ -375,6 +380,28 @@ fn stats_are_those_of_the_corpus() {
 
     let said = expect(&here, &["corpus", "stats", "corpus", "--focus", "lookup"], 0);
     assert!(said.contains("\nsteps       min 0, median 0, max 0\n") && said.contains("\nhypercalls  0: "), "{said}");
+}
+
+/// How many combinations a fuzz target tells its engine of, in all.
+fn reached(programs: &[&Program]) -> usize {
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    let mut reached = BTreeSet::new();
+    for program in programs {
+        engine.run(&encode(program), &mut |combination| _ = reached.insert(combination));
+    }
+    assert!(!reached.is_empty());
+    reached.len()
+}
+
+#[test]
+fn stats_count_the_combinations_of_all_corpora() {
+    let here = folder();
+    let texts = texts();
+    let programs: Vec<&Program> = texts.iter().map(|(_, program)| program).collect();
+    let said = expect(&here, &["corpus", "stats", CORPORA], 0);
+    let line = said.lines().find(|line| line.starts_with("reached ")).expect("a line");
+    let number = line.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    assert_eq!(number, Some(reached(&programs)), "{line}");
 }
 
 #[test]
@@ -488,6 +515,69 @@ fn triage_tells_of_every_file_and_keeps_each_finding_once() {
         expect(&here, &["triage", "in/timeout-c", "in/timeout-c"], 0)
             .ends_with("\n1 agreed, 0 with a finding, 0 different\n")
     );
+}
+
+#[test]
+fn triage_writes_json() {
+    let here = folder();
+    let one = parse(PROGRAM).expect("a program");
+    let mut agreed = one.clone();
+    agreed.steps.pop();
+    write(&here, "in/crash-a", encode(&one));
+    write(&here, "in/crash-b", encode(&Program { steps: [&one.steps[..], &one.steps[..1]].concat(), ..one.clone() }));
+    write(&here, "in/slow-unit-c", encode(&agreed));
+    write(&here, "in/fuzz-0.log", "no program");
+    let said = expect(&here, &["triage", "--subject", "canary", "in", "--out", "out", "--json", "new/triage.json"], 1);
+    let json: serde_json::Value = serde_json::from_str(&text(&here, "new/triage.json")).expect("JSON");
+    let steps = parse(&text(&here, &file("realmode", &one))).expect("the shrunk program").steps.len();
+    similar_asserts::assert_eq!(
+        json,
+        serde_json::json!({
+            "subject": "canary",
+            "focus": "program",
+            "files": 3,
+            "agreed": 1,
+            "failing": 2,
+            "broken": 0,
+            "others": 1,
+            "findings": [{
+                "rule": "DIVERGE.R4",
+                "field": "r4",
+                "step_kind": "H_GET_TCE",
+                "what": "r4",
+                "expected": "0x2",
+                "found": "0x0",
+                "engine": "libfuzzer",
+                "found_steps": 5,
+                "steps": steps,
+                "minimal": true,
+                "file": file("realmode", &one),
+                "found_file": file("found.realmode", &one),
+                "report_file": file("report.txt", &one),
+                "test_file": file("test.rs", &one),
+                "from": "in/crash-a",
+                "others": 1,
+            }],
+        }),
+        "{said}"
+    );
+    // Keys that the embedded campaign has too are called the same.
+    let args =
+        ["fuzz", "--subject", "canary", "--programs", "2000", "--seed", "7", "--jobs", "1", "--json", "fuzz.json"];
+    expect(&here, &args, 1);
+    let campaign: serde_json::Value = serde_json::from_str(&text(&here, "fuzz.json")).expect("JSON");
+    for key in ["rule", "field", "step_kind", "what", "expected", "found", "steps", "minimal", "file"] {
+        assert!(campaign["findings"][0].get(key).is_some(), "{key} in {campaign}");
+    }
+    // Nothing found is told too.
+    expect(&here, &["triage", "in/slow-unit-c", "--json", "none.json"], 0);
+    let json: serde_json::Value = serde_json::from_str(&text(&here, "none.json")).expect("JSON");
+    assert_eq!((&json["files"], &json["agreed"], &json["findings"]), (&1.into(), &1.into(), &serde_json::json!([])));
+}
+
+/// A file of the canary's finding on a program.
+fn file(ending: &str, program: &Program) -> String {
+    format!("out/canary-diverge-r4-libfuzzer-{}.{ending}", store::fingerprint(program))
 }
 
 #[test]

@@ -168,3 +168,12 @@ fn the_text_target_takes_anything() {
         text(bytes);
     }
 }
+
+/// Engines that are to learn by themselves are given a program that does nothing (`--no-corpora`).
+#[test]
+fn the_start_of_engines_does_nothing() {
+    let start = realmode_diff::parse(&read("fuzz/start.realmode")).expect("a program");
+    assert!(start.steps.is_empty() && start.machine.windows.is_empty() && start.machine.slots.is_empty(), "{start}");
+    let run = Engine::new(Focus::Program, SubjectKind::Candidate).run(&encode(&start), &mut |_| unreachable!());
+    assert!(matches!(run, Run::Agreed), "{run:?}");
+}

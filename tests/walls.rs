@@ -124,16 +124,18 @@ fn unsafe_code_is_fenced() {
     for folder in ["src", "contract/src", "reference/src", "candidate/src", "fuzz"] {
         for file in sources(folder) {
             let name = file.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
-            let fenced = ["fuzz/src/libfuzzer.rs", "fuzz/src/aflpp.rs", "fuzz/afl-mutator/src/lib.rs"];
+            let fenced =
+                ["fuzz/src/lib.rs", "fuzz/src/libfuzzer.rs", "fuzz/src/aflpp.rs", "fuzz/afl-mutator/src/lib.rs"];
             let code = code(&file);
-            let unsafe_places = code.matches("unsafe {").count() + code.matches("#[unsafe(link_section").count();
+            let names = if name == "fuzz/afl-mutator/src/lib.rs" { "#[unsafe(link_section" } else { "#[unsafe(" };
+            let unsafe_places = code.matches("unsafe {").count() + code.matches(names).count();
             if fenced.contains(&name.as_str()) {
                 let text = fs::read_to_string(&file).expect("a source file");
                 assert!(unsafe_places > 0, "{name} needs no fence");
                 assert!(text.matches("SAFETY: ").count() >= unsafe_places, "{name} has unsafe code without its reason");
             } else {
                 assert_eq!(unsafe_places, 0, "{name} has unsafe code");
-                assert!(!code.contains("allow(unsafe_code)"), "{name} allows unsafe code");
+                assert!(!code.contains("allow(unsafe_code"), "{name} allows unsafe code");
             }
         }
     }

@@ -2,18 +2,10 @@
 
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::AtomicU32;
 
 use realmode_diff::engine::Run;
 
 use crate::Target;
-
-/// AFL++ looks at IJON's part of its map only where this says so.
-// SAFETY: the name is AFL++'s (afl-compiler-rt), where it is a u32 that is read before `main`, and written where IJON is not
-// wanted (AFL_NO_IJON, and beside CMPLOG): so it must not lie among constants.
-#[allow(unsafe_code)]
-#[unsafe(no_mangle)]
-pub static __afl_ijon_enabled: AtomicU32 = AtomicU32::new(1);
 
 /// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does the rest.
 pub fn programs(target: Target) {

@@ -192,6 +192,8 @@ fn text(stats: &Stats, files: &Files) -> String {
         tally.deferred,
     );
     let _ = writeln!(out, "findings    {}", stats.findings.len());
+    let combinations = stats.combinations.len();
+    let _ = writeln!(out, "reached     {combinations} combinations of rule, outcome, memory model and mode");
     let _ = writeln!(out, "\n{:<24} {:>12} {:>12}", "step", "run", "skipped");
     for (kind, StepCounts { run, skipped }) in &stats.kinds {
         let _ = writeln!(out, "{kind:<24} {run:>12} {skipped:>12}");
@@ -219,6 +221,7 @@ struct Json<'a> {
     deferred: u64,
     kinds: Vec<JsonKind>,
     findings: Vec<JsonFinding<'a>>,
+    combinations: usize,
     rules_reached: usize,
     rules_total: usize,
     rules: Vec<JsonRule>,
@@ -282,6 +285,7 @@ impl<'a> Json<'a> {
                     step_kind: finding.identity.kind,
                 })
                 .collect(),
+            combinations: stats.combinations.len(),
             rules_reached: tally.reached(),
             rules_total: Rule::outcomes().count(),
             rules: json_rules(tally),

@@ -1,17 +1,20 @@
 //! `realmode triage`: crash files of fuzzing engines become findings like a campaign's.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::panic::catch_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use realmode_diff::campaign::default_out;
 use realmode_diff::focus::Focus;
 use realmode_diff::inputs::{Wanted, find, read};
-use realmode_diff::triage::{Triage, Triaged};
+use realmode_diff::record::Origin;
+use realmode_diff::triage::{Shown, Triage, Triaged};
 use realmode_diff::{SubjectKind, Tally};
+use serde::Serialize;
 
-use super::{CLEAN, FINDING, Failure, Outcome, print};
+use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,6 +36,9 @@ pub(crate) struct Args {
     /// How long a check may take before it counts as hung
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     limit: Duration,
+    /// Write what the files show as one JSON object to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// A name that file names can have in them.
@@ -103,5 +109,73 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
     }
     print(text + "\n")?;
+    if let Some(path) = &args.json {
+        let findings = triage.shown().iter().map(JsonFinding::new).collect();
+        let (subject, focus) = (args.subject.name(), args.focus.name());
+        let files = agreed + failing + broken;
+        let others = found.others;
+        save_json(path, &Json { subject, focus, files, agreed, failing, broken, others, findings })?;
+    }
     Ok(if failing + broken == 0 { CLEAN } else { FINDING })
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    subject: &'static str,
+    focus: &'static str,
+    files: u64,
+    agreed: u64,
+    failing: u64,
+    broken: u64,
+    others: usize,
+    findings: Vec<JsonFinding<'a>>,
+}
+
+/// Keys that `realmode fuzz --json` has too mean the same there.
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    rule: &'static str,
+    field: &'static str,
+    step_kind: &'static str,
+    what: &'a str,
+    expected: &'a str,
+    found: &'a str,
+    engine: Option<&'a str>,
+    found_steps: usize,
+    steps: usize,
+    minimal: bool,
+    file: &'a Path,
+    found_file: &'a Path,
+    report_file: &'a Path,
+    test_file: Option<&'a Path>,
+    from: Cow<'a, str>,
+    others: u64,
+}
+
+impl<'a> JsonFinding<'a> {
+    fn new(shown: &'a Shown) -> Self {
+        let Shown { recorded, first, others } = shown;
+        let finding = &recorded.finding;
+        Self {
+            rule: finding.identity.rule.id(),
+            field: finding.identity.field,
+            step_kind: finding.identity.kind,
+            what: &finding.what,
+            expected: &finding.expected,
+            found: &finding.found,
+            engine: match &recorded.origin {
+                Origin::Engine { engine, .. } => Some(engine),
+                Origin::Campaign { .. } => None,
+            },
+            found_steps: recorded.found_steps,
+            steps: recorded.program.steps.len(),
+            minimal: recorded.minimal == Some(true),
+            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file),
+            found_file: &recorded.found_file,
+            report_file: &recorded.report_file,
+            test_file: recorded.test_file.as_deref(),
+            from: first.to_string_lossy(),
+            others: *others,
+        }
+    }
 }

@@ -70,6 +70,7 @@ operators! {
     "take and drop" 15 Guest sound sequences::take_and_drop, "counts around the ends";
     "host meanwhile" 30 Windows sound sequences::host_meanwhile, "the page table between two calls";
     "replug" 10 Nothing sound sequences::replug, "blocks that go and come again elsewhere";
+    "full call" 15 Lists repaired sequences::full_call, "what real mode owes, it owes for 512 entries too";
     "window step" 8 Windows sound sequences::window, "a closed window silences its calls";
     "created window" 6 Windows sound windows::created, "windows that come later are few";
     // The machine: two in ten.

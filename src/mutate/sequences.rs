@@ -2,12 +2,13 @@
 
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
 use contract::machine::WordRun;
-use contract::{Gpa, Hypercall, Program, Pte, Step};
+use contract::{Gpa, Hypercall, Program, Pte, Step, WindowSpec};
 
 use super::fresh::{self, Wanted};
 use super::sights::Sights;
 use super::steps::{put, room};
 use super::values::pick_step;
+use super::windows;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
@@ -46,6 +47,48 @@ fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice
     let call = Hypercall::indirect(window.liobn.0, ioba, *gpa & !0xfff, count);
     let step = Step::Hypercall { vcpu: 0, call };
     focus.keeps(&step) && put(program, index + 1, vec![step])
+}
+
+/// A call names as many entries as one can, its own first one among them, in a window that is as large; its list is as long.
+pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
+    let Some(index) = pick_step(program, many, dice) else { return false };
+    let found = |program: &Program| match program.steps[index] {
+        Step::Hypercall { call, .. } => {
+            Sights::new(program, index).window_of(call.args[0]).map(|window| (call, window))
+        }
+        _ => None,
+    };
+    let Some((call, window)) = found(program) else { return false };
+    if window.entries < MAX_TCES_PER_CALL {
+        let entries = dice.pick(&[MAX_TCES_PER_CALL, MAX_TCES_PER_CALL + 1, 2 * MAX_TCES_PER_CALL]);
+        let at = program.machine.windows.iter().position(|spec| spec.liobn.0 == call.args[0]);
+        if !at.is_some_and(|at| windows::replace(program, at, WindowSpec { entries, ..program.machine.windows[at] })) {
+            return false;
+        }
+    }
+    let Some((mut call, window)) = found(program) else { return false };
+    let Some(room) = window.entries.checked_sub(MAX_TCES_PER_CALL) else { return false };
+    let named = call.args[1].wrapping_sub(window.base) >> window.page_shift;
+    let first = dice.pick(&[named, named.saturating_sub(MAX_TCES_PER_CALL - 1), 0]).min(room);
+    call.args[1] = window.base.wrapping_add(first << window.page_shift);
+    call.args[3] = MAX_TCES_PER_CALL;
+    let mut list = Vec::new();
+    if call.opcode == H_PUT_TCE_INDIRECT {
+        call.args[2] &= !0xfff;
+        let sights = Sights::new(program, index);
+        let [some, other] = [sights.tce(window.page_shift, dice), sights.tce(window.page_shift, dice)];
+        let some = dice.pick(&[some, some, 0]);
+        let count = dice.pick(&[1, MAX_TCES_PER_CALL - 1, MAX_TCES_PER_CALL / 2]);
+        let word = |value, count| WordRun { value, stride: 0, count };
+        let words = vec![word(some, count), word(other, MAX_TCES_PER_CALL - count)];
+        list.push(Step::Write { gpa: Gpa(call.args[2]), words });
+    }
+    if let Step::Hypercall { call: old, .. } = &mut program.steps[index] {
+        *old = call;
+    }
+    put(program, index, list);
+    true
 }
 
 /// A list and its call, both new.

@@ -52,7 +52,7 @@ fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
 }
 
 /// Writes back a window that changed: finds it room, and makes its calls follow.
-fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
+pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
     let old = program.machine.windows[at];
     fit_base(&mut new, program.dialect);
     if new.backing != Backing::Emulated && new.page_shift > program.machine.page_shift.bits() {

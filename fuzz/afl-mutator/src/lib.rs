@@ -20,6 +20,10 @@ use trim::Trim;
 /// Of so many mutations one crosses the program with another of the queue.
 const CROSSOVER: u64 = 4;
 
+/// So many mutations of one input, then the next has its turn. AFL++ itself would make a thousand and more, and stay with what it
+/// started from: with 32 it reaches 201 combinations of [`realmode_diff::feedback`] in 50,000 runs, without 117 in 590,000.
+const MUTATIONS: c_uint = 32;
+
 /// What AFL++ keeps for us between calls.
 pub struct State {
     mutator: Mutator,
@@ -41,6 +45,12 @@ pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_voi
     let seeds = Xoshiro256PlusPlus::seed_from_u64(seed.into());
     let state = State { mutator: Mutator::new(focus), seeds, out: Vec::new(), trim: Trim::default() };
     Box::into_raw(Box::new(state)).cast()
+}
+
+/// How often AFL++ changes one input before it goes on to the next.
+#[unsafe(no_mangle)]
+pub extern "C" fn afl_custom_fuzz_count(_data: *mut c_void, _buf: *const u8, _buf_size: usize) -> c_uint {
+    MUTATIONS
 }
 
 /// Changes `buf`, now and then by crossing it with `add_buf`; `out_buf` is set to the result, whose length is answered.
