@@ -23,7 +23,7 @@ const OWN_MUTATION: u32 = 8;
 
 /// Runs an input. A finding is written down, then the process aborts, so that libFuzzer keeps the input.
 pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
-    let (subject, feedback) = (target.engine().subject(), target.feedback());
+    let (subject, feedback) = (target.subject(), target.feedback());
     let mut reached = |combination: usize| {
         if feedback {
             REACHED[combination].store(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::{Target, finding};
 /// read.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected) = (0, 0);
-    let subject = target.engine().subject();
+    let subject = target.subject();
     let result = each_input(|bytes| {
         run += 1;
         match target.engine().run(bytes, &mut |_| {}) {

@@ -10,7 +10,12 @@ pub struct Target {
     engine: Engine,
     mutator: Mutator,
     feedback: bool,
+    fresh: bool,
 }
+
+/// Set, each input has a checker of its own. Else one checker serves all, whose buffers grow with use: which branches an input
+/// reaches then depends a little on what ran before, too much for counting what a corpus reaches.
+const FRESH: &str = "REALMODE_FRESH";
 
 /// `off` in this variable leaves an engine with branches alone for feedback, to see what meaning adds.
 const FEEDBACK: &str = "REALMODE_FEEDBACK";
@@ -20,7 +25,8 @@ impl Target {
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
         let feedback = std::env::var_os(FEEDBACK).is_none_or(|value| value != "off");
-        Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback }
+        let fresh = std::env::var_os(FRESH).is_some();
+        Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback, fresh }
     }
 
     /// Whether the engine is to be told of combinations reached ([`realmode_diff::feedback`]).
@@ -29,9 +35,18 @@ impl Target {
         self.feedback
     }
 
-    /// Runs inputs.
-    pub const fn engine(&mut self) -> &mut Engine {
+    /// Runs the next input.
+    pub fn engine(&mut self) -> &mut Engine {
+        if self.fresh {
+            self.engine = Engine::new(self.engine.focus(), self.engine.subject());
+        }
         &mut self.engine
+    }
+
+    /// Who runs against the reference.
+    #[must_use]
+    pub const fn subject(&self) -> SubjectKind {
+        self.engine.subject()
     }
 
     /// Changes inputs.
