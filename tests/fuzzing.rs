@@ -82,7 +82,11 @@ fn the_dictionary_has_every_key() {
 }
 
 fn corpus() -> Vec<Program> {
-    let files = store::programs_under(&root().join("corpora")).expect("the corpora");
+    programs("corpora")
+}
+
+fn programs(folder: &str) -> Vec<Program> {
+    let files = store::programs_under(&root().join(folder)).expect("the corpora");
     let load = |path: &PathBuf| realmode_diff::parse(&fs::read_to_string(path).expect("a file")).expect("a program");
     files.iter().map(load).collect()
 }
@@ -110,14 +114,20 @@ fn targets_run_the_corpora() {
     for focus in Focus::ALL {
         let mut engine = Engine::new(focus, SubjectKind::Candidate);
         let mut reached = BTreeSet::new();
-        let mut rejected = 0;
-        for program in corpus() {
-            match engine.run(&encode(&program), &mut |combination| _ = reached.insert(combination)) {
-                Run::Agreed => {}
-                Run::Rejected => rejected += 1,
-                Run::Finding(finding, _) => panic!("{}: {finding}\n{program}", focus.name()),
+        let mut run = |folder: &str| {
+            let mut rejected = 0;
+            for program in programs(folder) {
+                match engine.run(&encode(&program), &mut |combination| _ = reached.insert(combination)) {
+                    Run::Agreed => {}
+                    Run::Rejected => rejected += 1,
+                    Run::Finding(finding, _) => panic!("{}: {finding}\n{program}", focus.name()),
+                }
             }
-        }
+            rejected
+        };
+        // What engines keep has programs that were rejected: that is a branch too.
+        run("corpora/minimized");
+        let rejected = run("corpora/seeds");
         assert!(reached.iter().all(|&combination| combination < COMBINATIONS));
         let names: BTreeSet<String> = reached.iter().map(|&combination| describe(combination)).collect();
         assert_eq!(names.len(), reached.len());
