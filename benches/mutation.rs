@@ -25,10 +25,7 @@ const MAX_SIZE: usize = 1 << 14;
 fn corpus() -> Vec<Program> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora/seeds");
     let files = store::programs_under(&folder).expect("the corpora");
-    let load = |path: &std::path::PathBuf| {
-        realmode_diff::parse(&std::fs::read_to_string(path).expect("a file")).expect("a program")
-    };
-    files.iter().map(load).collect()
+    files.iter().map(|file| realmode_diff::inputs::read_text(file).expect("a program")).collect()
 }
 
 /// How hypercalls ended.

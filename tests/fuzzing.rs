@@ -87,8 +87,7 @@ fn corpus() -> Vec<Program> {
 
 fn programs(folder: &str) -> Vec<Program> {
     let files = store::programs_under(&root().join(folder)).expect("the corpora");
-    let load = |path: &PathBuf| realmode_diff::parse(&fs::read_to_string(path).expect("a file")).expect("a program");
-    files.iter().map(load).collect()
+    files.iter().map(|file| realmode_diff::inputs::read_text(file).expect("a program")).collect()
 }
 
 /// What a focus keeps of a program is sound, and nothing but what it keeps is left.

@@ -20,10 +20,7 @@ fn corpus() -> Vec<Program> {
     // Programs that leave room to grow: engines keep some that fill their inputs.
     let files = ["seeds", "regressions"].map(|folder| store::programs_under(&corpora.join(folder)).expect("a corpus"));
     let files = files.concat();
-    let load = |path: &std::path::PathBuf| {
-        realmode_diff::parse(&std::fs::read_to_string(path).expect("a file")).expect("a program")
-    };
-    files.iter().map(load).collect()
+    files.iter().map(|file| realmode_diff::inputs::read_text(file).expect("a program")).collect()
 }
 
 /// Most bytes of an input, as an engine is told.
