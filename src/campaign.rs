@@ -4,7 +4,7 @@
 //! the batches, and it is in that order that findings count. So the same seed and number of programs give the
 //! same summary with any number of jobs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +12,13 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use contract::Program;
+
 use crate::generate::{GeneratorConfig, generate};
 use crate::record::{Origin, Recorded, Recorder, record};
-use crate::subjects::SubjectKind;
 use crate::verdict::{Finding, Identity, Tally};
+use crate::voters::{Incident, Panel, Roll, Unavailable, Voters};
+
 
 /// Programs of a batch.
 pub const BATCH: u64 = 64;
@@ -40,8 +43,8 @@ pub struct Campaign {
     pub jobs: usize,
     /// When to end.
     pub limit: Limit,
-    /// Who runs against the reference.
-    pub subject: SubjectKind,
+    /// Who votes beside the reference.
+    pub voters: Voters,
     /// Stop after the batch in which so many different findings are reached.
     pub max_findings: usize,
     /// Where findings go.
@@ -57,6 +60,12 @@ pub struct Summary {
     pub findings: Vec<Recorded>,
     /// Programs that showed a finding, each counted.
     pub failing: u64,
+    /// How each voter's votes went.
+    pub roll: Roll,
+    /// Voters that were lost and came back: the program that was running, and what happened.
+    pub incidents: Vec<(u64, String)>,
+    /// The voter that was lost for good, which ended the campaign.
+    pub gone: Option<Unavailable>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -79,10 +88,15 @@ pub struct Progress {
 struct Batch {
     number: u64,
     tally: Tally,
+    roll: Roll,
     /// Findings by program index.
     findings: Vec<(u64, Finding)>,
+    /// Incidents by program index.
+    incidents: Vec<(u64, String)>,
     /// A finding that could not be written.
     failed: Option<io::Error>,
+    /// A voter is gone.
+    gone: Option<Unavailable>,
 }
 
 struct Shared<'a> {
@@ -114,8 +128,12 @@ impl Campaign {
         let mut merger = Merger {
             campaign: self,
             tally: Tally::default(),
+            roll: Roll::default(),
             first: BTreeMap::new(),
             findings: Vec::new(),
+            incidents: Vec::new(),
+            gone: None,
+            judge: None,
             failing: 0,
         };
         let mut waiting: BTreeMap<u64, Batch> = BTreeMap::new();
@@ -143,7 +161,7 @@ impl Campaign {
                                 while receiver.recv().is_ok() {}
                                 return Err(error);
                             }
-                            if merger.full() {
+                            if merger.full() || merger.gone.is_some() {
                                 stop.store(true, Ordering::Relaxed);
                             }
                         }
@@ -169,6 +187,9 @@ impl Campaign {
             tally: merger.tally,
             findings: merger.findings,
             failing: merger.failing,
+            roll: merger.roll,
+            incidents: merger.incidents,
+            gone: merger.gone,
             elapsed: started.elapsed(),
         })
     }
@@ -176,7 +197,17 @@ impl Campaign {
 
 fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
     let campaign = shared.campaign;
-    let mut checker = campaign.subject.checker();
+    let mut panel = match campaign.voters.panel() {
+        Ok(panel) => panel,
+        Err(gone) => {
+            let number = shared.next.fetch_add(1, Ordering::Relaxed);
+            // Nobody listens any more only where the campaign is over.
+            drop(sender.send(Batch { gone: Some(gone), ..Batch::new(number) }));
+            return;
+        }
+    };
+    let group = panel.group().clamp(1, BATCH as usize) as u64;
+    let mut programs = Vec::new();
     let over =
         || shared.stop.load(Ordering::Relaxed) || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline);
     while !over() {
@@ -189,25 +220,72 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
         if first >= end {
             return;
         }
-        let mut batch = Batch { number, tally: Tally::default(), findings: Vec::new(), failed: None };
-        for index in first..end {
-            let program = generate(campaign.config, campaign.seed, index);
-            if let Some(finding) = checker.check_into(&program, &mut batch.tally, &mut |_| {}) {
-                let mut written = shared.written.lock().unwrap_or_else(PoisonError::into_inner);
-                if written.insert(finding.identity) {
-                    let origin = Origin::Campaign { seed: campaign.seed, index };
-                    let recorder = Recorder { subject: campaign.subject, out: &campaign.out, origin };
-                    batch.failed = recorder.write_found(&program, finding.identity.rule).err().or(batch.failed);
-                }
-                batch.findings.push((index, *finding));
-            }
-            if index % 8 == 7 && over() && matches!(campaign.limit, Limit::Time(_)) {
+        let mut batch = Batch::new(number);
+        let mut next = first;
+        while next < end && batch.gone.is_none() && batch.failed.is_none() {
+            programs.clear();
+            programs.extend((next..end.min(next + group)).map(|index| generate(campaign.config, campaign.seed, index)));
+            shared.check(&mut panel, &programs, next, &mut batch);
+            next += programs.len() as u64;
+            if next.is_multiple_of(8) && over() && matches!(campaign.limit, Limit::Time(_)) {
                 break;
             }
         }
-        if sender.send(batch).is_err() {
+        batch.roll = panel.take_roll();
+        let gone = batch.gone.is_some();
+        if sender.send(batch).is_err() || gone {
             return;
         }
+    }
+}
+
+impl Batch {
+    fn new(number: u64) -> Self {
+        Self {
+            number,
+            tally: Tally::default(),
+            roll: Roll::default(),
+            findings: Vec::new(),
+            incidents: Vec::new(),
+            failed: None,
+            gone: None,
+        }
+    }
+}
+
+impl Shared<'_> {
+    /// Puts programs, the first of them number `first`, to the panel. What is found for the first time is on disk at once.
+    fn check(&self, panel: &mut Panel, programs: &[Program], first: u64, batch: &mut Batch) {
+        let Batch { tally, findings, incidents, failed, .. } = batch;
+        let origin = |index: usize| Origin::Campaign { seed: self.campaign.seed, index: first + index as u64 };
+        let mut lost = Vec::new();
+        let result = panel.vote(
+            programs,
+            tally,
+            &mut |index, finding| {
+                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                if written.insert(finding.identity) {
+                    let recorder = Recorder { out: &self.campaign.out, origin: origin(index) };
+                    if let Err(error) = recorder.write_found(&programs[index], &finding) {
+                        failed.get_or_insert(error);
+                    }
+                }
+                findings.push((first + index as u64, *finding));
+            },
+            &mut |incident| lost.push(incident),
+        );
+        for Incident { program, what } in lost {
+            let index = program.min(programs.len().saturating_sub(1));
+            // The program is kept whether it turns out to be the cause or not.
+            if let Some(program) = programs.get(index) {
+                let recorder = Recorder { out: &self.campaign.out, origin: origin(index) };
+                if let Err(error) = recorder.write_incident(program, &what) {
+                    failed.get_or_insert(error);
+                }
+            }
+            incidents.push((first + index as u64, what));
+        }
+        batch.gone = result.err();
     }
 }
 
@@ -215,8 +293,13 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
 struct Merger<'a> {
     campaign: &'a Campaign,
     tally: Tally,
+    roll: Roll,
     first: BTreeMap<Identity, u64>,
     findings: Vec<Recorded>,
+    incidents: Vec<(u64, String)>,
+    gone: Option<Unavailable>,
+    /// A panel for shrinking, once there is something to shrink.
+    judge: Option<Panel>,
     failing: u64,
 }
 
@@ -240,17 +323,35 @@ impl Merger<'_> {
             return Err(error);
         }
         self.tally.add(&batch.tally);
+        self.roll.add(&batch.roll);
+        self.incidents.extend(batch.incidents);
+        self.gone = self.gone.take().or(batch.gone);
         for (index, finding) in batch.findings {
             self.failing += 1;
-            if !self.first.contains_key(&finding.identity) && !self.full() {
-                self.first.insert(finding.identity, index);
-                let Campaign { config, seed, subject, ref out, .. } = *self.campaign;
-                let origin = Origin::Campaign { seed, index };
-                let recorded = record(subject, out, origin, &generate(config, seed, index), &finding)?;
+            if self.full() {
+                continue;
+            }
+            if let Entry::Vacant(first) = self.first.entry(finding.identity) {
+                first.insert(index);
+                let recorded = self.record(index, &finding)?;
                 self.findings.push(recorded);
             }
         }
         Ok(())
+    }
+
+    fn record(&mut self, index: u64, finding: &Finding) -> io::Result<Recorded> {
+        let Campaign { config, seed, ref voters, ref out, .. } = *self.campaign;
+        let program = generate(config, seed, index);
+        let origin = Origin::Campaign { seed, index };
+        if self.judge.is_none() {
+            self.judge = voters.thorough_panel().ok();
+        }
+        match &mut self.judge {
+            Some(judge) => record(judge, out, origin, &program, finding),
+            // Who cannot be asked again can't say whether less shows the same.
+            None => Recorder { out, origin }.write_all(&program, finding, None),
+        }
     }
 }
 

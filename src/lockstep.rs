@@ -154,7 +154,8 @@ impl Checker {
     fn finding(&self, failure: Failure, step: usize, kind: &'static str, agreed: Option<usize>) -> Box<Finding> {
         let identity = Identity { rule: failure.rule, field: failure.field, kind };
         let Failure { what, expected, found, objects, .. } = failure;
-        Box::new(Finding { identity, step, agreed, what, expected, found, objects })
+        let voter = self.subject().into();
+        Box::new(Finding { identity, step, agreed, what, expected, found, objects, voter, votes: Vec::new() })
     }
 
     fn oracle(&self) -> Oracle<'_> {

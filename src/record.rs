@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use contract::{Program, Rule};
 
 use crate::report::{Context, export, report};
-use crate::shrink::{Shrunk, shrink};
+use crate::shrink::{Judge, Shrunk, shrink};
 use crate::store::{self, EXTENSION, fingerprint};
-use crate::subjects::SubjectKind;
 use crate::verdict::Finding;
 
 /// Where a program comes from.
@@ -130,56 +129,66 @@ impl fmt::Display for Recorded {
     }
 }
 
-/// Whose finding is kept, and where.
+/// Where a finding is kept.
 #[derive(Clone, Debug)]
 pub struct Recorder<'a> {
-    /// Who ran against the reference.
-    pub subject: SubjectKind,
     /// The folder, which is made if need be.
     pub out: &'a Path,
     /// Where the program comes from.
     pub origin: Origin,
 }
 
-/// Keeps a finding: writes the program as found, shrinks it, and writes what comes of that.
+/// Keeps a finding: writes the program as found, shrinks it by `judge`, and writes what comes of that.
 ///
 /// # Errors
 /// A file could not be written; it is named.
 pub fn record(
-    subject: SubjectKind,
+    judge: &mut dyn Judge,
     out: &Path,
     origin: Origin,
     program: &Program,
     finding: &Finding,
 ) -> io::Result<Recorded> {
-    let recorder = Recorder { subject, out, origin };
-    recorder.write_found(program, finding.identity.rule)?;
-    let shrunk = shrink(&mut subject.checker(), program);
+    let recorder = Recorder { out, origin };
+    recorder.write_found(program, finding)?;
+    let shrunk = shrink(judge, program);
     recorder.write_all(program, finding, shrunk)
 }
 
 impl Recorder<'_> {
     /// The names of the finding's files, up to their endings.
-    fn stem(&self, program: &Program, rule: Rule) -> String {
-        let subject = match self.subject {
-            SubjectKind::Candidate => String::new(),
-            other => format!("{}-", other.name()),
+    fn stem(&self, program: &Program, finding: &Finding) -> String {
+        let voter = match finding.voter.as_str() {
+            "candidate" => String::new(),
+            other => format!("{}-", other.replace('/', "-")),
         };
-        format!("{subject}{}-{}", rule.id().to_lowercase().replace('.', "-"), self.origin.name(program))
+        let rule = finding.identity.rule.id().to_lowercase().replace('.', "-");
+        format!("{voter}{rule}-{}", self.origin.name(program))
     }
 
-    fn save(&self, program: &Program, rule: Rule, ending: &str, text: &str) -> io::Result<PathBuf> {
-        store::write(self.out, format!("{}.{ending}", self.stem(program, rule)), text)
+    fn save(&self, program: &Program, finding: &Finding, ending: &str, text: &str) -> io::Result<PathBuf> {
+        store::write(self.out, format!("{}.{ending}", self.stem(program, finding)), text)
     }
 
     /// Writes the program as it was found.
     ///
     /// # Errors
     /// The file could not be written; it is named.
-    pub fn write_found(&self, program: &Program, rule: Rule) -> io::Result<PathBuf> {
+    pub fn write_found(&self, program: &Program, finding: &Finding) -> io::Result<PathBuf> {
         let how = self.origin.how();
         let text = format!("# As {how}: {}.\n{program}", self.origin);
-        self.save(program, rule, &format!("{how}.{EXTENSION}"), &text)
+        self.save(program, finding, &format!("{how}.{EXTENSION}"), &text)
+    }
+
+    /// Writes the program that ran when a voter was lost: it may be why.
+    ///
+    /// # Errors
+    /// The file could not be written; it is named.
+    pub fn write_incident(&self, program: &Program, what: &str) -> io::Result<PathBuf> {
+        let how = self.origin.how();
+        // Whatever a voter says, it ends no line.
+        let text = format!("# {}. As {how}: {}.\n{program}", what.replace(char::is_control, "?"), self.origin);
+        store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", self.origin.name(program)), &text)
     }
 
     /// Writes all files of a finding on `found`; `shrunk` is `None` where shrinking came to nothing.
@@ -187,26 +196,27 @@ impl Recorder<'_> {
     /// # Errors
     /// A file could not be written; it is named.
     pub fn write_all(&self, found: &Program, finding: &Finding, shrunk: Option<Shrunk>) -> io::Result<Recorded> {
-        let rule = finding.identity.rule;
-        let found_file = self.write_found(found, rule)?;
+        let found_file = self.write_found(found, finding)?;
+        // All files of a finding have the name of what was found at first.
+        let first = finding;
         let (program, finding, minimal) = match shrunk {
             Some(shrunk) => (shrunk.program, shrunk.finding, Some(shrunk.minimal)),
             None => (found.clone(), finding.clone(), None),
         };
         let origin = self.origin.to_string();
-        let context = Context { origin: &origin, subject: self.subject.name(), minimal };
+        let context = Context { origin: &origin, minimal };
         let shrunk_file = match minimal {
             Some(_) => {
                 let text = format!("# {finding}\n# Shrunk from {origin}.\n{program}");
-                Some(self.save(found, rule, EXTENSION, &text)?)
+                Some(self.save(found, first, EXTENSION, &text)?)
             }
             None => None,
         };
-        let report_file = self.save(found, rule, "report.txt", &report(&program, &finding, context))?;
+        let report_file = self.save(found, first, "report.txt", &report(&program, &finding, context))?;
         // A test that makes no end is none.
-        let test_file = match rule {
+        let test_file = match first.identity.rule {
             Rule::SubjectHang if minimal.is_none() => None,
-            _ => Some(self.save(found, rule, "test.rs", &export(&program, Some(&finding)))?),
+            _ => Some(self.save(found, first, "test.rs", &export(&program, Some(&finding)))?),
         };
         Ok(Recorded {
             origin: self.origin.clone(),

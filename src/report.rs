@@ -14,8 +14,6 @@ use crate::verdict::{Finding, Verdict};
 pub struct Context<'a> {
     /// Where the program comes from, such as a file or seed and index.
     pub origin: &'a str,
-    /// The name of the subject.
-    pub subject: &'a str,
     /// Whether the program is 1-minimal, if it was shrunk.
     pub minimal: Option<bool>,
 }
@@ -27,7 +25,7 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     let mut text = String::new();
     let _ = writeln!(text, "finding    {rule}: {}", rule.meaning());
     let _ = writeln!(text, "section    docs/semantics.md {}", rule.section());
-    let _ = writeln!(text, "subject    {}", context.subject);
+    let _ = writeln!(text, "subject    {}", finding.voter);
     if !context.origin.is_empty() {
         let _ = writeln!(text, "program    {}", context.origin);
     }
@@ -49,9 +47,13 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     .unwrap_or_default();
     let _ = writeln!(text, "expected   {}", finding.expected);
     let _ = writeln!(text, "found      {}", finding.found);
+    for (number, vote) in finding.votes.iter().enumerate() {
+        let head = if number == 0 { "votes" } else { "" };
+        let _ = writeln!(text, "{head:<10} {}: {}", vote.voter, vote.answer);
+    }
     for object in &finding.objects {
         let _ = writeln!(text, "\n{}:", object.name);
-        let diff = SimpleDiff::from_str(&object.reference, &object.memory, "reference", context.subject).to_string();
+        let diff = SimpleDiff::from_str(&object.reference, &object.memory, "reference", &finding.voter).to_string();
         // Tools that read a report want no colours.
         text.push_str(&plain(&diff));
     }
@@ -145,8 +147,7 @@ pub fn assert_agrees(program: &Program) {
         Verdict::Agreed(_) => {}
         Verdict::Invalid(invalid) => panic!("the program is not valid: {invalid}"),
         Verdict::Finding(finding, _) => {
-            let context = Context { subject: "candidate", ..Context::default() };
-            panic!("\n{}", report(program, &finding, context));
+            panic!("\n{}", report(program, &finding, Context::default()));
         }
     }
 }

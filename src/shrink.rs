@@ -11,7 +11,7 @@ use contract::{Backing, Dialect, Hypercall, Program, Pte, Step};
 
 use crate::layout::remove_section;
 use crate::lockstep::Checker;
-use crate::verdict::{Finding, Identity, Verdict};
+use crate::verdict::{Finding, Identity};
 
 /// A shrunk program.
 #[derive(Clone, Debug)]
@@ -29,11 +29,28 @@ pub struct Shrunk {
 /// Most programs that shrinking tries.
 pub const MAX_CHECKS: u64 = 50_000;
 
-/// Shrinks a program on which `checker` finds something; `None` if it does not.
-pub fn shrink(checker: &mut Checker, program: &Program) -> Option<Shrunk> {
-    let Verdict::Finding(finding, _) = checker.check(program) else { return None };
+/// Who says whether a program still shows a finding.
+pub trait Judge {
+    /// What it finds on the program, if it is valid.
+    fn finding(&mut self, program: &Program) -> Option<Finding>;
+
+    /// Whether a program means the same to it in another dialect, as far as findings go.
+    fn any_dialect(&self) -> bool {
+        true
+    }
+}
+
+impl Judge for Checker {
+    fn finding(&mut self, program: &Program) -> Option<Finding> {
+        self.check(program).into_finding()
+    }
+}
+
+/// Shrinks a program on which `judge` finds something; `None` if it does not.
+pub fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
+    let finding = judge.finding(program)?;
     let mut shrinker =
-        Shrinker { checker, identity: finding.identity, best: program.clone(), finding: *finding, checks: 0 };
+        Shrinker { judge, identity: finding.identity, best: program.clone(), finding, checks: 0 };
     let mut minimal = false;
     while !minimal && shrinker.checks < MAX_CHECKS {
         let mut changed = shrinker.cut_tail();
@@ -48,7 +65,7 @@ pub fn shrink(checker: &mut Checker, program: &Program) -> Option<Shrunk> {
 }
 
 struct Shrinker<'a> {
-    checker: &'a mut Checker,
+    judge: &'a mut dyn Judge,
     identity: Identity,
     best: Program,
     finding: Finding,
@@ -62,10 +79,10 @@ impl Shrinker<'_> {
             return false;
         }
         self.checks += 1;
-        match self.checker.check(&program) {
-            Verdict::Finding(finding, _) if finding.identity == self.identity => {
+        match self.judge.finding(&program) {
+            Some(finding) if finding.identity == self.identity => {
                 self.best = program;
-                self.finding = *finding;
+                self.finding = finding;
                 true
             }
             _ => false,
@@ -132,7 +149,8 @@ impl Shrinker<'_> {
     }
 
     fn values(&mut self) -> bool {
-        let mut changed = self.try_change(|program| program.dialect = Dialect::Lopapr);
+        let mut changed =
+            self.judge.any_dialect() && self.try_change(|program| program.dialect = Dialect::Lopapr);
         changed |= self.kinds();
         changed |= self.runs();
         let mut index = 0;

@@ -99,8 +99,8 @@ impl Triage {
             return Ok(Triaged::Again(number));
         }
         let origin = Origin::Engine { engine, file: Some(file.into()) };
-        let recorder = Recorder { subject: self.subject, out: &self.out, origin };
-        recorder.write_found(program, finding.identity.rule)?;
+        let recorder = Recorder { out: &self.out, origin };
+        recorder.write_found(program, &finding)?;
         let shrunk = if late {
             None
         } else {
@@ -137,7 +137,7 @@ pub enum Checked {
 pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) -> io::Result<Checked> {
     // The steps that are done, and one more than the last on which both sides agree.
     let marks = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
-    let (theirs, copy) = (Arc::clone(&marks), program.clone());
+    let (theirs, copy, name) = (Arc::clone(&marks), program.clone(), checker.subject().into());
     let ended = within(limit, move || {
         checker.check_observed(&copy, &mut |seen| {
             theirs.0.store(seen.index + 1, Ordering::Relaxed);
@@ -160,6 +160,8 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
                 expected: format!("an end within {}", humantime::format_duration(limit)),
                 found: "none".into(),
                 objects: Vec::new(),
+                voter: name,
+                votes: Vec::new(),
             }))
         }
     })

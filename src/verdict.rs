@@ -25,6 +25,15 @@ impl Verdict {
             _ => None,
         }
     }
+
+    /// The finding, if there is one.
+    #[must_use]
+    pub fn into_finding(self) -> Option<Finding> {
+        match self {
+            Self::Finding(finding, _) => Some(*finding),
+            _ => None,
+        }
+    }
 }
 
 /// What the shrinker keeps: a smaller program shows the same finding if this is equal.
@@ -66,6 +75,19 @@ pub struct Finding {
     pub found: String,
     /// The differing objects, at most [`MAX_OBJECTS`].
     pub objects: Vec<ObjectDiff>,
+    /// Who differs from the reference.
+    pub voter: String,
+    /// Where there are more voters than one: what each of them answered, the reference first.
+    pub votes: Vec<Vote>,
+}
+
+/// What one voter answered where another differs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Vote {
+    /// Its name.
+    pub voter: String,
+    /// Its answer.
+    pub answer: String,
 }
 
 /// Most objects that a finding shows.

@@ -47,7 +47,7 @@ fn check(program: &Program) -> Result<Tally, Failed> {
         Verdict::Agreed(tally) => Ok(tally),
         Verdict::Invalid(invalid) => Err(invalid.to_string().into()),
         Verdict::Finding(finding, _) => {
-            let context = Context { subject: "candidate", ..Context::default() };
+            let context = Context::default();
             Err(format!("\n{}", report(program, &finding, context)).into())
         }
     }

@@ -216,7 +216,7 @@ fn program_in(text: &str) -> Program {
 /// The report names rule, place and both values, and its program is the program.
 fn reports(shrunk: &Shrunk) {
     let Shrunk { program, finding, .. } = shrunk;
-    let context = Context { origin: "seed 1, program 2", subject: "wrong", minimal: Some(true) };
+    let context = Context { origin: "seed 1, program 2", minimal: Some(true) };
     let text = report(program, finding, context);
     let line = |key: &str| {
         text.lines().find_map(|line| line.strip_prefix(key)).map_or_else(|| panic!("no {key} in\n{text}"), str::trim)

@@ -16,7 +16,7 @@ pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, e
         return;
     };
     let origin = Origin::Engine { engine: engine.into(), file: None };
-    match record(subject, &out, origin, program, finding) {
+    match record(&mut subject.checker(), &out, origin, program, finding) {
         Ok(recorded) => eprint!("\n{recorded}"),
         // Nothing found is lost: what cannot be written is printed.
         Err(error) => eprintln!("\nFINDING {finding}\n  not written: {error}\n{program}"),

@@ -12,15 +12,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use realmode_diff::campaign::{Campaign, Limit, Progress, Summary, default_out};
 use realmode_diff::generate::GeneratorConfig;
 use realmode_diff::verdict::RuleTally;
-use realmode_diff::{Rule, SubjectKind, Tally};
+use realmode_diff::ledger::Entry;
+use realmode_diff::voters::{Level, VoterTally};
+use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum DialectChoice {
     /// Mix all three, LoPAPR most
-    #[default]
     All,
     /// The specification
     Lopapr,
@@ -44,12 +45,11 @@ pub(crate) struct Args {
     /// Threads [default: all cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Whose answers are expected
-    #[arg(long, value_enum, default_value_t)]
-    dialect: DialectChoice,
-    /// What runs against the reference
-    #[arg(long, value_enum, default_value_t)]
-    subject: SubjectKind,
+    /// Whose answers are expected [default: all; qemu where a live QEMU votes]
+    #[arg(long, value_enum)]
+    dialect: Option<DialectChoice>,
+    #[command(flatten)]
+    voters: super::voters::Args,
     /// Stop once this many different findings (by rule, field and kind of step) are known [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     max_findings: Option<u32>,
@@ -62,22 +62,29 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    let live = args.voters.live();
+    let dialect = match args.dialect {
+        None if live => Some(Dialect::Qemu),
+        None | Some(DialectChoice::All) => None,
+        Some(DialectChoice::Lopapr) => Some(Dialect::Lopapr),
+        Some(DialectChoice::Kvm) => Some(Dialect::Kvm),
+        Some(DialectChoice::Qemu) => Some(Dialect::Qemu),
+    };
+    let dialects = dialect.map_or_else(|| Dialect::ALL.to_vec(), |dialect| vec![dialect]);
+    let voters = args.voters.voters(&dialects)?;
+    // Whoever is missing is missed before anything starts.
+    voters.panel().map_err(Failure::missing)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let campaign = Campaign {
-        config: GeneratorConfig {
-            dialect: match args.dialect {
-                DialectChoice::All => None,
-                DialectChoice::Lopapr => Some(Dialect::Lopapr),
-                DialectChoice::Kvm => Some(Dialect::Kvm),
-                DialectChoice::Qemu => Some(Dialect::Qemu),
-            },
-        },
+        config: GeneratorConfig { dialect, live },
         seed: args.seed.unwrap_or_else(rand::random),
-        jobs: args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+        // A machine of QEMU's keeps a core busy, and so does the thread that feeds it.
+        jobs: args.jobs.map_or(if live { cores.div_ceil(2) } else { cores }, usize::from),
         limit: match args.programs {
             Some(programs) => Limit::Programs(programs),
             None => Limit::Time(args.time.unwrap_or(Duration::from_secs(30))),
         },
-        subject: args.subject,
+        voters,
         max_findings: args.max_findings.unwrap_or(1) as usize,
         out: args.out.clone().unwrap_or_else(|| default_out().to_path_buf()),
     };
@@ -96,6 +103,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     print(text(&campaign, &summary))?;
     if let Some(path) = &args.json {
         save_json(path, &Json::new(&campaign, &summary))?;
+    }
+    if let Some(gone) = &summary.gone {
+        return Err(Failure { status: if summary.findings.is_empty() { MISSING } else { FINDING }, message: gone.to_string() });
     }
     Ok(if summary.findings.is_empty() { CLEAN } else { FINDING })
 }
@@ -151,7 +161,7 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     let _ = writeln!(
         out,
         "{} against the reference, seed {}: {programs} programs, {steps} steps ({} skipped), {hypercalls} hypercalls",
-        campaign.subject.name(),
+        campaign.voters.names().join(", "),
         campaign.seed,
         percent(skipped, steps),
     );
@@ -162,6 +172,7 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
         percent(deferred, hypercalls),
     );
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
+    out.push_str(&votes(campaign, summary));
     for recorded in &summary.findings {
         let _ = write!(out, "\n{recorded}");
     }
@@ -177,6 +188,46 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
         programs as f64 / seconds,
         hypercalls as f64 / seconds,
     );
+    out
+}
+
+/// The ledger's entries with how often each was used.
+fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
+    campaign.voters.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
+}
+
+/// What each voter did, unless a subject votes alone: then that is the whole summary.
+fn votes(campaign: &Campaign, summary: &Summary) -> String {
+    let mut out = String::new();
+    let voters = &summary.roll.voters;
+    let alone = voters.len() == 1 && voters[0].level == Level::Memory;
+    for voter in voters.iter().filter(|_| !alone) {
+        let VoterTally { name, level, programs, hypercalls, read_back, uncovered, why_uncovered, declared, incidents } =
+            voter;
+        let _ = write!(out, "\n{name}, which shows {level}: {programs} programs, {hypercalls} compared hypercalls");
+        if *read_back > 0 {
+            let _ = write!(out, ", {read_back} entries read back");
+        }
+        let _ = writeln!(out);
+        if let Some(why) = why_uncovered {
+            let _ = writeln!(out, "  {uncovered} programs could not be put to it to their end, the first: {why}");
+        }
+        if *declared > 0 {
+            let _ = writeln!(out, "  {declared} programs ended in a declared difference");
+        }
+        if *incidents > 0 {
+            let _ = writeln!(out, "  lost and started again {incidents} times");
+        }
+    }
+    for (entry, uses) in uses(campaign, summary) {
+        let _ = match uses {
+            0 => writeln!(out, "declared difference never seen, stale: {entry}"),
+            _ => writeln!(out, "declared difference, seen {uses} times: {entry}"),
+        };
+    }
+    for (index, what) in &summary.incidents {
+        let _ = writeln!(out, "incident at program {index} of the seed, which was kept: {what}");
+    }
     out
 }
 
@@ -203,7 +254,9 @@ pub(super) fn rule_table(tally: &Tally) -> String {
 
 #[derive(Serialize)]
 struct Json {
-    subject: &'static str,
+    subject: String,
+    voters: Vec<JsonVoter>,
+    ledger: Vec<JsonEntry>,
     seed: u64,
     jobs: usize,
     programs: u64,
@@ -220,7 +273,42 @@ struct Json {
 }
 
 #[derive(Serialize)]
+struct JsonVoter {
+    name: String,
+    shows: String,
+    programs: u64,
+    hypercalls: u64,
+    read_back: u64,
+    uncovered: u64,
+    declared: u64,
+    incidents: u64,
+}
+
+impl JsonVoter {
+    fn new(voter: &VoterTally) -> Self {
+        let VoterTally { name, level, programs, hypercalls, read_back, uncovered, declared, incidents, .. } = voter;
+        Self {
+            name: name.clone(),
+            shows: level.to_string(),
+            programs: *programs,
+            hypercalls: *hypercalls,
+            read_back: *read_back,
+            uncovered: *uncovered,
+            declared: *declared,
+            incidents: *incidents,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonEntry {
+    entry: String,
+    uses: u64,
+}
+
+#[derive(Serialize)]
 struct JsonFinding {
+    voter: String,
     rule: &'static str,
     field: &'static str,
     step_kind: &'static str,
@@ -248,7 +336,9 @@ impl Json {
     fn new(campaign: &Campaign, summary: &Summary) -> Self {
         let tally = &summary.tally;
         Self {
-            subject: campaign.subject.name(),
+            subject: campaign.voters.names().join("+"),
+            voters: summary.roll.voters.iter().map(JsonVoter::new).collect(),
+            ledger: uses(campaign, summary).map(|(entry, uses)| JsonEntry { entry: entry.to_string(), uses }).collect(),
             seed: campaign.seed,
             jobs: campaign.jobs,
             programs: tally.programs,
@@ -262,6 +352,7 @@ impl Json {
                 .findings
                 .iter()
                 .map(|recorded| JsonFinding {
+                    voter: recorded.finding.voter.clone(),
                     rule: recorded.finding.identity.rule.id(),
                     field: recorded.finding.identity.field,
                     step_kind: recorded.finding.identity.kind,

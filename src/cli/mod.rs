@@ -8,6 +8,7 @@ mod rules;
 mod show;
 mod shrink;
 mod triage;
+mod voters;
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use realmode_diff::report::{Context, report};
-use realmode_diff::{SubjectKind, Tally, Verdict};
+use realmode_diff::voters::VoterTally;
+use realmode_diff::{Tally, Verdict};
 
 use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
 
@@ -12,31 +13,42 @@ pub(crate) struct Args {
     /// Programs, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// What runs against the reference
-    #[arg(long, value_enum, default_value_t)]
-    subject: SubjectKind,
+    #[command(flatten)]
+    voters: super::voters::Args,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut checker = args.subject.checker();
-    let (mut agreed, mut found) = (0, 0);
+    let mut panel = args.voters.panel()?;
+    let (mut agreed, mut partly, mut found) = (0, 0, 0);
     for path in files(&args.paths)? {
         let program = load(&path)?;
         let name = path.display().to_string();
-        match checker.check(&program) {
+        match panel.check(&program).map_err(Failure::missing)? {
             Verdict::Agreed(tally) => {
-                agreed += 1;
                 let Tally { steps, skipped, hypercalls, .. } = tally;
-                print(format_args!("{name}: agreed, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
+                let votes = panel.take_roll().voters;
+                let short = votes.iter().any(|voter| voter.uncovered + voter.declared > 0);
+                *(if short { &mut partly } else { &mut agreed }) += 1;
+                let how = if short { "agreed as far as it went" } else { "agreed" };
+                print(format_args!("{name}: {how}, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
+                for VoterTally { name, why_uncovered, declared, .. } in votes {
+                    if let Some(why) = why_uncovered {
+                        print(format_args!("  {name} was not asked to the end: {why}\n"))?;
+                    }
+                    if declared > 0 {
+                        print(format_args!("  {name} was compared up to a declared difference\n"))?;
+                    }
+                }
             }
             Verdict::Invalid(invalid) => return Err(Failure::input(format!("{name}: {invalid}"))),
             Verdict::Finding(finding, _) => {
                 found += 1;
-                let context = Context { origin: &name, subject: args.subject.name(), minimal: None };
+                let context = Context { origin: &name, minimal: None };
                 print(format_args!("{name}: FINDING\n{}\n", report(&program, &finding, context)))?;
             }
         }
     }
-    print(format_args!("{agreed} agreed, {found} with a finding\n"))?;
+    let partly = if partly == 0 { String::new() } else { format!("{partly} agreed in part, ") };
+    print(format_args!("{agreed} agreed, {partly}{found} with a finding\n"))?;
     Ok(if found == 0 { CLEAN } else { FINDING })
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use realmode_diff::report::{Context, report};
-use realmode_diff::{SubjectKind, shrink, store};
+use realmode_diff::{shrink, store};
 
 use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 
@@ -14,19 +14,18 @@ pub(crate) struct Args {
     /// Where to write the shrunk program; else it is printed with its report
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// What runs against the reference
-    #[arg(long, value_enum, default_value_t)]
-    subject: SubjectKind,
+    #[command(flatten)]
+    voters: super::voters::Args,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
-    let Some(shrunk) = shrink::shrink(&mut args.subject.checker(), &program) else {
-        print(format_args!("{name}: nothing to shrink, both sides agree\n"))?;
+    let Some(shrunk) = shrink::shrink(&mut args.voters.panel()?, &program) else {
+        print(format_args!("{name}: nothing to shrink, all sides agree\n"))?;
         return Ok(CLEAN);
     };
-    let context = Context { origin: &name, subject: args.subject.name(), minimal: Some(shrunk.minimal) };
+    let context = Context { origin: &name, minimal: Some(shrunk.minimal) };
     match &args.output {
         None => print(report(&shrunk.program, &shrunk.finding, context))?,
         Some(path) => {

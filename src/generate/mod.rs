@@ -21,6 +21,8 @@ use swarm::Swarm;
 pub struct GeneratorConfig {
     /// Only this dialect; `None` mixes all, LoPAPR most.
     pub dialect: Option<Dialect>,
+    /// Only machines that a live QEMU can have (see [`live`]).
+    pub live: bool,
 }
 
 /// Program number `index` of the campaign with seed `seed`.

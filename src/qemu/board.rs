@@ -1,0 +1,219 @@
+//! Which windows a QEMU can have: what it is started with, and what RTAS makes of it afterwards.
+//!
+//! | LIOBN | window | how it comes to be |
+//! |---|---|---|
+//! | `0x80000000 \| index << 8` | any base, any number of 4 KiB entries | default window of PCI host bridge `index`, by its properties |
+//! | the same | any base, 2^n entries of a larger page | the default window removed, another created through RTAS |
+//! | `0x80000001 \| index << 8` | any base, 2^n entries | a second window, created through RTAS |
+//! | any other of 32 bits | base 0, 65,536 entries of 4 KiB | a VIO device, whose LIOBN is its `reg` |
+//!
+//! Bridge 0, and the VIO window of the NVRAM, are there whether a program has them or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::{Backing, Liobn, Program, RealAddr, Step, WindowSpec};
+
+/// LIOBNs of PCI host bridges start here.
+const BRIDGE_LIOBNS: u64 = 0x8000_0000;
+/// Bridges are numbered below it.
+const MAX_BRIDGES: u64 = 31;
+/// Entries of a VIO device's window: 256 MiB of 4 KiB pages.
+pub const VIO_ENTRIES: u64 = 1 << 16;
+/// The VIO window that every machine has.
+pub const NVRAM: u64 = 0x7100_0000;
+/// Page sizes that bridges are told to offer: all that a window can have.
+const PAGE_SIZES: u64 = ((1 << 35) - 1) & !0xfff;
+
+/// Where a window's LIOBN puts it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// Window `number`, 0 or 1, of PCI host bridge `index`.
+    Bridge { index: u32, number: usize },
+    /// A VIO device.
+    Vio,
+}
+
+/// The place of a LIOBN, none if it has more than 32 bits.
+pub(super) fn place(liobn: u64) -> Option<Place> {
+    let (index, number) = (liobn.wrapping_sub(BRIDGE_LIOBNS) >> 8, liobn & 0xff);
+    match (u32::try_from(liobn), u32::try_from(index)) {
+        (Err(_), _) => None,
+        (_, Ok(index)) if u64::from(index) < MAX_BRIDGES && number < 2 => {
+            Some(Place::Bridge { index, number: number as usize })
+        }
+        _ => Some(Place::Vio),
+    }
+}
+
+/// What a bridge is told at the start. What no window needs is left to QEMU.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Bridge {
+    /// `dma_win_addr`: base of window 0.
+    base: Option<u64>,
+    /// `dma_win_size` in 4 KiB entries: of the default window.
+    entries: Option<u64>,
+    /// `dma64_win_addr`: base of window 1.
+    second_base: Option<u64>,
+}
+
+impl Bridge {
+    /// With something for what nobody needs.
+    fn filled(&self) -> Self {
+        Self {
+            base: self.base.or(Some(0)),
+            entries: self.entries.or(Some(1)),
+            second_base: self.second_base.or(Some(1 << 59)),
+        }
+    }
+}
+
+/// The windows that a QEMU is started with, or can come to have.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Board {
+    bridges: BTreeMap<u32, Bridge>,
+    vio: BTreeSet<u32>,
+}
+
+/// Why a program cannot be put to QEMU, in words.
+pub type Uncovered = String;
+
+/// Takes `value` unless another is there already.
+fn agree(slot: &mut Option<u64>, value: u64) -> bool {
+    *slot.get_or_insert(value) == value
+}
+
+impl Board {
+    /// The board that a program needs: the windows of its machine and, as far as they fit beside those, the ones that it creates.
+    ///
+    /// # Errors
+    /// QEMU cannot have one of the machine's windows; which, and why.
+    pub fn of(program: &Program) -> Result<Self, Uncovered> {
+        let mut board = Self::default();
+        for window in &program.machine.windows {
+            board.add(window)?;
+        }
+        for step in &program.steps {
+            if let Step::CreateWindow(window) = step {
+                let before = board.clone();
+                if board.add(window).is_err() {
+                    board = before;
+                }
+            }
+        }
+        Ok(board)
+    }
+
+    /// Makes room for a window.
+    ///
+    /// # Errors
+    /// QEMU cannot have it, or not beside the others; why.
+    pub fn add(&mut self, window: &WindowSpec) -> Result<(), Uncovered> {
+        let told = |why: &str| Err(format!("QEMU cannot have window {}: {why}", window.liobn));
+        if window.backing != Backing::Emulated {
+            return told("it has no pinned windows");
+        }
+        match place(window.liobn.0) {
+            None => told("its LIOBNs have 32 bits"),
+            Some(Place::Vio) if window.liobn.0 == u64::from(u32::MAX) => told("a VIO device cannot have that LIOBN"),
+            Some(Place::Vio) => {
+                if (window.page_shift, window.base, window.entries) != (12, 0, VIO_ENTRIES) {
+                    return told("a VIO window has base 0 and 65,536 entries of 4 KiB");
+                }
+                self.vio.insert(window.liobn.0 as u32);
+                Ok(())
+            }
+            Some(Place::Bridge { index, number }) => {
+                let bridge = self.bridges.entry(index).or_default();
+                let fits = match (number, window.page_shift) {
+                    (0, 12) => agree(&mut bridge.base, window.base) && agree(&mut bridge.entries, window.entries),
+                    (_, 12..=34) if !window.entries.is_power_of_two() => {
+                        return told("a window that RTAS creates has 2^n entries");
+                    }
+                    (0, 13..=34) => agree(&mut bridge.base, window.base),
+                    (_, 12..=34) => agree(&mut bridge.second_base, window.base),
+                    _ => return told("its page size"),
+                };
+                if fits { Ok(()) } else { told("another window of its LIOBN has another base or size") }
+            }
+        }
+    }
+
+    /// Whether a QEMU that was started with this board can have all that `other` needs.
+    pub(super) fn serves(&self, other: &Self) -> bool {
+        let there = |here: Option<u64>, needed: Option<u64>| needed.is_none() || needed == here;
+        other.vio.iter().all(|reg| self.has_vio(*reg))
+            && other.bridges.iter().all(|(index, needed)| match self.bridges.get(index) {
+                Some(bridge) => {
+                    there(bridge.base, needed.base)
+                        && there(bridge.entries, needed.entries)
+                        && there(bridge.second_base, needed.second_base)
+                }
+                None => *index == 0 && *needed == Bridge::default(),
+            })
+    }
+
+    /// Whether a VIO window of that LIOBN is there.
+    pub(super) fn has_vio(&self, reg: u32) -> bool {
+        u64::from(reg) == NVRAM || self.vio.contains(&reg)
+    }
+
+    /// The bridges, bridge 0 among them.
+    pub(super) fn bridges(&self) -> impl Iterator<Item = u32> + '_ {
+        let first = if self.bridges.contains_key(&0) { None } else { Some(0) };
+        first.into_iter().chain(self.bridges.keys().copied())
+    }
+
+    /// The VIO windows that were asked for.
+    pub(super) fn vio(&self) -> impl Iterator<Item = u64> + '_ {
+        self.vio.iter().map(|reg| u64::from(*reg))
+    }
+
+    /// The default window of a bridge, by LIOBN: that which it starts with and is reset to.
+    pub(super) fn default_window(&self, index: u32) -> Option<(u64, WindowSpec)> {
+        let bridge = self.bridges.get(&index).cloned().unwrap_or_default().filled();
+        let liobn = BRIDGE_LIOBNS | u64::from(index) << 8;
+        Some((liobn, window(liobn, bridge.base?, bridge.entries?)))
+    }
+
+    /// The command line.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let properties = |bridge: &Bridge| {
+            let set = [
+                ("dma_win_addr", bridge.base),
+                ("dma_win_size", bridge.entries.map(|entries| entries << 12)),
+                ("dma64_win_addr", bridge.second_base),
+                ("pgsz", Some(PAGE_SIZES)),
+            ];
+            set.into_iter().filter_map(|(name, value)| Some((name, value?)))
+        };
+        // Bridge 0 is the machine's own: it is reached through defaults, which the others do not keep.
+        for (name, value) in properties(&self.bridges.get(&0).cloned().unwrap_or_default().filled()) {
+            arguments.push("-global".into());
+            arguments.push(format!("spapr-pci-host-bridge.{name}={value:#x}"));
+        }
+        for (index, bridge) in self.bridges.iter().filter(|(index, _)| **index != 0) {
+            let mut device = format!("spapr-pci-host-bridge,index={index}");
+            for (name, value) in properties(&bridge.filled()) {
+                device.push_str(&format!(",{name}={value:#x}"));
+            }
+            arguments.push("-device".into());
+            arguments.push(device);
+        }
+        for reg in self.vio.iter().filter(|reg| u64::from(**reg) != NVRAM) {
+            arguments.push("-device".into());
+            arguments.push(format!("spapr-vscsi,reg={reg:#x}"));
+        }
+        arguments
+    }
+}
+
+/// The window of a VIO device.
+pub(super) fn vio_window(liobn: u64) -> WindowSpec {
+    window(liobn, 0, VIO_ENTRIES)
+}
+
+fn window(liobn: u64, base: u64, entries: u64) -> WindowSpec {
+    let (liobn, table) = (Liobn(liobn), RealAddr(0));
+    WindowSpec { liobn, page_shift: 12, base, entries, table, backing: Backing::Emulated }
+}
