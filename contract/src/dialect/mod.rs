@@ -1,6 +1,13 @@
 //! The table of answers in which LoPAPR, KVM and QEMU disagree: one named field a disagreement (semantics 4).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | here | the fields, their possible answers, and each dialect's column |
+//! | [`table`] | the rows: what a guest sees of each disagreement, with its source and the call that shows it |
 
 use core::fmt;
+
+pub mod table;
 
 macro_rules! answers {
     ($($field:ident $Type:ident $situation:literal { $($variant:ident $text:literal;)* })*) => {
@@ -96,9 +103,9 @@ answers! {
         ReadZeros "its words read as zeros";
     }
     order CheckOrder "The order of the checks of STUFF and INDIRECT." {
-        IobaFirst "LIOBN, IOBA, count, list alignment, range, list, TCEs";
-        CountFirst "LIOBN, count, list alignment, IOBA and range, list, TCEs";
-        EntryByEntry "LIOBN, count, list alignment, then one entry at a time: list word, IOBA, store";
+        IobaFirst "LIOBN, IOBA, count, list alignment, range, count 0, list, TCEs";
+        CountFirst "LIOBN, count, list alignment, IOBA and range, list's slot, count 0, list page, TCEs";
+        EntryByEntry "LIOBN, count, list alignment, count 0, then one entry at a time: list word, IOBA, store";
     }
     deferring Deferring "What real mode may leave to virtual mode (semantics 5)." {
         AsOwed "what it owes to virtual mode, and no more";
