@@ -25,12 +25,14 @@
 //! | [`stats`] | measures a corpus |
 //! | [`solo`] | runs one side alone, for benchmarks |
 //! | [`store`] | keeps findings so that none is lost |
+//! | [`dialects`] | prints where the dialects disagree, as a document |
 //!
 //! [`check`] is the whole of it; everything that runs programs calls it, or the [`Checker`] behind it.
 
 pub mod campaign;
 pub mod corpus;
 mod decode;
+pub mod dialects;
 pub mod encoding;
 pub mod engine;
 mod failure;

@@ -306,6 +306,13 @@ fn export_prints_a_test() {
 }
 
 #[test]
+fn rules_prints_where_dialects_disagree() {
+    let here = folder();
+    assert_eq!(expect(&here, &["rules", "--dialects"], 0, ""), realmode_diff::dialects::document());
+    assert_eq!(run(&here, &["rules", "--dialects", "--corpus", "."]).status, 2);
+}
+
+#[test]
 fn rules_lists_every_rule() {
     let here = folder();
     let stdout = expect(&here, &["rules"], 0, "");

@@ -15,7 +15,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
     let mut tests = Vec::new();
-    for folder in ["seeds", "regressions"] {
+    for folder in ["seeds", "regressions", "dialects"] {
         let files = store::programs_under(&corpora.join(folder)).unwrap_or_default();
         for file in files {
             let name = format!("{folder}/{}", file.file_stem().unwrap_or_default().to_string_lossy());

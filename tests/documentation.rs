@@ -61,7 +61,17 @@ fn rule_ids_are_unique_and_found_again() {
     }
 }
 
-/// Links and folders of the README and the documents exist.
+/// The headings of a document, as links name them.
+fn headings(file: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    titles
+        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .map(|title| title.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect())
+        .collect()
+}
+
+/// Links and folders of the README and the documents exist, and so do headings that a link names.
 #[test]
 fn links_lead_somewhere() {
     for document in [
@@ -71,12 +81,16 @@ fn links_lead_somewhere() {
         "docs/implementations.md",
         "docs/performance.md",
         "docs/fuzzing.md",
+        "docs/semantics.md",
+        "docs/dialects.md",
     ] {
         let text = read(document);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = folder.parent().expect("a folder").join(link);
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { folder.clone() } else { folder.parent().expect("a folder").join(file) };
             assert!(target.exists(), "{document} links to {link}");
+            assert!(heading.is_empty() || headings(&target).contains(heading), "{document} links to {link}");
         }
         // Blocks of code between three backticks would upset the pairing of single ones.
         let prose: String = text.split("```").step_by(2).collect();
@@ -85,7 +99,7 @@ fn links_lead_somewhere() {
             // Folders of the sources, the corpora and the candidate; `findings/` comes with the first finding.
             let known = path.exists()
                 || word == "findings/"
-                || ["real_mode/", "virtual_mode/", "seeds/", "regressions/", "minimized/"].contains(&word);
+                || ["real_mode/", "virtual_mode/", "seeds/", "regressions/", "minimized/", "dialects/"].contains(&word);
             assert!(known, "{document} names {word}");
         }
     }
@@ -122,7 +136,7 @@ fn the_readme_names_options_that_exist() {
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| word.starts_with("--") && word.len() > 2 && !word.starts_with("---"))
     {
-        let elsewhere = ["--release", "--help", "--path", "--corpus"];
+        let elsewhere = ["--release", "--help", "--path", "--corpus", "--dialects"];
         assert!(help.contains(word) || elsewhere.contains(&word), "the README names {word}");
     }
 }

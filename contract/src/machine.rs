@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::addr::{Gfn, Hva, Liobn, Pfn, RealAddr};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, LiobnWidth, PinnedWindows, WindowBase};
 
 /// Everything described lies below 2^46 (MAX_PHYSMEM_BITS).
 pub const MAX_PHYSMEM_BITS: u32 = 46;
@@ -307,17 +307,17 @@ impl WindowSpec {
         if self.entries > MAX_WINDOW_ENTRIES {
             return Err(format!("{} entries are more than {MAX_WINDOW_ENTRIES}", self.entries));
         }
-        if !answers.unaligned_base && self.base & (self.page() - 1) != 0 {
+        if answers.window_base == WindowBase::PageMultiple && self.base & (self.page() - 1) != 0 {
             return Err(format!("base {:#x} is no multiple of the window's page {:#x}", self.base, self.page()));
         }
         if u128::from(self.base) + u128::from(self.entries) * u128::from(self.page()) > 1 << 64 {
             return Err(format!("{} entries from base {:#x} on end past 2^64", self.entries, self.base));
         }
-        if dialect == Dialect::Qemu && self.liobn.0 > u64::from(u32::MAX) {
-            return Err(format!("liobn {} does not fit 32 bits (dialect qemu)", self.liobn));
+        if answers.liobn_width == LiobnWidth::Bits32 && self.liobn.0 > u64::from(u32::MAX) {
+            return Err(format!("liobn {} does not fit 32 bits (dialect {dialect})", self.liobn));
         }
         if let Backing::Pinned { .. } = self.backing {
-            if !answers.pinned_windows {
+            if answers.pinned_windows == PinnedWindows::Refuse {
                 return Err(format!("dialect {dialect} has no pinned windows"));
             }
             if self.page_shift > page_shift.bits() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::dialect::Deferring;
 use contract::{Pfn, Pte, Rule, WindowSpec};
 
 use crate::Owes;
@@ -11,7 +12,10 @@ use crate::tce::NewEntry;
 impl Reference {
     /// Real mode must finish; in a dialect that may always defer, it may.
     pub(crate) fn must_finish(&self) -> Owes {
-        if self.answers().may_always_defer { Owes::May("the dialect may always defer") } else { Owes::Finish }
+        match self.answers().deferring {
+            Deferring::AsOwed => Owes::Finish,
+            Deferring::Always => Owes::May("the dialect may always defer"),
+        }
     }
 
     /// Section 5.3: what the page-table entry of the list decides, whatever would follow.

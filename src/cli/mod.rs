@@ -60,7 +60,7 @@ enum Command {
     Shrink(shrink::Args),
     /// Print a program as a #[test] to paste
     Export(export::Args),
-    /// List every rule; with a corpus, how often each was decided
+    /// List every rule; with a corpus, how often each was decided; or where the dialects disagree
     Rules(rules::Args),
     /// Pack, unpack, bring up to date and measure the corpora of fuzzing engines
     ///

@@ -1,9 +1,9 @@
-//! `realmode rules`: every rule, and how often a corpus decides it.
+//! `realmode rules`: every rule, and how often a corpus decides it; or where the dialects disagree.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use realmode_diff::{Rule, SubjectKind, Tally, Verdict};
+use realmode_diff::{Rule, SubjectKind, Tally, Verdict, dialects};
 
 use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
 
@@ -12,9 +12,17 @@ pub(crate) struct Args {
     /// Count how often the programs in this folder (or this one program) decide each rule
     #[arg(long, value_name = "DIR|FILE")]
     corpus: Option<PathBuf>,
+
+    /// Print docs/dialects.md instead: where LoPAPR, KVM and QEMU disagree, and the programs that show it
+    #[arg(long, conflicts_with = "corpus")]
+    dialects: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    if args.dialects {
+        print(dialects::document())?;
+        return Ok(CLEAN);
+    }
     let mut found = 0;
     let tally = match &args.corpus {
         None => None,

@@ -1,0 +1,217 @@
+//! The table of answers in which LoPAPR, KVM and QEMU disagree: one named field a disagreement (semantics 4).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | here | the fields, their possible answers, and each dialect's column |
+//! | [`table`] | the rows: what a guest sees of each disagreement, with its source and the call that shows it |
+
+use core::fmt;
+
+pub mod table;
+
+macro_rules! answers {
+    ($($field:ident $Type:ident $situation:literal { $($variant:ident $text:literal;)* })*) => {
+        $(
+            #[doc = $situation]
+            #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+            pub enum $Type {
+                $(#[doc = concat!($text, ".")] $variant,)*
+            }
+
+            impl $Type {
+                /// The answer in a few words.
+                #[must_use]
+                pub const fn text(self) -> &'static str {
+                    match self { $(Self::$variant => $text,)* }
+                }
+            }
+        )*
+
+        /// One column of the table.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct Answers {
+            $(#[doc = concat!("See [`", stringify!($Type), "`].")] pub $field: $Type,)*
+        }
+
+        /// A field of [`Answers`].
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Field {
+            $(#[doc = $situation] $Type,)*
+        }
+
+        impl Field {
+            /// All fields, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$Type,)*];
+
+            /// Its name in [`Answers`].
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$Type => stringify!($field),)* }
+            }
+
+            /// What it is about, a sentence.
+            #[must_use]
+            pub const fn situation(self) -> &'static str {
+                match self { $(Self::$Type => $situation,)* }
+            }
+        }
+
+        impl Answers {
+            /// The answer that stands in a field, in words.
+            #[must_use]
+            pub const fn text(&self, field: Field) -> &'static str {
+                match field { $(Field::$Type => self.$field.text(),)* }
+            }
+        }
+    };
+}
+
+answers! {
+    unaligned_ioba UnalignedIoba "An IOBA that is no multiple of the window's page." {
+        Refuse "H_PARAMETER";
+        RoundDown "taken as the multiple below it";
+    }
+    count_zero CountZero "A count of 0 in STUFF or INDIRECT." {
+        SucceedAfterRange "H_SUCCESS once LIOBN, IOBA, count and list alignment passed";
+        SucceedAfterSlotOrPermission "H_SUCCESS once also the list's slot check, or STUFF's permission check, passed";
+        Refuse "H_PARAMETER";
+    }
+    stuff_limit StuffLimit "The upper limit of STUFF's count." {
+        Fixed "512; more is H_P4";
+        RangeOnly "none but the window's range";
+        WindowEntries "as many as the window has entries; more is H_PARAMETER";
+    }
+    stuff_permissions StuffPermissions "A STUFF value with permission bits." {
+        Map "taken like any TCE";
+        Refuse "H_PARAMETER, after the range check";
+    }
+    crossing_range CrossingRange "A range of entries that crosses the window's end." {
+        Refuse "H_PARAMETER, nothing stored";
+        StorePrefix "entries up to the end are stored, then H_PARAMETER";
+    }
+    unaligned_tce UnalignedTce "A TCE with permissions and non-zero bits between bit 1 and the window's page shift." {
+        Refuse "H_PARAMETER";
+        Store "stored as given";
+    }
+    unbacked_tce UnbackedTce "A TCE whose page is not guest memory." {
+        RefuseWholePage "H_PARAMETER unless the whole page is guest memory; fault TCEs are not looked at";
+        RefuseFirstGfn "H_PARAMETER unless the page's first gfn is guest memory; INDIRECT looks at fault TCEs too";
+        Store "stored as given";
+    }
+    unbacked_list UnbackedList "An INDIRECT list outside guest memory, or in a host hole." {
+        Refuse "H_PARAMETER";
+        ReadZeros "its words read as zeros";
+    }
+    order CheckOrder "The order of the checks of STUFF and INDIRECT." {
+        IobaFirst "LIOBN, IOBA, count, list alignment, range, count 0, list, TCEs";
+        CountFirst "LIOBN, count, list alignment, IOBA and range, list's slot, count 0, list page, TCEs";
+        EntryByEntry "LIOBN, count, list alignment, count 0, then one entry at a time: list word, IOBA, store";
+    }
+    deferring Deferring "What real mode may leave to virtual mode (semantics 5)." {
+        AsOwed "what it owes to virtual mode, and no more";
+        Always "every call";
+    }
+    pinned_windows PinnedWindows "Windows that pin the pages which their TCEs name." {
+        Exist "exist";
+        Refuse "do not exist";
+    }
+    window_base WindowBase "The base of a window." {
+        PageMultiple "a multiple of the window's page";
+        AnyByte "any byte address";
+    }
+    liobn_width LiobnWidth "The width of a window's LIOBN." {
+        Bits64 "64 bits";
+        Bits32 "32 bits";
+    }
+}
+
+/// Whose answers a program expects.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Dialect {
+    /// The specification, LoPAPR.
+    #[default]
+    Lopapr,
+    /// The in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first rule of 4.20.
+    Kvm,
+    /// QEMU 7.2's pseries machine; emulated windows only.
+    Qemu,
+}
+
+impl Dialect {
+    /// All dialects, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Lopapr, Self::Kvm, Self::Qemu];
+
+    /// The word that names it in a program and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lopapr => "lopapr",
+            Self::Kvm => "kvm",
+            Self::Qemu => "qemu",
+        }
+    }
+
+    /// The dialect with that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// Its column of the table.
+    #[must_use]
+    pub const fn answers(self) -> Answers {
+        match self {
+            Self::Lopapr => Answers {
+                unaligned_ioba: UnalignedIoba::Refuse,
+                count_zero: CountZero::SucceedAfterRange,
+                stuff_limit: StuffLimit::Fixed,
+                stuff_permissions: StuffPermissions::Map,
+                crossing_range: CrossingRange::Refuse,
+                unaligned_tce: UnalignedTce::Refuse,
+                unbacked_tce: UnbackedTce::RefuseWholePage,
+                unbacked_list: UnbackedList::Refuse,
+                order: CheckOrder::IobaFirst,
+                deferring: Deferring::AsOwed,
+                pinned_windows: PinnedWindows::Exist,
+                window_base: WindowBase::PageMultiple,
+                liobn_width: LiobnWidth::Bits64,
+            },
+            Self::Kvm => Answers {
+                unaligned_ioba: UnalignedIoba::Refuse,
+                count_zero: CountZero::SucceedAfterSlotOrPermission,
+                stuff_limit: StuffLimit::RangeOnly,
+                stuff_permissions: StuffPermissions::Refuse,
+                crossing_range: CrossingRange::Refuse,
+                unaligned_tce: UnalignedTce::Refuse,
+                unbacked_tce: UnbackedTce::RefuseFirstGfn,
+                unbacked_list: UnbackedList::Refuse,
+                order: CheckOrder::CountFirst,
+                deferring: Deferring::AsOwed,
+                pinned_windows: PinnedWindows::Exist,
+                window_base: WindowBase::PageMultiple,
+                liobn_width: LiobnWidth::Bits64,
+            },
+            Self::Qemu => Answers {
+                unaligned_ioba: UnalignedIoba::RoundDown,
+                count_zero: CountZero::Refuse,
+                stuff_limit: StuffLimit::WindowEntries,
+                stuff_permissions: StuffPermissions::Map,
+                crossing_range: CrossingRange::StorePrefix,
+                unaligned_tce: UnalignedTce::Store,
+                unbacked_tce: UnbackedTce::Store,
+                unbacked_list: UnbackedList::ReadZeros,
+                order: CheckOrder::EntryByEntry,
+                deferring: Deferring::Always,
+                pinned_windows: PinnedWindows::Refuse,
+                window_base: WindowBase::AnyByte,
+                liobn_width: LiobnWidth::Bits32,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
