@@ -19,7 +19,6 @@ use crate::record::{Origin, Recorded, Recorder, record};
 use crate::verdict::{Finding, Identity, Tally};
 use crate::voters::{Incident, Panel, Roll, Unavailable, Voters};
 
-
 /// Programs of a batch.
 pub const BATCH: u64 = 64;
 

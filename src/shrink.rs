@@ -49,8 +49,7 @@ impl Judge for Checker {
 /// Shrinks a program on which `judge` finds something; `None` if it does not.
 pub fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
     let finding = judge.finding(program)?;
-    let mut shrinker =
-        Shrinker { judge, identity: finding.identity, best: program.clone(), finding, checks: 0 };
+    let mut shrinker = Shrinker { judge, identity: finding.identity, best: program.clone(), finding, checks: 0 };
     let mut minimal = false;
     while !minimal && shrinker.checks < MAX_CHECKS {
         let mut changed = shrinker.cut_tail();
@@ -149,8 +148,7 @@ impl Shrinker<'_> {
     }
 
     fn values(&mut self) -> bool {
-        let mut changed =
-            self.judge.any_dialect() && self.try_change(|program| program.dialect = Dialect::Lopapr);
+        let mut changed = self.judge.any_dialect() && self.try_change(|program| program.dialect = Dialect::Lopapr);
         changed |= self.kinds();
         changed |= self.runs();
         let mut index = 0;

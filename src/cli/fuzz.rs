@@ -11,8 +11,8 @@ use contract::Dialect;
 use indicatif::{ProgressBar, ProgressStyle};
 use realmode_diff::campaign::{Campaign, Limit, Progress, Summary, default_out};
 use realmode_diff::generate::GeneratorConfig;
-use realmode_diff::verdict::RuleTally;
 use realmode_diff::ledger::Entry;
+use realmode_diff::verdict::RuleTally;
 use realmode_diff::voters::{Level, VoterTally};
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
@@ -105,7 +105,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
         save_json(path, &Json::new(&campaign, &summary))?;
     }
     if let Some(gone) = &summary.gone {
-        return Err(Failure { status: if summary.findings.is_empty() { MISSING } else { FINDING }, message: gone.to_string() });
+        return Err(Failure {
+            status: if summary.findings.is_empty() { MISSING } else { FINDING },
+            message: gone.to_string(),
+        });
     }
     Ok(if summary.findings.is_empty() { CLEAN } else { FINDING })
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use contract::Dialect;
+use realmode_diff::SubjectKind;
 use realmode_diff::ledger::Ledger;
 use realmode_diff::qemu;
 use realmode_diff::voters::{Panel, Voters};
-use realmode_diff::SubjectKind;
 
 use super::Failure;
 

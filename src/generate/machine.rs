@@ -83,6 +83,14 @@ pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     compounds(swarm, &mut scene, dice);
     guest(swarm, &mut scene, dice);
     owned(swarm, &mut scene, dice);
+    if let Some(windows) = &swarm.live {
+        let lacking = if dice.percent(2) { dice.pick_from(windows).map(|window| window.liobn) } else { None };
+        for window in windows.iter().filter(|window| Some(window.liobn) != lacking) {
+            let window = placed(window, &mut scene.places, dice);
+            scene.machine.windows.push(window);
+        }
+        return scene;
+    }
     for _ in 0..dice.pick(&[2, 1, 3, 4]) {
         let window = window(swarm, &scene.machine.windows, &mut scene.places, dice);
         scene.machine.windows.push(window);
@@ -207,10 +215,17 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
 fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let shift = swarm.page_shift.bits();
     let mut gfn = dice.pick(&[0, 0, 0x10, 0x1000]);
+    if swarm.live.is_some() {
+        // Lists must lie in QEMU's memory; whatever TCEs name need not.
+        gfn &= 0xff;
+    }
     let count = dice.pick(&[2, 1, 3]);
     for id in 0..count {
         // Slots far larger than what is mapped give large window pages something to name.
-        let pages = dice.pick(&[16, 8, 32, 16, 0x1000, 0x10_0000]);
+        let mut pages = dice.pick(&[16, 8, 32, 16, 0x1000, 0x10_0000]);
+        if swarm.live.is_some() {
+            pages = pages.min(64);
+        }
         let alias = id > 0 && dice.percent(20);
         let hva = Hva(0x7f00_0000_0000 + if alias { 0 } else { id << 40 });
         scene.machine.slots.push(SlotSpec { id: id as u32, gfn: Gfn(gfn), pages, hva });
@@ -228,7 +243,7 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
         scene.holes.push(GuestPage { gfn: gfn + pages - 1, hva: Hva(hva.0 + ((pages - 1) << shift)) });
         gfn += pages + if dice.percent(50) { 0 } else { dice.pick(&[1, 0x100]) };
     }
-    if dice.percent(10) {
+    if dice.percent(10) && swarm.live.is_none() {
         // The very last guest frame.
         let last = (1 << (64 - shift)) - 1;
         let slot = SlotSpec { id: 500, gfn: Gfn(last), pages: 1, hva: Hva(0x7fff_0000_0000) };
@@ -302,6 +317,11 @@ fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
             machine.pages.push(PageSpec { pfn, own, dirty });
         }
     }
+}
+
+/// The same window, its table at a place of its own.
+pub(crate) fn placed(window: &WindowSpec, places: &mut Places, dice: &mut Dice<'_>) -> WindowSpec {
+    WindowSpec { table: places.take(window.entries * 8, 4096, dice), ..*window }
 }
 
 /// A window that the dialect allows, with a LIOBN that none of `others` has.

@@ -7,6 +7,7 @@
 //! What is drawn is always a valid program. The same seed and index draw the same program, whatever thread draws it.
 
 pub(crate) mod dice;
+pub(crate) mod live;
 pub(crate) mod machine;
 pub(crate) mod steps;
 pub(crate) mod swarm;
@@ -21,24 +22,30 @@ use swarm::Swarm;
 pub struct GeneratorConfig {
     /// Only this dialect; `None` mixes all, LoPAPR most.
     pub dialect: Option<Dialect>,
-    /// Only machines that a live QEMU can have (see [`live`]).
+    /// Only machines that a live QEMU can have (see the module `qemu`): they have windows that it can make, and lists in its memory.
     pub live: bool,
 }
 
 /// Program number `index` of the campaign with seed `seed`.
 #[must_use]
 pub fn generate(config: GeneratorConfig, seed: u64, index: u64) -> Program {
-    draw(config, &mut Dice::seeded(seed, index))
+    let mut dice = Dice::seeded(seed, index);
+    let mut swarm = Swarm::draw(config.dialect, &mut dice);
+    if config.live {
+        swarm.make_live(live::windows(swarm.dialect, seed, index), &mut dice);
+    }
+    finish(&swarm, &mut dice)
 }
 
 /// The total decoder for fuzzing engines: every byte string is some valid program of bounded size.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
-    draw(GeneratorConfig::default(), &mut Dice::Bytes(bytes))
+    let mut dice = Dice::Bytes(bytes);
+    let swarm = Swarm::draw(None, &mut dice);
+    finish(&swarm, &mut dice)
 }
 
-fn draw(config: GeneratorConfig, dice: &mut Dice<'_>) -> Program {
-    let swarm = Swarm::draw(config.dialect, dice);
-    let scene = machine::draw(&swarm, dice);
-    steps::draw(&swarm, scene, dice)
+fn finish(swarm: &Swarm, dice: &mut Dice<'_>) -> Program {
+    let scene = machine::draw(swarm, dice);
+    steps::draw(swarm, scene, dice)
 }

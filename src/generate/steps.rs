@@ -5,7 +5,8 @@ use contract::machine::{AddrRun, Machine, SlotSpec, WordRun};
 use contract::{Backing, Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
 
 use super::dice::Dice;
-use super::machine::{GuestPage, Scene, window};
+use super::live;
+use super::machine::{GuestPage, Scene, placed, window};
 use super::swarm::Swarm;
 
 /// Draws the steps and puts the program together.
@@ -252,17 +253,28 @@ impl Writer<'_> {
     }
 
     pub(crate) fn window(&mut self, dice: &mut Dice<'_>) {
-        if dice.percent(50)
-            && let Some(window) = dice.pick_from(&self.windows)
-        {
+        let close = if !dice.percent(50) {
+            None
+        } else if self.swarm.live.is_some() {
+            live::to_close(&self.windows, dice)
+        } else {
+            dice.pick_from(&self.windows)
+        };
+        if let Some(window) = close {
             self.windows.retain(|other| other.liobn != window.liobn);
             self.closed.push(window.liobn);
             self.steps.push(Step::CloseWindow { liobn: window.liobn });
-        } else {
-            let window = window(self.swarm, &self.windows, &mut self.places, dice);
-            self.windows.push(window);
-            self.steps.push(Step::CreateWindow(window));
+            return;
         }
+        let window = match &self.swarm.live {
+            Some(board) => match live::to_create(board, &self.windows, dice) {
+                Some(window) => placed(&window, &mut self.places, dice),
+                None => return,
+            },
+            None => window(self.swarm, &self.windows, &mut self.places, dice),
+        };
+        self.windows.push(window);
+        self.steps.push(Step::CreateWindow(window));
     }
 
     pub(crate) fn hypercall(&mut self, dice: &mut Dice<'_>) {

@@ -1,6 +1,6 @@
 //! The features that one program uses: each run switches some on and the others off.
 
-use contract::{Dialect, PageShift};
+use contract::{Dialect, PageShift, WindowSpec};
 
 use super::dice::Dice;
 
@@ -34,6 +34,8 @@ pub(crate) struct Swarm {
     pub(crate) wrong: u64,
     /// How many steps to draw.
     pub(crate) steps: u64,
+    /// For a live QEMU: the windows of its board.
+    pub(crate) live: Option<Vec<WindowSpec>>,
 }
 
 impl Swarm {
@@ -66,6 +68,32 @@ impl Swarm {
             edges,
             wrong: dice.pick(&[10, 0, 5, 20, 40]),
             steps: dice.pick(&[24, 8, 16, 32, 48]),
+            live: None,
         }
+    }
+
+    /// For a live QEMU with these windows: what it shows is exercised, what it has not (pages and their references) is left out.
+    pub(crate) fn make_live(&mut self, windows: Vec<WindowSpec>, dice: &mut Dice<'_>) {
+        self.live = Some(windows);
+        self.flatmem = true;
+        self.pinned = false;
+        self.emulated = true;
+        for feature in [
+            &mut self.compound,
+            &mut self.imperfect,
+            &mut self.own,
+            &mut self.hotplug,
+            &mut self.migrate,
+            &mut self.probes,
+            &mut self.edges,
+        ] {
+            *feature = false;
+        }
+        self.slots = dice.percent(5);
+        // Each costs RTAS calls, worth hundreds of hypercalls.
+        self.windows = dice.percent(3);
+        self.wrong = dice.pick(&[20, 10, 40, 5]);
+        // The whole of every table is read back at the end, so it is worth doing something before.
+        self.steps = dice.pick(&[1024, 512, 256, 1536]);
     }
 }

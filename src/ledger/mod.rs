@@ -138,9 +138,8 @@ impl Ledger {
     /// Keeps the entries between the reference in one of `dialects` and one of `voters`: those that such a campaign can use.
     #[must_use]
     pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
-        let concerns = |entry: &Entry| {
-            dialects.iter().any(|dialect| voters.iter().any(|voter| entry.is_between(*dialect, voter)))
-        };
+        let concerns =
+            |entry: &Entry| dialects.iter().any(|dialect| voters.iter().any(|voter| entry.is_between(*dialect, voter)));
         Self { entries: self.entries.into_iter().filter(concerns).collect() }
     }
 

@@ -127,5 +127,6 @@ fn swarm(sights: Sights<'_>, dice: &mut Dice<'_>) -> Swarm {
         edges: true,
         wrong: 6,
         steps: 1,
+        live: None,
     }
 }

@@ -38,8 +38,9 @@ each:   std     18,136(15)              # LEFT: whose request it was if the mach
         ld      7,32(19)
         ld      8,40(19)
         ld      9,48(19)
-        cmpdi   3,-1                    # COPY
-        beq     copy
+        ld      10,56(19)               # COPY
+        cmpdi   10,0
+        bne     copy
         sc      1
         std     3,0(20)
         std     4,8(20)
@@ -58,7 +59,7 @@ each:   std     18,136(15)              # LEFT: whose request it was if the mach
         xor     11,11,9
         or      10,10,11
         std     10,16(20)
-next:   addi    19,19,56                # REQUEST_BYTES
+next:   addi    19,19,64                # REQUEST_BYTES
         addi    20,20,24                # ANSWER_BYTES
         addic.  18,18,-1
         bne     each

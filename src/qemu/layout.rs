@@ -26,16 +26,16 @@ pub(super) const DATA: u64 = 0xc_0000;
 /// Bytes of a buffer's data.
 pub(super) const DATA_BYTES: usize = 0x34_0000;
 
-/// A request: r3 to r9.
-pub(super) const REQUEST_WORDS: usize = 7;
-/// Bytes of a request.
-pub(super) const REQUEST_BYTES: usize = 8 * REQUEST_WORDS;
+/// Bytes of a request: r3 to r9, and what it is.
+pub(super) const REQUEST_BYTES: usize = 64;
 /// Bytes of an answer: r3, r4, and the bits of r5 to r9 that did not come back as they went.
 pub(super) const ANSWER_BYTES: usize = 24;
 /// Most requests of a batch.
 pub(super) const MAX_BATCH: usize = 4096;
-/// In r3 of a request that is no hypercall: r6 doublewords are copied from r5 to r4.
-pub(super) const COPY: u64 = u64::MAX;
+/// The last word of a request that is a hypercall.
+pub(super) const CALL: u64 = 0;
+/// The last word of one that is none: r6 doublewords are copied from r5 to r4.
+pub(super) const COPY: u64 = 1;
 /// What r8 and r9 hold in every request.
 pub(super) const R8_R9: [u64; 2] = [0x8888_8888_8888_8888, 0x9999_9999_9999_9999];
 

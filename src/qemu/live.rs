@@ -10,6 +10,7 @@ use contract::{Hypercall, Status, WindowSpec};
 
 use super::board::{Board, Place, Uncovered, place};
 use super::child::{Child, Config, Unavailable};
+use super::guest;
 use super::layout::RTAS;
 use super::mailbox::{Answer, Batch, Mailbox, Waited};
 
@@ -74,7 +75,11 @@ impl<T: Copy> Live<T> {
             lists: HashMap::new(),
         };
         match live.post().and_then(|()| live.collect(&mut |_| true)) {
-            Ok(_) => Ok(live),
+            // The firmware has done its work; where it lay is the program's memory, all zero.
+            Ok(_) => match live.child.memory.write_all_at(&vec![0; guest::firmware().len()], 0) {
+                Ok(()) => Ok(live),
+                Err(error) => Err(Unavailable::Host { what: "QEMU's memory", error }),
+            },
             Err(stopped) => {
                 let why = match stopped.lost {
                     Lost::Dead(how) => how,
@@ -102,11 +107,7 @@ impl<T: Copy> Live<T> {
         self.pushed(asked, answered)
     }
 
-    fn pushed(
-        &mut self,
-        asked: Option<T>,
-        answered: &mut dyn FnMut(Answered<T>) -> bool,
-    ) -> Result<bool, Stopped<T>> {
+    fn pushed(&mut self, asked: Option<T>, answered: &mut dyn FnMut(Answered<T>) -> bool) -> Result<bool, Stopped<T>> {
         self.asked.push_back(asked);
         if !self.batch.is_full(self.config.batch) {
             return Ok(true);
@@ -290,10 +291,7 @@ impl<T: Copy> Live<T> {
     }
 
     /// Zeroes what may not be zero.
-    pub(super) fn clear(
-        &mut self,
-        answered: &mut dyn FnMut(Answered<T>) -> bool,
-    ) -> Result<(), Stopped<T>> {
+    pub(super) fn clear(&mut self, answered: &mut dyn FnMut(Answered<T>) -> bool) -> Result<(), Stopped<T>> {
         let touched = std::mem::take(&mut self.touched);
         for (liobn, entries) in touched {
             let vio = || self.board.vio().find(|vio| *vio == liobn).map(super::board::vio_window);

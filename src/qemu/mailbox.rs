@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use contract::Hypercall;
 
 use super::layout::{
-    ANSWER_BYTES, ANSWERS, BUFFERS, COPY, DATA, DATA_BYTES, DONE, DOORBELL, MAX_BATCH, R8_R9, REQUEST_BYTES,
-    REQUEST_WORDS, REQUESTS,
+    ANSWER_BYTES, ANSWERS, BUFFERS, CALL, COPY, DATA, DATA_BYTES, DONE, DOORBELL, MAX_BATCH, R8_R9, REQUEST_BYTES,
+    REQUESTS,
 };
 
 /// Reads of the done word before the harness sleeps between them.
@@ -46,8 +46,8 @@ impl Batch {
         self.data.clear();
     }
 
-    fn push(&mut self, registers: [u64; REQUEST_WORDS]) {
-        for word in registers {
+    fn push(&mut self, words: [u64; REQUEST_BYTES / 8]) {
+        for word in words {
             self.requests.extend_from_slice(&word.to_be_bytes());
         }
     }
@@ -56,7 +56,7 @@ impl Batch {
     pub(super) fn call(&mut self, call: &Hypercall) {
         let [r4, r5, r6, r7] = call.args;
         let [r8, r9] = R8_R9;
-        self.push([call.opcode, r4, r5, r6, r7, r8, r9]);
+        self.push([call.opcode, r4, r5, r6, r7, r8, r9, CALL]);
     }
 
     /// Words to be stored at `to` before the next request; at most a page of them.
@@ -65,7 +65,7 @@ impl Batch {
         for word in words {
             self.data.extend_from_slice(&word.to_be_bytes());
         }
-        self.push([COPY, to, from, words.len() as u64, 0, 0, 0]);
+        self.push([0, to, from, words.len() as u64, 0, 0, 0, COPY]);
     }
 }
 

@@ -20,9 +20,11 @@ use crate::voters::{self, Ballot, Incident, Level, Told, Voter};
 /// The voter's name.
 const NAME: &str = "qemu";
 /// Windows up to this many entries are read back whole at the end of each program.
-const WHOLE: u64 = 4096;
-/// Larger ones are read whole every so many programs, and otherwise where they were written.
-const WHOLE_EVERY: u64 = 1024;
+const WHOLE: u64 = 1024;
+/// Larger ones are read whole after one program in so many.
+const WHOLE_EVERY: u64 = 64;
+/// After the others as many entries of them are read, spread over what may have been written.
+const SAMPLE: u64 = 512;
 /// After every so many hypercalls of a program, what the last of them wrote is read back.
 const GLANCE_EVERY: u64 = 8;
 /// Most entries of such a glance.
@@ -402,13 +404,18 @@ impl Run<'_> {
             return self.read_entries(spec, index, 0..spec.entries);
         }
         let touched = self.live.touched.get(&spec.liobn.0).cloned().unwrap_or(0..0);
-        let touched = touched.start.saturating_sub(1)..spec.entries.min(touched.end + 1);
-        self.read_entries(spec, index, touched)?;
-        self.read_entries(spec, index, 0..1)?;
-        self.read_entries(spec, index, spec.entries - 1..spec.entries)
+        let around = touched.start.saturating_sub(1)..spec.entries.min(touched.end + 1);
+        let stride = ((around.end - around.start) / SAMPLE).max(1);
+        let edges = [0, spec.entries - 1, around.end - 1];
+        self.read_entries(spec, index, around.step_by(stride as usize).chain(edges))
     }
 
-    fn read_entries(&mut self, spec: &WindowSpec, step: usize, entries: std::ops::Range<u64>) -> Result<(), Trouble> {
+    fn read_entries(
+        &mut self,
+        spec: &WindowSpec,
+        step: usize,
+        entries: impl Iterator<Item = u64>,
+    ) -> Result<(), Trouble> {
         for index in entries {
             let Some(ioba) = ioba(spec, index) else { break };
             let value = self.reference.window(spec.liobn).map_or(0, |window| window.guest(index));
@@ -465,7 +472,17 @@ fn finding(program: &Program, asked: Asked, answer: super::mailbox::Answer) -> F
     };
     let agreed = asked.step.checked_sub(1);
     let identity = Identity { rule, field, kind };
-    Finding { identity, step: asked.step, agreed, what, expected, found, objects: Vec::new(), voter: NAME.into(), votes: Vec::new() }
+    Finding {
+        identity,
+        step: asked.step,
+        agreed,
+        what,
+        expected,
+        found,
+        objects: Vec::new(),
+        voter: NAME.into(),
+        votes: Vec::new(),
+    }
 }
 
 impl Voter for Qemu {
@@ -542,5 +559,15 @@ fn loss(program: &Program, step: usize, lost: &Lost, how: String) -> Finding {
     };
     let identity = Identity { rule, field, kind };
     let (what, expected) = ("QEMU".to_string(), "an answer".to_string());
-    Finding { identity, step, agreed: step.checked_sub(1), what, expected, found: how, objects: Vec::new(), voter: NAME.into(), votes: Vec::new() }
+    Finding {
+        identity,
+        step,
+        agreed: step.checked_sub(1),
+        what,
+        expected,
+        found: how,
+        objects: Vec::new(),
+        voter: NAME.into(),
+        votes: Vec::new(),
+    }
 }

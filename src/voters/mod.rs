@@ -102,12 +102,7 @@ pub trait Voter {
     ///
     /// # Errors
     /// The voter is gone. What was told until then stands.
-    fn vote(
-        &mut self,
-        programs: &[Program],
-        tally: &mut Tally,
-        tell: &mut dyn FnMut(Told),
-    ) -> Result<(), Unavailable>;
+    fn vote(&mut self, programs: &[Program], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable>;
 }
 
 impl Voter for Checker {
@@ -119,12 +114,7 @@ impl Voter for Checker {
         Level::Memory
     }
 
-    fn vote(
-        &mut self,
-        programs: &[Program],
-        tally: &mut Tally,
-        tell: &mut dyn FnMut(Told),
-    ) -> Result<(), Unavailable> {
+    fn vote(&mut self, programs: &[Program], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
         for (index, program) in programs.iter().enumerate() {
             let ballot = match self.check_into(program, tally, &mut |_| {}) {
                 Some(finding) => Ballot::Finding(finding),

@@ -121,12 +121,7 @@ impl Voter for Model {
         Level::Tables
     }
 
-    fn vote(
-        &mut self,
-        programs: &[Program],
-        tally: &mut Tally,
-        tell: &mut dyn FnMut(Told),
-    ) -> Result<(), Unavailable> {
+    fn vote(&mut self, programs: &[Program], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
         for (index, program) in programs.iter().enumerate() {
             let ballot = self.run(program, tally);
             tell(Told::Ballot(index, ballot));
