@@ -19,7 +19,7 @@ const STEPS: usize = 8;
 
 fn inputs() -> Vec<Vec<u8>> {
     let short = |index| {
-        let mut program = generate(GeneratorConfig { dialect: None }, 9, index);
+        let mut program = generate(GeneratorConfig { dialect: None, ..GeneratorConfig::default() }, 9, index);
         program.steps.truncate(STEPS);
         encode(&program)
     };

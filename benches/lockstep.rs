@@ -12,7 +12,7 @@ use realmode_diff::{Program, SubjectKind, Verdict};
 
 /// Programs of the fixed set: the first of seed 1 in dialect lopapr, as the campaign draws them.
 const PROGRAMS: u64 = 1000;
-const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr) };
+const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), live: false };
 
 /// Both sides in lockstep and each alone, on the same programs.
 fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {

@@ -154,7 +154,7 @@ impl Campaign {
                             if merger.full() {
                                 continue;
                             }
-                            if let Err(error) = merger.merge(batch) {
+                            if let Err(error) = merger.merge(batch, stop) {
                                 stop.store(true, Ordering::Relaxed);
                                 // Workers must not wait for a full channel while they are waited for.
                                 while receiver.recv().is_ok() {}
@@ -178,7 +178,7 @@ impl Campaign {
         // A campaign that was stopped may have gaps; what was counted counts.
         for (_, batch) in waiting {
             if !merger.full() {
-                merger.merge(batch)?;
+                merger.merge(batch, stop)?;
             }
         }
         progress(merger.progress());
@@ -317,7 +317,8 @@ impl Merger<'_> {
         }
     }
 
-    fn merge(&mut self, batch: Batch) -> io::Result<()> {
+    /// Adds a batch. Where it makes the findings complete, `stop` is set before they are shrunk: nobody need go on meanwhile.
+    fn merge(&mut self, batch: Batch, stop: &AtomicBool) -> io::Result<()> {
         if let Some(error) = batch.failed {
             return Err(error);
         }
@@ -325,6 +326,11 @@ impl Merger<'_> {
         self.roll.add(&batch.roll);
         self.incidents.extend(batch.incidents);
         self.gone = self.gone.take().or(batch.gone);
+        let new: BTreeSet<Identity> = batch.findings.iter().map(|(_, finding)| finding.identity).collect();
+        let new = new.into_iter().filter(|identity| !self.first.contains_key(identity)).count();
+        if self.findings.len() + new >= self.campaign.max_findings {
+            stop.store(true, Ordering::Relaxed);
+        }
         for (index, finding) in batch.findings {
             self.failing += 1;
             if self.full() {

@@ -28,6 +28,8 @@ pub struct Shrunk {
 
 /// Most programs that shrinking tries.
 pub const MAX_CHECKS: u64 = 50_000;
+/// Most of them that cost the judge far more than the others. Only numbers of windows do: without them the result is 1-minimal as well.
+const MAX_COSTLY: u64 = 100;
 
 /// Who says whether a program still shows a finding.
 pub trait Judge {
@@ -37,6 +39,11 @@ pub trait Judge {
     /// Whether a program means the same to it in another dialect, as far as findings go.
     fn any_dialect(&self) -> bool {
         true
+    }
+
+    /// Whether a program would cost it far more than most, such as a machine that must be booted.
+    fn is_costly(&self, _: &Program) -> bool {
+        false
     }
 }
 
@@ -49,7 +56,8 @@ impl Judge for Checker {
 /// Shrinks a program on which `judge` finds something; `None` if it does not.
 pub fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
     let finding = judge.finding(program)?;
-    let mut shrinker = Shrinker { judge, identity: finding.identity, best: program.clone(), finding, checks: 0 };
+    let mut shrinker =
+        Shrinker { judge, identity: finding.identity, best: program.clone(), finding, checks: 0, costly: 0 };
     let mut minimal = false;
     while !minimal && shrinker.checks < MAX_CHECKS {
         let mut changed = shrinker.cut_tail();
@@ -69,6 +77,7 @@ struct Shrinker<'a> {
     best: Program,
     finding: Finding,
     checks: u64,
+    costly: u64,
 }
 
 impl Shrinker<'_> {
@@ -76,6 +85,12 @@ impl Shrinker<'_> {
     fn try_program(&mut self, program: Program) -> bool {
         if program == self.best || self.checks >= MAX_CHECKS {
             return false;
+        }
+        if self.judge.is_costly(&program) {
+            if self.costly == MAX_COSTLY {
+                return false;
+            }
+            self.costly += 1;
         }
         self.checks += 1;
         match self.judge.finding(&program) {

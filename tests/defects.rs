@@ -1,5 +1,5 @@
-//! The planted faults of `tests/defects/` fit the candidate as it is: each applies, touches nothing else, and says what must
-//! find it. `scripts/defects` builds and runs them.
+//! The planted faults of `tests/defects/` fit the candidate as it is, and those of `tests/defects/reference/` the reference: each
+//! applies, touches nothing else, and says what must find it. `scripts/defects` builds and runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,15 +10,23 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn patches() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("tests/defects"))
+/// Folders of patches, what they may change, and how many there are at least.
+const ROOMS: [(&str, &str, usize); 2] =
+    [("tests/defects", "b/candidate/src/", 30), ("tests/defects/reference", "b/reference/src/", 6)];
+
+fn patches_in((folder, _, least): (&str, &str, usize)) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
         .expect("the folder")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "patch"))
         .collect();
     files.sort();
-    assert!(files.len() >= 11, "only {} patches", files.len());
+    assert!(files.len() >= least, "only {} patches in {folder}", files.len());
     files
+}
+
+fn patches() -> Vec<PathBuf> {
+    ROOMS.into_iter().flat_map(patches_in).collect()
 }
 
 #[test]
@@ -39,11 +47,13 @@ fn each_says_what_it_is_and_which_rule_finds_it() {
 }
 
 #[test]
-fn each_touches_the_candidate_only() {
-    for file in patches() {
-        let text = std::fs::read_to_string(&file).expect("text");
-        for line in text.lines().filter_map(|line| line.strip_prefix("+++ ")) {
-            assert!(line.starts_with("b/candidate/src/"), "{} touches {line}", file.display());
+fn each_touches_its_room_only() {
+    for room in ROOMS {
+        for file in patches_in(room) {
+            let text = std::fs::read_to_string(&file).expect("text");
+            for line in text.lines().filter_map(|line| line.strip_prefix("+++ ")) {
+                assert!(line.starts_with(room.1), "{} touches {line}", file.display());
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The rows of disagreement are held against the reference, the candidate, the programs of `corpora/dialects/` and the document.
 //!
 //! Each row's program runs in every dialect that its machine is valid in. The marked step shows what the row declares, all others
-//! answer alike, and what is left at the end differs exactly where the row says so.
+//! answer alike, and what is left at the end differs exactly where the row says so. Where QEMU is installed, a live one is asked too:
+//! it agrees with dialect `qemu`, and differs from the others where the row says so and nowhere else.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +12,9 @@ use contract::dialect::Field;
 use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, ROWS, Row, Seen, Shows};
 use contract::{Dialect, Hypercall, Pte, RealAddr, Step};
 use libtest_mimic::{Arguments, Failed, Trial};
-use realmode_diff::{Program, SubjectKind, Verdict, dialects, inputs, store};
+use realmode_diff::ledger::Ledger;
+use realmode_diff::voters::Voters;
+use realmode_diff::{Finding, Program, SubjectKind, Verdict, dialects, inputs, qemu, store};
 use reference::{Answer, Outcome, Owes, Page, Reference};
 
 /// The comment of the step that a row is about.
@@ -27,6 +30,14 @@ fn main() {
         Trial::test("all agree where they are said to agree", all_agree),
     ];
     tests.extend(ROWS.iter().map(|row| Trial::test(row.name, move || shows(row))));
+    match qemu::Config::default().version() {
+        Ok(_) => {
+            let live = |row: &'static Row| Trial::test(row.name, move || shows_live(row)).with_kind("live");
+            tests.extend(ROWS.iter().map(live));
+            tests.push(Trial::test("all agree where they are said to agree", all_agree_live).with_kind("live"));
+        }
+        Err(missing) => eprintln!("tests/dialects.rs runs without a live QEMU: {missing}"),
+    }
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
 
@@ -306,4 +317,60 @@ fn all_agree() -> Result<(), Failed> {
         runs.push((answers, end));
     }
     ensure(runs.iter().all(|run| *run == runs[0]), || format!("they differ: {runs:#x?}"))
+}
+
+// ---- a live QEMU -----------------------------------------------------------------------------------------------------
+
+/// What a live QEMU makes of the program: the finding if there is one; `declared` where the ledger has it. It must be asked to the end.
+fn ask_live(program: &Program, ledger: Ledger) -> Result<(Option<Finding>, u64), Failed> {
+    let voters = Voters { qemu: Some(qemu::Config::default()), ledger, ..Voters::default() };
+    let mut panel = voters.thorough_panel()?;
+    let verdict = panel.check(program)?;
+    let voter = panel.take_roll().voters.remove(0);
+    ensure(voter.uncovered == 0 && voter.incidents == 0, || format!("not asked to the end: {voter:?}"))?;
+    Ok((verdict.into_finding(), voter.declared))
+}
+
+fn shows_live(row: &Row) -> Result<(), Failed> {
+    let program = load(row.name)?;
+    let in_qemu = spoken(&program, Dialect::Qemu);
+    let (here, seen) = match row.shows {
+        Shows::Answer(call, seen) => (marked(row.name, &program, call)?, seen),
+        // What only a host sees, or another system's machine.
+        Shows::Duty(..) | Shows::Machine(_) if in_qemu.validate().is_ok() => {
+            let (finding, _) = ask_live(&in_qemu, Ledger::default())?;
+            return ensure(finding.is_none(), || format!("{finding:?}"));
+        }
+        Shows::Duty(..) | Shows::Machine(_) => return Ok(()),
+    };
+    for (dialect, expected) in Dialect::ALL.into_iter().zip(seen) {
+        let program = spoken(&program, dialect);
+        let (finding, _) = ask_live(&program, Ledger::default())?;
+        let live = seen[2];
+        let same = (expected.status, expected.r4, expected.entries) == (live.status, live.r4, live.entries);
+        let found = finding.as_ref().map(|finding| (finding.step, finding.expected.clone(), finding.found.clone()));
+        match (&found, same) {
+            (None, true) => continue,
+            (Some((step, expected_status, found_status)), false) if expected.status != live.status => {
+                let declared = (here, expected.status.to_string(), live.status.to_string());
+                ensure((*step, expected_status, found_status) == (declared.0, &declared.1, &declared.2), || {
+                    format!("dialect {dialect}: declared {declared:?}, found {found:?}")
+                })?;
+            }
+            // The statuses are the same, the tables are not: that is seen where they are read, at the end at the latest.
+            (Some((step, ..)), false) => ensure(*step >= here, || format!("dialect {dialect}: found {found:?}"))?,
+            (found, _) => return Err(format!("dialect {dialect}: found {found:?}, declared {seen:?}").into()),
+        }
+        let (finding, declared) = ask_live(&program, Ledger::dialects())?;
+        ensure(finding.is_none() && declared == 1, || format!("dialect {dialect}: not in the ledger: {finding:?}"))?;
+    }
+    Ok(())
+}
+
+fn all_agree_live() -> Result<(), Failed> {
+    for dialect in Dialect::ALL {
+        let (finding, _) = ask_live(&spoken(&load(AGREED_PROGRAM)?, dialect), Ledger::default())?;
+        ensure(finding.is_none(), || format!("dialect {dialect}: {finding:?}"))?;
+    }
+    Ok(())
 }

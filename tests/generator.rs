@@ -11,7 +11,7 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use realmode_diff::generate::{GeneratorConfig, decode, generate};
 use realmode_diff::{Checker, Dialect, Program, SubjectKind, Tally, Verdict};
 
-const ANY: GeneratorConfig = GeneratorConfig { dialect: None };
+const ANY: GeneratorConfig = GeneratorConfig { dialect: None, live: false };
 
 /// More than any program has steps: the swarm draws at most 48 times, each time a few steps at most.
 const STEPS: usize = 256;
@@ -28,7 +28,7 @@ fn runs(checker: &mut Checker, program: &Program) -> Tally {
 fn what_is_drawn_is_a_valid_program() {
     for (seed, dialect) in [(1, None), (2, Some(Dialect::Lopapr)), (3, Some(Dialect::Kvm)), (4, Some(Dialect::Qemu))] {
         for index in 0..2_000 {
-            let program = generate(GeneratorConfig { dialect }, seed, index);
+            let program = generate(GeneratorConfig { dialect, ..GeneratorConfig::default() }, seed, index);
             if let Err(invalid) = program.validate() {
                 panic!("seed {seed}, program {index}: {invalid}\n{program}");
             }
@@ -171,7 +171,10 @@ fn each_dialect_accepts_most_of_its_calls() {
         let mut checker = SubjectKind::Candidate.checker();
         let mut sum = Tally::default();
         for index in 0..600 {
-            sum.add(&runs(&mut checker, &generate(GeneratorConfig { dialect: Some(dialect) }, 11, index)));
+            sum.add(&runs(
+                &mut checker,
+                &generate(GeneratorConfig { dialect: Some(dialect), ..GeneratorConfig::default() }, 11, index),
+            ));
         }
         assert!(sum.accepted * 100 >= sum.hypercalls * 65, "{dialect}: {} of {}", sum.accepted, sum.hypercalls);
     }

@@ -24,7 +24,7 @@ fn round_trip(program: &Program) {
 #[test]
 fn generated_programs_of_every_dialect_survive_print_and_parse() {
     for dialect in Dialect::ALL {
-        let config = GeneratorConfig { dialect: Some(dialect) };
+        let config = GeneratorConfig { dialect: Some(dialect), ..GeneratorConfig::default() };
         for index in 0..1_000 {
             let program = generate(config, 0x7e47, index);
             assert_eq!(program.dialect, dialect);

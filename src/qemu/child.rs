@@ -219,11 +219,6 @@ impl Process {
             _ => how,
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 impl Drop for Process {

@@ -91,11 +91,6 @@ impl<T: Copy> Live<T> {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn process(&self) -> u32 {
-        self.child.process.id()
-    }
-
     /// Asks for a hypercall. `answered` sees answers that are there by now, and says whether to go on.
     pub(super) fn call(
         &mut self,

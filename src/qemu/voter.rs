@@ -111,12 +111,6 @@ impl Qemu {
         self.counts
     }
 
-    /// The process of the running machine, for tests that do it harm.
-    #[cfg(test)]
-    pub(crate) fn process(&self) -> Option<u32> {
-        self.live.as_ref().map(Live::process)
-    }
-
     /// Puts programs from `first` on until one of them stops the run; answers the one to go on with.
     fn run(
         &mut self,
@@ -352,7 +346,10 @@ impl Run<'_> {
         if spec.is_none() && self.live.has(liobn) && call.name().is_some() {
             return Err(Trouble::Uncovered(format!("step {}: QEMU has a window {liobn:#x}", index + 1)));
         }
-        if call.opcode == H_PUT_TCE_INDIRECT && list % LIST_BYTES == 0 && (1..=MAX_TCES_PER_CALL).contains(&count) {
+        if call.opcode == H_PUT_TCE_INDIRECT
+            && list.is_multiple_of(LIST_BYTES)
+            && (1..=MAX_TCES_PER_CALL).contains(&count)
+        {
             self.list(index, list, count)?;
         }
         let outcome = self.reference.step(&Step::Hypercall { vcpu: 0, call: *call });
@@ -433,7 +430,7 @@ const fn asks_safely(opcode: u64) -> bool {
         // Its own hypercalls, RTAS among them.
         0xef00..=0xf0ff => false,
         // Those of LoPAPR are multiples of 4 and small.
-        _ => opcode % 4 != 0 || opcode > 0xffff,
+        _ => !opcode.is_multiple_of(4) || opcode > 0xffff,
     }
 }
 
@@ -496,6 +493,11 @@ impl Voter for Qemu {
 
     fn group(&self) -> usize {
         64
+    }
+
+    fn is_costly(&self, program: &Program) -> bool {
+        let serves = |live: &Live<Asked>| Board::of(program).is_ok_and(|board| !live.board.serves(&board));
+        self.live.as_ref().is_some_and(serves)
     }
 
     fn read_back(&self) -> u64 {

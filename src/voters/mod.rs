@@ -93,6 +93,11 @@ pub trait Voter {
         1
     }
 
+    /// Whether a program would cost it far more than most, such as a machine that must be booted.
+    fn is_costly(&self, _: &Program) -> bool {
+        false
+    }
+
     /// Table entries that it was asked for beyond the programs' own calls, since it was made.
     fn read_back(&self) -> u64 {
         0

@@ -28,6 +28,7 @@ impl Model {
     }
 
     fn run(&mut self, program: &Program, tally: &mut Tally) -> Ballot {
+        tally.programs += 1;
         for window in &program.machine.windows {
             if let Err(reason) = window.validate(program.machine.page_shift, self.dialect) {
                 return Ballot::Uncovered(format!("window {} in dialect {}: {reason}", window.liobn, self.dialect));
@@ -35,7 +36,6 @@ impl Model {
         }
         self.reference.reset(program.dialect, &program.machine);
         self.own.reset(self.dialect, &program.machine);
-        tally.programs += 1;
         let name = &self.name;
         let mut agreed = None;
         for (index, step) in program.steps.iter().enumerate() {

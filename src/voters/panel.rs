@@ -145,7 +145,7 @@ impl Panel {
     }
 
     fn blank(&self) -> Roll {
-        let voter = |voter: &Box<dyn Voter>| VoterTally {
+        let voter = |voter: &dyn Voter| VoterTally {
             name: voter.name().into(),
             level: voter.level(),
             programs: 0,
@@ -156,7 +156,7 @@ impl Panel {
             declared: 0,
             incidents: 0,
         };
-        Roll { voters: self.voters.iter().map(voter).collect(), uses: vec![0; self.ledger.len()] }
+        Roll { voters: self.voters.iter().map(|one| voter(one.as_ref())).collect(), uses: vec![0; self.ledger.len()] }
     }
 
     /// How many programs the panel likes to be handed at once.
@@ -285,6 +285,10 @@ fn shown_by_all(finding: &Finding) -> bool {
 impl Judge for Panel {
     fn finding(&mut self, program: &Program) -> Option<Finding> {
         self.check(program).ok()?.into_finding()
+    }
+
+    fn is_costly(&self, program: &Program) -> bool {
+        self.voters.iter().any(|voter| voter.is_costly(program))
     }
 
     /// Who answers in a dialect of its own would differ for that alone.

@@ -29,7 +29,7 @@ fn the_null_control_agrees() {
 #[test]
 fn the_canary_is_caught() {
     for dialect in Dialect::ALL {
-        let config = GeneratorConfig { dialect: Some(dialect) };
+        let config = GeneratorConfig { dialect: Some(dialect), ..GeneratorConfig::default() };
         let mut checker = SubjectKind::Canary.checker();
         let found = (0..2_000).find_map(|index| {
             let program = generate(config, 21, index);
