@@ -14,6 +14,9 @@
 //! | [`host`] | sets the image up and carries host steps out on it |
 //! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary |
 //! | [`lockstep`] | runs a program on both sides, step by step |
+//! | [`voters`] | everybody who can be held against the reference, and panels of them |
+//! | [`qemu`] | QEMU's pseries machine as a live voter |
+//! | [`ledger`] | differences between voters that are declared and no findings |
 //! | [`verdict`] | what comes out: agreed, invalid, or a finding |
 //! | [`shrink`] | makes a failing program small |
 //! | [`report`] | says what differs, in the field's words, and writes a ready test |

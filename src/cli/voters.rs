@@ -31,6 +31,7 @@ fn against(name: &str) -> Result<Against, String> {
 }
 
 #[derive(clap::Args, Default)]
+#[group(skip)]
 pub(crate) struct Args {
     /// What runs against the reference; may be given several times [default: candidate, or nothing where --against names another voter]
     #[arg(long, value_enum)]

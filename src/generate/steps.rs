@@ -305,7 +305,11 @@ impl Writer<'_> {
                 Hypercall::indirect(range.liobn, range.ioba, list, range.count)
             }
         };
-        let call = if wrong { self.spoil(call, window, dice) } else { call };
+        let mut call = if wrong { self.spoil(call, window, dice) } else { call };
+        // Which of two mistakes decides is worth asking where somebody else answers.
+        if wrong && self.swarm.live.is_some() && dice.percent(20) {
+            call = self.spoil(call, window, dice);
+        }
         self.steps.push(Step::Hypercall { vcpu, call });
     }
 

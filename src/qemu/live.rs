@@ -277,8 +277,10 @@ impl<T: Copy> Live<T> {
         let other = self.windows.contains_key(&liobn(index, 1 - number));
         let default = self.board.default_window(index).is_some_and(|(_, default)| shape(&default) == shape(spec));
         match (number, other) {
-            (0, false) if default => self.reset(index).map(Ok),
-            (0, false) if spec.entries.is_power_of_two() => self.create(index, spec).map(Ok),
+            // With both of a bridge's windows gone it is not said which comes next, but after a reset it is the first.
+            (0, false) if default || spec.entries.is_power_of_two() => {
+                self.rebuild(index, [Some(*spec), None]).map(Ok)
+            }
             (1, true) => self.create(index, spec).map(Ok),
             (0, _) => Ok(Err("a first window can be made only while there is no second".into())),
             _ => Ok(Err("a second window can be made only while there is a first".into())),
