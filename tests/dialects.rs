@@ -28,6 +28,7 @@ fn main() {
         Trial::test("docs/dialects.md is up to date", document_is_up_to_date),
         Trial::test("a live QEMU can have the machines of dialect qemu", a_qemu_can_have_them),
         Trial::test("all agree where they are said to agree", all_agree),
+        Trial::test("the ledger declares what rows say", ledger_follows_rows),
     ];
     tests.extend(ROWS.iter().map(|row| Trial::test(row.name, move || shows(row))));
     match qemu::Config::default().version() {
@@ -124,6 +125,23 @@ fn a_qemu_can_have_them() -> Result<(), Failed> {
         }
         let end = |slot: &contract::machine::SlotSpec| (slot.gfn.0 + slot.pages) << program.machine.page_shift.bits();
         ensure(program.machine.slots.iter().all(|slot| end(slot) <= 0xf00_0000), || format!("{name}: guest memory"))?;
+    }
+    Ok(())
+}
+
+/// An entry's reason begins with the fields that it follows from, and in those QEMU differs from the reference's dialect.
+fn ledger_follows_rows() -> Result<(), Failed> {
+    for entry in Ledger::dialects().entries() {
+        let [reference, voter] = &entry.between;
+        let dialect = reference.strip_prefix("reference/").and_then(Dialect::from_name).ok_or("a dialect")?;
+        ensure(voter == "qemu", || format!("{entry}: not about qemu"))?;
+        let (fields, _) = entry.reason.split_once(": ").ok_or_else(|| format!("{entry}: no field before a colon"))?;
+        for name in fields.split(" and ") {
+            let field = Field::ALL.iter().find(|field| field.name() == name);
+            let field = *field.ok_or_else(|| format!("{entry}: no field is called {name}"))?;
+            let differs = dialect.answers().text(field) != Dialect::Qemu.answers().text(field);
+            ensure(differs, || format!("{entry}: {dialect} and qemu have the same {name}"))?;
+        }
     }
     Ok(())
 }

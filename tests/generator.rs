@@ -9,6 +9,7 @@ use contract::{Hypercall, PageShift, Rule, Step, WindowSpec};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use realmode_diff::generate::{GeneratorConfig, decode, generate};
+use realmode_diff::qemu::{Board, LISTS_BELOW};
 use realmode_diff::{Checker, Dialect, Program, SubjectKind, Tally, Verdict};
 
 const ANY: GeneratorConfig = GeneratorConfig { dialect: None, live: false };
@@ -416,4 +417,57 @@ fn edges_are_drawn() {
     assert_eq!(kinds.len(), 24, "every kind of step is drawn: {kinds:?}");
     let rare: Vec<_> = seen.0.iter().filter(|&(_, &times)| times < 5).collect();
     assert!(rare.is_empty(), "seen fewer than five times in 8,000 programs: {rare:?}\nof {:?}", seen.0);
+}
+
+#[test]
+fn live_programs_are_valid_and_fit_a_qemu() {
+    for dialect in Dialect::ALL {
+        let config = GeneratorConfig { dialect: Some(dialect), live: true };
+        // Boards change every 1024 programs; what programs do on one differs little.
+        for index in (0..600).map(|number| number * 331) {
+            let program = generate(config, 13, index);
+            program.validate().unwrap_or_else(|invalid| panic!("program {index}: {invalid}\n{program}"));
+            assert_eq!(program.dialect, dialect);
+            Board::of(&program).unwrap_or_else(|why| panic!("program {index}: {why}\n{program}"));
+            let shift = program.machine.page_shift.bits();
+            for slot in &program.machine.slots {
+                assert!((slot.gfn.0 + slot.pages) << shift <= LISTS_BELOW, "program {index}: slot {slot:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn live_programs_reach_every_outcome_of_their_dialect() {
+    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), live: true };
+    let mut checker = SubjectKind::Candidate.checker();
+    let mut sum = Tally::default();
+    for index in (0..60).map(|number| number * 331) {
+        match checker.check(&generate(config, 13, index)) {
+            Verdict::Agreed(tally) => sum.add(&tally),
+            verdict => panic!("program {index}: {verdict:?}"),
+        }
+    }
+    let expected = [
+        Rule::HcallUnknown,
+        Rule::LiobnUnknown,
+        Rule::IobaRange,
+        Rule::CountStuff,
+        Rule::CountIndirect,
+        Rule::CountZero,
+        Rule::ListAlign,
+        Rule::ListUnbacked,
+        Rule::TceFault,
+        Rule::TceRead,
+        Rule::MapNew,
+        Rule::MapExchange,
+        Rule::MapSame,
+        Rule::Unmap,
+    ];
+    for rule in expected {
+        assert!(sum.rule(rule).total() > 10, "{rule}: {:?}", sum.rule(rule));
+    }
+    // Windows come and go on the way.
+    let changes = |program: &Program| program.steps.iter().any(|step| matches!(step, Step::CreateWindow(_)));
+    assert!((0..400).any(|index| changes(&generate(config, 13, index))));
 }

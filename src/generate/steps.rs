@@ -2,6 +2,7 @@
 
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
 use contract::machine::{AddrRun, Machine, SlotSpec, WordRun};
+use contract::program::MAX_STEPS;
 use contract::{Backing, Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
 
 use super::dice::Dice;
@@ -29,7 +30,8 @@ pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program 
     for _ in 0..count {
         writer.step(dice);
     }
-    let steps = writer.steps;
+    let mut steps = writer.steps;
+    steps.truncate(MAX_STEPS);
     Program { dialect: swarm.dialect, machine: scene.machine, steps }
 }
 

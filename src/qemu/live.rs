@@ -278,9 +278,7 @@ impl<T: Copy> Live<T> {
         let default = self.board.default_window(index).is_some_and(|(_, default)| shape(&default) == shape(spec));
         match (number, other) {
             // With both of a bridge's windows gone it is not said which comes next, but after a reset it is the first.
-            (0, false) if default || spec.entries.is_power_of_two() => {
-                self.rebuild(index, [Some(*spec), None]).map(Ok)
-            }
+            (0, false) if default || spec.entries.is_power_of_two() => self.rebuild(index, [Some(*spec), None]).map(Ok),
             (1, true) => self.create(index, spec).map(Ok),
             (0, _) => Ok(Err("a first window can be made only while there is no second".into())),
             _ => Ok(Err("a second window can be made only while there is a first".into())),
