@@ -224,7 +224,7 @@ fn reports(shrunk: &Shrunk) {
     let rule = finding.identity.rule;
     assert_eq!(line("finding "), format!("{rule}: {}", rule.meaning()));
     assert_eq!(line("section "), format!("docs/semantics.md {}", rule.section()));
-    assert_eq!(line("subject "), "canary");
+    assert_eq!(line("subject "), finding.voter);
     assert_eq!(line("program "), "seed 1, program 2");
     assert_eq!(line("expected "), finding.expected);
     assert_eq!(line("found "), finding.found);
