@@ -82,6 +82,8 @@ pub struct Progress {
     pub reached: usize,
     /// Different findings so far.
     pub findings: usize,
+    /// Times that a voter was lost and came back.
+    pub incidents: usize,
 }
 
 struct Batch {
@@ -314,6 +316,7 @@ impl Merger<'_> {
             accepted: self.tally.accepted,
             reached: self.tally.reached(),
             findings: self.findings.len(),
+            incidents: self.incidents.len(),
         }
     }
 

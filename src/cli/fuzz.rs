@@ -137,8 +137,12 @@ impl Bar {
         let elapsed = self.started.elapsed();
         let seconds = elapsed.as_secs_f64().max(0.001);
         self.bar.set_position(if self.by_time { elapsed.as_millis() as u64 } else { progress.programs });
+        let incidents = match progress.incidents {
+            0 => String::new(),
+            incidents => format!(", {incidents} incidents"),
+        };
         self.bar.set_message(format!(
-            "{:.0} programs/s, {:.0} hypercalls/s, {} accepted, {} of {} rules, {} findings",
+            "{:.0} programs/s, {:.0} hypercalls/s, {} accepted, {} of {} rules, {} findings{incidents}",
             progress.programs as f64 / seconds,
             progress.hypercalls as f64 / seconds,
             percent(progress.accepted, progress.hypercalls),

@@ -438,7 +438,7 @@ impl Run<'_> {
         entries: impl Iterator<Item = u64>,
     ) -> Result<(), Trouble> {
         for index in entries {
-            let Some(ioba) = ioba(spec, index) else { break };
+            let Some(ioba) = ioba(spec, index) else { continue };
             let value = self.reference.window(spec.liobn).map_or(0, |window| window.guest(index));
             let expect = Expect::Entry { liobn: spec.liobn, index, value };
             self.call(&Hypercall::get(spec.liobn.0, ioba), Asked { program: self.index, step, expect })?;
