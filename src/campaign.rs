@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use contract::Program;
 
 use crate::generate::{GeneratorConfig, generate};
+use crate::qemu::Look;
 use crate::record::{Origin, Recorded, Recorder, record};
+use crate::shrink::Judge as _;
 use crate::verdict::{Finding, Identity, Tally};
 use crate::voters::{Incident, Panel, Roll, Unavailable, Voters};
 
@@ -352,8 +354,14 @@ impl Merger<'_> {
         let Campaign { config, seed, ref voters, ref out, .. } = *self.campaign;
         let program = generate(config, seed, index);
         let origin = Origin::Campaign { seed, index };
-        if self.judge.is_none() {
-            self.judge = voters.thorough_panel().ok();
+        // The closer the look, the longer shrinking takes; what a campaign came upon by chance may need the closest.
+        for look in [Look::EachCall, Look::Whole] {
+            if self.judge.is_none() || look == Look::Whole {
+                self.judge = voters.panel_looking(look).ok();
+            }
+            if self.judge.as_mut().is_some_and(|judge| judge.finding(&program).is_some()) {
+                break;
+            }
         }
         match &mut self.judge {
             Some(judge) => record(judge, out, origin, &program, finding),

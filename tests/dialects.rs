@@ -342,7 +342,7 @@ fn all_agree() -> Result<(), Failed> {
 /// What a live QEMU makes of the program: the finding if there is one; `declared` where the ledger has it. It must be asked to the end.
 fn ask_live(program: &Program, ledger: Ledger) -> Result<(Option<Finding>, u64), Failed> {
     let voters = Voters { qemu: Some(qemu::Config::default()), ledger, ..Voters::default() };
-    let mut panel = voters.thorough_panel()?;
+    let mut panel = voters.panel_looking(qemu::Look::Whole)?;
     let verdict = panel.check(program)?;
     let voter = panel.take_roll().voters.remove(0);
     ensure(voter.uncovered == 0 && voter.incidents == 0, || format!("not asked to the end: {voter:?}"))?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use realmode_diff::qemu::Look;
 use realmode_diff::report::{Context, report};
 use realmode_diff::voters::VoterTally;
 use realmode_diff::{Tally, Verdict};
@@ -18,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut panel = args.voters.panel()?;
+    let mut panel = args.voters.panel(Look::Whole)?;
     let (mut agreed, mut partly, mut found) = (0, 0, 0);
     for path in files(&args.paths)? {
         let program = load(&path)?;

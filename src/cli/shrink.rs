@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use realmode_diff::qemu::Look;
 use realmode_diff::report::{Context, report};
 use realmode_diff::{shrink, store};
 
@@ -21,7 +22,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
-    let Some(shrunk) = shrink::shrink(&mut args.voters.panel()?, &program) else {
+    // The closest look takes longest: it is taken where nothing else shows the finding.
+    let mut shrunk = shrink::shrink(&mut args.voters.panel(Look::EachCall)?, &program);
+    if shrunk.is_none() && args.voters.live() {
+        shrunk = shrink::shrink(&mut args.voters.panel(Look::Whole)?, &program);
+    }
+    let Some(shrunk) = shrunk else {
         print(format_args!("{name}: nothing to shrink, all sides agree\n"))?;
         return Ok(CLEAN);
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use contract::Dialect;
 use realmode_diff::SubjectKind;
 use realmode_diff::ledger::Ledger;
-use realmode_diff::qemu;
+use realmode_diff::qemu::{self, Look};
 use realmode_diff::voters::{Panel, Voters};
 
 use super::Failure;
@@ -88,8 +88,8 @@ impl Args {
     }
 
     /// A panel of them, for single programs of any dialect.
-    pub(crate) fn panel(&self) -> Result<Panel, Failure> {
+    pub(crate) fn panel(&self, look: Look) -> Result<Panel, Failure> {
         let voters = self.voters(&Dialect::ALL)?;
-        voters.thorough_panel().map_err(Failure::missing)
+        voters.panel_looking(look).map_err(Failure::missing)
     }
 }

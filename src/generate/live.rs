@@ -61,7 +61,7 @@ fn pick<'a>(windows: impl Iterator<Item = &'a WindowSpec>, dice: &mut Dice<'_>) 
 }
 
 fn default_window(dialect: Dialect, dice: &mut Dice<'_>) -> WindowSpec {
-    let entries = [5, 1, 16, 8, 2, 64, 520, 513, 1024, 4096][dice.weighted(&[16, 10, 16, 12, 10, 6, 2, 2, 1, 1])];
+    let entries = [5, 1, 16, 8, 2, 64, 520, 513, 1024, 4096][dice.weighted(&[16, 10, 16, 12, 10, 6, 6, 4, 1, 1])];
     let liobn = 0x8000_0000 | dice.below(4) << 8;
     window(liobn, 12, entries, dialect, dice)
 }

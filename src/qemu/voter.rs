@@ -75,14 +75,27 @@ pub struct Counts {
     pub boots: u64,
 }
 
+/// How closely tables are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Look {
+    /// Now and then after a call, and at the end of each program: windows of up to 1,024 entries whole, larger ones in part and now and
+    /// then whole. For campaigns.
+    #[default]
+    Brief,
+    /// At the ends of what each call may have written, and at the end of each program, large windows in part. For those that make a
+    /// program smaller: what is seen does not depend on how many calls came before.
+    EachCall,
+    /// At everything that each call may have written, and at all windows whole at the end. For single programs.
+    Whole,
+}
+
 /// QEMU's pseries machine as a voter.
 pub struct Qemu {
     config: Config,
     live: Option<Live<Asked>>,
     reference: Reference,
     counts: Counts,
-    /// Read all of every window at the end of each program.
-    thorough: bool,
+    look: Look,
 }
 
 impl Qemu {
@@ -95,13 +108,13 @@ impl Qemu {
         let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 };
         let machine = Machine::bare(PageShift::Shift12, 64, memory);
         let reference = Reference::new(Dialect::Qemu, &machine);
-        Ok(Self { config, live: None, reference, counts: Counts::default(), thorough: false })
+        Ok(Self { config, live: None, reference, counts: Counts::default(), look: Look::default() })
     }
 
-    /// Reads back what each call may have written, and windows whole at the end of each program, however large: for single programs.
+    /// Looks so closely.
     #[must_use]
-    pub const fn thorough(mut self) -> Self {
-        self.thorough = true;
+    pub const fn looking(mut self, look: Look) -> Self {
+        self.look = look;
         self
     }
 
@@ -213,7 +226,7 @@ impl Qemu {
             index,
             page_shift: program.machine.page_shift.bits(),
             // Where dialects are known to differ, a difference must be seen at the step that makes it.
-            thorough: self.thorough || program.dialect != Dialect::Qemu,
+            look: if program.dialect == Dialect::Qemu { self.look } else { self.look.max(Look::EachCall) },
             wrong: None,
         };
         run.start(program)?;
@@ -221,7 +234,11 @@ impl Qemu {
             tally.steps += 1;
             run.step(step, what, tally)?;
         }
-        let whole = self.thorough || tally_key(program).is_multiple_of(WHOLE_EVERY);
+        let whole = match self.look {
+            Look::Brief => tally_key(program).is_multiple_of(WHOLE_EVERY),
+            Look::EachCall => false,
+            Look::Whole => true,
+        };
         run.end(program.steps.len(), whole)
     }
 
@@ -295,7 +312,7 @@ struct Run<'a> {
     counts: &'a mut Counts,
     index: usize,
     page_shift: u32,
-    thorough: bool,
+    look: Look,
     wrong: Option<(Asked, super::mailbox::Answer)>,
 }
 
@@ -383,11 +400,15 @@ impl Run<'_> {
         if let Some((spec, reach)) = spec.filter(|_| writes).and_then(|spec| Some((spec, reach(&spec, call)?))) {
             let touched = self.live.touched.entry(liobn).or_insert_with(|| reach.clone());
             *touched = touched.start.min(reach.start)..touched.end.max(reach.end);
-            // A thorough look must not depend on how many calls came before: where it finds something, calls are dropped.
-            if self.thorough {
-                self.read_entries(&spec, index, reach)?;
-            } else if tally.hypercalls.is_multiple_of(GLANCE_EVERY) {
-                self.read_entries(&spec, index, reach.start..reach.end.min(reach.start + GLANCE))?;
+            let start = reach.start..reach.end.min(reach.start + GLANCE);
+            match self.look {
+                Look::Brief if !tally.hypercalls.is_multiple_of(GLANCE_EVERY) => {}
+                Look::Brief => self.read_entries(&spec, index, start)?,
+                Look::EachCall => {
+                    let end = start.end.max(reach.end.saturating_sub(GLANCE))..reach.end;
+                    self.read_entries(&spec, index, start.chain(end))?;
+                }
+                Look::Whole => self.read_entries(&spec, index, reach)?,
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use contract::Program;
 
 use super::{Ballot, Incident, Level, Model, Told, Unavailable, Voter};
 use crate::ledger::Ledger;
-use crate::qemu::{self, Qemu};
+use crate::qemu::{self, Look, Qemu};
 use crate::shrink::Judge;
 use crate::subjects::SubjectKind;
 use crate::verdict::{Finding, Tally, Verdict, Vote};
@@ -42,18 +42,14 @@ impl Voters {
     /// # Errors
     /// One of them cannot be had on this machine.
     pub fn panel(&self) -> Result<Panel, Unavailable> {
-        self.make(false)
+        self.panel_looking(Look::Brief)
     }
 
-    /// A panel that looks at everything after each program, for single programs.
+    /// A panel in which those who must be asked for their tables are asked so closely.
     ///
     /// # Errors
     /// One of them cannot be had on this machine.
-    pub fn thorough_panel(&self) -> Result<Panel, Unavailable> {
-        self.make(true)
-    }
-
-    fn make(&self, thorough: bool) -> Result<Panel, Unavailable> {
+    pub fn panel_looking(&self, look: Look) -> Result<Panel, Unavailable> {
         let mut voters: Vec<Box<dyn Voter>> = Vec::new();
         for subject in &self.subjects {
             voters.push(Box::new(subject.checker()));
@@ -63,7 +59,7 @@ impl Voters {
         }
         if let Some(config) = &self.qemu {
             let qemu = Qemu::new(config.clone()).map_err(|error| Unavailable(error.to_string()))?;
-            voters.push(Box::new(if thorough { qemu.thorough() } else { qemu }));
+            voters.push(Box::new(qemu.looking(look)));
         }
         Ok(Panel::new(voters, self.ledger.clone()))
     }
