@@ -29,7 +29,7 @@ pub struct Shrunk {
 /// Most programs that shrinking tries.
 pub const MAX_CHECKS: u64 = 50_000;
 /// Most of them that cost the judge far more than the others. Only numbers of windows do: without them the result is 1-minimal as well.
-const MAX_COSTLY: u64 = 100;
+const MAX_COSTLY: u64 = 50;
 
 /// Who says whether a program still shows a finding.
 pub trait Judge {
@@ -41,8 +41,8 @@ pub trait Judge {
         true
     }
 
-    /// Whether a program would cost it far more than most, such as a machine that must be booted.
-    fn is_costly(&self, _: &Program) -> bool {
+    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be booted.
+    fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }
 }
@@ -86,7 +86,7 @@ impl Shrinker<'_> {
         if program == self.best || self.checks >= MAX_CHECKS {
             return false;
         }
-        if self.judge.is_costly(&program) {
+        if self.judge.is_costly(&self.best, &program) {
             if self.costly == MAX_COSTLY {
                 return false;
             }

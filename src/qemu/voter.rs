@@ -540,9 +540,11 @@ impl Voter for Qemu {
         64
     }
 
-    fn is_costly(&self, program: &Program) -> bool {
-        let serves = |live: &Live<Asked>| Board::of(program).is_ok_and(|board| !live.board.serves(&board));
-        self.live.as_ref().is_some_and(serves)
+    fn is_costly(&self, from: &Program, to: &Program) -> bool {
+        match (Board::of(from), Board::of(to)) {
+            (Ok(from), Ok(to)) => !from.serves(&to),
+            _ => false,
+        }
     }
 
     fn read_back(&self) -> u64 {

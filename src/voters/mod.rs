@@ -93,8 +93,8 @@ pub trait Voter {
         1
     }
 
-    /// Whether a program would cost it far more than most, such as a machine that must be booted.
-    fn is_costly(&self, _: &Program) -> bool {
+    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be booted.
+    fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }
 

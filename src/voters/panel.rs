@@ -283,8 +283,8 @@ impl Judge for Panel {
         self.check(program).ok()?.into_finding()
     }
 
-    fn is_costly(&self, program: &Program) -> bool {
-        self.voters.iter().any(|voter| voter.is_costly(program))
+    fn is_costly(&self, from: &Program, to: &Program) -> bool {
+        self.voters.iter().any(|voter| voter.is_costly(from, to))
     }
 
     /// Who answers in a dialect of its own would differ for that alone.
