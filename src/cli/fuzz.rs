@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// The seed of all programs [default: a random one, which is printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads [default: all cores]
+    /// Threads [default: all cores; half of them where a live QEMU votes]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Whose answers are expected [default: all; qemu where a live QEMU votes]
