@@ -471,3 +471,35 @@ fn live_programs_reach_every_outcome_of_their_dialect() {
     let changes = |program: &Program| program.steps.iter().any(|step| matches!(step, Step::CreateWindow(_)));
     assert!((0..400).any(|index| changes(&generate(config, 13, index))));
 }
+
+/// Every kind of window that a QEMU can have is drawn: odd sizes, odd bases, both ends of the address space, and all three makers.
+#[test]
+fn live_boards_have_every_kind_of_window() {
+    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), live: true };
+    let mut windows: Vec<WindowSpec> = Vec::new();
+    for board in 0..200 {
+        windows.extend(&generate(config, 17, board * 1024).machine.windows);
+    }
+    let ends_at_the_top =
+        |window: &WindowSpec| u128::from(window.base) + (u128::from(window.entries) << window.page_shift) == 1 << 64;
+    type Kind = (&'static str, fn(&WindowSpec) -> bool);
+    let kinds: [Kind; 10] = [
+        ("one entry", |window| window.entries == 1),
+        ("five entries", |window| window.entries == 5),
+        ("more than a list holds", |window| window.entries > 512 && window.entries < 65_536),
+        ("an unaligned base", |window| window.base & (window.page() - 1) != 0),
+        ("base 2^63", |window| window.base == 1 << 63),
+        ("64 KiB pages", |window| window.page_shift == 16),
+        ("2 MiB pages", |window| window.page_shift == 21),
+        ("16 MiB pages", |window| window.page_shift == 24),
+        ("a second window", |window| window.liobn.0 & !0xff00 == 0x8000_0001),
+        ("a VIO window", |window| window.entries == 65_536 && window.base == 0),
+    ];
+    for (name, is) in kinds {
+        assert!(windows.iter().filter(|window| is(window)).count() >= 5, "{name}");
+    }
+    assert!(windows.iter().filter(|window| ends_at_the_top(window)).count() >= 5, "ends at 2^64");
+    let vio: std::collections::BTreeSet<u64> =
+        windows.iter().filter(|window| window.entries == 65_536).map(|window| window.liobn.0).collect();
+    assert!(vio.len() >= 4, "{vio:x?}");
+}
