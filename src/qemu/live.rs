@@ -17,6 +17,14 @@ use super::mailbox::{Answer, Batch, Mailbox, Waited};
 /// Doublewords of a list page.
 const LIST_WORDS: usize = (LIST_BYTES / 8) as usize;
 
+/// RTAS calls on windows: their tokens, as QEMU numbers them.
+const CREATE: u32 = 0x2027;
+const REMOVE: u32 = 0x2028;
+const RESET: u32 = 0x2029;
+/// What they answer.
+const SUCCESS: i32 = 0;
+const NO_SUCH_WINDOW: i32 = -3;
+
 /// How a running machine was lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Lost {
@@ -260,7 +268,16 @@ impl<T: Copy> Live<T> {
     /// Takes a window away in the middle of a program. Nothing is on its way.
     pub(super) fn close(&mut self, spec: &WindowSpec) -> Result<Result<(), Uncovered>, Stopped<T>> {
         match place(spec.liobn.0) {
-            Some(Place::Bridge { .. }) => self.remove(spec.liobn.0).map(Ok),
+            Some(Place::Bridge { index, number }) => {
+                let first = liobn(index, 0);
+                let restored = number == 1 && !self.windows.contains_key(&first);
+                self.remove(spec.liobn.0)?;
+                // QEMU brings the default window back with the last other one gone (seen in 7.2); the program has none.
+                if restored {
+                    self.rtas(REMOVE, &[first as u32], 1, &[SUCCESS, NO_SUCH_WINDOW])?;
+                }
+                Ok(Ok(()))
+            }
             _ => Ok(Err("the window of a VIO device cannot be closed".into())),
         }
     }
@@ -300,7 +317,7 @@ impl<T: Copy> Live<T> {
     }
 
     fn remove(&mut self, liobn: u64) -> Result<(), Stopped<T>> {
-        self.rtas(0x2028, &[liobn as u32], 1)?;
+        self.rtas(REMOVE, &[liobn as u32], 1, &[SUCCESS])?;
         self.windows.remove(&liobn);
         self.touched.remove(&liobn);
         Ok(())
@@ -308,7 +325,7 @@ impl<T: Copy> Live<T> {
 
     fn reset(&mut self, index: u32) -> Result<(), Stopped<T>> {
         let [high, low] = unit(index);
-        self.rtas(0x2029, &[0, high, low], 1)?;
+        self.rtas(RESET, &[0, high, low], 1, &[SUCCESS])?;
         for number in [0, 1] {
             self.windows.remove(&liobn(index, number));
             self.touched.remove(&liobn(index, number));
@@ -320,7 +337,7 @@ impl<T: Copy> Live<T> {
     fn create(&mut self, index: u32, spec: &WindowSpec) -> Result<(), Stopped<T>> {
         let [high, low] = unit(index);
         let window_shift = spec.page_shift + spec.entries.trailing_zeros();
-        let results = self.rtas(0x2027, &[0, high, low, spec.page_shift, window_shift], 4)?;
+        let results = self.rtas(CREATE, &[0, high, low, spec.page_shift, window_shift], 4, &[SUCCESS])?;
         let made = (u64::from(results[1]), u64::from(results[2]) << 32 | u64::from(results[3]));
         if made != (spec.liobn.0, spec.base) {
             let why = format!(
@@ -334,8 +351,8 @@ impl<T: Copy> Live<T> {
         Ok(())
     }
 
-    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Status 0 is what is wanted.
-    fn rtas(&mut self, token: u32, arguments: &[u32], results: usize) -> Result<Vec<u32>, Stopped<T>> {
+    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Its status must be one of those wanted.
+    fn rtas(&mut self, token: u32, arguments: &[u32], results: usize, wanted: &[i32]) -> Result<Vec<u32>, Stopped<T>> {
         self.drain(&mut |_| true)?;
         let head = [token, arguments.len() as u32, results as u32];
         let block: Vec<u8> = head.iter().chain(arguments).flat_map(|word| word.to_be_bytes()).collect();
@@ -360,7 +377,7 @@ impl<T: Copy> Live<T> {
         Self::io(memory.read_exact_at(&mut bytes, RTAS + block.len() as u64))?;
         let words: Vec<u32> =
             bytes.chunks_exact(4).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
-        if returned != Some(Status::SUCCESS.0 as u64) || words[0] != 0 {
+        if returned != Some(Status::SUCCESS.0 as u64) || !wanted.contains(&(words[0] as i32)) {
             let why = format!("RTAS call {token:#x} {arguments:x?} answered {returned:x?}, status {}", words[0] as i32);
             return Err(Stopped { lost: Lost::Protocol(why), at: None });
         }
