@@ -18,23 +18,25 @@
 //! paired with an old number. A reader that got an address just before the block went keeps it: as in the kernel, only
 //! references on pages keep a section from going.
 //!
+//! **Shown by loom.** `scripts/loom` runs a reader against add, remove and reuse in every order that the memory model allows, and
+//! once more with each of these orderings taken away, which it must notice. A reader makes a fixed number of steps, whatever
+//! writers do: it has no loop.
+//!
 //! **A slot** is the block's address, whose low 12 bits are free because blocks are aligned to at least 4 KiB, and in
 //! those bits the number of present sections that need the block: 0 means not backed. At most 2^24 / (256 x 56) + 2 =
 //! 1172 sections share a block.
 
-use core::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Acquire, Relaxed},
-};
+use core::array;
+use core::sync::atomic::Ordering::Relaxed;
 
-use once_cell::race::OnceBox;
+use super::sync::{AtomicBool, AtomicU64, OnceBox, see_block};
 
-/// log2 of a leaf's slots.
-pub const LEAF_BITS: u32 = 9;
+/// log2 of a leaf's slots. loom follows each of them, so it gets few.
+pub const LEAF_BITS: u32 = if cfg!(loom) { 1 } else { 9 };
 /// log2 of a middle node's leaves.
-pub const MIDDLE_BITS: u32 = 11;
+pub const MIDDLE_BITS: u32 = if cfg!(loom) { 1 } else { 11 };
 /// log2 of the middle nodes.
-pub const ROOT_BITS: u32 = 9;
+pub const ROOT_BITS: u32 = if cfg!(loom) { 1 } else { 9 };
 /// Most leaves that start keeps for the next machine: 4 MiB.
 pub const KEPT_LEAVES: u64 = 1024;
 /// The bits of a slot that count the sections which need the block.
@@ -71,7 +73,8 @@ pub struct BlockIndex {
 
 impl Default for BlockIndex {
     fn default() -> Self {
-        Self { root: [const { OnceBox::new() }; 1 << ROOT_BITS], used: AtomicU64::new(0), leaves: AtomicU64::new(0) }
+        let root = array::from_fn(|_| OnceBox::new());
+        Self { root, used: AtomicU64::new(0), leaves: AtomicU64::new(0) }
     }
 }
 
@@ -97,7 +100,7 @@ impl BlockIndex {
     #[must_use]
     pub fn get(&self, block: u64) -> Option<u64> {
         let (leaf, slot) = slot_of(block);
-        let word = self.leaf(leaf)?.slots.get(slot)?.load(Acquire);
+        let word = self.leaf(leaf)?.slots.get(slot)?.load(see_block());
         (word & USERS != 0).then_some(word & !USERS)
     }
 

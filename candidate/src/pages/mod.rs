@@ -8,8 +8,12 @@
 //! |---|---|
 //! | this module, [`blocks`] | in both modes, without a lock |
 //! | [`writer`] | in virtual mode: start and hot-plug; the only part that allocates |
+//! | `sync` | the atomics of both, and the orderings that count |
 
 pub mod blocks;
+#[cfg(all(test, loom))]
+mod races;
+mod sync;
 pub mod writer;
 
 use contract::addr::{Ea, Pfn, RealAddr};

@@ -7,16 +7,12 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use core::array;
-use core::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-
-use contract::machine::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
-use once_cell::race::OnceBox;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::blocks::{BlockIndex, KEPT_LEAVES, Leaf, Middle, USERS, place, slot_of};
+use super::sync::{AtomicBool, AtomicU64, OnceBox, load_to_exchange, publish_block};
 use super::{Model, PageIndex};
+use contract::machine::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
 
 impl PageIndex {
     /// Forgets the earlier machine, keeps its memory, and learns where the struct pages of a new one lie.
@@ -84,13 +80,13 @@ fn addresses(run: &AddrRun, block_shift: u32) -> impl Iterator<Item = u64> + use
 
 impl BlockIndex {
     /// One more section needs the block; the first that does takes the next of `places`.
-    fn add(&self, block: u64, places: &mut impl Iterator<Item = u64>) {
+    pub(super) fn add(&self, block: u64, places: &mut impl Iterator<Item = u64>) {
         let (number, slot) = slot_of(block);
         let Some(leaf) = self.leaf_or_make(number) else { return };
         self.note_use(leaf, number, slot as u64);
         let Some(slot) = leaf.slots.get(slot) else { return };
         // Only the block's own hot-plug changes this word, and that is serialised: the loop is for form.
-        let mut word = slot.load(Relaxed);
+        let mut word = load_to_exchange(slot);
         let mut place = None;
         loop {
             let new = if word & USERS == 0 {
@@ -100,7 +96,7 @@ impl BlockIndex {
             } else {
                 word.wrapping_add(1)
             };
-            match slot.compare_exchange_weak(word, new, Release, Relaxed) {
+            match slot.compare_exchange_weak(word, new, publish_block(), Relaxed) {
                 Ok(_) => return,
                 Err(now) => word = now,
             }
@@ -108,17 +104,17 @@ impl BlockIndex {
     }
 
     /// One section less needs the block; the last takes it along.
-    fn remove(&self, block: u64) {
+    pub(super) fn remove(&self, block: u64) {
         let (number, slot) = slot_of(block);
         let Some(slot) = self.leaf(number).and_then(|leaf| leaf.slots.get(slot)) else { return };
-        let mut word = slot.load(Relaxed);
+        let mut word = load_to_exchange(slot);
         loop {
             let new = match word & USERS {
                 0 => return,
                 1 => 0,
                 _ => word.wrapping_sub(1),
             };
-            match slot.compare_exchange_weak(word, new, Release, Relaxed) {
+            match slot.compare_exchange_weak(word, new, publish_block(), Relaxed) {
                 Ok(_) => return,
                 Err(now) => word = now,
             }
@@ -155,17 +151,17 @@ impl BlockIndex {
 
     /// Forgets every block. `&mut`: no reader runs, and memory may be given back.
     pub(super) fn clear(&mut self) {
-        if *self.leaves.get_mut() > KEPT_LEAVES {
+        if self.leaves.load(Relaxed) > KEPT_LEAVES {
             self.root.fill_with(OnceBox::new);
-            *self.leaves.get_mut() = 0;
+            self.leaves.store(0, Relaxed);
         } else {
-            let mut next = *self.used.get_mut();
+            let mut next = self.used.load(Relaxed);
             while let Some(leaf) = next.checked_sub(1).and_then(|number| self.leaf(number)) {
                 leaf.clear();
                 next = leaf.next.load(Relaxed);
             }
         }
-        *self.used.get_mut() = 0;
+        self.used.store(0, Relaxed);
     }
 }
 

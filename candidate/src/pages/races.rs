@@ -1,0 +1,107 @@
+//! Readers against hot-plug in every order that the memory model allows; run by `scripts/loom`.
+
+extern crate std;
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicU64;
+use loom::thread;
+
+use super::blocks::BlockIndex;
+
+/// Where the block lies, first and later.
+const PLACES: [u64; 2] = [0x1000, 0x2000];
+
+/// The index, and a word of the struct pages at each place: 7 until the host zeroes it for the block that comes there.
+struct Machine {
+    index: BlockIndex,
+    words: [AtomicU64; 2],
+}
+
+impl Machine {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { index: BlockIndex::default(), words: [AtomicU64::new(7), AtomicU64::new(7)] })
+    }
+
+    /// The host zeroes struct pages, then the subject gets its notice.
+    fn hot_add(&self, block: u64, place: usize) {
+        self.words[place].store(0, Relaxed);
+        self.index.add(block, &mut [PLACES[place]].into_iter());
+    }
+
+    /// What a reader gets is one of the block's places, and its struct pages are zeroed.
+    fn look(&self, block: u64) -> Option<u64> {
+        let found = self.index.get(block)?;
+        let place = PLACES.iter().position(|place| *place == found).expect("a place that the block had");
+        assert_eq!(self.words[place].load(Relaxed), 0, "struct pages that were not zeroed yet");
+        Some(found)
+    }
+}
+
+#[test]
+fn loom_a_reader_sees_zeroed_struct_pages_or_no_block() {
+    loom::model(|| {
+        let machine = Machine::new();
+        let writer = Arc::clone(&machine);
+        let writer = thread::spawn(move || writer.hot_add(0, 0));
+        machine.look(0);
+        writer.join().expect("no panic");
+        assert_eq!(machine.look(0), Some(PLACES[0]));
+    });
+}
+
+/// The leaf is there already, so that only the slot's own orderings stand between reader and struct pages.
+#[test]
+fn loom_a_block_that_goes_and_comes_elsewhere_is_never_mixed_up() {
+    loom::model(|| {
+        let machine = Machine::new();
+        machine.hot_add(0, 0);
+        let writer = Arc::clone(&machine);
+        let writer = thread::spawn(move || {
+            writer.index.remove(0);
+            writer.hot_add(0, 1);
+        });
+        // Two looks: one may stand before, between or behind the changes.
+        let (first, second) = (machine.look(0), machine.look(0));
+        assert!(!(first == Some(PLACES[1]) && second == Some(PLACES[0])), "the old place after the new one");
+        writer.join().expect("no panic");
+        assert_eq!(machine.look(0), Some(PLACES[1]));
+    });
+}
+
+/// A block that two sections need stays while one of them goes, and a neighbour in the same leaf comes.
+#[test]
+fn loom_a_block_that_is_needed_is_never_missed() {
+    loom::model(|| {
+        let machine = Machine::new();
+        machine.hot_add(0, 0);
+        machine.index.add(0, &mut [].into_iter());
+        let writer = Arc::clone(&machine);
+        let writer = thread::spawn(move || {
+            writer.index.remove(0);
+            writer.hot_add(1, 1);
+        });
+        assert_eq!(machine.look(0), Some(PLACES[0]));
+        machine.look(1);
+        writer.join().expect("no panic");
+        assert_eq!((machine.look(0), machine.look(1)), (Some(PLACES[0]), Some(PLACES[1])));
+    });
+}
+
+/// Two writers make neighbours in a leaf that neither has made yet.
+#[test]
+fn loom_writers_of_different_blocks_do_not_disturb_each_other() {
+    loom::model(|| {
+        let machine = Machine::new();
+        let writers = [0, 1].map(|block| {
+            let machine = Arc::clone(&machine);
+            thread::spawn(move || machine.hot_add(block, block as usize))
+        });
+        machine.look(1);
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
+        assert_eq!((machine.look(0), machine.look(1)), (Some(PLACES[0]), Some(PLACES[1])));
+    });
+}
