@@ -43,7 +43,7 @@
 
 mod args;
 mod hypercall;
-mod pages;
+pub mod pages;
 mod pte;
 mod real_mode;
 mod scratch;

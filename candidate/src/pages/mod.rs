@@ -1,4 +1,4 @@
-//! pfn to struct page in constant time (semantics 2).
+//! pfn to struct page in constant time (semantics 2). Public so that it can be measured alone (benches/lookup.rs).
 //!
 //! flatmem is arithmetic. sparsemem-vmemmap is arithmetic up to the block number, then the [`blocks::BlockIndex`]:
 //! three loads that depend on each other, then the slot. The kernel's list is not walked: its length is the number of

@@ -1,0 +1,394 @@
+//! pfn to struct page: the candidate's index beside what others do, in one run.
+//!
+//! ```text
+//! cargo bench --bench lookup              # prints the tables
+//! cargo bench --bench lookup -- --write   # and renews docs/performance.md and docs/lookup.svg
+//! ```
+//!
+//! | row | what it is |
+//! |---|---|
+//! | flatmem | one array: arithmetic, the limit |
+//! | index | the candidate's: arithmetic, then three loads |
+//! | sorted array | blocks by address, binary search |
+//! | scanning list | the kernel's list, newest block first, walked until a block holds the whole struct page (2013, as corrected) |
+//! | first-match list | the same list, walked until a block starts at or below the address (the seed's rule): wrong once the list is not sorted |
+//!
+//! All are given the same machine: struct pages of 56 bytes, 64 KiB pages and blocks, so that one page in 1170 straddles two
+//! blocks. Times are medians of rounds; what is looked up is drawn before. Only ratios within a run mean something.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candidate::pages::PageIndex;
+use contract::machine::{AddrRun, BlockRun};
+use contract::{MemoryModel, PageShift, Pfn, RealAddr};
+use plotters::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+const STRUCT_PAGE: u64 = 56;
+const BLOCK_SHIFT: u32 = 16;
+const BLOCK: u64 = 1 << BLOCK_SHIFT;
+const PAGES_PER_SECTION: u64 = 256;
+const BASE: u64 = 0xf << 60;
+const BLOCKS: [u64; 5] = [1, 16, 256, 4096, 65_536];
+/// pfns of a round, drawn before.
+const DRAWN: usize = 4096;
+/// Rounds that a median is taken of.
+const ROUNDS: usize = 15;
+
+/// A way from a pfn to the real address of its struct page.
+trait Lookup {
+    fn lookup(&self, pfn: u64) -> Option<u64>;
+}
+
+struct Index(PageIndex);
+
+impl Lookup for Index {
+    fn lookup(&self, pfn: u64) -> Option<u64> {
+        self.0.lookup(Pfn(pfn)).map(|real| real.0)
+    }
+}
+
+/// Blocks by virtual address.
+struct Sorted(Vec<(u64, u64)>);
+
+impl Lookup for Sorted {
+    fn lookup(&self, pfn: u64) -> Option<u64> {
+        let at = BASE + pfn * STRUCT_PAGE;
+        let after = self.0.partition_point(|(start, _)| *start <= at);
+        let (start, real) = self.0[after.checked_sub(1)?];
+        (at + STRUCT_PAGE <= start + BLOCK).then(|| real + (at - start))
+    }
+}
+
+/// A node of the list of blocks.
+struct Node {
+    virt: u64,
+    real: u64,
+    next: Option<Box<Node>>,
+}
+
+impl Drop for Node {
+    /// Not one frame a node.
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut node) = next {
+            next = node.next.take();
+        }
+    }
+}
+
+struct Scanning(Option<Box<Node>>);
+
+impl Lookup for Scanning {
+    fn lookup(&self, pfn: u64) -> Option<u64> {
+        let at = BASE + pfn * STRUCT_PAGE;
+        let mut node = self.0.as_deref();
+        while let Some(Node { virt, real, next }) = node {
+            if *virt <= at && at + STRUCT_PAGE <= *virt + BLOCK {
+                return Some(real + (at - virt));
+            }
+            node = next.as_deref();
+        }
+        None
+    }
+}
+
+struct FirstMatch(Option<Box<Node>>);
+
+impl Lookup for FirstMatch {
+    fn lookup(&self, pfn: u64) -> Option<u64> {
+        let at = BASE + pfn * STRUCT_PAGE;
+        let mut node = self.0.as_deref();
+        while let Some(Node { virt, real, next }) = node {
+            if *virt <= at {
+                return (at + STRUCT_PAGE <= *virt + BLOCK).then(|| real + (at - virt));
+            }
+            node = next.as_deref();
+        }
+        None
+    }
+}
+
+/// Where block `number` lies: neighbours are not adjacent.
+const fn place(number: u64) -> u64 {
+    (1 << 40) + 2 * number * BLOCK
+}
+
+/// Sections that `blocks` blocks hold in full, from section 0 on.
+const fn sections(blocks: u64) -> u64 {
+    blocks * BLOCK / (PAGES_PER_SECTION * STRUCT_PAGE)
+}
+
+fn index(blocks: u64) -> Index {
+    let mut index = PageIndex::default();
+    let runs = (0..blocks).map(|first| BlockRun { first, places: AddrRun { at: RealAddr(place(first)), count: 1 } });
+    let memory = MemoryModel::SparsememVmemmap {
+        base: BASE,
+        block_shift: BLOCK_SHIFT,
+        list: RealAddr(0),
+        sections: (0..sections(blocks)).collect(),
+        blocks: runs.collect(),
+    };
+    index.start(PageShift::Shift16, STRUCT_PAGE, &memory);
+    Index(index)
+}
+
+fn flatmem(blocks: u64) -> Index {
+    let mut index = PageIndex::default();
+    let pages = sections(blocks) * PAGES_PER_SECTION;
+    index.start(PageShift::Shift16, STRUCT_PAGE, &MemoryModel::Flatmem { array: RealAddr(1 << 40), pages });
+    Index(index)
+}
+
+/// Boot adds blocks in ascending order, each in front of the others.
+fn list(blocks: u64) -> Option<Box<Node>> {
+    (0..blocks)
+        .fold(None, |next, number| Some(Box::new(Node { virt: BASE + number * BLOCK, real: place(number), next })))
+}
+
+/// What is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Random,
+    Sequential,
+    Split,
+    Miss,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Random, Self::Sequential, Self::Split, Self::Miss];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Random => "hits, random",
+            Self::Sequential => "hits, sequential",
+            Self::Split => "splits",
+            Self::Miss => "misses",
+        }
+    }
+
+    fn pfns(self, blocks: u64) -> Vec<u64> {
+        let rng = &mut StdRng::seed_from_u64(blocks);
+        let pages = sections(blocks) * PAGES_PER_SECTION;
+        let splits = |pfn: u64| pfn * STRUCT_PAGE / BLOCK != ((pfn + 1) * STRUCT_PAGE - 1) / BLOCK;
+        let mut next = 0;
+        let mut draw = || loop {
+            let pfn = match self {
+                Self::Random => rng.random_range(0..pages),
+                Self::Sequential => {
+                    next = (next + 1) % pages;
+                    next
+                }
+                // The page that ends at or behind a boundary, the last one's in a single block.
+                Self::Split => rng.random_range(1..=blocks) * BLOCK / STRUCT_PAGE,
+                Self::Miss => rng.random_range(pages + 1200..1 << 30),
+            };
+            let wanted = match self {
+                Self::Random | Self::Sequential => !splits(pfn),
+                Self::Split => splits(pfn) || blocks == 1,
+                Self::Miss => true,
+            };
+            if wanted {
+                return pfn;
+            }
+        };
+        (0..DRAWN).map(|_| draw()).collect()
+    }
+}
+
+/// Median nanoseconds a lookup.
+fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
+    // A round takes a millisecond or so, but each of the drawn pfns is looked up once at least, unless that takes too long.
+    let started = Instant::now();
+    let mut sample = pfns;
+    for (done, pfn) in pfns.iter().enumerate() {
+        black_box(of.lookup(black_box(*pfn)));
+        if done >= 15 && started.elapsed().as_millis() > 20 {
+            sample = &pfns[..done];
+            break;
+        }
+    }
+    let once = started.elapsed().as_nanos().max(1) as usize;
+    let passes = if sample.len() == pfns.len() { (1_000_000 / once).max(1) } else { 1 };
+    let mut times: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let started = Instant::now();
+            for _ in 0..passes {
+                for pfn in sample {
+                    black_box(of.lookup(black_box(*pfn)));
+                }
+            }
+            started.elapsed().as_nanos() as f64 / (passes * sample.len()) as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[ROUNDS / 2]
+}
+
+/// Nanoseconds of one lookup when nothing of the index is in a cache: between lookups 64 MiB are read. What it takes to read
+/// the clock is measured and taken off.
+fn cold(of: &dyn Lookup, pfns: &[u64]) -> f64 {
+    let other = vec![1_u64; 8 << 20];
+    let median = |look: &mut dyn FnMut(u64)| {
+        let mut times: Vec<u128> = pfns
+            .iter()
+            .take(60)
+            .map(|pfn| {
+                black_box(other.iter().step_by(8).sum::<u64>());
+                let started = Instant::now();
+                look(*pfn);
+                started.elapsed().as_nanos()
+            })
+            .collect();
+        times.sort_unstable();
+        times[times.len() / 2] as f64
+    };
+    let clock = median(&mut |pfn| _ = black_box(pfn));
+    median(&mut |pfn| _ = black_box(of.lookup(black_box(pfn)))) - clock
+}
+
+const ROWS: [&str; 5] = ["flatmem", "index", "sorted array", "scanning list", "first-match list"];
+
+fn row(name: &str, blocks: u64) -> Box<dyn Lookup> {
+    match name {
+        "flatmem" => Box::new(flatmem(blocks)),
+        "index" => Box::new(index(blocks)),
+        "sorted array" => Box::new(Sorted((0..blocks).map(|n| (BASE + n * BLOCK, place(n))).collect())),
+        "scanning list" => Box::new(Scanning(list(blocks))),
+        _ => Box::new(FirstMatch(list(blocks))),
+    }
+}
+
+/// All but flatmem answer alike: with a list that is sorted, the seed's rule is right.
+fn agree(blocks: u64) {
+    let ways: Vec<Box<dyn Lookup>> = ROWS[1..].iter().map(|name| row(name, blocks)).collect();
+    for kind in Kind::ALL {
+        for &pfn in kind.pfns(blocks).iter().take(64) {
+            let answers: Vec<Option<u64>> = ways.iter().map(|way| way.lookup(pfn)).collect();
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{blocks} blocks, pfn {pfn}: {answers:x?}");
+            let hit = matches!(kind, Kind::Random | Kind::Sequential);
+            assert_eq!(answers[0].is_some(), hit, "{blocks} blocks, pfn {pfn} of {}", kind.name());
+        }
+    }
+}
+
+/// Nanoseconds by kind, row and number of blocks.
+type Times = Vec<[[f64; BLOCKS.len()]; ROWS.len()]>;
+
+fn times() -> Times {
+    let mut times = vec![[[0.0; BLOCKS.len()]; ROWS.len()]; Kind::ALL.len()];
+    for (column, &blocks) in BLOCKS.iter().enumerate() {
+        agree(blocks);
+        for (line, name) in ROWS.iter().enumerate() {
+            let way = row(name, blocks);
+            for (kind, of) in Kind::ALL.iter().zip(&mut times) {
+                of[line][column] = measure(&*way, &kind.pfns(blocks));
+            }
+        }
+    }
+    times
+}
+
+fn tables(times: &Times, cold: [f64; 2]) -> String {
+    let mut out = String::new();
+    for (kind, rows) in Kind::ALL.iter().zip(times) {
+        let head: Vec<String> = BLOCKS.iter().map(u64::to_string).collect();
+        let _ = writeln!(out, "| {} | {} |", kind.name(), head.join(" | "));
+        let _ = writeln!(out, "|---|{}", "---|".repeat(BLOCKS.len()));
+        for (name, row) in ROWS.iter().zip(rows) {
+            let cells: Vec<String> = row.iter().map(|time| format!("{time:.1}")).collect();
+            let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
+        }
+        let _ = writeln!(out);
+    }
+    let [hits, sequential, ..] = &times[..] else { return out };
+    let ratio = |times: &[[f64; BLOCKS.len()]; ROWS.len()], row: usize, at: usize, by: usize, to: usize| {
+        times[row][at] / times[by][to]
+    };
+    let _ = writeln!(out, "| ratio | random | sequential | aim |\n|---|---|---|---|");
+    let line = |what: &str, aim: &str, row, at, by, to| {
+        format!("| {what} | {:.2} | {:.2} | {aim} |", ratio(hits, row, at, by, to), ratio(sequential, row, at, by, to))
+    };
+    let _ = writeln!(out, "{}", line("index at 65,536 blocks / at 1", "<= 1.2", 1, 4, 1, 0));
+    let _ = writeln!(out, "{}", line("index / flatmem at 1 block", "<= 2", 1, 0, 0, 0));
+    let _ = writeln!(out, "{}", line("index / flatmem at 65,536 blocks", "<= 2", 1, 4, 0, 4));
+    let _ = writeln!(out, "{}", line("scanning list / index at 4,096 blocks", ">= 100", 3, 3, 1, 3));
+    let _ = writeln!(
+        out,
+        "\nWith cold caches (64 MiB of other memory are read before each lookup) the index takes {:.0} ns at 1 block and {:.0} ns at \
+         65,536.",
+        cold[0], cold[1]
+    );
+    out
+}
+
+fn plot(times: &Times, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::new(path, (860, 480)).into_drawing_area();
+    // A background of its own: the page may be dark.
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .margin(12)
+        .caption("pfn to struct page, random hits", ("sans-serif", 18))
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d((1f64..65_536f64).log_scale(), (1f64..1_000_000f64).log_scale())?;
+    chart
+        .configure_mesh()
+        .x_desc("vmemmap blocks")
+        .y_desc("ns a lookup")
+        .x_label_formatter(&|blocks| format!("{blocks:.0}"))
+        .y_label_formatter(&|time| format!("{time:.0}"))
+        .light_line_style(WHITE)
+        .draw()?;
+    let colours = [
+        RGBColor(110, 110, 110),
+        RGBColor(0, 90, 200),
+        RGBColor(0, 140, 80),
+        RGBColor(200, 80, 0),
+        RGBColor(160, 0, 120),
+    ];
+    for ((name, row), colour) in ROWS.iter().zip(&times[0]).zip(colours) {
+        let points: Vec<(f64, f64)> = BLOCKS.iter().map(|blocks| *blocks as f64).zip(row.iter().copied()).collect();
+        chart
+            .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)).point_size(4))?
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE)
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
+    root.present()?;
+    Ok(())
+}
+
+const BEGIN: &str = "<!-- lookup: written by cargo bench --bench lookup -- --write -->\n";
+const END: &str = "<!-- lookup: end -->\n";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // `cargo test --benches` runs this with --test: the ways are compared, nothing is timed.
+    if std::env::args().any(|argument| argument == "--test") {
+        BLOCKS.into_iter().for_each(agree);
+        return Ok(());
+    }
+    let times = times();
+    let cold_at = |blocks| cold(&*row("index", blocks), &Kind::Random.pfns(blocks));
+    let text = tables(&times, [cold_at(1), cold_at(65_536)]);
+    println!("nanoseconds a lookup, by number of blocks\n\n{text}");
+    if std::env::args().any(|argument| argument == "--write") {
+        let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs");
+        let page = docs.join("performance.md");
+        let old = std::fs::read_to_string(&page)?;
+        let (before, rest) = old.split_once(BEGIN).ok_or("docs/performance.md: no place for the tables")?;
+        let (_, after) = rest.split_once(END).ok_or("docs/performance.md: the place for the tables has no end")?;
+        std::fs::write(&page, format!("{before}{BEGIN}\n{text}\n{END}{after}"))?;
+        plot(&times, &docs.join("lookup.svg"))?;
+    }
+    Ok(())
+}
