@@ -1,0 +1,115 @@
+//! Five fixed workloads whose instructions `scripts/instructions` counts: a guard against slow drift, steadier than times.
+//!
+//! `cargo bench --bench workloads -- NAME` runs one of them once; without a name it lists them. Only what runs inside `measured` is
+//! counted, so setting up is free.
+
+use std::hint::black_box;
+
+use candidate::Candidate;
+use candidate::pages::PageIndex;
+use contract::machine::{AddrRun, BlockRun};
+use contract::{Dialect, MemoryModel, PageShift, Pfn, RealAddr};
+use realmode_diff::encoding::{decode, encode};
+use realmode_diff::generate::{GeneratorConfig, generate};
+use realmode_diff::solo::{Plan, Solo, reference, run_reference};
+use realmode_diff::{SubjectKind, Verdict};
+
+const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), live: false };
+
+/// callgrind counts while this runs.
+#[inline(never)]
+fn measured(work: &mut dyn FnMut()) {
+    work();
+}
+
+/// Programs as the campaign draws them, both sides in lockstep, everything checked.
+fn lockstep() {
+    let programs: Vec<_> = (0..300).map(|index| generate(CONFIG, 1, index)).collect();
+    let mut checker = SubjectKind::Candidate.checker();
+    let mut check = || {
+        for program in &programs {
+            assert!(matches!(checker.check(program), Verdict::Agreed(_)));
+        }
+    };
+    // What is kept from program to program has grown by now.
+    check();
+    measured(&mut check);
+}
+
+/// Programs that keep one machine for many calls.
+fn long_programs() -> Vec<Plan> {
+    let long = |index| {
+        let mut program = generate(CONFIG, 2, index);
+        program.steps = std::iter::repeat_n(program.steps, 16).flatten().collect();
+        Plan::new(program)
+    };
+    (0..40).map(long).filter(|plan| plan.program().validate().is_ok()).collect()
+}
+
+fn candidate() {
+    let plans = long_programs();
+    let mut solo = Solo::new(Candidate::new());
+    let mut run = || plans.iter().for_each(|plan| solo.run(plan));
+    run();
+    measured(&mut run);
+}
+
+fn the_reference() {
+    let plans = long_programs();
+    let mut model = reference(&plans[0]);
+    let mut run = || plans.iter().for_each(|plan| run_reference(&mut model, plan));
+    run();
+    measured(&mut run);
+}
+
+/// Hits, splits and misses in 4,096 blocks.
+fn lookup() {
+    let (blocks, shift, struct_page) = (4096, 16, 56);
+    let mut index = PageIndex::default();
+    let run = |first| BlockRun { first, places: AddrRun { at: RealAddr((1 << 40) + (first << 17)), count: 1 } };
+    let memory = MemoryModel::SparsememVmemmap {
+        base: 0xf << 60,
+        block_shift: shift,
+        list: RealAddr(0),
+        sections: (0..(blocks << shift) / (256 * struct_page)).collect(),
+        blocks: (0..blocks).map(run).collect(),
+    };
+    index.start(PageShift::Shift16, struct_page, &memory);
+    let pages = (blocks << shift) / struct_page;
+    measured(&mut || {
+        for step in 0..100_000 {
+            black_box(index.lookup(black_box(Pfn(step * 7919 % (pages + pages / 8)))));
+        }
+    });
+}
+
+/// What engines hand over: bytes to a valid program.
+fn decoding() {
+    let short = |index| {
+        let mut program = generate(GeneratorConfig::default(), 9, index);
+        program.steps.truncate(8);
+        encode(&program)
+    };
+    let inputs: Vec<Vec<u8>> = (0..1000).map(short).collect();
+    measured(&mut || {
+        for input in &inputs {
+            assert!(black_box(decode(input)).validate().is_ok());
+        }
+    });
+}
+
+const WORKLOADS: [(&str, fn()); 5] = [
+    ("lockstep", lockstep),
+    ("candidate", candidate),
+    ("reference", the_reference),
+    ("lookup", lookup),
+    ("decode", decoding),
+];
+
+fn main() {
+    let named = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    match named.and_then(|name| WORKLOADS.into_iter().find(|(known, _)| *known == name)) {
+        Some((_, run)) => run(),
+        None => WORKLOADS.into_iter().for_each(|(name, _)| println!("{name}")),
+    }
+}
