@@ -59,8 +59,10 @@ fn code(path: &Path) -> String {
 fn reference_and_candidate_share_nothing_but_the_contract() {
     assert_eq!(dependencies("reference/Cargo.toml"), ["contract"], "the reference needs only the contract");
     for name in dependencies("candidate/Cargo.toml") {
-        assert!(matches!(name.as_str(), "contract" | "once_cell"), "the candidate depends on {name}");
+        assert!(matches!(name.as_str(), "contract" | "once_cell" | "loom"), "the candidate depends on {name}");
     }
+    // loom is there for its own tests (scripts/loom), and no part of what is built otherwise.
+    assert!(read("candidate/Cargo.toml").contains("[target.'cfg(loom)'.dependencies]\nloom = "));
     for file in sources("reference/src") {
         assert!(!code(&file).contains("candidate"), "{} speaks of the candidate", file.display());
         assert!(!code(&file).contains("memory::"), "{} uses the image: the reference is abstract", file.display());
