@@ -216,9 +216,9 @@ fn a_qemu_that_is_killed_or_stopped_is_started_again() {
     if !installed() {
         return;
     }
-    for (signalled, said) in [("-KILL", "ended by signal 9"), ("-STOP", "gave no answer within 300ms")] {
+    for (signalled, said) in [("-KILL", "ended by signal 9"), ("-STOP", "gave no answer within 1s")] {
         let folder = folder();
-        let (child, qemu) = campaign(&folder, &["--time", "4s", "--qemu-limit", "300ms"]);
+        let (child, qemu) = campaign(&folder, &["--time", "6s", "--qemu-limit", "1s"]);
         let realmode = child.id();
         signal(qemu, signalled);
         wait("another QEMU", || qemus(realmode).into_iter().find(|pid| *pid != qemu));
@@ -253,11 +253,11 @@ steps
     let step = "cpu0 H_STUFF_TCE liobn=0x71000005 ioba=0x0 tce=0x1003 count=65536\n";
     fs::write(folder.path().join("long.realmode"), format!("{head}{}", step.repeat(2000))).expect("a program");
     for (signalled, rule, said) in
-        [("-KILL", "SUBJECT.CRASH", "ended by signal 9"), ("-STOP", "SUBJECT.HANG", "gave no answer within 300ms")]
+        [("-KILL", "SUBJECT.CRASH", "ended by signal 9"), ("-STOP", "SUBJECT.HANG", "gave no answer within 1s")]
     {
         let then = format!("(sleep 0.5; kill {signalled} $$) & exec qemu-system-ppc64 \"$@\"");
         let program = stand_in(&folder, GOOD, &then);
-        let qemu = ["--against", "qemu", "--qemu", program.to_str().expect("text"), "--qemu-limit", "300ms"];
+        let qemu = ["--against", "qemu", "--qemu", program.to_str().expect("text"), "--qemu-limit", "1s"];
         let (status, out, err) = run(&folder, SECONDS(60), &[&["replay", "long.realmode"][..], &qemu].concat());
         assert_eq!(status, 1, "{out}{err}");
         assert!(out.contains(&format!("finding    {rule}")) && out.contains(said), "{out}");
