@@ -18,8 +18,9 @@
 //! paired with an old number. A reader that got an address just before the block went keeps it: as in the kernel, only
 //! references on pages keep a section from going.
 //!
-//! **Shown by loom.** `scripts/loom` runs a reader against add, remove and reuse in every order that the memory model allows, and
-//! once more with each of these orderings taken away, which it must notice. A reader makes a fixed number of steps, whatever
+//! **Shown by loom.** `scripts/loom` runs a reader against add, remove and reuse by one writer in every order that the memory model
+//! allows, against two writers in those with at most three preemptions, and once more with each of these orderings taken away, which it
+//! must notice. A reader makes a fixed number of steps, whatever
 //! writers do: it has no loop.
 //!
 //! **A slot** is the block's address, whose low 12 bits are free because blocks are aligned to at least 4 KiB, and in

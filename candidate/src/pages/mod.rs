@@ -1,7 +1,7 @@
 //! pfn to struct page in constant time (semantics 2). Public so that it can be measured alone (benches/lookup.rs).
 //!
 //! flatmem is arithmetic. sparsemem-vmemmap is arithmetic up to the block number, then the [`blocks::BlockIndex`]:
-//! three loads that depend on each other, then the slot. The kernel's list is not walked: its length is the number of
+//! three loads that depend on each other, the third of them the slot. The kernel's list is not walked: its length is the number of
 //! blocks, and a reader on a node that is freed and used again walks astray (docs/kernel-bugs.md 1.7).
 //!
 //! | part | runs |

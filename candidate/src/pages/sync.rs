@@ -111,12 +111,13 @@ mod stand_in {
 
         /// The node, made if need be.
         pub fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
-            if let Some(node) = self.get() {
+            // An exchange that changes nothing, for the reason given at `load_to_exchange`.
+            if let Some(node) = self.node(self.published.fetch_add(0, see_node())) {
                 return node;
             }
             let number = self.next.fetch_add(1, Relaxed);
-            let own = self.nodes[number].get_or_init(make);
-            match self.published.compare_exchange(0, number as u64 + 1, publish_node(), see_node()) {
+            let own = self.nodes.get(number).expect("more writers than a test may have").get_or_init(make);
+            match self.published.compare_exchange(0, (number as u64).wrapping_add(1), publish_node(), see_node()) {
                 Ok(_) => own,
                 Err(winner) => self.node(winner).unwrap_or(own),
             }
