@@ -123,7 +123,7 @@ pack_corpora() {
 }
 
 # subject_of TARGET: what runs against the reference there.
-subject_of() { if [ "$1" = canary ]; then echo canary; else echo candidate; fi; }
+subject_of() { if [ "$1" = canary ]; then echo canary; else echo "${REALMODE_SUBJECT:-candidate}"; fi; }
 # focus_of TARGET: what part of programs it runs.
 focus_of() { if [ "$1" = canary ] || [ "$1" = text ]; then echo program; else echo "$1"; fi; }
 

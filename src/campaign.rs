@@ -52,13 +52,24 @@ pub struct Campaign {
     pub out: PathBuf,
 }
 
+/// A finding of a campaign.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The finding and its files.
+    pub recorded: Recorded,
+    /// How long after the start its program was checked.
+    pub after: Duration,
+    /// How long it took to shrink and write down.
+    pub recording: Duration,
+}
+
 /// How a campaign went.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// The counts.
     pub tally: Tally,
     /// Different findings, in the order of their programs.
-    pub findings: Vec<Recorded>,
+    pub findings: Vec<Found>,
     /// Programs that showed a finding, each counted.
     pub failing: u64,
     /// How each voter's votes went.
@@ -92,8 +103,8 @@ struct Batch {
     number: u64,
     tally: Tally,
     roll: Roll,
-    /// Findings by program index.
-    findings: Vec<(u64, Finding)>,
+    /// Findings by program index, each with the time since the start.
+    findings: Vec<(u64, Finding, Duration)>,
     /// Incidents by program index.
     incidents: Vec<(u64, String)>,
     /// A finding that could not be written.
@@ -106,6 +117,7 @@ struct Shared<'a> {
     campaign: &'a Campaign,
     stop: &'a AtomicBool,
     next: AtomicU64,
+    started: Instant,
     deadline: Option<Instant>,
     /// Findings whose drawn program is on disk.
     written: Mutex<BTreeSet<Identity>>,
@@ -122,6 +134,7 @@ impl Campaign {
             campaign: self,
             stop,
             next: AtomicU64::new(0),
+            started,
             deadline: match self.limit {
                 Limit::Time(time) => started.checked_add(time),
                 Limit::Programs(_) => None,
@@ -273,7 +286,7 @@ impl Shared<'_> {
                         failed.get_or_insert(error);
                     }
                 }
-                findings.push((first + index as u64, *finding));
+                findings.push((first + index as u64, *finding, self.started.elapsed()));
             },
             &mut |incident| lost.push(incident),
         );
@@ -298,7 +311,7 @@ struct Merger<'a> {
     tally: Tally,
     roll: Roll,
     first: BTreeMap<Identity, u64>,
-    findings: Vec<Recorded>,
+    findings: Vec<Found>,
     incidents: Vec<(u64, String)>,
     gone: Option<Unavailable>,
     /// A panel for shrinking, once there is something to shrink.
@@ -331,20 +344,21 @@ impl Merger<'_> {
         self.roll.add(&batch.roll);
         self.incidents.extend(batch.incidents);
         self.gone = self.gone.take().or(batch.gone);
-        let new: BTreeSet<Identity> = batch.findings.iter().map(|(_, finding)| finding.identity).collect();
+        let new: BTreeSet<Identity> = batch.findings.iter().map(|(_, finding, _)| finding.identity).collect();
         let new = new.into_iter().filter(|identity| !self.first.contains_key(identity)).count();
         if self.findings.len() + new >= self.campaign.max_findings {
             stop.store(true, Ordering::Relaxed);
         }
-        for (index, finding) in batch.findings {
+        for (index, finding, after) in batch.findings {
             self.failing += 1;
             if self.full() {
                 continue;
             }
             if let Entry::Vacant(first) = self.first.entry(finding.identity) {
                 first.insert(index);
+                let started = Instant::now();
                 let recorded = self.record(index, &finding)?;
-                self.findings.push(recorded);
+                self.findings.push(Found { recorded, after, recording: started.elapsed() });
             }
         }
         Ok(())

@@ -20,10 +20,26 @@ const FRESH: &str = "REALMODE_FRESH";
 /// `off` in this variable leaves an engine with branches alone for feedback, to see what meaning adds.
 const FEEDBACK: &str = "REALMODE_FEEDBACK";
 
+/// Names another subject than the target's own, as `--subject` of the command does.
+const SUBJECT: &str = "REALMODE_SUBJECT";
+
+/// The subject that the environment names, if any. One that there is not ends the process.
+fn named_subject() -> Option<SubjectKind> {
+    let name = std::env::var_os(SUBJECT)?;
+    match name.to_string_lossy().parse() {
+        Ok(subject) => Some(subject),
+        Err(error) => {
+            eprintln!("{SUBJECT}={}: {error}", name.display());
+            std::process::exit(2);
+        }
+    }
+}
+
 impl Target {
-    /// A target with this focus, for this subject.
+    /// A target with this focus, for this subject, unless the environment names another.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
+        let subject = named_subject().unwrap_or(subject);
         let feedback = std::env::var_os(FEEDBACK).is_none_or(|value| value != "off");
         let fresh = std::env::var_os(FRESH).is_some();
         Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback, fresh }

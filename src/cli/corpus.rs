@@ -74,8 +74,8 @@ enum Command {
         /// Count only what this fuzz target runs
         #[arg(long, value_enum, default_value_t)]
         focus: Focus,
-        /// What runs against the reference
-        #[arg(long, value_enum, default_value_t)]
+        /// What runs against the reference: candidate, null or canary
+        #[arg(long, default_value_t)]
         subject: SubjectKind,
         /// Write the figures as one JSON object to this file
         #[arg(long, value_name = "FILE")]

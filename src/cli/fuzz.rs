@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use contract::Dialect;
 use indicatif::{ProgressBar, ProgressStyle};
-use realmode_diff::campaign::{Campaign, Limit, Progress, Summary, default_out};
+use realmode_diff::campaign::{Campaign, Found, Limit, Progress, Summary, default_out};
 use realmode_diff::generate::GeneratorConfig;
 use realmode_diff::ledger::Entry;
 use realmode_diff::verdict::RuleTally;
@@ -180,7 +180,7 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     );
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
     out.push_str(&votes(campaign, summary));
-    for recorded in &summary.findings {
+    for Found { recorded, .. } in &summary.findings {
         let _ = write!(out, "\n{recorded}");
     }
     let _ = match summary.findings.len() {
@@ -273,6 +273,7 @@ struct Json {
     accepted: u64,
     deferred: u64,
     seconds: f64,
+    failing: u64,
     findings: Vec<JsonFinding>,
     rules_reached: usize,
     rules_total: usize,
@@ -326,6 +327,8 @@ struct JsonFinding {
     drawn_steps: usize,
     steps: usize,
     minimal: bool,
+    found_after_seconds: f64,
+    recording_seconds: f64,
     file: PathBuf,
 }
 
@@ -355,10 +358,11 @@ impl Json {
             accepted: tally.accepted,
             deferred: tally.deferred,
             seconds: summary.elapsed.as_secs_f64(),
+            failing: summary.failing,
             findings: summary
                 .findings
                 .iter()
-                .map(|recorded| JsonFinding {
+                .map(|Found { recorded, after, recording }| JsonFinding {
                     voter: recorded.finding.voter.clone(),
                     rule: recorded.finding.identity.rule.id(),
                     field: recorded.finding.identity.field,
@@ -370,6 +374,8 @@ impl Json {
                     drawn_steps: recorded.found_steps,
                     steps: recorded.program.steps.len(),
                     minimal: recorded.minimal == Some(true),
+                    found_after_seconds: after.as_secs_f64(),
+                    recording_seconds: recording.as_secs_f64(),
                     file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
                 })
                 .collect(),

@@ -13,8 +13,8 @@ use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 pub(crate) struct Args {
     /// The program
     file: PathBuf,
-    /// What runs against the reference
-    #[arg(long, value_enum, default_value_t)]
+    /// What runs against the reference: candidate, null or canary
+    #[arg(long, default_value_t)]
     subject: SubjectKind,
     /// Most changes shown of one step
     #[arg(long, default_value_t = 24)]

@@ -24,8 +24,8 @@ pub(crate) struct Args {
     /// The fuzz target that found them, which runs only its part of each program
     #[arg(long, value_enum, default_value_t)]
     focus: Focus,
-    /// What runs against the reference
-    #[arg(long, value_enum, default_value_t)]
+    /// What runs against the reference: candidate, null or canary
+    #[arg(long, default_value_t)]
     subject: SubjectKind,
     /// Where findings are written [default: findings]
     #[arg(long, value_name = "DIR")]

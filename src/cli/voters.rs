@@ -33,8 +33,9 @@ fn against(name: &str) -> Result<Against, String> {
 #[derive(clap::Args, Default)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// What runs against the reference; may be given several times [default: candidate, or nothing where --against names another voter]
-    #[arg(long, value_enum)]
+    /// What runs against the reference: candidate, null (a second reference, which agrees) or canary (must be found); may be given several
+    /// times [default: candidate, or nothing where --against names another voter]
+    #[arg(long)]
     subject: Vec<SubjectKind>,
     /// Who votes as well: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
     #[arg(long, value_name = "VOTER", value_parser = against)]
