@@ -1,7 +1,7 @@
 //! Random steps on a machine.
 
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
-use contract::machine::{AddrRun, Machine, SlotSpec, WordRun};
+use contract::machine::{AddrRun, Machine, MemoryModel, SlotSpec, WordRun};
 use contract::program::MAX_STEPS;
 use contract::{Backing, Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
 
@@ -127,11 +127,9 @@ impl Writer<'_> {
     pub(crate) fn probe(&mut self, dice: &mut Dice<'_>) {
         let pfn = match dice.below(8) {
             0 => {
-                // A page of a section that may not be there, or past everything.
-                let per_section = self.swarm.page_shift.pages_per_section();
-                let section = dice.pick_from(&self.absent_sections).unwrap_or(7);
+                // A page that may not be there, or past everything.
+                let near = self.outside(dice);
                 let limit = self.swarm.page_shift.pfn_limit();
-                let near = section * per_section + dice.below(per_section);
                 Pfn(dice.pick(&[near, near, limit - 1, limit, u64::MAX, u64::MAX >> 6]))
             }
             _ => dice.pick(&self.pool),
@@ -141,6 +139,21 @@ impl Writer<'_> {
             1 => Step::GetPage { pfn },
             _ => Step::PutPage { pfn },
         });
+    }
+
+    /// A pfn of an absent section, or one past those that are there: the first that is not, likely.
+    fn outside(&self, dice: &mut Dice<'_>) -> u64 {
+        let per_section = self.swarm.page_shift.pages_per_section();
+        let first = match &self.machine.memory {
+            MemoryModel::Flatmem { pages, .. } => *pages,
+            MemoryModel::SparsememVmemmap { sections, .. } => {
+                let past = sections.last().map_or(0, |last| last + 1);
+                let absent = dice.pick_from(&self.absent_sections).unwrap_or(past);
+                dice.pick(&[absent, past]) * per_section
+            }
+        };
+        let inside = dice.below(per_section);
+        first + dice.pick(&[0, 1, inside])
     }
 
     pub(crate) fn mapping(&mut self, dice: &mut Dice<'_>) {
@@ -308,8 +321,8 @@ impl Writer<'_> {
             }
         };
         let mut call = if wrong { self.spoil(call, window, dice) } else { call };
-        // Which of two mistakes decides is worth asking where somebody else answers.
-        if wrong && self.swarm.live.is_some() && dice.percent(20) {
+        // Which of two mistakes decides is a promise of its own.
+        if wrong && dice.percent(20) {
             call = self.spoil(call, window, dice);
         }
         self.steps.push(Step::Hypercall { vcpu, call });
