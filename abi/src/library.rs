@@ -29,6 +29,12 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {}
 
 impl Unusable {
+    /// For this reason.
+    #[must_use]
+    pub const fn new(why: String) -> Self {
+        Self(why)
+    }
+
     pub(crate) fn of(library: &Library, what: &str) -> Self {
         Self(format!("{}: {what}", library.path.display()))
     }
@@ -67,6 +73,12 @@ impl Library {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Why it cannot be used after all.
+    #[must_use]
+    pub fn refuse(&self, what: &str) -> Unusable {
+        Unusable::of(self, what)
     }
 
     /// Loads a copy.
