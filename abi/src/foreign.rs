@@ -84,7 +84,12 @@ impl Foreign {
         let instance = library.instance()?;
         let view = match instance.table.flags & RM_MAP_MEMORY {
             0 => None,
-            _ => Some(View::new().map_err(|error| Unusable::of(library, &format!("no linear map: {error}")))?),
+            _ => Some(View::new().map_err(|error| {
+                Unusable::of(
+                    library,
+                    &format!("no linear map (a process has room for one: --jobs 1, or --isolate): {error}"),
+                )
+            })?),
         };
         Ok(Self {
             instance,

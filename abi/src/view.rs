@@ -1,7 +1,7 @@
 //! Real memory mapped into the address space: a linear map, for implementations that use plain pointers and atomics.
 //!
-//! The byte at real address r is at `linear + r`. 2^46 bytes of address space are reserved without access; the regions of the machine are
-//! mapped over it from one memory file, and whatever lies between them is a guard.
+//! The byte at real address r is at `linear + r`, and at r in a memory file of 2^46 bytes that holds what was touched of them. As much
+//! address space is reserved without access; the regions of the machine are mapped over it, and whatever lies between them is a guard.
 //!
 //! The image (`RealMemory`) stays the one that counts. What the host changes there is copied here ([`View::see`]); what the implementation
 //! changed here is carried there at the end of each call and before each service ([`View::settle`]): pages of the file that hold data are
@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use contract::machine::MAX_PHYSMEM_BITS;
 use contract::memory::{Owner, Place, Region, struct_page};
 use contract::{Cpu, Ea, RealMemory};
-use rustix::fs::{MemfdFlags, SeekFrom};
+use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::mm::{MapFlags, ProtFlags};
 
 const PAGE: u64 = 4096;
@@ -33,12 +34,8 @@ pub struct View {
 
 struct Inner {
     file: OwnedFd,
-    /// Bytes of the file that are given out.
-    used: u64,
-    /// Mapped regions by start, each with its place in the file.
-    regions: BTreeMap<u64, (Region, u64)>,
-    /// The same by place in the file.
-    places: BTreeMap<u64, u64>,
+    /// Mapped regions by start.
+    regions: BTreeMap<u64, Region>,
     /// What pages hold in the image, by real address; zero where nothing stands.
     known: BTreeMap<u64, Box<[u64; WORDS]>>,
     struct_page: u64,
@@ -48,21 +45,13 @@ impl View {
     /// Reserves the address space.
     ///
     /// # Errors
-    /// There is no room for it: a process has room for one.
+    /// There is no room for it, even after a while: a process has room for one, and another may be on its way out.
     pub fn new() -> io::Result<Self> {
         let file = rustix::fs::memfd_create("realmode-memory", MemfdFlags::CLOEXEC)?;
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at a place of the kernel's choice touches nothing that is there.
-        let linear =
-            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), RESERVED as usize, ProtFlags::empty(), flags) }?;
-        let inner = Inner {
-            file,
-            used: 0,
-            regions: BTreeMap::new(),
-            places: BTreeMap::new(),
-            known: BTreeMap::new(),
-            struct_page: 64,
-        };
+        // Never truncated again: a process that may write no files may not do that either.
+        rustix::fs::ftruncate(&file, RESERVED)?;
+        let linear = reserve()?;
+        let inner = Inner { file, regions: BTreeMap::new(), known: BTreeMap::new(), struct_page: 64 };
         Ok(Self { linear, inner: Mutex::new(inner) })
     }
 
@@ -109,47 +98,39 @@ impl View {
         // SAFETY: the whole reservation is ours, and no reference into it is alive: words are reached by pointer, one by one.
         unsafe { rustix::mm::mmap_anonymous(self.linear, RESERVED as usize, ProtFlags::empty(), flags) }?;
         inner.regions.clear();
-        inner.places.clear();
         inner.known.clear();
-        inner.used = 0;
-        rustix::fs::ftruncate(&inner.file, 0)?;
-        Ok(())
+        empty(&inner.file, 0, RESERVED)
     }
 
     /// Maps what the image has and the view has not, and the other way round.
     fn map_regions(&self, inner: &mut Inner, memory: &RealMemory) -> io::Result<()> {
-        let gone: Vec<u64> = (inner.regions.iter())
-            .filter(|(start, (region, _))| memory.region_at(**start) != Some(*region))
-            .map(|(start, _)| *start)
-            .collect();
-        for start in gone {
-            let Some((region, place)) = inner.regions.remove(&start) else { continue };
-            inner.places.remove(&place);
-            let bytes = length(&region);
+        let gone: Vec<Region> =
+            inner.regions.values().filter(|region| memory.region_at(region.start) != Some(**region)).copied().collect();
+        for region in gone {
+            let (start, bytes) = (region.start, length(&region));
+            inner.regions.remove(&start);
             let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
             // SAFETY: as in `forget`.
             unsafe { rustix::mm::mmap_anonymous(self.at(start), bytes as usize, ProtFlags::empty(), flags) }?;
             inner.known.retain(|real, _| !(start..start + bytes).contains(real));
+            empty(&inner.file, start, bytes)?;
         }
         for region in memory.regions() {
             if inner.regions.contains_key(&region.start) {
                 continue;
             }
-            let (place, bytes) = (inner.used, length(&region));
-            inner.used += bytes;
-            rustix::fs::ftruncate(&inner.file, inner.used)?;
+            let (start, bytes) = (region.start, length(&region) as usize);
             let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
             // SAFETY: the place is inside the reservation: everything described lies below 2^46.
-            unsafe { rustix::mm::mmap(self.at(region.start), bytes as usize, access, flags, &inner.file, place) }?;
-            inner.regions.insert(region.start, (region, place));
-            inner.places.insert(place, region.start);
+            unsafe { rustix::mm::mmap(self.at(start), bytes, access, flags, &inner.file, start) }?;
+            inner.regions.insert(start, region);
         }
         Ok(())
     }
 
     /// A word that the image has now.
     fn put(&self, inner: &mut Inner, real: u64, value: u64) {
-        let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, (region, _))| real < region.end);
+        let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, region)| real < region.end);
         if !mapped {
             return;
         }
@@ -178,9 +159,9 @@ impl View {
         let mut from = 0;
         // The file's pages that hold data, stretch by stretch. Reading makes a page too, which then differs in nothing.
         while let Ok(start) = rustix::fs::seek(&inner.file, SeekFrom::Data(from)) {
-            let end = rustix::fs::seek(&inner.file, SeekFrom::Hole(start)).unwrap_or(inner.used);
-            for place in (start & !(PAGE - 1)..end).step_by(PAGE as usize) {
-                self.differences(inner, place, &mut changes);
+            let end = rustix::fs::seek(&inner.file, SeekFrom::Hole(start)).unwrap_or(RESERVED);
+            for real in (start & !(PAGE - 1)..end).step_by(PAGE as usize) {
+                self.differences(inner, real, &mut changes);
             }
             from = end;
         }
@@ -191,10 +172,8 @@ impl View {
     }
 
     /// The words of a page of the file that the image has otherwise.
-    fn differences(&self, inner: &mut Inner, place: u64, changes: &mut Vec<Change>) {
-        let Some((&first, &start)) = inner.places.range(..=place).next_back() else { return };
-        let Some(&(region, _)) = inner.regions.get(&start) else { return };
-        let real = start + (place - first);
+    fn differences(&self, inner: &mut Inner, real: u64, changes: &mut Vec<Change>) {
+        let Some((_, &region)) = inner.regions.range(..=real).next_back() else { return };
         if real >= region.end {
             return;
         }
@@ -224,6 +203,27 @@ impl Drop for View {
         // SAFETY: the reservation is ours, and whoever could reach it is gone: its implementation is dropped with it.
         let _ = unsafe { rustix::mm::munmap(self.linear, RESERVED as usize) };
     }
+}
+
+/// How long [`View::new`] waits for room.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn reserve() -> io::Result<*mut c_void> {
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    let started = Instant::now();
+    loop {
+        // SAFETY: a new mapping at a place of the kernel's choice touches nothing that is there.
+        match unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), RESERVED as usize, ProtFlags::empty(), flags) } {
+            Ok(linear) => return Ok(linear),
+            Err(error) if started.elapsed() >= PATIENCE => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+/// Empties a stretch of the file; it reads as zero then.
+fn empty(file: &OwnedFd, start: u64, bytes: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, bytes)?)
 }
 
 struct Change {

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use realmode_diff::Verdict;
 use realmode_diff::lockstep::{Handled, changes};
 use realmode_diff::report::outcome;
-use realmode_diff::Verdict;
 
 use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 

@@ -6,12 +6,12 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use realmode_diff::Tally;
 use realmode_diff::campaign::default_out;
 use realmode_diff::focus::Focus;
 use realmode_diff::inputs::{Wanted, find, read};
 use realmode_diff::record::Origin;
 use realmode_diff::triage::{Shown, Triage, Triaged};
-use realmode_diff::Tally;
 use serde::Serialize;
 
 use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
