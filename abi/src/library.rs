@@ -129,7 +129,7 @@ impl Library {
         if table.start.is_none() {
             return Err(told("its start is NULL".into()));
         }
-        Ok(Instance { table, name, _loaded: loaded })
+        Ok(Instance { table, name, _loaded: loaded, _copy: copy })
     }
 }
 
@@ -139,6 +139,7 @@ pub(crate) struct Instance {
     pub(crate) table: &'static rm_implementation,
     pub(crate) name: String,
     _loaded: Loaded,
+    _copy: OwnedFd,
 }
 
 fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
