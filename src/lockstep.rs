@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
 use contract::machine::MAX_WINDOW_ENTRIES;
 use contract::memory::{Context, CpuReport, Mode};
 use contract::subject::Bound;
 use contract::{
-    Dialect, HcallAnswer, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, ProbeAnswer, Program, RealAddr,
-    RealMemory, Rule, Status, Step, Subject, WindowSpec,
+    Backing, Coverage, Dialect, HcallAnswer, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, ProbeAnswer,
+    Program, RealAddr, RealMemory, Rule, Status, Step, Subject, WindowSpec,
 };
 use reference::{Answer, Outcome, Owes, Reference};
 
@@ -64,6 +65,10 @@ pub struct Checker {
     tally: Tally,
     /// Accesses of real-mode runs, for the bound that a subject publishes.
     accesses: u64,
+    /// What the subject covers of the running program's machine.
+    coverage: Coverage,
+    /// Why the last program was not put to the subject at all.
+    uncovered: Option<String>,
 }
 
 impl Checker {
@@ -84,6 +89,8 @@ impl Checker {
             shadow,
             tally: Tally::default(),
             accesses: 0,
+            coverage: Coverage::ALL,
+            uncovered: None,
         }
     }
 
@@ -91,6 +98,12 @@ impl Checker {
     #[must_use]
     pub fn subject(&self) -> &'static str {
         self.subject.name()
+    }
+
+    /// Why the subject was not asked about the last program at all: it does not cover its memory model or dialect. Such a program agrees.
+    #[must_use]
+    pub fn uncovered(&self) -> Option<&str> {
+        self.uncovered.as_deref()
     }
 
     /// Runs the program to its end or to the first finding.
@@ -132,8 +145,11 @@ impl Checker {
             shadow.lock().unwrap_or_else(PoisonError::into_inner).reset(program);
         }
         let mut agreed = None;
-        let started = guarded("start", None, || self.subject.start(program.dialect, &program.machine));
-        started.map_err(|failure| self.finding(*failure, 0, "start", None))?;
+        self.start(program).map_err(|failure| self.finding(*failure, 0, "start", None))?;
+        self.uncovered = uncovered(self.coverage, program);
+        if self.uncovered.is_some() {
+            return Ok(());
+        }
         for (index, step) in program.steps.iter().enumerate() {
             self.tally.steps += 1;
             match self.step(step) {
@@ -151,11 +167,63 @@ impl Checker {
         self.end().map_err(|failure| self.finding(*failure, program.steps.len(), "end", agreed))
     }
 
+    fn start(&mut self, program: &Program) -> Outcomed<()> {
+        guarded("start", None, || {
+            self.subject.see(&self.memory, true);
+            self.subject.start(program.dialect, &program.machine);
+        })?;
+        self.kept_to_its_interface("start")?;
+        self.coverage = self.subject.coverage();
+        Ok(())
+    }
+
+    /// What a subject does that its interface does not allow is a finding.
+    fn kept_to_its_interface(&self, what: &str) -> Outcomed<()> {
+        match self.subject.violation() {
+            None => Ok(()),
+            Some(found) => {
+                Err(Failure::new(Rule::SubjectProtocol, "interface", what, "what the interface allows", found))
+            }
+        }
+    }
+
+    /// Whether the subject covers this step. Where it does not, the step is left out on both sides.
+    fn asks(&self, step: &Step) -> bool {
+        let covered = self.coverage;
+        if covered == Coverage::ALL {
+            return true;
+        }
+        let backing = |liobn: Liobn| {
+            self.reference.window(liobn).is_none_or(|window| match window.spec.backing {
+                Backing::Emulated => covered.emulated,
+                Backing::Pinned { .. } => covered.pinned,
+            })
+        };
+        match step {
+            Step::Hypercall { call, .. } => {
+                let asked = match call.opcode {
+                    H_GET_TCE => covered.get,
+                    H_PUT_TCE => covered.put,
+                    H_PUT_TCE_INDIRECT => covered.indirect,
+                    H_STUFF_TCE => covered.stuff,
+                    _ => return true,
+                };
+                asked && backing(Liobn(call.args[0]))
+            }
+            Step::Lookup { .. } => covered.lookup,
+            Step::GetPage { .. } => covered.get_page,
+            Step::PutPage { .. } => covered.put_page,
+            Step::CloseWindow { liobn } => covered.close && backing(*liobn),
+            _ => true,
+        }
+    }
+
     fn finding(&self, failure: Failure, step: usize, kind: &'static str, agreed: Option<usize>) -> Box<Finding> {
         let identity = Identity { rule: failure.rule, field: failure.field, kind };
         let Failure { what, expected, found, objects, .. } = failure;
         let voter = self.subject().into();
-        Box::new(Finding { identity, step, agreed, what, expected, found, objects, voter, votes: Vec::new() })
+        let log = self.subject.log();
+        Box::new(Finding { identity, step, agreed, what, expected, found, objects, voter, votes: Vec::new(), log })
     }
 
     fn oracle(&self) -> Oracle<'_> {
@@ -180,6 +248,11 @@ impl Checker {
     }
 
     fn step(&mut self, step: &Step) -> Outcomed<(Outcome, Handled)> {
+        if !self.asks(step) {
+            self.tally.not_asked += 1;
+            self.memory.begin_step();
+            return Ok((Outcome::skipped("the subject does not cover it"), Handled::Skipped));
+        }
         if let Step::CloseWindow { liobn } = step {
             let (spec, closed) = self.close(*liobn, step)?;
             if let Some(spec) = spec {
@@ -220,15 +293,16 @@ impl Checker {
             return Ok(Handled::Skipped);
         };
         let Bound { base, per_entry } = self.subject.bound();
+        let bounded = self.coverage.bounded;
         // INDIRECT refuses more than 512 in every dialect; other counts are limited by the largest window.
         let count = call.count().min(MAX_WINDOW_ENTRIES);
-        let bound = base + per_entry * count;
+        let bound = if bounded { base.saturating_add(per_entry.saturating_mul(count)) } else { 0 };
         // What makes no end makes it soon: no call has business with more entries than the largest window has.
         let largest = match count {
             0..=512 => count,
             _ => self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0).max(512),
         };
-        let limit = (10_000 + 200 * count.min(largest)).max(2 * bound);
+        let limit = (10_000 + 200 * count.min(largest)).max(bound.saturating_mul(2));
         let subject = &self.subject;
         let run = |mode: Mode| -> Outcomed<(HcallAnswer, CpuReport)> {
             let cpu = self.memory.cpu(mode, vcpu, Context::Hypercall, limit);
@@ -238,16 +312,20 @@ impl Checker {
                 Mode::Virtual => subject.virtual_mode(&cpu, call),
             });
             let report = cpu.report();
-            if mode == Mode::Real && report.accesses > bound && report.event.is_none_or(|event| event.access > bound) {
+            let over = bounded && mode == Mode::Real && report.accesses > bound;
+            if over && report.event.is_none_or(|event| event.access > bound) {
                 let what = format!("accesses of a real-mode call of {count} entries");
                 let expected = format!("at most {base} + {per_entry} x {count} = {bound}");
                 return Err(Failure::new(Rule::RmBounded, "accesses", what, expected, report.accesses.to_string()));
             }
             no_event(&self.memory, report.event, mode)?;
-            Ok((answer?, report))
+            let answer = answer?;
+            self.kept_to_its_interface(half)?;
+            Ok((answer, report))
         };
-        let (mut answer, report) = run(Mode::Real)?;
-        self.accesses = report.accesses;
+        let too_hard = (HcallAnswer::status(Status::TOO_HARD), CpuReport { accesses: 0, event: None, hung: false });
+        let real_mode = self.coverage.real_mode;
+        let (mut answer, report) = if real_mode { run(Mode::Real)? } else { too_hard };
         let deferred = answer.status == Status::TOO_HARD;
         if deferred {
             // What virtual mode does wrong comes before what is wrong with deferring, but the image must be looked at now.
@@ -256,7 +334,7 @@ impl Checker {
             if let Some(failure) = unclean {
                 return Err(failure);
             }
-            if outcome.owes == Owes::Finish {
+            if real_mode && outcome.owes == Owes::Finish {
                 let expected = format!("finished in real mode: {}", report::outcome(outcome));
                 return Err(Failure::new(Rule::RmLazy, "real mode", "the call", expected, "deferred"));
             }
@@ -270,6 +348,7 @@ impl Checker {
                 found,
             ));
         }
+        self.accesses = report.accesses;
         if answer.status != status {
             let found = answer.status.to_string();
             return Err(Failure::new(Rule::DivergeStatus, "status", "status (r3)", status.to_string(), found));
@@ -347,7 +426,9 @@ impl Checker {
         let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, PROBE_LIMIT);
         let answer = guarded("real-mode half", Some(&|| cpu.report()), || call(&*self.subject, &cpu));
         no_event(&self.memory, cpu.report().event, Mode::Real)?;
-        answer
+        let answer = answer?;
+        self.kept_to_its_interface("real-mode half")?;
+        Ok(answer)
     }
 
     fn host_step(&mut self, step: &Step) -> Outcomed<Handled> {
@@ -355,12 +436,14 @@ impl Checker {
             guarded("hot_remove", None, || self.subject.hot_remove(*section))?;
         }
         self.host.step(&mut self.memory, step);
+        guarded("memory", None, || self.subject.see(&self.memory, false))?;
         match step {
             Step::HotAdd { section, blocks } => guarded("hot_add", None, || self.subject.hot_add(*section, blocks))?,
             Step::Slot(slot) => guarded("set_slot", None, || self.subject.set_slot(slot))?,
             Step::CreateWindow(window) => guarded("create_window", None, || self.subject.create_window(window))?,
             _ => {}
         }
+        self.kept_to_its_interface("notice")?;
         Ok(Handled::Host)
     }
 
@@ -377,6 +460,7 @@ impl Checker {
         let closed = guarded("close_window", Some(&|| cpu.report()), || self.subject.close_window(&cpu, liobn));
         no_event(&self.memory, cpu.report().event, Mode::Virtual)?;
         closed?;
+        self.kept_to_its_interface("close_window")?;
         let oracle = Oracle { closing: Some(&spec), ..self.oracle() };
         Failure::from_mismatches(&oracle, oracle.step())?;
         Ok((Some(spec), (outcome, Handled::Host)))
@@ -386,9 +470,16 @@ impl Checker {
     fn end(&mut self) -> Outcomed<()> {
         let oracle = self.oracle();
         Failure::from_mismatches(&oracle, oracle.everything())?;
+        if !self.coverage.close {
+            return Ok(());
+        }
         let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
         for liobn in liobns {
-            self.close(liobn, &Step::CloseWindow { liobn })?;
+            let step = Step::CloseWindow { liobn };
+            // A window that the subject does not cover was never written to.
+            if self.asks(&step) {
+                self.close(liobn, &step)?;
+            }
         }
         for (pfn, _) in self.reference.pages() {
             // What is mapped gives its reference back; holders are those mappings alone, for no window is left.
@@ -401,6 +492,20 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+/// Why a subject that covers only so much is not asked about the program at all.
+fn uncovered(covered: Coverage, program: &Program) -> Option<String> {
+    let (model, asked) = match program.machine.memory {
+        MemoryModel::Flatmem { .. } => ("flatmem", covered.flatmem),
+        MemoryModel::SparsememVmemmap { .. } => ("sparsemem-vmemmap", covered.vmemmap),
+    };
+    if !asked {
+        return Some(format!("it does not cover {model}"));
+    }
+    let dialect = Dialect::ALL.iter().position(|dialect| *dialect == program.dialect);
+    let asked = dialect.is_some_and(|at| covered.dialects[at]);
+    (!asked).then(|| format!("it does not cover dialect {}", program.dialect))
 }
 
 /// What changed since the step began, by address: `count of page 0x10: 1 -> 2`. Neighbours that changed alike share a line; the

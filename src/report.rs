@@ -51,6 +51,10 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
         let head = if number == 0 { "votes" } else { "" };
         let _ = writeln!(text, "{head:<10} {}: {}", vote.voter, vote.answer);
     }
+    for (number, line) in finding.log.iter().enumerate() {
+        let head = if number == 0 { "log" } else { "" };
+        let _ = writeln!(text, "{head:<10} {line}");
+    }
     for object in &finding.objects {
         let _ = writeln!(text, "\n{}:", object.name);
         let diff = SimpleDiff::from_str(&object.reference, &object.memory, "reference", &finding.voter).to_string();

@@ -162,6 +162,7 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
                 objects: Vec::new(),
                 voter: name,
                 votes: Vec::new(),
+                log: Vec::new(),
             }))
         }
     })

@@ -79,6 +79,8 @@ pub struct Finding {
     pub voter: String,
     /// Where there are more voters than one: what each of them answered, the reference first.
     pub votes: Vec<Vote>,
+    /// What the subject itself had to say of the program.
+    pub log: Vec<String>,
 }
 
 /// What one voter answered where another differs.
@@ -136,6 +138,8 @@ pub struct Tally {
     pub steps: u64,
     /// Steps whose precondition failed.
     pub skipped: u64,
+    /// Steps that the subject does not cover, which were left out.
+    pub not_asked: u64,
     /// Hypercalls.
     pub hypercalls: u64,
     /// Hypercalls answered H_SUCCESS.
@@ -175,7 +179,17 @@ impl Tally {
     }
 
     const fn zero(rules: Vec<RuleTally>) -> Self {
-        Self { programs: 0, steps: 0, skipped: 0, hypercalls: 0, accepted: 0, deferred: 0, entries: 0, rules }
+        Self {
+            programs: 0,
+            steps: 0,
+            skipped: 0,
+            not_asked: 0,
+            hypercalls: 0,
+            accepted: 0,
+            deferred: 0,
+            entries: 0,
+            rules,
+        }
     }
 
     /// Adds another's counts.
@@ -183,6 +197,7 @@ impl Tally {
         self.programs += other.programs;
         self.steps += other.steps;
         self.skipped += other.skipped;
+        self.not_asked += other.not_asked;
         self.hypercalls += other.hypercalls;
         self.accepted += other.accepted;
         self.deferred += other.deferred;

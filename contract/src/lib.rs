@@ -37,5 +37,5 @@ pub use machine::{Backing, Machine, MemoryModel, PageShift, Pte, WindowSpec};
 pub use memory::{Cpu, Mode, RealMemory};
 pub use program::{Program, Step};
 pub use rule::{Rule, RuleSet};
-pub use subject::{HcallAnswer, ProbeAnswer, Subject};
+pub use subject::{Coverage, HcallAnswer, ProbeAnswer, Subject};
 pub use validate::{Extent, MAX_FRAMES};

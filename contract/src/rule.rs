@@ -96,8 +96,9 @@ rules! {
     RefUnderflow "REF.UNDERFLOW" "7" Finding "a hypercall took a count from 0 to -1";
     ListSnapshot "LIST.SNAPSHOT" "7" Finding "a list word was read twice, or after the first store to a table";
     MemStray "MEM.STRAY" "7" Finding "a store where a handler has no business (a freed page among them), or virtual mode touched what nobody owns";
-    SubjectCrash "SUBJECT.CRASH" "7" Finding "the implementation panicked";
+    SubjectCrash "SUBJECT.CRASH" "7" Finding "the implementation panicked, or its process died";
     SubjectHang "SUBJECT.HANG" "7" Finding "the implementation made no end";
+    SubjectProtocol "SUBJECT.PROTOCOL" "7" Finding "the implementation answered what its interface does not allow";
     DeferClean "DEFER.CLEAN" "7" Finding "a deferred call left something changed";
     RmLazy "RM.LAZY" "7" Finding "real mode deferred what it must finish";
     DivergeStatus "DIVERGE.STATUS" "7" Finding "the statuses differ";

@@ -1,10 +1,13 @@
 //! What an implementation under test must offer.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::addr::{Liobn, Pfn, RealAddr};
 use crate::dialect::Dialect;
 use crate::hcall::{Hypercall, Status};
 use crate::machine::{AddrRun, Machine, SlotSpec, WindowSpec};
-use crate::memory::Cpu;
+use crate::memory::{Cpu, RealMemory};
 
 /// What a hypercall left in the guest's registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +47,63 @@ pub struct Bound {
     pub per_entry: u64,
 }
 
+/// What a subject covers of a machine (all of it, unless it says otherwise). What it does not cover it is not asked, and that is
+/// counted; what it covers is held against the reference as ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Coverage {
+    /// Machines of flatmem.
+    pub flatmem: bool,
+    /// Machines of sparsemem-vmemmap.
+    pub vmemmap: bool,
+    /// Emulated windows: hypercalls on them.
+    pub emulated: bool,
+    /// Pinned windows: hypercalls on them.
+    pub pinned: bool,
+    /// Dialects, in the order of [`Dialect::ALL`].
+    pub dialects: [bool; Dialect::ALL.len()],
+    /// H_GET_TCE.
+    pub get: bool,
+    /// H_PUT_TCE.
+    pub put: bool,
+    /// H_PUT_TCE_INDIRECT.
+    pub indirect: bool,
+    /// H_STUFF_TCE.
+    pub stuff: bool,
+    /// Whether there is a real-mode half; without, every call goes to virtual mode and what real mode owes is not asked.
+    pub real_mode: bool,
+    /// The probe pfn_to_page.
+    pub lookup: bool,
+    /// The probe get_page_unless_zero.
+    pub get_page: bool,
+    /// The probe put_page_unless_one.
+    pub put_page: bool,
+    /// Closing of windows; without, leaks are not looked for at the end.
+    pub close: bool,
+    /// Whether [`Subject::bound`] means something.
+    pub bounded: bool,
+}
+
+impl Coverage {
+    /// Everything.
+    pub const ALL: Self = Self {
+        flatmem: true,
+        vmemmap: true,
+        emulated: true,
+        pinned: true,
+        dialects: [true; Dialect::ALL.len()],
+        get: true,
+        put: true,
+        indirect: true,
+        stuff: true,
+        real_mode: true,
+        lookup: true,
+        get_page: true,
+        put_page: true,
+        close: true,
+        bounded: true,
+    };
+}
+
 /// An implementation under test.
 ///
 /// It sees the machine once, at [`start`](Self::start), and from then on touches memory only through the [`Cpu`] it is handed:
@@ -59,6 +119,28 @@ pub trait Subject: Sync {
     /// A new machine. Everything remembered of an earlier one is to be forgotten. Runs in virtual mode, before any step; the
     /// image already holds what the description says.
     fn start(&mut self, dialect: Dialect, machine: &Machine);
+
+    /// What it covers of the machine that it was started on.
+    fn coverage(&self) -> Coverage {
+        Coverage::ALL
+    }
+
+    /// What it did since this was last asked that its interface does not allow, such as an answer that was never given
+    /// (`SUBJECT.PROTOCOL`): for implementations in other languages, where the compiler does not see to it.
+    fn violation(&self) -> Option<String> {
+        None
+    }
+
+    /// What it had to say of the program so far, for the report of a finding.
+    fn log(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// For implementations that keep a picture of memory: it was set up (`booted`), or the host changed it. The changes since the
+    /// step began are the host's.
+    fn see(&self, memory: &RealMemory, booted: bool) {
+        let _ = (memory, booted);
+    }
 
     /// The bound on accesses of a real-mode call (`RM.BOUNDED`).
     fn bound(&self) -> Bound;

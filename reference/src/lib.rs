@@ -109,7 +109,8 @@ pub enum Owes {
 
 impl Outcome {
     /// A step whose precondition failed.
-    pub(crate) const fn skipped(reason: &'static str) -> Self {
+    #[must_use]
+    pub const fn skipped(reason: &'static str) -> Self {
         Self { answer: Answer::Skipped(reason), rule: None, rules: RuleSet::EMPTY, owes: Owes::Finish }
     }
 

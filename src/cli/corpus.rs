@@ -74,9 +74,9 @@ enum Command {
         /// Count only what this fuzz target runs
         #[arg(long, value_enum, default_value_t)]
         focus: Focus,
-        /// What runs against the reference: candidate, null or canary
-        #[arg(long, default_value_t)]
-        subject: SubjectKind,
+        /// What runs against the reference: candidate, null, canary, or the path of a library
+        #[arg(long, default_value = "candidate")]
+        subject: String,
         /// Write the figures as one JSON object to this file
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -111,7 +111,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 passed_over(&files)
             ))?;
         }
-        Command::Stats { from, focus, subject, json } => return stats(from, *focus, *subject, json.as_ref()),
+        Command::Stats { from, focus, subject, json } => {
+            return stats(from, *focus, super::subject(subject)?, json.as_ref());
+        }
     }
     Ok(CLEAN)
 }

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use realmode_diff::{Program, inputs, store};
+use realmode_diff::subjects::NoSubject;
+use realmode_diff::{Program, SubjectKind, inputs, store};
 
 /// Exit status: nothing found.
 const CLEAN: u8 = 0;
@@ -124,6 +125,14 @@ fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(json).map_err(Failure::missing)?;
     let name = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
     store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
+}
+
+/// The subject of that name. A name that there is not is bad input; a library that cannot be used is something missing.
+fn subject(name: &str) -> Result<SubjectKind, Failure> {
+    name.parse().map_err(|error| match error {
+        NoSubject::Unknown => Failure::input(format!("--subject {name}: {error}")),
+        NoSubject::Unusable(unusable) => Failure::missing(unusable),
+    })
 }
 
 /// The program in a file.

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use realmode_diff::Verdict;
 use realmode_diff::lockstep::{Handled, changes};
 use realmode_diff::report::outcome;
-use realmode_diff::{SubjectKind, Verdict};
 
 use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 
@@ -13,9 +13,9 @@ use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 pub(crate) struct Args {
     /// The program
     file: PathBuf,
-    /// What runs against the reference: candidate, null or canary
-    #[arg(long, default_value_t)]
-    subject: SubjectKind,
+    /// What runs against the reference: candidate, null, canary, or the path of a library
+    #[arg(long, default_value = "candidate")]
+    subject: String,
     /// Most changes shown of one step
     #[arg(long, default_value_t = 24)]
     changes: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let mut text = String::new();
-    let verdict = args.subject.checker().check_observed(&program, &mut |seen| {
+    let verdict = super::subject(&args.subject)?.checker().check_observed(&program, &mut |seen| {
         let _ = writeln!(text, "{:>4}  {}", seen.index + 1, seen.step);
         let how = match seen.handled {
             Handled::Skipped | Handled::Host => String::new(),

@@ -6,12 +6,12 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use realmode_diff::Tally;
 use realmode_diff::campaign::default_out;
 use realmode_diff::focus::Focus;
 use realmode_diff::inputs::{Wanted, find, read};
 use realmode_diff::record::Origin;
 use realmode_diff::triage::{Shown, Triage, Triaged};
-use realmode_diff::{SubjectKind, Tally};
 use serde::Serialize;
 
 use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
@@ -24,9 +24,9 @@ pub(crate) struct Args {
     /// The fuzz target that found them, which runs only its part of each program
     #[arg(long, value_enum, default_value_t)]
     focus: Focus,
-    /// What runs against the reference: candidate, null or canary
-    #[arg(long, default_value_t)]
-    subject: SubjectKind,
+    /// What runs against the reference: candidate, null, canary, or the path of a library
+    #[arg(long, default_value = "candidate")]
+    subject: String,
     /// Where findings are written [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -68,7 +68,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
     }
     let out = args.out.clone().unwrap_or_else(|| default_out().to_path_buf());
-    let mut triage = Triage::new(args.subject, args.limit, out, args.engine.clone());
+    let subject = super::subject(&args.subject)?;
+    let mut triage = Triage::new(subject, args.limit, out, args.engine.clone());
     let (mut agreed, mut failing) = (0u64, 0u64);
     for (path, program) in programs {
         let name = path.display();
@@ -111,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     print(text + "\n")?;
     if let Some(path) = &args.json {
         let findings = triage.shown().iter().map(JsonFinding::new).collect();
-        let (subject, focus) = (args.subject.name(), args.focus.name());
+        let (subject, focus) = (subject.name(), args.focus.name());
         let files = agreed + failing + broken;
         let others = found.others;
         save_json(path, &Json { subject, focus, files, agreed, failing, broken, others, findings })?;

@@ -33,10 +33,10 @@ fn against(name: &str) -> Result<Against, String> {
 #[derive(clap::Args, Default)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// What runs against the reference: candidate, null (a second reference, which agrees) or canary (must be found); may be given several
-    /// times [default: candidate, or nothing where --against names another voter]
+    /// What runs against the reference: candidate, null (a second reference, which agrees), canary (must be found), or the path of a library
+    /// with an implementation in C (docs/bring-your-own.md); may be given several times [default: candidate, or nothing where --against names another voter]
     #[arg(long)]
-    subject: Vec<SubjectKind>,
+    subject: Vec<String>,
     /// Who votes as well: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
     #[arg(long, value_name = "VOTER", value_parser = against)]
     against: Vec<Against>,
@@ -62,7 +62,9 @@ impl Args {
 
     /// The voters, for programs of these dialects. Those that this machine lacks are found out when a panel is made of them.
     pub(crate) fn voters(&self, dialects: &[Dialect]) -> Result<Voters, Failure> {
-        let mut subjects = self.subject.clone();
+        let subjects: Result<Vec<SubjectKind>, Failure> =
+            self.subject.iter().map(|name| super::subject(name)).collect();
+        let mut subjects = subjects?;
         let models = self.against.iter().filter_map(|against| match against {
             Against::Model(dialect) => Some(*dialect),
             _ => None,

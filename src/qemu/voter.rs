@@ -524,6 +524,7 @@ fn finding(program: &Program, asked: Asked, answer: super::mailbox::Answer) -> F
         objects: Vec::new(),
         voter: NAME.into(),
         votes: Vec::new(),
+        log: Vec::new(),
     }
 }
 
@@ -618,5 +619,6 @@ fn loss(program: &Program, step: usize, lost: &Lost, how: String) -> Finding {
         objects: Vec::new(),
         voter: NAME.into(),
         votes: Vec::new(),
+        log: Vec::new(),
     }
 }

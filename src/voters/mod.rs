@@ -123,7 +123,7 @@ impl Voter for Checker {
         for (index, program) in programs.iter().enumerate() {
             let ballot = match self.check_into(program, tally, &mut |_| {}) {
                 Some(finding) => Ballot::Finding(finding),
-                None => Ballot::Agreed,
+                None => self.uncovered().map_or(Ballot::Agreed, |why| Ballot::Uncovered(why.into())),
             };
             tell(Told::Ballot(index, ballot));
         }

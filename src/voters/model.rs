@@ -53,6 +53,7 @@ impl Model {
                     objects: vec![],
                     voter: name.clone(),
                     votes: vec![],
+                    log: Vec::new(),
                 }))
             };
             match (expected.answer, found.answer) {

@@ -52,7 +52,7 @@ impl Voters {
     pub fn panel_looking(&self, look: Look) -> Result<Panel, Unavailable> {
         let mut voters: Vec<Box<dyn Voter>> = Vec::new();
         for subject in &self.subjects {
-            voters.push(Box::new(subject.checker()));
+            voters.push(Box::new(subject.try_checker().map_err(|error| Unavailable(error.to_string()))?));
         }
         for dialect in &self.models {
             voters.push(Box::new(Model::new(*dialect)));

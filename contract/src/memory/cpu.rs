@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{self, Relaxed};
 
 use super::frames::{FRAME_SHIFT, Frames, Key, Space, Word};
 use super::{Account, Model, Owner, RealMemory, Region, pte, struct_page};
-use crate::addr::{Ea, Hva, LINEAR_MAP, Pfn, REAL_MASK};
+use crate::addr::{Ea, Hva, LINEAR_MAP, Pfn, REAL_MASK, RealAddr};
 use crate::machine::Pte;
 use crate::rule::Rule;
 
@@ -308,6 +308,12 @@ impl<'m> Cpu<'m> {
             let sequence = self.memory.sequence.fetch_add(1, Relaxed);
             self.event.set(Some(Event { rule, at, pfn, allowed, seen, access: self.accesses.get(), sequence }));
         }
+    }
+
+    /// The real address that `ea` means in this mode, if it means one; no access. For what keeps a picture of memory.
+    #[must_use]
+    pub fn real_address(&self, ea: Ea) -> Option<RealAddr> {
+        self.translate(ea).map(RealAddr)
     }
 
     /// The real address that `ea` means in this mode.

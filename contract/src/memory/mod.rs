@@ -182,6 +182,11 @@ impl RealMemory {
         }
     }
 
+    /// All regions, lowest first.
+    pub fn regions(&self) -> impl Iterator<Item = Region> + '_ {
+        self.order.iter().map(|&number| self.regions[number as usize])
+    }
+
     /// The region that holds the byte at `real`.
     #[must_use]
     pub fn region_at(&self, real: u64) -> Option<Region> {

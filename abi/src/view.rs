@@ -1,0 +1,253 @@
+//! Real memory mapped into the address space: a linear map, for implementations that use plain pointers and atomics.
+//!
+//! The byte at real address r is at `linear + r`, and at r in a memory file of 2^46 bytes that holds what was touched of them. As much
+//! address space is reserved without access; the regions of the machine are mapped over it, and whatever lies between them is a guard.
+//!
+//! The image (`RealMemory`) stays the one that counts. What the host changes there is copied here ([`View::see`]); what the implementation
+//! changed here is carried there at the end of each call and before each service ([`View::settle`]): pages of the file that hold data are
+//! held against a copy of what they held last, and each word that differs is stored through the `Cpu`, which checks it like any other
+//! store. References that were taken come first and those given back last, for in which order they were really made nobody saw.
+
+use core::ffi::c_void;
+use core::ptr;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use contract::machine::MAX_PHYSMEM_BITS;
+use contract::memory::{Owner, Place, Region, struct_page};
+use contract::{Cpu, Ea, RealMemory};
+use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
+use rustix::mm::{MapFlags, ProtFlags};
+
+const PAGE: u64 = 4096;
+const WORDS: usize = 512;
+const RESERVED: u64 = 1 << MAX_PHYSMEM_BITS;
+
+/// A linear map. It belongs to one implementation, in which one thread runs at a time.
+pub struct View {
+    linear: *mut c_void,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    file: OwnedFd,
+    /// Mapped regions by start.
+    regions: BTreeMap<u64, Region>,
+    /// What pages hold in the image, by real address; zero where nothing stands.
+    known: BTreeMap<u64, Box<[u64; WORDS]>>,
+    struct_page: u64,
+}
+
+impl View {
+    /// Reserves the address space.
+    ///
+    /// # Errors
+    /// There is no room for it, even after a while: a process has room for one, and another may be on its way out.
+    pub fn new() -> io::Result<Self> {
+        let file = rustix::fs::memfd_create("realmode-memory", MemfdFlags::CLOEXEC)?;
+        // Never truncated again: a process that may write no files may not do that either.
+        rustix::fs::ftruncate(&file, RESERVED)?;
+        let linear = reserve()?;
+        let inner = Inner { file, regions: BTreeMap::new(), known: BTreeMap::new(), struct_page: 64 };
+        Ok(Self { linear, inner: Mutex::new(inner) })
+    }
+
+    /// Where real address 0 is.
+    pub const fn linear(&self) -> *mut c_void {
+        self.linear
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    const fn at(&self, real: u64) -> *mut c_void {
+        self.linear.wrapping_byte_add(real as usize)
+    }
+
+    /// Brings the view up to date with the image: as it was set up (`booted`), or with what the host changed in this step.
+    ///
+    /// # Errors
+    /// Memory cannot be mapped.
+    pub fn see(&self, memory: &RealMemory, booted: bool) -> io::Result<()> {
+        let inner = &mut *self.inner();
+        if booted {
+            self.forget(inner)?;
+        }
+        inner.struct_page = memory.struct_page_size();
+        self.map_regions(inner, memory)?;
+        let mut put = |place: Place, value: u64| {
+            if let Place::Real(real, Some(_)) = place {
+                self.put(inner, real.0, value);
+            }
+        };
+        if booted {
+            memory.contents().for_each(|(place, value)| put(place, value));
+        } else {
+            memory.differences().for_each(|(place, _, value)| put(place, value));
+        }
+        Ok(())
+    }
+
+    /// Unmaps everything and empties the file.
+    fn forget(&self, inner: &mut Inner) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the whole reservation is ours, and no reference into it is alive: words are reached by pointer, one by one.
+        unsafe { rustix::mm::mmap_anonymous(self.linear, RESERVED as usize, ProtFlags::empty(), flags) }?;
+        inner.regions.clear();
+        inner.known.clear();
+        empty(&inner.file, 0, RESERVED)
+    }
+
+    /// Maps what the image has and the view has not, and the other way round.
+    fn map_regions(&self, inner: &mut Inner, memory: &RealMemory) -> io::Result<()> {
+        let gone: Vec<Region> =
+            inner.regions.values().filter(|region| memory.region_at(region.start) != Some(**region)).copied().collect();
+        for region in gone {
+            let (start, bytes) = (region.start, length(&region));
+            inner.regions.remove(&start);
+            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+            // SAFETY: as in `forget`.
+            unsafe { rustix::mm::mmap_anonymous(self.at(start), bytes as usize, ProtFlags::empty(), flags) }?;
+            inner.known.retain(|real, _| !(start..start + bytes).contains(real));
+            empty(&inner.file, start, bytes)?;
+        }
+        for region in memory.regions() {
+            if inner.regions.contains_key(&region.start) {
+                continue;
+            }
+            let (start, bytes) = (region.start, length(&region) as usize);
+            let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
+            // SAFETY: the place is inside the reservation: everything described lies below 2^46.
+            unsafe { rustix::mm::mmap(self.at(start), bytes, access, flags, &inner.file, start) }?;
+            inner.regions.insert(start, region);
+        }
+        Ok(())
+    }
+
+    /// A word that the image has now.
+    fn put(&self, inner: &mut Inner, real: u64, value: u64) {
+        let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, region)| real < region.end);
+        if !mapped {
+            return;
+        }
+        inner.known.entry(real & !(PAGE - 1)).or_insert_with(|| Box::new([0; WORDS]))[word_of(real)] = value;
+        // SAFETY: the word is mapped, writable and aligned; the implementation is not running.
+        unsafe { self.at(real & !7).cast::<u64>().write_volatile(value) };
+    }
+
+    /// A word that a service stored.
+    pub fn store(&self, real: u64, value: u64) {
+        self.put(&mut self.inner(), real, value);
+    }
+
+    /// Four bytes that a service stored.
+    pub fn store_half(&self, real: u64, value: i32) {
+        let inner = &mut *self.inner();
+        let known = inner.known.get(&(real & !(PAGE - 1))).map_or(0, |page| page[word_of(real)]);
+        let shift = 8 * (real & 4);
+        self.put(inner, real & !7, known & !(0xffff_ffff << shift) | u64::from(value as u32) << shift);
+    }
+
+    /// Carries what the implementation changed into the image.
+    pub fn settle(&self, cpu: &Cpu<'_>) {
+        let inner = &mut *self.inner();
+        let mut changes = Vec::new();
+        let mut from = 0;
+        // The file's pages that hold data, stretch by stretch. Reading makes a page too, which then differs in nothing.
+        while let Ok(start) = rustix::fs::seek(&inner.file, SeekFrom::Data(from)) {
+            let end = rustix::fs::seek(&inner.file, SeekFrom::Hole(start)).unwrap_or(RESERVED);
+            for real in (start & !(PAGE - 1)..end).step_by(PAGE as usize) {
+                self.differences(inner, real, &mut changes);
+            }
+            from = end;
+        }
+        changes.sort_by_key(|change| change.turn);
+        for Change { real, value, .. } in changes {
+            cpu.store(Ea(real), value, core::sync::atomic::Ordering::Release);
+        }
+    }
+
+    /// The words of a page of the file that the image has otherwise.
+    fn differences(&self, inner: &mut Inner, real: u64, changes: &mut Vec<Change>) {
+        let Some((_, &region)) = inner.regions.range(..=real).next_back() else { return };
+        if real >= region.end {
+            return;
+        }
+        let known = inner.known.get(&real);
+        let mut now = [0u64; WORDS];
+        for (index, word) in now.iter_mut().enumerate() {
+            // SAFETY: the page is mapped and readable; its implementation is not running, or is the caller of this.
+            *word = unsafe { self.at(real + 8 * index as u64).cast::<u64>().read_volatile() };
+        }
+        if known.map_or(now == [0; WORDS], |known| **known == now) {
+            return;
+        }
+        let known = inner.known.entry(real).or_insert_with(|| Box::new([0; WORDS]));
+        for (index, (word, before)) in now.iter().zip(known.iter_mut()).enumerate() {
+            if word != before {
+                let real = real + 8 * index as u64;
+                let turn = turn(&region, real, *before, *word, inner.struct_page);
+                changes.push(Change { turn, real, value: *word });
+                *before = *word;
+            }
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: the reservation is ours, and whoever could reach it is gone: its implementation is dropped with it.
+        let _ = unsafe { rustix::mm::munmap(self.linear, RESERVED as usize) };
+    }
+}
+
+/// How long [`View::new`] waits for room.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn reserve() -> io::Result<*mut c_void> {
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    let started = Instant::now();
+    loop {
+        // SAFETY: a new mapping at a place of the kernel's choice touches nothing that is there.
+        match unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), RESERVED as usize, ProtFlags::empty(), flags) } {
+            Ok(linear) => return Ok(linear),
+            Err(error) if started.elapsed() >= PATIENCE => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+/// Empties a stretch of the file; it reads as zero then.
+fn empty(file: &OwnedFd, start: u64, bytes: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, bytes)?)
+}
+
+struct Change {
+    turn: u8,
+    real: u64,
+    value: u64,
+}
+
+/// When a change is carried over: takes, then tables, then the rest, drops last.
+fn turn(region: &Region, real: u64, before: u64, now: u64, struct_page: u64) -> u8 {
+    match region.owner {
+        Owner::StructPages { offset } if (offset + real - region.start) % struct_page == struct_page::COUNT => {
+            if now as i32 > before as i32 { 0 } else { 3 }
+        }
+        Owner::Table(_) | Owner::Hardware(_) => 1,
+        _ => 2,
+    }
+}
+
+/// Bytes of whole pages.
+const fn length(region: &Region) -> u64 {
+    (region.end - region.start).next_multiple_of(PAGE)
+}
+
+const fn word_of(real: u64) -> usize {
+    (real % PAGE / 8) as usize
+}

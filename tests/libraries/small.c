@@ -1,0 +1,162 @@
+/*
+ * A small implementation for tests: H_GET_TCE and a virtual-mode H_PUT_TCE of fault TCEs on emulated windows, in dialect lopapr.
+ * What it does wrong is chosen when it is compiled; the fault shows at the first H_GET_TCE of an entry that is there.
+ *
+ * -DABORT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DFILE_OUT -DLOG -DDIRECT -DABI=n -DNO_START -DUNSET -DEXIT
+ */
+#include <realmode.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef ABI
+#define ABI RM_ABI
+#endif
+
+static const struct rm_machine *machine;
+static struct rm_window windows[512];
+static size_t window_count;
+
+static int start(const struct rm_machine *described, struct rm_coverage *coverage)
+{
+#ifdef NO_START
+	(void)described;
+	(void)coverage;
+	return 7;
+#endif
+	machine = described;
+	window_count = described->window_count;
+	memcpy(windows, described->windows, window_count * sizeof(windows[0]));
+#ifndef UNSET
+	coverage->memory_models = 1 << RM_FLATMEM | 1 << RM_VMEMMAP;
+	coverage->backings = 1 << RM_EMULATED;
+	coverage->dialects = 1 << RM_LOPAPR;
+	coverage->calls = RM_GET_TCE;
+	coverage->real_mode = 1;
+#endif
+	return 0;
+}
+
+static void create_window(const struct rm_window *window)
+{
+	windows[window_count++] = *window;
+}
+
+static void close_window(struct rm_cpu *cpu, uint64_t liobn)
+{
+	(void)cpu;
+	for (size_t at = 0; at < window_count; at++)
+		if (windows[at].liobn == liobn)
+			windows[at] = windows[--window_count];
+}
+
+static uint64_t load(struct rm_cpu *cpu, uint64_t real)
+{
+#ifdef DIRECT
+	(void)cpu;
+	return *(volatile uint64_t *)((char *)machine->linear + real);
+#else
+	return machine->services->load64(cpu, real);
+#endif
+}
+
+/* What goes wrong. */
+static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
+{
+	(void)cpu;
+	(void)window;
+#ifdef ABORT
+	abort();
+#endif
+#ifdef EXIT
+	exit(0);
+#endif
+#ifdef CRASH
+	*(volatile int *)8 = 1;
+#endif
+#ifdef LOOP
+	for (volatile int always = 1; always;)
+		;
+#endif
+#ifdef SPIN
+	for (;;)
+		(void)machine->services->load64(cpu, window->table);
+#endif
+#ifdef EAT
+	for (;;) {
+		char *memory = malloc(1 << 20);
+
+		if (!memory)
+			abort();
+		memset(memory, 1, 1 << 20);
+	}
+#endif
+#ifdef SCRIBBLE
+	memset((char *)machine->linear + window->table, 0x5a, 8 * window->entries);
+#endif
+#ifdef STRAY
+	*(volatile uint64_t *)((char *)machine->linear + (1ull << 44)) = 1;
+#endif
+#ifdef FILE_OUT
+	FILE *file = fopen(FILE_OUT, "w");
+
+	if (file) {
+		fputs("written\n", file);
+		fclose(file);
+	}
+#endif
+#ifdef LOG
+	machine->services->log(cpu, "looked at an entry");
+	machine->services->store64(cpu, window->table, 1);
+#endif
+}
+
+static int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t *tce)
+{
+	for (size_t at = 0; at < window_count; at++) {
+		const struct rm_window *window = &windows[at];
+
+		if (window->liobn != liobn)
+			continue;
+		if (ioba & ((1ull << window->page_shift) - 1))
+			return RM_H_PARAMETER;
+		uint64_t index = (ioba - window->base) >> window->page_shift;
+
+		if (ioba < window->base || index >= window->entries)
+			return RM_H_PARAMETER;
+		misbehave(cpu, window);
+#ifndef SILENT
+		*tce = __builtin_bswap64(load(cpu, window->table + 8 * index));
+#endif
+		return RM_H_SUCCESS;
+	}
+	return RM_H_PARAMETER;
+}
+
+static struct rm_bound bound(void)
+{
+	return (struct rm_bound){ .base = 1, .per_entry = 1 };
+}
+
+static const struct rm_implementation implementation = {
+	.abi = ABI,
+	.bytes = sizeof(struct rm_implementation),
+	.name = "small",
+#ifdef DIRECT
+	.flags = RM_MAP_MEMORY,
+#endif
+	.start = start,
+	.bound = bound,
+	.real = { .get_tce = get_tce },
+	.virt = { .get_tce = get_tce },
+	.create_window = create_window,
+	.close_window = close_window,
+};
+
+#ifndef NO_SYMBOL
+const struct rm_implementation *realmode_implementation(void)
+{
+	return &implementation;
+}
+#endif
