@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * From guest physical addresses to host virtual ones, by memory slots, and from there to pages, by the host's page table.
+ * From guest physical addresses to host virtual ones, by memory slots, and from there to pages, by
+ * the host's page table.
  */
 
 #include "tce.h"
@@ -49,8 +50,8 @@ static const struct rm_slot *slot_of(uint64_t gfn)
 }
 
 /**
- * True if `pages` host pages from the one of `gpa` on lie in slots: one slot after the other, for a window's page of 16 GiB has
- * millions of them.
+ * True if `pages` host pages from the one of `gpa` on lie in slots: one slot after the other, for a
+ * window's page of 16 GiB has millions of them.
  */
 bool guest_memory(uint64_t gpa, uint64_t pages)
 {
@@ -104,7 +105,10 @@ uint64_t host_address(uint64_t pfn, uint64_t hva)
 	return pfn << tce_state.machine->page_shift | (hva & (host_page_size() - 1));
 }
 
-/** Reads each word once: the guest may change them meanwhile, and what was checked must be what is stored. */
+/**
+ * Reads each word once: the guest may change them meanwhile, and what was checked must be what is
+ * stored.
+ */
 void read_words(struct rm_cpu *cpu, uint64_t real, uint64_t count, uint64_t *words)
 {
 	uint64_t i;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The four hypercalls: what is wrong with the arguments, in which order, under which dialect. Both modes run this; where they differ,
- * `struct half` says how.
+ * The four hypercalls: what is wrong with the arguments, in which order, under which dialect. Both
+ * modes run this; where they differ, `struct half` says how.
  *
- * Nothing is stored before everything is known to be right. Only QEMU's answers leave a part of a call done.
+ * Nothing is stored before everything is known to be right. Only QEMU's answers leave a part of a
+ * call done.
  */
 
 #include "tce.h"
@@ -23,10 +24,10 @@ static uint64_t host_pages(const struct rm_window *window)
 
 static bool value_is_valid(const struct update *update, uint64_t tce)
 {
-	uint64_t reserved = ((UINT64_C(1) << update->window->page_shift) - 1) & ~(uint64_t)TCE_PERMISSIONS;
+	uint64_t inside = (UINT64_C(1) << update->window->page_shift) - 1;
 	bool mapped = tce & TCE_PERMISSIONS;
 
-	if (mapped && (tce & reserved))
+	if (mapped && (tce & inside & ~TCE_PERMISSIONS))
 		return false;
 	/* KVM translates where the page begins, and in a list does so whatever the permissions. */
 	if (dialect_is(RM_KVM))
@@ -46,7 +47,8 @@ static bool values_are_valid(const struct update *update)
 	return true;
 }
 
-static int64_t write_entries(struct rm_cpu *cpu, const struct half *half, const struct update *update)
+static int64_t write_entries(struct rm_cpu *cpu, const struct half *half,
+			     const struct update *update)
 {
 	int64_t status;
 
@@ -63,7 +65,8 @@ static int64_t write_entries(struct rm_cpu *cpu, const struct half *half, const 
 }
 
 /** QEMU goes entry by entry and stops at the window's end. */
-static int64_t write_up_to_end(struct rm_cpu *cpu, const struct half *half, struct update *update, uint64_t ioba)
+static int64_t write_up_to_end(struct rm_cpu *cpu, const struct half *half, struct update *update,
+			       uint64_t ioba)
 {
 	uint64_t room;
 	bool crosses;
@@ -82,7 +85,8 @@ static int64_t write_up_to_end(struct rm_cpu *cpu, const struct half *half, stru
 /** True if the update begins at an entry, and ends in the window too. No sum: it could wrap. */
 static bool find_range(struct update *update, uint64_t ioba)
 {
-	return find_entry(update->window, ioba, &update->first) && update->count <= update->window->entries - update->first;
+	return find_entry(update->window, ioba, &update->first) &&
+	       update->count <= update->window->entries - update->first;
 }
 
 int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t *tce)
@@ -96,7 +100,8 @@ int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t *tce
 	return RM_H_SUCCESS;
 }
 
-int64_t put_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba, uint64_t tce)
+int64_t put_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba,
+		uint64_t tce)
 {
 	struct update update = { .window = find_window(liobn), .count = 1, .values = &tce };
 
@@ -105,7 +110,8 @@ int64_t put_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uin
 	return write_entries(cpu, half, &update);
 }
 
-int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba, uint64_t tce, uint64_t count)
+int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba,
+		  uint64_t tce, uint64_t count)
 {
 	struct update update = { .window = find_window(liobn), .count = count, .values = &tce };
 
@@ -116,7 +122,10 @@ int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, u
 			return RM_H_PARAMETER;
 		return write_up_to_end(cpu, half, &update, ioba);
 	}
-	/* H_P4 stands between two checks that say H_PARAMETER: a bad IOBA goes before it, a range too long after it. */
+	/*
+	 * H_P4 stands between two checks that say H_PARAMETER: a bad IOBA goes before it, a range
+	 * too long after it.
+	 */
 	if (!find_entry(update.window, ioba, &update.first))
 		return RM_H_PARAMETER;
 	if (dialect_is(RM_LOPAPR) && count > LIST_ENTRIES)
@@ -141,7 +150,8 @@ static int64_t missing_list(uint64_t count, uint64_t *words)
 	return RM_H_SUCCESS;
 }
 
-static int64_t copy_list(struct rm_cpu *cpu, const struct half *half, uint64_t list, uint64_t count, uint64_t *words)
+static int64_t copy_list(struct rm_cpu *cpu, const struct half *half, uint64_t list,
+			 uint64_t count, uint64_t *words)
 {
 	uint64_t hva;
 	int64_t status = RM_H_PARAMETER;
@@ -151,7 +161,10 @@ static int64_t copy_list(struct rm_cpu *cpu, const struct half *half, uint64_t l
 	return status == RM_H_PARAMETER ? missing_list(count, words) : status;
 }
 
-/** Whether no entries are a success once all else was right. LoPAPR does not look at a list of which nothing is needed. */
+/**
+ * Whether no entries are a success once all else was right. LoPAPR does not look at a list of which
+ * nothing is needed.
+ */
 static int64_t empty_list(uint64_t list)
 {
 	if (dialect_is(RM_QEMU) || (dialect_is(RM_KVM) && !guest_memory(list, 1)))
@@ -159,16 +172,20 @@ static int64_t empty_list(uint64_t list)
 	return RM_H_SUCCESS;
 }
 
-int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba, uint64_t list,
-			 uint64_t count)
+int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t liobn,
+			 uint64_t ioba, uint64_t list, uint64_t count)
 {
 	uint64_t *words = this_vcpu(cpu)->list;
 	struct update update = {
-		.window = find_window(liobn), .count = count, .values = words, .step = 1, .from_list = true,
+		.window = find_window(liobn),
+		.count = count,
+		.values = words,
+		.step = 1,
+		.from_list = true,
 	};
 	int64_t status;
 
-	/* All that can be wrong here is H_PARAMETER, so the dialects' orders cannot be told apart. */
+	/* All that can be wrong here is H_PARAMETER: the order of checks cannot be seen. */
 	if (!update.window || count > LIST_ENTRIES || list % (8 * LIST_ENTRIES))
 		return RM_H_PARAMETER;
 	if (!dialect_is(RM_QEMU) && !find_range(&update, ioba))
@@ -186,7 +203,11 @@ int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t l
 void clear_window(struct rm_cpu *cpu, const struct half *half, const struct rm_window *window)
 {
 	const uint64_t fault = 0;
-	const struct update update = { .window = window, .count = window->entries, .values = &fault };
+	const struct update update = {
+		.window = window,
+		.count = window->entries,
+		.values = &fault,
+	};
 
 	write_entries(cpu, half, &update);
 }

@@ -44,7 +44,8 @@ static int probe_lookup(struct rm_cpu *cpu, uint64_t pfn, uint64_t *real)
 	return realmode_pfn_to_page(cpu, pfn, real);
 }
 
-static int probe_reference(struct rm_cpu *cpu, uint64_t pfn, bool (*change)(struct rm_cpu *cpu, uint64_t page))
+static int probe_reference(struct rm_cpu *cpu, uint64_t pfn,
+			   bool (*change)(struct rm_cpu *cpu, uint64_t page))
 {
 	uint64_t page;
 

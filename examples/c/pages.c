@@ -2,8 +2,9 @@
 /*
  * From a page's number to its struct page.
  *
- * With vmemmap the struct pages lie in a virtual array that real mode cannot reach. The host keeps a list of the blocks that back it,
- * in real memory: each node has the block's virtual and its real address.
+ * With vmemmap the struct pages lie in a virtual array that real mode cannot reach. The host keeps
+ * a list of the blocks that back it, in real memory: each node has the block's virtual and its real
+ * address.
  */
 
 #include "tce.h"
@@ -27,16 +28,18 @@ static bool fits_block(uint64_t offset)
 }
 
 /**
- * Looks at all nodes: hot-plug puts new ones in front, whatever their addresses, so the list's order means nothing. A struct page
- * that straddles two blocks is in neither, even where their real addresses are neighbours by chance.
+ * Looks at all nodes: hot-plug puts new ones in front, whatever their addresses, so the list's
+ * order means nothing. A struct page that straddles two blocks is in neither, even where their real
+ * addresses are neighbours by chance.
  */
 static bool walk_blocks(struct rm_cpu *cpu, uint64_t virtual, uint64_t *page)
 {
-	uint64_t node, offset;
+	uint64_t node = load64(cpu, tce_state.machine->list);
 
-	for (node = load64(cpu, tce_state.machine->list); node; node = load64(cpu, node + RM_NODE_NEXT)) {
+	for (; node; node = load64(cpu, node + RM_NODE_NEXT)) {
 		/* wraps to something huge where the block begins above */
-		offset = virtual - load64(cpu, node + RM_NODE_VIRTUAL);
+		uint64_t offset = virtual - load64(cpu, node + RM_NODE_VIRTUAL);
+
 		if (fits_block(offset)) {
 			*page = load64(cpu, node + RM_NODE_REAL) + offset;
 			return true;
@@ -66,8 +69,9 @@ bool realmode_pfn_to_page(struct rm_cpu *cpu, uint64_t pfn, uint64_t *page)
 uint64_t pfn_to_page(uint64_t pfn)
 {
 	const struct rm_machine *machine = tce_state.machine;
+	uint64_t array = uses_vmemmap() ? machine->vmemmap_base : machine->array;
 
-	return (uses_vmemmap() ? machine->vmemmap_base : machine->array) + pfn * machine->struct_page;
+	return array + pfn * machine->struct_page;
 }
 
 /** Virtual mode: the page that has the references and the dirty flag of this one. */
@@ -75,10 +79,15 @@ uint64_t compound_head(struct rm_cpu *cpu, uint64_t pfn)
 {
 	uint64_t page = pfn_to_page(pfn);
 
-	return load64(cpu, page + RM_PAGE_FLAGS) & RM_PAGE_TAIL ? load64(cpu, page + RM_PAGE_COMPOUND) : pfn;
+	if (load64(cpu, page + RM_PAGE_FLAGS) & RM_PAGE_TAIL)
+		return load64(cpu, page + RM_PAGE_COMPOUND);
+	return pfn;
 }
 
-/** The most accesses that `realmode_pfn_to_page` makes: the first word, two of each node, and the real address. */
+/**
+ * The most accesses that `realmode_pfn_to_page` makes: the first word, two of each node, and the
+ * real address.
+ */
 uint64_t walk_accesses(void)
 {
 	return uses_vmemmap() ? 2 + 2 * tce_state.blocks : 0;
@@ -101,8 +110,8 @@ void count_boot_blocks(void)
 }
 
 /**
- * There may be more places than new blocks, and blocks that go are not counted off: the number is a bound, not the length of the
- * list.
+ * There may be more places than new blocks, and blocks that go are not counted off: the number is a
+ * bound, not the length of the list.
  */
 void count_new_blocks(const struct rm_run *runs, size_t count)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The half that runs with the MMU off. It cannot fault a page in, reach a struct page by its virtual address, or free a page, and
- * says H_TOO_HARD where one of these is needed.
+ * The half that runs with the MMU off. It cannot fault a page in, reach a struct page by its
+ * virtual address, or free a page, and says H_TOO_HARD where one of these is needed.
  *
- * It looks at everything before it changes anything. So there is nothing to take back but references, when another CPU was quicker.
- * If another CPU makes one of ours the last one after all, the reference is kept for the virtual-mode half of the call (`owed`).
+ * It looks at everything before it changes anything. So there is nothing to take back but
+ * references, when another CPU was quicker. If another CPU makes one of ours the last one after
+ * all, the reference is kept for the virtual-mode half of the call (`owed`).
  */
 
 #include "tce.h"
@@ -75,7 +76,8 @@ static int64_t translate_all(struct rm_cpu *cpu, const struct update *update, ui
 	return worst;
 }
 
-static bool translations_hold(struct rm_cpu *cpu, const struct update *update, const uint64_t *targets)
+static bool translations_hold(struct rm_cpu *cpu, const struct update *update,
+			      const uint64_t *targets)
 {
 	uint64_t i, now;
 
@@ -87,8 +89,9 @@ static bool translations_hold(struct rm_cpu *cpu, const struct update *update, c
 }
 
 /**
- * The struct page of the page that an entry names, if it is one that real mode can count references of. A compound page's are its
- * head's, which a tail names in its own way, and freeing it is another matter altogether: virtual mode's.
+ * The struct page of the page that an entry names, if it is one that real mode can count references
+ * of. A compound page's are its head's, which a tail names in its own way, and freeing it is
+ * another matter altogether: virtual mode's.
  */
 static bool usable_page(struct rm_cpu *cpu, uint64_t entry, uint64_t *page)
 {
@@ -108,7 +111,10 @@ static bool note_change(struct rm_cpu *cpu, struct vcpu *vcpu, uint64_t entry, i
 	return true;
 }
 
-/** True if each page keeps a reference. `changes` are sorted, so that those of one page follow each other. */
+/**
+ * True if each page keeps a reference. `changes` are sorted, so that those of one page follow each
+ * other.
+ */
 static bool all_keep_one(struct rm_cpu *cpu, const struct vcpu *vcpu)
 {
 	const struct change *change = vcpu->changes, *end = change + vcpu->change_count;
@@ -125,7 +131,10 @@ static bool all_keep_one(struct rm_cpu *cpu, const struct vcpu *vcpu)
 	return true;
 }
 
-/** Whether real mode can do it: new pages and those that go now, also where they are the same. Takes come before drops. */
+/**
+ * Whether real mode can do it: new pages and those that go now, also where they are the same. Takes
+ * come before drops.
+ */
 static bool can_finish(struct rm_cpu *cpu, const struct update *update, struct vcpu *vcpu)
 {
 	uint64_t i;
@@ -144,10 +153,15 @@ static bool take(struct rm_cpu *cpu, uint64_t entry)
 {
 	uint64_t page;
 
-	return !(entry & TCE_PERMISSIONS) || (usable_page(cpu, entry, &page) && get_page_unless_zero(cpu, page));
+	if (!(entry & TCE_PERMISSIONS))
+		return true;
+	return usable_page(cpu, entry, &page) && get_page_unless_zero(cpu, page);
 }
 
-/** Gives back the reference of an entry that is no longer in a table. The device may have written up to now. */
+/**
+ * Gives back the reference of an entry that is no longer in a table. The device may have written up
+ * to now.
+ */
 static void give_back(struct rm_cpu *cpu, struct vcpu *vcpu, uint64_t entry)
 {
 	uint64_t page;
@@ -163,15 +177,20 @@ static void give_back(struct rm_cpu *cpu, struct vcpu *vcpu, uint64_t entry)
 	vcpu->owed[vcpu->owed_count++] = entry;
 }
 
-/** Of entries that never got into a table. No device wrote by them. */
-static void give_back_targets(struct rm_cpu *cpu, const struct update *update, struct vcpu *vcpu, uint64_t count)
+/** An entry that holds the same reference, and by which no device writes. */
+static uint64_t read_only(uint64_t entry)
 {
-	uint64_t i, entry;
+	return entry & RM_TCE_WRITE ? (entry & ~TCE_PERMISSIONS) | RM_TCE_READ : entry;
+}
 
-	for (i = 0; i < count; i++) {
-		entry = vcpu->targets[i * update->step];
-		give_back(cpu, vcpu, entry & TCE_PERMISSIONS ? (entry & ~(uint64_t)RM_TCE_WRITE) | RM_TCE_READ : 0);
-	}
+/** Of the first `count` entries, which never got into a table. */
+static void give_back_targets(struct rm_cpu *cpu, const struct update *update, struct vcpu *vcpu,
+			      uint64_t count)
+{
+	uint64_t i;
+
+	for (i = 0; i < count; i++)
+		give_back(cpu, vcpu, read_only(vcpu->targets[i * update->step]));
 }
 
 /** One reference for each entry, or none. */
@@ -194,14 +213,16 @@ static int64_t real_exchange(struct rm_cpu *cpu, const struct update *update)
 {
 	struct vcpu *vcpu = this_vcpu(cpu);
 	int64_t status = translate_all(cpu, update, vcpu->targets);
-	uint64_t i;
+	uint64_t i, old;
 
 	if (status != RM_H_SUCCESS)
 		return status;
 	if (!can_finish(cpu, update, vcpu) || !take_targets(cpu, update, vcpu))
 		return RM_H_TOO_HARD;
-	for (i = 0; i < update->count; i++)
-		give_back(cpu, vcpu, exchange_hardware(cpu, update, i, vcpu->targets[i * update->step]));
+	for (i = 0; i < update->count; i++) {
+		old = exchange_hardware(cpu, update, i, vcpu->targets[i * update->step]);
+		give_back(cpu, vcpu, old);
+	}
 	return RM_H_SUCCESS;
 }
 
@@ -223,28 +244,31 @@ static int64_t real_put_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, u
 	return leave(cpu, put_tce(cpu, &real_half, liobn, ioba, tce));
 }
 
-static int64_t real_put_tce_indirect(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t list, uint64_t count)
+static int64_t real_put_tce_indirect(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba,
+				     uint64_t list, uint64_t count)
 {
 	return leave(cpu, put_tce_indirect(cpu, &real_half, liobn, ioba, list, count));
 }
 
-static int64_t real_stuff_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t tce, uint64_t count)
+static int64_t real_stuff_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t tce,
+			      uint64_t count)
 {
 	return leave(cpu, stuff_tce(cpu, &real_half, liobn, ioba, tce, count));
 }
 
 /**
- * Counted for an entry that changes from one page to another, in a call that meets no other CPU (a compare-exchange that fails is one
- * access more). For the call: a list's page-table entry, twice.
+ * Counted for an entry that changes from one page to another, in a call that meets no other CPU (a
+ * compare-exchange that fails is one access more). For the call: a list's page-table entry, twice.
  */
 struct rm_bound real_bound(void)
 {
-	uint64_t usable = walk_accesses() + 1;
-	uint64_t look = 1 /* list */ + 1 /* page table */ + 1 /* old entry */ + 2 * usable + 2 /* counts */;
-	uint64_t taking = usable + 2 + 1 /* page table again */;
-	uint64_t giving = 1 /* exchange */ + usable + 2 /* dirty */ + 2;
+	uint64_t usable = walk_accesses() + 1;	/* flags */
+	uint64_t look = 3 + 2 * (usable + 1);	/* list, page table, old entry; counts */
+	uint64_t taking = usable + 2 + 1;	/* count; page table again */
+	uint64_t giving = 1 + usable + 2 + 2;	/* exchange; dirty, count */
+	uint64_t storing = 1;
 
-	return (struct rm_bound){ .base = 2, .per_entry = look + taking + giving + 1 /* the guest's value */ };
+	return (struct rm_bound){ .base = 2, .per_entry = look + taking + giving + storing };
 }
 
 const struct rm_handlers real_handlers = {

@@ -2,7 +2,8 @@
 /*
  * References and the dirty flag. A compound page's are its head's; who calls has found the head.
  *
- * The loops end when a compare-exchange succeeds, and it fails only because another CPU's succeeded.
+ * The loops end when a compare-exchange succeeds, and it fails only because another CPU's
+ * succeeded.
  */
 
 #include "tce.h"
@@ -76,7 +77,8 @@ void set_page_dirty(struct rm_cpu *cpu, uint64_t page)
 	uint64_t flags = load64(cpu, page + RM_PAGE_FLAGS);
 
 	while (!(flags & RM_PAGE_DIRTY)) {
-		if (tce_state.services->compare_exchange64(cpu, page + RM_PAGE_FLAGS, &flags, flags | RM_PAGE_DIRTY))
+		if (tce_state.services->compare_exchange64(cpu, page + RM_PAGE_FLAGS, &flags,
+							   flags | RM_PAGE_DIRTY))
 			return;
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Heapsort: in place, without recursion, and in n log n steps for whatever the guest put into its entries. (The C library's qsort
- * may allocate.)
+ * Heapsort: in place, without recursion, and in n log n steps for whatever the guest put into its
+ * entries. (The C library's qsort may allocate.)
  */
 
 #include "tce.h"

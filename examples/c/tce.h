@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the files of this implementation share. The words are those of docs/semantics.md; 'page' as an argument is the address of a
- * struct page, real in real mode, virtual in virtual mode.
+ * What the files of this implementation share. The words are those of docs/semantics.md; 'page' as
+ * an argument is the address of a struct page, real in real mode, virtual in virtual mode.
  */
 
 #ifndef TCE_H
@@ -25,17 +25,19 @@ struct change {
 };
 
 /**
- * A virtual CPU's working memory: real mode cannot allocate. Nothing in it outlives a call but `owed`, which the real-mode half
- * leaves to the virtual-mode half of the same call.
+ * A virtual CPU's working memory: real mode cannot allocate. Nothing in it outlives a call but
+ * `owed`, which the real-mode half leaves to the virtual-mode half of the same call.
  */
 struct vcpu {
 	uint64_t list[LIST_ENTRIES];	/* words copied from the guest */
 	uint64_t targets[LIST_ENTRIES];	/* hardware entries made of them */
-	struct change changes[MAX_WINDOW_ENTRIES];	/* what real mode is about to do to counts */
+	/* what real mode is about to do to counts */
+	struct change changes[MAX_WINDOW_ENTRIES];
 	uint64_t change_count;
-	uint64_t owed[MAX_WINDOW_ENTRIES];	/* hardware entries whose references real mode could not give back */
+	/* hardware entries whose references real mode could not give back, and what it answered */
+	uint64_t owed[MAX_WINDOW_ENTRIES];
 	uint64_t owed_count;
-	int64_t answer;	/* of the real-mode half that left something owed */
+	int64_t answer;
 };
 
 /** The whole state. */
@@ -52,7 +54,10 @@ struct tce_state {
 
 extern struct tce_state tce_state;
 
-/** Entries `first` to `first + count` of a window get `values`: one after the other, or the same each time (`step` 0). */
+/**
+ * Entries `first` to `first + count` of a window get `values`: one after the other, or the same
+ * each time (`step` 0).
+ */
 struct update {
 	const struct rm_window *window;
 	uint64_t first;
@@ -124,7 +129,8 @@ void remove_window(const struct rm_window *window);
 const struct rm_window *find_window(uint64_t liobn);
 bool find_entry(const struct rm_window *window, uint64_t ioba, uint64_t *index);
 uint64_t hardware_entry(struct rm_cpu *cpu, const struct update *update, uint64_t i);
-uint64_t exchange_hardware(struct rm_cpu *cpu, const struct update *update, uint64_t i, uint64_t entry);
+uint64_t exchange_hardware(struct rm_cpu *cpu, const struct update *update, uint64_t i,
+			   uint64_t entry);
 void store_values(struct rm_cpu *cpu, const struct update *update);
 uint64_t distinct_values(const struct update *update);
 uint64_t make_entry(uint64_t tce, uint64_t pfn);
@@ -132,10 +138,12 @@ uint64_t entry_pfn(uint64_t entry);
 
 /* hypercalls.c */
 int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t *tce);
-int64_t put_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba, uint64_t tce);
-int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba, uint64_t list,
-			 uint64_t count);
-int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba, uint64_t tce, uint64_t count);
+int64_t put_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba,
+		uint64_t tce);
+int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t liobn,
+			 uint64_t ioba, uint64_t list, uint64_t count);
+int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, uint64_t ioba,
+		  uint64_t tce, uint64_t count);
 void clear_window(struct rm_cpu *cpu, const struct half *half, const struct rm_window *window);
 
 /* sort.c */

@@ -6,8 +6,8 @@
 #include "tce.h"
 
 /**
- * Makes the page at `hva` present and marks it used. False where the entry was changed meanwhile; it is then in `*entry`. A mapping's
- * reference must be there before the mapping is.
+ * Makes the page at `hva` present and marks it used. False where the entry was changed meanwhile;
+ * it is then in `*entry`. A mapping's reference must be there before the mapping is.
  */
 static bool fault_in(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry, bool write)
 {
@@ -143,7 +143,10 @@ static void pin_again(struct rm_cpu *cpu, uint64_t target, uint64_t times)
 		get_page(cpu, head);
 }
 
-/** Gives back the reference of an entry that is no longer in a table. The device may have written up to now. */
+/**
+ * Gives back the reference of an entry that is no longer in a table. The device may have written up
+ * to now.
+ */
 static void give_back(struct rm_cpu *cpu, uint64_t entry)
 {
 	uint64_t head;
@@ -169,11 +172,14 @@ static int64_t virtual_exchange(struct rm_cpu *cpu, const struct update *update)
 	return RM_H_SUCCESS;
 }
 
-static const struct half virtual_half = { .copy_list = virtual_copy_list, .exchange = virtual_exchange };
+static const struct half virtual_half = {
+	.copy_list = virtual_copy_list,
+	.exchange = virtual_exchange,
+};
 
 /**
- * Gives back what this call's real-mode half could not. Answers its status: H_TOO_HARD if the call is still to be run, which is so
- * also where nothing was owed.
+ * Gives back what this call's real-mode half could not. Answers its status: H_TOO_HARD if the call
+ * is still to be run, which is so also where nothing was owed.
  */
 static int64_t settle(struct rm_cpu *cpu)
 {
@@ -190,21 +196,29 @@ static int64_t virtual_put_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba
 {
 	int64_t status = settle(cpu);
 
-	return status == RM_H_TOO_HARD ? put_tce(cpu, &virtual_half, liobn, ioba, tce) : status;
+	if (status == RM_H_TOO_HARD)
+		status = put_tce(cpu, &virtual_half, liobn, ioba, tce);
+	return status;
 }
 
-static int64_t virtual_put_tce_indirect(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t list, uint64_t count)
+static int64_t virtual_put_tce_indirect(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba,
+					uint64_t list, uint64_t count)
 {
 	int64_t status = settle(cpu);
 
-	return status == RM_H_TOO_HARD ? put_tce_indirect(cpu, &virtual_half, liobn, ioba, list, count) : status;
+	if (status == RM_H_TOO_HARD)
+		status = put_tce_indirect(cpu, &virtual_half, liobn, ioba, list, count);
+	return status;
 }
 
-static int64_t virtual_stuff_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t tce, uint64_t count)
+static int64_t virtual_stuff_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t tce,
+				 uint64_t count)
 {
 	int64_t status = settle(cpu);
 
-	return status == RM_H_TOO_HARD ? stuff_tce(cpu, &virtual_half, liobn, ioba, tce, count) : status;
+	if (status == RM_H_TOO_HARD)
+		status = stuff_tce(cpu, &virtual_half, liobn, ioba, tce, count);
+	return status;
 }
 
 void close_window(struct rm_cpu *cpu, uint64_t liobn)

@@ -30,7 +30,10 @@ const struct rm_window *find_window(uint64_t liobn)
 	return NULL;
 }
 
-/** The entry for an I/O bus address, false if it is outside the window, or not the start of a page (QEMU takes the page's start). */
+/**
+ * The entry for an I/O bus address, false if it is outside the window, or not the start of a page
+ * (QEMU takes the page's start).
+ */
 bool find_entry(const struct rm_window *window, uint64_t ioba, uint64_t *index)
 {
 	uint64_t inside = ioba & ((UINT64_C(1) << window->page_shift) - 1);
@@ -61,8 +64,10 @@ void store_values(struct rm_cpu *cpu, const struct update *update)
 	uint64_t i;
 
 	for (i = 0; i < update->count; i++) {
+		uint64_t value = update->values[i * update->step];
+
 		tce_state.services->store64(cpu, entry_address(update->window->table, update, i),
-					    __builtin_bswap64(update->values[i * update->step]));
+					    __builtin_bswap64(value));
 	}
 }
 
@@ -71,16 +76,22 @@ uint64_t hardware_entry(struct rm_cpu *cpu, const struct update *update, uint64_
 	return load_be64(cpu, entry_address(update->window->hardware, update, i));
 }
 
-/** Answers what was there: a device sees either the old or the new, and the old one's reference is the caller's now. */
-uint64_t exchange_hardware(struct rm_cpu *cpu, const struct update *update, uint64_t i, uint64_t entry)
+/**
+ * Answers what was there: a device sees either the old or the new, and the old one's reference is
+ * the caller's now.
+ */
+uint64_t exchange_hardware(struct rm_cpu *cpu, const struct update *update, uint64_t i,
+			   uint64_t entry)
 {
-	uint64_t old = tce_state.services->exchange64(cpu, entry_address(update->window->hardware, update, i),
-						      __builtin_bswap64(entry));
+	uint64_t at = entry_address(update->window->hardware, update, i);
 
-	return __builtin_bswap64(old);
+	return __builtin_bswap64(tce_state.services->exchange64(cpu, at, __builtin_bswap64(entry)));
 }
 
-/** The hardware entry by which `tce` names host page `pfn`. A window's page is never larger than the host's. */
+/**
+ * The hardware entry by which `tce` names host page `pfn`. A window's page is never larger than the
+ * host's.
+ */
 uint64_t make_entry(uint64_t tce, uint64_t pfn)
 {
 	return pfn << tce_state.machine->page_shift | (tce & (host_page_size() - 1));
