@@ -16,6 +16,7 @@
 //! | [`lockstep`] | runs a program on both sides, step by step |
 //! | [`voters`] | everybody who can be held against the reference, and panels of them |
 //! | [`qemu`] | QEMU's pseries machine as a live voter |
+//! | [`isolate`] | subjects in processes of their own |
 //! | [`ledger`] | differences between voters that are declared and no findings |
 //! | [`verdict`] | what comes out: agreed, invalid, or a finding |
 //! | [`shrink`] | makes a failing program small |
@@ -44,6 +45,7 @@ pub mod focus;
 pub mod generate;
 pub mod host;
 pub mod inputs;
+pub mod isolate;
 pub mod layout;
 pub mod ledger;
 pub mod lockstep;

@@ -23,6 +23,9 @@ use crate::verdict::{Finding, Identity, Tally, Verdict};
 /// Accesses after which a probe is taken for hung: room for a walk of the longest vmemmap list.
 const PROBE_LIMIT: u64 = 8 * contract::machine::MAX_BLOCKS;
 
+/// What [`Checker::check_marked`] calls the start.
+pub(crate) const START: u64 = u64::MAX;
+
 /// How a step was handled, for those who watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handled {
@@ -117,7 +120,7 @@ impl Checker {
             return Verdict::Invalid(invalid);
         }
         self.tally.clear();
-        match self.run(program, watch) {
+        match self.run(program, &mut |_| {}, watch) {
             Ok(()) => Verdict::Agreed(self.tally.clone()),
             Err(finding) => Verdict::Finding(finding, self.tally.clone()),
         }
@@ -132,12 +135,31 @@ impl Checker {
         watch: &mut dyn FnMut(&Observation<'_>),
     ) -> Option<Box<Finding>> {
         std::mem::swap(&mut self.tally, tally);
-        let result = self.run(program, watch);
+        let result = self.run(program, &mut |_| {}, watch);
         std::mem::swap(&mut self.tally, tally);
         result.err()
     }
 
-    fn run(&mut self, program: &Program, watch: &mut dyn FnMut(&Observation<'_>)) -> Result<(), Box<Finding>> {
+    /// Like [`check_into`](Self::check_into); `mark` is told what is about to run: [`START`], then each step by its index, then the end by
+    /// the number of steps. For those who may not see it come back.
+    pub(crate) fn check_marked(
+        &mut self,
+        program: &Program,
+        tally: &mut Tally,
+        mark: &mut dyn FnMut(u64),
+    ) -> Option<Box<Finding>> {
+        std::mem::swap(&mut self.tally, tally);
+        let result = self.run(program, mark, &mut |_| {});
+        std::mem::swap(&mut self.tally, tally);
+        result.err()
+    }
+
+    fn run(
+        &mut self,
+        program: &Program,
+        mark: &mut dyn FnMut(u64),
+        watch: &mut dyn FnMut(&Observation<'_>),
+    ) -> Result<(), Box<Finding>> {
         self.tally.programs += 1;
         self.reference.reset(program.dialect, &program.machine);
         self.host.boot(&mut self.memory, program);
@@ -145,6 +167,7 @@ impl Checker {
             shadow.lock().unwrap_or_else(PoisonError::into_inner).reset(program);
         }
         let mut agreed = None;
+        mark(START);
         self.start(program).map_err(|failure| self.finding(*failure, 0, "start", None))?;
         self.uncovered = uncovered(self.coverage, program);
         if self.uncovered.is_some() {
@@ -152,6 +175,7 @@ impl Checker {
         }
         for (index, step) in program.steps.iter().enumerate() {
             self.tally.steps += 1;
+            mark(index as u64);
             match self.step(step) {
                 Ok((outcome, handled)) => {
                     if handled != Handled::Skipped {
@@ -164,6 +188,7 @@ impl Checker {
                 Err(failure) => return Err(self.finding(*failure, index, step.kind(), agreed)),
             }
         }
+        mark(program.steps.len() as u64);
         self.end().map_err(|failure| self.finding(*failure, program.steps.len(), "end", agreed))
     }
 

@@ -27,7 +27,7 @@ const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x80000100 ioba=0x0 tce=0x0 cou
 
 fn panel(subjects: &[SubjectKind], models: &[Dialect], ledger: &str) -> Panel {
     let ledger = Ledger::parse(ledger).expect("a ledger");
-    let voters = Voters { subjects: subjects.to_vec(), models: models.to_vec(), qemu: None, ledger };
+    let voters = Voters { subjects: subjects.to_vec(), models: models.to_vec(), ledger, ..Voters::default() };
     voters.panel().expect("nothing is missing")
 }
 

@@ -3,6 +3,7 @@
 mod corpus;
 mod export;
 mod fuzz;
+mod isolated;
 mod replay;
 mod rules;
 mod show;
@@ -63,6 +64,9 @@ enum Command {
     Export(export::Args),
     /// List every rule; with a corpus, how often each was decided; or where the dialects disagree
     Rules(rules::Args),
+    /// Run a subject for another realmode
+    #[command(hide = true)]
+    Isolated(isolated::Args),
     /// Pack, unpack, bring up to date and measure the corpora of fuzzing engines
     ///
     /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: libFuzzer's corpus folders, the queues of
@@ -98,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Shrink(args)) => shrink::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Rules(args)) => rules::run(&args),
+        Some(Command::Isolated(args)) => isolated::run(&args),
         Some(Command::Corpus(args)) => corpus::run(&args),
     };
     match result {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use contract::Dialect;
 use realmode_diff::SubjectKind;
+use realmode_diff::isolate::{self, Isolated};
 use realmode_diff::ledger::Ledger;
 use realmode_diff::qemu::{self, Look};
-use realmode_diff::voters::{Panel, Voters};
+use realmode_diff::subjects::is_library;
+use realmode_diff::voters::{Apart, Panel, Voter as _, Voters};
 
 use super::Failure;
 
@@ -37,6 +39,15 @@ pub(crate) struct Args {
     /// with an implementation in C (docs/bring-your-own.md); may be given several times [default: candidate, or nothing where --against names another voter]
     #[arg(long)]
     subject: Vec<String>,
+    /// Run each --subject in a process of its own: a crash, an endless loop, memory without end become findings
+    #[arg(long)]
+    isolate: bool,
+    /// How long a step of an isolated subject may take [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "isolate")]
+    isolate_limit: Option<Duration>,
+    /// MiB of data that an isolated subject may have [default: 256]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
+    isolate_memory: Option<u32>,
     /// Who votes as well: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
     #[arg(long, value_name = "VOTER", value_parser = against)]
     against: Vec<Against>,
@@ -60,11 +71,27 @@ impl Args {
         self.against.contains(&Against::Qemu)
     }
 
+    /// A subject for a process of its own, started once to see whether it can be.
+    fn apart(&self, subject: &str) -> Result<Apart, Failure> {
+        if !is_library(subject) {
+            super::subject(subject)?;
+        }
+        let mut config = isolate::Config::new().map_err(|error| Failure::missing(format!("this program: {error}")))?;
+        config.limit = self.isolate_limit.unwrap_or(config.limit);
+        config.bytes = self.isolate_memory.map_or(config.bytes, |mib| u64::from(mib) << 20);
+        let name = Isolated::new(config.clone(), subject).map_err(Failure::missing)?.name().into();
+        Ok(Apart { config, subject: subject.into(), name })
+    }
+
     /// The voters, for programs of these dialects. Those that this machine lacks are found out when a panel is made of them.
     pub(crate) fn voters(&self, dialects: &[Dialect]) -> Result<Voters, Failure> {
-        let subjects: Result<Vec<SubjectKind>, Failure> =
-            self.subject.iter().map(|name| super::subject(name)).collect();
-        let mut subjects = subjects?;
+        let (mut subjects, mut isolated) = (Vec::new(), Vec::new());
+        for subject in &self.subject {
+            match self.isolate {
+                true => isolated.push(self.apart(subject)?),
+                false => subjects.push(super::subject(subject)?),
+            }
+        }
         let models = self.against.iter().filter_map(|against| match against {
             Against::Model(dialect) => Some(*dialect),
             _ => None,
@@ -78,10 +105,13 @@ impl Args {
                 batch: self.qemu_batch.map_or(default.batch, usize::from),
             }
         });
-        if subjects.is_empty() && models.is_empty() && qemu.is_none() {
-            subjects.push(SubjectKind::default());
+        if self.subject.is_empty() && models.is_empty() && qemu.is_none() {
+            match self.isolate {
+                true => isolated.push(self.apart(SubjectKind::default().name())?),
+                false => subjects.push(SubjectKind::default()),
+            }
         }
-        let mut voters = Voters { subjects, models, qemu, ledger: Ledger::default() };
+        let mut voters = Voters { subjects, isolated, models, qemu, ledger: Ledger::default() };
         let ledger = match &self.ledger {
             Some(path) => Ledger::read(path).map_err(Failure::input)?,
             None => Ledger::dialects(),

@@ -3,6 +3,7 @@
 //! | voter | what it shows |
 //! |---|---|
 //! | a [`Checker`] of a subject | everything: registers, probes, the whole of real memory, every access |
+//! | an [`Isolated`](crate::isolate::Isolated) subject, in a process of its own | the same |
 //! | [`Qemu`](crate::qemu::Qemu) | registers after a hypercall and, through H_GET_TCE, the tables |
 //! | [`Model`], the reference in another dialect | registers and tables |
 //!
@@ -20,7 +21,7 @@ use crate::lockstep::Checker;
 use crate::verdict::{Finding, Tally};
 
 pub use model::Model;
-pub use panel::{Panel, Roll, VoterTally, Voters};
+pub use panel::{Apart, Panel, Roll, VoterTally, Voters};
 
 /// How much of a run a voter shows. What it shows is compared with the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

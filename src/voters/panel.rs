@@ -1,8 +1,11 @@
 //! A panel: programs are put to several voters, and what they answer is brought together.
 
+use std::time::Duration;
+
 use contract::Program;
 
 use super::{Ballot, Incident, Level, Model, Told, Unavailable, Voter};
+use crate::isolate::{self, Isolated};
 use crate::ledger::Ledger;
 use crate::qemu::{self, Look, Qemu};
 use crate::shrink::Judge;
@@ -12,14 +15,27 @@ use crate::verdict::{Finding, Tally, Verdict, Vote};
 /// Who is to vote, as data: each thread makes its own [`Panel`] of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Voters {
-    /// Subjects that run on real memory.
+    /// Subjects that run on real memory, in this process.
     pub subjects: Vec<SubjectKind>,
+    /// Subjects in processes of their own.
+    pub isolated: Vec<Apart>,
     /// The reference in other dialects.
     pub models: Vec<contract::Dialect>,
     /// A live QEMU.
     pub qemu: Option<qemu::Config>,
     /// Differences that are no findings.
     pub ledger: Ledger,
+}
+
+/// A subject that is to run in a process of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Apart {
+    /// How.
+    pub config: isolate::Config,
+    /// The subject: a name, or the path of a library.
+    pub subject: String,
+    /// The name that it gives itself.
+    pub name: String,
 }
 
 impl From<SubjectKind> for Voters {
@@ -33,8 +49,9 @@ impl Voters {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let subjects = self.subjects.iter().map(|subject| subject.name().to_string());
+        let isolated = self.isolated.iter().map(|apart| apart.name.clone());
         let models = self.models.iter().map(|dialect| format!("model/{dialect}"));
-        subjects.chain(models).chain(self.qemu.as_ref().map(|_| "qemu".to_string())).collect()
+        subjects.chain(isolated).chain(models).chain(self.qemu.as_ref().map(|_| "qemu".to_string())).collect()
     }
 
     /// A panel of them, for the thread that asks for it.
@@ -54,6 +71,14 @@ impl Voters {
         for subject in &self.subjects {
             voters.push(Box::new(subject.try_checker().map_err(|error| Unavailable(error.to_string()))?));
         }
+        for Apart { config, subject, .. } in &self.isolated {
+            let mut config = config.clone();
+            if look != Look::Brief {
+                // Shrinking waits for many that make no end.
+                config.limit = config.limit.min(SHRINKING);
+            }
+            voters.push(Box::new(Isolated::new(config, subject)?));
+        }
         for dialect in &self.models {
             voters.push(Box::new(Model::new(*dialect)));
         }
@@ -64,6 +89,9 @@ impl Voters {
         Ok(Panel::new(voters, self.ledger.clone()))
     }
 }
+
+/// How long a step of an isolated subject may take at most while a program is shrunk.
+const SHRINKING: Duration = Duration::from_millis(100);
 
 /// How one voter's votes went.
 #[derive(Clone, PartialEq, Eq, Debug)]
