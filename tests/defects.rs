@@ -12,7 +12,7 @@ fn root() -> &'static Path {
 
 /// Folders of patches, what they may change, and how many there are at least.
 const ROOMS: [(&str, &str, usize); 2] =
-    [("tests/defects", "b/candidate/src/", 30), ("tests/defects/reference", "b/reference/src/", 6)];
+    [("tests/defects", "b/candidate/src/", 42), ("tests/defects/reference", "b/reference/src/", 6)];
 
 fn patches_in((folder, _, least): (&str, &str, usize)) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
@@ -29,6 +29,12 @@ fn patches() -> Vec<PathBuf> {
     ROOMS.into_iter().flat_map(patches_in).collect()
 }
 
+/// Whether it begins with a commit of the kernel and its version, such as `bd8cb03dbe77 (2014)`.
+fn names_commit(text: &str) -> bool {
+    let hash = text.split(" (").next().unwrap_or_default();
+    hash.len() == 12 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && text.contains(')')
+}
+
 #[test]
 fn each_says_what_it_is_and_which_rule_finds_it() {
     for file in patches() {
@@ -38,6 +44,8 @@ fn each_says_what_it_is_and_which_rule_finds_it() {
         let field = |key: &str| header.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         assert_eq!(field("Defect:"), Some(name.as_str()), "{}", file.display());
         assert!(field("Was:").is_some() && field("Trigger:").is_some(), "{name} lacks `Was:` or `Trigger:`");
+        let kernel = field("Kernel:").unwrap_or_default();
+        assert!(names_commit(kernel) || kernel.starts_with("none; "), "{name}: `Kernel:` has no hash with version, nor `none; ...`");
         let rules = field("Rule:").unwrap_or_default();
         assert!(!rules.is_empty(), "{name} names no rule");
         for id in rules.split(',').map(str::trim) {
