@@ -45,7 +45,10 @@ fn each_says_what_it_is_and_which_rule_finds_it() {
         assert_eq!(field("Defect:"), Some(name.as_str()), "{}", file.display());
         assert!(field("Was:").is_some() && field("Trigger:").is_some(), "{name} lacks `Was:` or `Trigger:`");
         let kernel = field("Kernel:").unwrap_or_default();
-        assert!(names_commit(kernel) || kernel.starts_with("none; "), "{name}: `Kernel:` has no hash with version, nor `none; ...`");
+        assert!(
+            names_commit(kernel) || kernel.starts_with("none; "),
+            "{name}: `Kernel:` has no hash with version, nor `none; ...`"
+        );
         let rules = field("Rule:").unwrap_or_default();
         assert!(!rules.is_empty(), "{name} names no rule");
         for id in rules.split(',').map(str::trim) {
@@ -73,5 +76,15 @@ fn each_applies() {
             Command::new("git").args(["apply", "--check"]).arg(&file).current_dir(root()).output().expect("git runs");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} does not apply: {error}", file.display());
+    }
+}
+
+#[test]
+fn each_stands_in_the_tables_of_the_document() {
+    let text = std::fs::read_to_string(root().join("docs/defects.md")).expect("text");
+    let named: Vec<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
+    for file in patches_in(ROOMS[0]) {
+        let name = file.file_stem().expect("a name").to_string_lossy();
+        assert!(named.contains(&&*name), "docs/defects.md does not name {name}");
     }
 }
