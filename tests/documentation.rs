@@ -78,6 +78,7 @@ fn links_lead_somewhere() {
         "README.md",
         "docs/triage.md",
         "docs/architecture.md",
+        "docs/defects.md",
         "docs/implementations.md",
         "docs/performance.md",
         "docs/fuzzing.md",
