@@ -23,6 +23,7 @@
 //! | [`report`] | says what differs, in the field's words, and writes a ready test |
 //! | [`record`] | keeps a finding: as found, shrunk, report, test |
 //! | [`campaign`] | checks many programs on all cores |
+//! | [`exhaust`] | checks every program up to a bound, over a small stated domain |
 //! | [`inputs`] | finds and reads the files of programs that engines and people keep |
 //! | [`triage`] | checks an engine's crash files and keeps what they show |
 //! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
@@ -39,6 +40,7 @@ mod decode;
 pub mod dialects;
 pub mod encoding;
 pub mod engine;
+pub mod exhaust;
 mod failure;
 pub mod feedback;
 pub mod focus;

@@ -24,6 +24,13 @@ pub enum Origin {
         /// The program's number.
         index: u64,
     },
+    /// The enumeration of every program up to a bound.
+    Exhaust {
+        /// The bound, as arguments of `realmode exhaust`.
+        bound: String,
+        /// The program's number.
+        index: u64,
+    },
     /// A fuzzing engine.
     Engine {
         /// The engine's name, a part of file names.
@@ -38,6 +45,7 @@ impl Origin {
     fn name(&self, program: &Program) -> String {
         match self {
             Self::Campaign { seed, index } => format!("seed{seed}-{index}"),
+            Self::Exhaust { index, .. } => format!("exhaust-{index}-{}", fingerprint(program)),
             Self::Engine { engine, .. } => format!("{engine}-{}", fingerprint(program)),
         }
     }
@@ -46,15 +54,15 @@ impl Origin {
     const fn how(&self) -> &'static str {
         match self {
             Self::Campaign { .. } => "drawn",
-            Self::Engine { .. } => "found",
+            Self::Exhaust { .. } | Self::Engine { .. } => "found",
         }
     }
 
-    /// The index of the program, if a campaign drew it.
+    /// The number of the program, if a campaign drew it or it was enumerated.
     #[must_use]
     pub const fn index(&self) -> Option<u64> {
         match self {
-            Self::Campaign { index, .. } => Some(*index),
+            Self::Campaign { index, .. } | Self::Exhaust { index, .. } => Some(*index),
             Self::Engine { .. } => None,
         }
     }
@@ -64,6 +72,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Campaign { seed, index } => write!(f, "seed {seed}, program {index}"),
+            Self::Exhaust { bound, index } => write!(f, "program {index} of realmode exhaust {bound}"),
             // Whatever a file is called, its name ends no line: it goes into comments.
             Self::Engine { engine, file: Some(file) } => {
                 write!(f, "{engine}, {}", file.display().to_string().replace(char::is_control, "?"))

@@ -38,14 +38,16 @@ pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A short name for a program: 64 bits of FNV-1a over its text, so that it is the same everywhere.
+/// A short name for a program: 64 bits over its text, so that it is the same everywhere.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
-    let hash = program
-        .to_string()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{hash:016x}")
+    format!("{:016x}", hash(program.to_string().bytes()))
+}
+
+/// 64 bits of FNV-1a.
+#[must_use]
+pub fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// All program files under `path` (itself, if it is a file), sorted by path.

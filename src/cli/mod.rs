@@ -1,6 +1,7 @@
 //! Command line: parsing, and what all commands share.
 
 mod corpus;
+mod exhaust;
 mod export;
 mod fuzz;
 mod isolated;
@@ -48,6 +49,13 @@ struct Cli {
 enum Command {
     /// Draw random programs and check them on all cores
     Fuzz(fuzz::Args),
+    /// Check every program up to a number of steps, over a small stated domain
+    ///
+    /// A handful of small machines for each memory model, and for each of them some seventy steps: hypercalls at their edge values, lookups,
+    /// references, and what the host does. Every sequence of up to --steps of them is accounted for, exactly once: it was run, or it equals a
+    /// shorter one because its last step is skipped, or it lies behind a finding. What is finished is kept in a file, so a run that was stopped
+    /// (Ctrl-C, a kill, --time) goes on where it was. docs/exhaustive.md has the domain and the argument.
+    Exhaust(exhaust::Args),
     /// Turn the crash files of fuzzing engines into shrunk programs, reports and tests
     ///
     /// Checks again what an engine left: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes and hangs of AFL++
@@ -96,6 +104,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         None => fuzz::run(&fuzz::Args::default()),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
+        Some(Command::Exhaust(args)) => exhaust::run(&args),
         Some(Command::Triage(args)) => triage::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Show(args)) => show::run(&args),

@@ -166,7 +166,7 @@ impl<'a> JsonFinding<'a> {
             found: &finding.found,
             engine: match &recorded.origin {
                 Origin::Engine { engine, .. } => Some(engine),
-                Origin::Campaign { .. } => None,
+                Origin::Campaign { .. } | Origin::Exhaust { .. } => None,
             },
             found_steps: recorded.found_steps,
             steps: recorded.program.steps.len(),

@@ -1,4 +1,4 @@
-//! Which voters a command runs: the options that `fuzz`, `replay` and `shrink` share.
+//! Which voters a command runs: the options that `fuzz`, `exhaust`, `replay` and `shrink` share.
 
 use std::path::PathBuf;
 use std::time::Duration;
