@@ -91,8 +91,8 @@ pub(super) struct Line {
     /// Numbers of programs, the first of each kind of finding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<u64>,
-    /// Programs, steps, skipped, hypercalls, accepted, deferred, entries.
-    tally: [u64; 7],
+    /// Programs, steps, skipped, not asked, hypercalls, accepted, deferred, entries.
+    tally: [u64; 8],
     /// Place in the list of all rules; in real mode, deferred, accepted, refused.
     rules: Vec<[u64; 5]>,
     /// One a voter: programs, hypercalls, read back, uncovered, declared, incidents. Empty for a subject alone.
@@ -110,7 +110,8 @@ const fn is_zero(number: &u64) -> bool {
 impl Line {
     pub(super) fn new(walked: &Walked) -> Self {
         let Counts { run, equal, behind, failing } = walked.counts;
-        let Tally { programs, steps, skipped, hypercalls, accepted, deferred, entries, ref rules } = walked.tally;
+        let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ref rules } =
+            walked.tally;
         let rule = |(place, rule): (usize, &RuleTally)| {
             (rule.total() > 0).then_some([place as u64, rule.real, rule.deferred, rule.accepted, rule.refused])
         };
@@ -124,7 +125,7 @@ impl Line {
             behind,
             failing,
             findings: walked.findings.iter().map(|found| found.number).collect(),
-            tally: [programs, steps, skipped, hypercalls, accepted, deferred, entries],
+            tally: [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries],
             rules: rules.iter().enumerate().filter_map(rule).collect(),
             voters: walked.roll.voters.iter().map(votes).collect(),
             uses: walked.roll.uses.clone(),
@@ -136,8 +137,9 @@ impl Line {
     }
 
     pub(super) fn tally(&self) -> Tally {
-        let [programs, steps, skipped, hypercalls, accepted, deferred, entries] = self.tally;
-        let mut tally = Tally { programs, steps, skipped, hypercalls, accepted, deferred, entries, ..Tally::default() };
+        let [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries] = self.tally;
+        let mut tally =
+            Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ..Tally::default() };
         for &[place, real, deferred, accepted, refused] in &self.rules {
             if let Some(rule) = tally.rules.get_mut(place as usize) {
                 *rule = RuleTally { real, deferred, accepted, refused };

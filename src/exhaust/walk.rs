@@ -126,7 +126,9 @@ impl<'a> Walker<'a> {
     ) -> Result<Self, Unavailable> {
         let subjects_only = voters.models.is_empty() && voters.qemu.is_none();
         let asked = match voters.subjects[..] {
-            [subject] if subjects_only && voters.ledger.len() == 0 => Asked::One(subject.checker()),
+            [subject] if subjects_only && voters.isolated.is_empty() && voters.ledger.len() == 0 => {
+                Asked::One(subject.checker())
+            }
             _ => Asked::Many(voters.panel()?),
         };
         Ok(Self { domain, asked, subjects_only, stop, deadline })
