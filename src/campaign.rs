@@ -149,7 +149,6 @@ impl Campaign {
             findings: Vec::new(),
             incidents: Vec::new(),
             gone: None,
-            judge: None,
             failing: 0,
         };
         let mut waiting: BTreeMap<u64, Batch> = BTreeMap::new();
@@ -314,8 +313,6 @@ struct Merger<'a> {
     findings: Vec<Found>,
     incidents: Vec<(u64, String)>,
     gone: Option<Unavailable>,
-    /// A panel for shrinking, once there is something to shrink.
-    judge: Option<Panel>,
     failing: u64,
 }
 
@@ -364,23 +361,30 @@ impl Merger<'_> {
         Ok(())
     }
 
-    fn record(&mut self, index: u64, finding: &Finding) -> io::Result<Recorded> {
+    fn record(&self, index: u64, finding: &Finding) -> io::Result<Recorded> {
         let Campaign { config, seed, ref voters, ref out, .. } = *self.campaign;
         let program = generate(config, seed, index);
         let origin = Origin::Campaign { seed, index };
         // The closer the look, the longer shrinking takes; what a campaign came upon by chance may need the closest.
+        let (mut judge, mut shown) = (None, false);
         for look in [Look::EachCall, Look::Whole] {
-            if self.judge.is_none() || look == Look::Whole {
-                self.judge = voters.panel_looking(look).ok();
-            }
-            if self.judge.as_mut().is_some_and(|judge| judge.finding(&program).is_some()) {
+            // A panel that has seen no other program: what only shows behind others must not shrink to nonsense.
+            judge = voters.panel_looking(look).ok();
+            shown = judge.as_mut().is_some_and(|judge| judge.finding(&program).is_some());
+            if shown || voters.qemu.is_none() {
                 break;
             }
         }
-        match &mut self.judge {
-            Some(judge) => record(judge, out, origin, &program, finding),
-            // Who cannot be asked again can't say whether less shows the same.
-            None => Recorder { out, origin }.write_all(&program, finding, None),
+        match &mut judge {
+            Some(judge) if shown => record(judge, out, origin, &program, finding),
+            // What does not show when it is asked again can't be made smaller.
+            judge => {
+                let mut finding = finding.clone();
+                if judge.is_some() {
+                    finding.found += " (not by a fresh subject: it takes the programs before this one)";
+                }
+                Recorder { out, origin }.write_all(&program, &finding, None)
+            }
         }
     }
 }

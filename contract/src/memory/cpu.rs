@@ -65,7 +65,7 @@ pub struct Cpu<'m> {
     mode: Mode,
     vcpu: u8,
     context: Context,
-    limit: u64,
+    limit: Cell<u64>,
     accesses: Cell<u64>,
     event: Cell<Option<Event>>,
     table_stored: Cell<bool>,
@@ -79,6 +79,9 @@ pub struct Cpu<'m> {
 
 /// A list is one frame; a handler has no business in more, but what it reads of a few is followed.
 const LISTS: usize = 4;
+
+/// Accesses that a run may make after an event.
+const AFTER_EVENT: u64 = 1 << 12;
 
 /// Slots of the cache of frames.
 const CACHE: usize = 8;
@@ -116,7 +119,7 @@ impl<'m> Cpu<'m> {
             mode,
             vcpu,
             context,
-            limit,
+            limit: Cell::new(limit),
             accesses: Cell::new(0),
             event: Cell::new(None),
             table_stored: Cell::new(false),
@@ -141,7 +144,11 @@ impl<'m> Cpu<'m> {
     /// What became of the run so far.
     #[must_use]
     pub fn report(&self) -> CpuReport {
-        CpuReport { accesses: self.accesses.get(), event: self.event.get(), hung: self.accesses.get() > self.limit }
+        CpuReport {
+            accesses: self.accesses.get(),
+            event: self.event.get(),
+            hung: self.accesses.get() > self.limit.get(),
+        }
     }
 
     /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE wants `swap_bytes`.
@@ -300,13 +307,17 @@ impl<'m> Cpu<'m> {
         let accesses = self.accesses.get() + 1;
         self.accesses.set(accesses);
         // The only way out of code that makes no end; the harness catches it and reads `hung` in the report.
-        assert!(accesses <= self.limit, "more than {} accesses in one call", self.limit);
+        let limit = self.limit.get();
+        assert!(accesses <= limit, "more than {limit} accesses in one call");
     }
 
     fn event(&self, rule: Rule, at: u64, pfn: Option<Pfn>, allowed: i64, seen: i64) {
         if self.event.get().is_none() {
             let sequence = self.memory.sequence.fetch_add(1, Relaxed);
-            self.event.set(Some(Event { rule, at, pfn, allowed, seen, access: self.accesses.get(), sequence }));
+            let access = self.accesses.get();
+            self.event.set(Some(Event { rule, at, pfn, allowed, seen, access, sequence }));
+            // The event is what will be told, however the run ends: it need not go on for long.
+            self.limit.set(self.limit.get().min(access + AFTER_EVENT));
         }
     }
 
