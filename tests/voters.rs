@@ -116,3 +116,23 @@ fn invalid_programs_are_refused() {
     invalid.machine.windows[0].entries = 0;
     assert!(matches!(panel(&[SubjectKind::Candidate], &[], "").check(&invalid), Ok(Verdict::Invalid(_))));
 }
+
+#[test]
+fn a_declared_difference_expires() {
+    let text = |day: &str| {
+        let entry = "[[difference]]\nbetween = [\"reference\", \"canary\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\n";
+        format!("{entry}reason = \"the canary\"\nexpires = {day}\n")
+    };
+    let ledger = |day: &str| Ledger::parse(&text(day)).expect("a ledger").on("2026-11-25");
+    let (over, last_day) = (ledger("2026-11-24"), ledger("2026-11-25"));
+    assert_eq!((over.len(), over.expired().count()), (0, 1));
+    assert_eq!((last_day.len(), last_day.expired().count()), (1, 0));
+    assert!(over.expired().next().expect("one").to_string().ends_with("the canary (until 2026-11-24)"));
+    for day in ["\"2026-11-24\"", "2026-11-24T10:00:00Z", "10:00:00", "2026-13-01"] {
+        let refused = Ledger::parse(&text(day)).expect_err("no day");
+        assert!(
+            refused.contains("line ") && (refused.contains("2027-06-30") || refused.contains("expires")),
+            "{refused}"
+        );
+    }
+}

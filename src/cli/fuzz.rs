@@ -232,6 +232,9 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
             _ => writeln!(out, "declared difference, seen {uses} times: {entry}"),
         };
     }
+    for entry in campaign.voters.ledger.expired() {
+        let _ = writeln!(out, "declared difference, expired and no longer in force: {entry}");
+    }
     for (index, what) in &summary.incidents {
         let _ = writeln!(out, "incident at program {index} of the seed, which was kept: {what}");
     }
@@ -264,6 +267,7 @@ struct Json {
     subject: String,
     voters: Vec<JsonVoter>,
     ledger: Vec<JsonEntry>,
+    expired: Vec<String>,
     seed: u64,
     jobs: usize,
     programs: u64,
@@ -349,6 +353,7 @@ impl Json {
             subject: campaign.voters.names().join("+"),
             voters: summary.roll.voters.iter().map(JsonVoter::new).collect(),
             ledger: uses(campaign, summary).map(|(entry, uses)| JsonEntry { entry: entry.to_string(), uses }).collect(),
+            expired: campaign.voters.ledger.expired().map(ToString::to_string).collect(),
             seed: campaign.seed,
             jobs: campaign.jobs,
             programs: tally.programs,

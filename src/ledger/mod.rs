@@ -8,10 +8,13 @@
 //! decided = "IOBA.ALIGN"                  # the rule by which the reference decided that step; optional
 //! call = "H_PUT_TCE"                      # the kind of step; optional
 //! reason = "QEMU rounds an unaligned IOBA down"
+//! expires = 2027-06-30                    # the last day on which it holds; optional
 //! ```
 //!
 //! A difference that is declared ends the program for that voter, for from there on the two are in different states. An entry that a
-//! campaign never used is reported as stale: either the difference is gone, or the campaign can't reach it.
+//! campaign never used is reported as stale: either the difference is gone, or the campaign can't reach it. An entry that has expired is
+//! reported and declares nothing any more. When that is looked at is the command's business, once, before anything runs: a verdict depends
+//! on no date.
 
 use std::fmt;
 use std::path::Path;
@@ -37,11 +40,13 @@ pub struct Entry {
     pub call: Option<String>,
     /// Why they differ.
     pub reason: String,
+    /// The last day on which it holds, as `2027-06-30`.
+    pub expires: Option<String>,
 }
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { between: [one, other], rule, field, decided, call, reason } = self;
+        let Self { between: [one, other], rule, field, decided, call, reason, expires } = self;
         write!(f, "{one} - {other}: {rule} {field}")?;
         if let Some(decided) = decided {
             write!(f, ", {decided}")?;
@@ -49,7 +54,11 @@ impl fmt::Display for Entry {
         if let Some(call) = call {
             write!(f, " in {call}")?;
         }
-        write!(f, ": {reason}")
+        write!(f, ": {reason}")?;
+        match expires {
+            Some(day) => write!(f, " (until {day})"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -57,6 +66,8 @@ impl fmt::Display for Entry {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
+    /// Those that have expired.
+    expired: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +86,7 @@ struct Raw {
     decided: Option<String>,
     call: Option<String>,
     reason: String,
+    expires: Option<toml::value::Datetime>,
 }
 
 impl Ledger {
@@ -96,16 +108,23 @@ impl Ledger {
         let mut entries = Vec::new();
         for raw in file.difference {
             let line = 1 + text[..raw.span().start].matches('\n').count();
-            let Raw { between, rule, field, decided, call, reason } = raw.into_inner();
+            let Raw { between, rule, field, decided, call, reason, expires } = raw.into_inner();
             let known = |id: &str| Rule::from_id(id).ok_or(format!("line {line}: no rule is called {id:?}"));
             let rule = known(&rule)?;
             let decided = decided.map(|id| known(&id)).transpose()?;
             if reason.trim().is_empty() {
                 return Err(format!("line {line}: a declared difference needs a reason"));
             }
-            entries.push(Entry { between, rule, field, decided, call, reason });
+            let expires = match expires {
+                Some(toml::value::Datetime { date: Some(day), time: None, offset: None }) => Some(day.to_string()),
+                Some(other) => {
+                    return Err(format!("line {line}: found expires = {other}, expected a day such as 2027-06-30"));
+                }
+                None => None,
+            };
+            entries.push(Entry { between, rule, field, decided, call, reason, expires });
         }
-        Ok(Self { entries })
+        Ok(Self { entries, expired: Vec::new() })
     }
 
     /// Reads a ledger's file.
@@ -140,7 +159,26 @@ impl Ledger {
     pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
         let concerns =
             |entry: &Entry| dialects.iter().any(|dialect| voters.iter().any(|voter| entry.is_between(*dialect, voter)));
-        Self { entries: self.entries.into_iter().filter(concerns).collect() }
+        let Self { entries, expired } = self;
+        Self {
+            entries: entries.into_iter().filter(concerns).collect(),
+            expired: expired.into_iter().filter(concerns).collect(),
+        }
+    }
+
+    /// Puts the entries aside whose last day is before `today` (as `2026-11-25`).
+    #[must_use]
+    pub fn on(self, today: &str) -> Self {
+        let Self { entries, mut expired } = self;
+        let over = |entry: &Entry| entry.expires.as_deref().is_some_and(|day| day < today);
+        let (gone, entries) = entries.into_iter().partition(over);
+        expired.extend::<Vec<Entry>>(gone);
+        Self { entries, expired }
+    }
+
+    /// The entries that were put aside.
+    pub fn expired(&self) -> impl Iterator<Item = &Entry> {
+        self.expired.iter()
     }
 
     /// The entry that declares the finding, by its number.
