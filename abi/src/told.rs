@@ -1,6 +1,7 @@
 //! What is kept of an implementation's talk between two questions of the harness.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Lines that are kept.
@@ -10,7 +11,11 @@ const LINE: usize = 200;
 
 /// Log lines and violations of the running program.
 #[derive(Default)]
-pub struct Told(Mutex<Inner>);
+pub struct Told {
+    inner: Mutex<Inner>,
+    /// Whether there is a violation: asked for after every call.
+    violated: AtomicBool,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -20,7 +25,7 @@ struct Inner {
 
 impl Told {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets everything: another program begins.
@@ -28,6 +33,7 @@ impl Told {
         let mut inner = self.inner();
         inner.lines.clear();
         inner.violation = None;
+        self.violated.store(false, Relaxed);
     }
 
     /// Keeps a line, control characters replaced.
@@ -48,10 +54,11 @@ impl Told {
     /// Notes what the interface does not allow; the first counts.
     pub fn violation(&self, what: String) {
         self.inner().violation.get_or_insert(what);
+        self.violated.store(true, Relaxed);
     }
 
     /// The violation since this was last asked.
     pub fn take_violation(&self) -> Option<String> {
-        self.inner().violation.take()
+        if self.violated.swap(false, Relaxed) { self.inner().violation.take() } else { None }
     }
 }

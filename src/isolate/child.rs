@@ -1,7 +1,7 @@
 //! The child: one subject with its checker, on programs that the harness hands over.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -103,20 +103,34 @@ fn landlocked() -> bool {
     ruled.is_ok_and(|status| status.ruleset == RulesetStatus::FullyEnforced)
 }
 
+/// How much a child tells while it works.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Telling {
+    /// All ballots together: the fastest, and if the process is lost they are too.
+    Together,
+    /// Each ballot as it is cast.
+    Ballots,
+    /// That, and each step before it runs.
+    Steps,
+}
+
+impl Telling {
+    const ALL: [Self; 3] = [Self::Together, Self::Ballots, Self::Steps];
+}
+
 /// Programs to run.
 pub(super) struct Request {
     /// Rises from request to request; answers are checked with it.
     pub number: u64,
-    /// Whether each step is announced before it runs.
-    pub careful: bool,
+    pub telling: Telling,
     pub programs: Vec<Program>,
 }
 
 impl Request {
-    /// As it stands in the shared memory: number, flag, number of programs, then each with its length in front.
-    pub fn bytes(number: u64, careful: bool, programs: &[Program]) -> Vec<u8> {
+    /// As it stands in the shared memory: number, how much is told, number of programs, then each with its length in front.
+    pub fn bytes(number: u64, telling: Telling, programs: &[Program]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for word in [number, careful.into(), programs.len() as u64] {
+        for word in [number, telling as u64, programs.len() as u64] {
             bytes.extend(word.to_le_bytes());
         }
         let mut packed = Vec::new();
@@ -130,7 +144,8 @@ impl Request {
 
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
-        let (number, careful, count) = (word(&mut rest)?, word(&mut rest)? != 0, word(&mut rest)?);
+        let (number, telling, count) = (word(&mut rest)?, word(&mut rest)?, word(&mut rest)?);
+        let telling = *Telling::ALL.get(usize::try_from(telling).ok()?)?;
         let mut programs = Vec::new();
         for _ in 0..count {
             let length = usize::try_from(word(&mut rest)?).ok()?;
@@ -138,7 +153,7 @@ impl Request {
             programs.push(encoding::decode(packed));
             rest = behind;
         }
-        rest.is_empty().then_some(Self { number, careful, programs })
+        rest.is_empty().then_some(Self { number, telling, programs })
     }
 }
 
@@ -149,12 +164,14 @@ fn word(rest: &mut &[u8]) -> Option<u64> {
 }
 
 fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result<()> {
+    let Request { number, telling, ref programs } = *request;
     let mut tally = Tally::default();
-    for program in &request.programs {
+    let mut frames = Vec::new();
+    for program in programs {
         let mut told = Ok(());
         let finding = checker.check_marked(program, &mut tally, &mut |step| {
-            if request.careful && told.is_ok() {
-                told = Frame::Mark(step).write(out, request.number);
+            if telling == Telling::Steps && told.is_ok() {
+                told = Frame::Mark(step).write(out, number);
             }
         });
         told?;
@@ -162,10 +179,13 @@ fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result
             Some(finding) => Frame::Finding(finding),
             None => checker.uncovered().map_or(Frame::Agreed, |why| Frame::Uncovered(why.into())),
         };
-        // Each program is told as it is done: the harness sees how far it came.
-        frame.write(out, request.number)?;
+        match telling {
+            Telling::Together => frame.write(&mut frames, number)?,
+            Telling::Ballots | Telling::Steps => frame.write(out, number)?,
+        }
     }
-    Frame::Done(Box::new(tally)).write(out, request.number)
+    Frame::Done(Box::new(tally)).write(&mut frames, number)?;
+    out.write_all(&frames)
 }
 
 /// The command that runs a child, for [`Orders`].
@@ -192,9 +212,9 @@ mod tests {
     #[test]
     fn a_request_comes_through_as_it_was() {
         let programs: Vec<Program> = (0..5).map(|index| generate(GeneratorConfig::default(), 3, index)).collect();
-        let bytes = Request::bytes(9, true, &programs);
+        let bytes = Request::bytes(9, Telling::Steps, &programs);
         let request = Request::read(&bytes).expect("a request");
-        assert_eq!((request.number, request.careful), (9, true));
+        assert_eq!((request.number, request.telling), (9, Telling::Steps));
         assert_eq!(request.programs, programs);
         assert!(Request::read(&bytes[..bytes.len() - 1]).is_none() && Request::read(&[0; 7]).is_none());
     }

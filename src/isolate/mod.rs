@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes of the process is
-//! seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what is no answer (`SUBJECT.PROTOCOL`). The
-//! program that was running is then put to a fresh child that announces each step, and if that one is lost too, it is a finding at
-//! that step; if not, an incident. The campaign goes on with another child.
+//! seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what is no answer (`SUBJECT.PROTOCOL`). Its
+//! batch is then put to a fresh child that tells each ballot, and the program at which that one is lost to another that announces each step. If
+//! it is lost as well, that is a finding at that step. The campaign goes on with another child.
 //!
 //! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel lacks it, a
 //! write to a file ends the process).
@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use contract::{Program, Rule, Step};
 
+use child::Telling;
 pub use child::{Orders, run};
 
 use crate::lockstep::START;
@@ -112,7 +113,7 @@ impl Isolated {
     fn run(
         &mut self,
         programs: &[Program],
-        careful: bool,
+        telling: Telling,
         tally: &mut Tally,
         cast: &mut dyn FnMut(Ballot),
     ) -> Result<Result<(), Stopped>, Unavailable> {
@@ -125,7 +126,7 @@ impl Isolated {
         let mut mark = None;
         let mut left = programs.len();
         let mut next =
-            process.request(number, careful, programs).and_then(|()| process.frame(number, self.config.limit));
+            process.request(number, telling, programs).and_then(|()| process.frame(number, self.config.limit));
         let lost = loop {
             let ballot = match next {
                 Ok(Frame::Mark(step)) => {
@@ -196,19 +197,31 @@ impl Voter for Isolated {
     fn vote(&mut self, programs: &[Program], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
         let mut next = 0;
         let mut lost = 0;
+        // How closely it is looked at. Where a child is lost it is the more closely, until it is known where.
+        let mut telling = Telling::Together;
+        // A loss that no program has been found to cause.
+        let mut unexplained = None;
         while next < programs.len() {
-            // A single program is looked at closely at once, and so is one that ended a child.
-            let careful = lost > 0 || programs.len() - next == 1;
+            // A single program is looked at closely at once.
+            if programs.len() - next == 1 {
+                telling = Telling::Steps;
+            }
+            let careful = telling == Telling::Steps;
             let batch = if careful { &programs[next..=next] } else { &programs[next..] };
             let before = next;
-            let run = self.run(batch, careful, tally, &mut |ballot| {
+            let run = self.run(batch, telling, tally, &mut |ballot| {
                 tell(Told::Ballot(next, ballot));
                 next += 1;
             })?;
             let Err(stopped) = run else {
-                lost = 0;
+                if let Some(what) = unexplained.take() {
+                    tell(Told::Incident(Incident { program: before, what }));
+                }
+                (lost, telling) = (0, Telling::Together);
                 continue;
             };
+            unexplained = Some(format!("its process {}", stopped.lost.told(&self.config)));
+            telling = if telling == Telling::Together { Telling::Ballots } else { Telling::Steps };
             tally.programs += (next - before) as u64;
             lost = if next > before { 1 } else { lost + 1 };
             if next == programs.len() {
@@ -220,7 +233,7 @@ impl Voter for Isolated {
                 tell(Told::Ballot(next, Ballot::Finding(Box::new(finding))));
                 tally.programs += 1;
                 next += 1;
-                lost = 0;
+                (lost, telling, unexplained) = (0, Telling::Together, None);
             } else if lost > RESTARTS {
                 return Err(Unavailable(format!("{}: its process {}", self.name, stopped.lost.told(&self.config))));
             }

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 
 use super::Config;
-use super::child::{Orders, Request, arguments};
+use super::child::{Orders, Request, Telling, arguments};
 use super::wire::{Broken, Frame};
 
 /// Bytes of its last words that are kept.
@@ -80,8 +80,8 @@ impl Process {
     }
 
     /// Hands programs over.
-    pub(super) fn request(&mut self, number: u64, careful: bool, programs: &[Program]) -> Result<(), Lost> {
-        let bytes = Request::bytes(number, careful, programs);
+    pub(super) fn request(&mut self, number: u64, telling: Telling, programs: &[Program]) -> Result<(), Lost> {
+        let bytes = Request::bytes(number, telling, programs);
         let sent = self
             .memory
             .write_all_at(&bytes, 0)
