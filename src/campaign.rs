@@ -150,6 +150,7 @@ impl Campaign {
             incidents: Vec::new(),
             gone: None,
             judge: None,
+            judges: None,
             failing: 0,
         };
         let mut waiting: BTreeMap<u64, Batch> = BTreeMap::new();
@@ -316,6 +317,8 @@ struct Merger<'a> {
     gone: Option<Unavailable>,
     /// A panel for shrinking, once there is something to shrink.
     judge: Option<Panel>,
+    /// Who is on it.
+    judges: Option<Voters>,
     failing: u64,
 }
 
@@ -368,6 +371,10 @@ impl Merger<'_> {
         let Campaign { config, seed, ref voters, ref out, .. } = *self.campaign;
         let program = generate(config, seed, index);
         let origin = Origin::Campaign { seed, index };
+        let voters = voters.shrinking(finding);
+        if self.judges != Some(voters.clone()) {
+            (self.judge, self.judges) = (None, Some(voters.clone()));
+        }
         // The closer the look, the longer shrinking takes; what a campaign came upon by chance may need the closest.
         for look in [Look::EachCall, Look::Whole] {
             if self.judge.is_none() || look == Look::Whole {
