@@ -95,7 +95,7 @@ const struct rm_implementation *realmode_implementation(void);
 
 /**
  * H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler then runs the same
- * call. The virtual-mode handler never answers it.
+ * call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers it.
  */
 #define RM_H_TOO_HARD 9999
 
@@ -220,6 +220,41 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_MAP_MEMORY 1
 
 /**
+ * Most windows of a machine at a time.
+ */
+#define RM_MAX_WINDOWS 512
+
+/**
+ * Most memory slots; their numbers lie below it.
+ */
+#define RM_MAX_SLOTS 512
+
+/**
+ * Most virtual CPUs; their numbers lie below it.
+ */
+#define RM_MAX_VCPUS 8
+
+/**
+ * Most entries of a window, and so of one H_STUFF_TCE in the other dialects.
+ */
+#define RM_MAX_WINDOW_ENTRIES 65536
+
+/**
+ * Most entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
+ */
+#define RM_MAX_TCES 512
+
+/**
+ * Most vmemmap blocks that are backed at a time, and so nodes of the list.
+ */
+#define RM_MAX_BLOCKS 43690
+
+/**
+ * log2 of the end of all real addresses.
+ */
+#define RM_MAX_PHYSMEM_BITS 46
+
+/**
  * A CPU while it runs one call. It is valid until that call returns.
  */
 struct rm_cpu;
@@ -257,7 +292,7 @@ struct rm_blocks {
  */
 struct rm_slot {
   /**
-   * Its number, below 512.
+   * Its number, below `RM_MAX_SLOTS`.
    */
   uint32_t id;
   /**
@@ -299,7 +334,7 @@ struct rm_window {
    */
   uint64_t base;
   /**
-   * Entries, 1 to 65536.
+   * Entries, 1 to `RM_MAX_WINDOW_ENTRIES`.
    */
   uint64_t entries;
   /**
@@ -341,7 +376,7 @@ struct rm_pte {
    */
   uint8_t young;
   /**
-   * Zero.
+   * Zero, and ignored.
    */
   uint8_t reserved[3];
 };
@@ -351,7 +386,8 @@ struct rm_pte {
  * mode struct pages may be named by their vmemmap address as well. An address that the mode cannot reach is a finding, reads 0, and is not
  * stored to. Numbers are little-endian, so a TCE wants its bytes swapped.
  *
- * Each access counts (`rm_bound`), and may be where another CPU comes in.
+ * Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in, so what was read before
+ * one may have changed after it.
  */
 struct rm_services {
   /**
@@ -367,7 +403,8 @@ struct rm_services {
    */
   uint64_t (*exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * Stores `desired` where `*expected` is, fully ordered, and answers true; else puts what is there into `*expected`.
+   * Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts what is there into
+   * `*expected`.
    */
   bool (*compare_exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t *expected, uint64_t desired);
   /**
@@ -383,7 +420,7 @@ struct rm_services {
    */
   bool (*real_mode)(struct rm_cpu *cpu);
   /**
-   * The virtual CPU's number, below 8.
+   * The virtual CPU's number, below `RM_MAX_VCPUS`.
    */
   uint32_t (*vcpu)(struct rm_cpu *cpu);
   /**
@@ -395,8 +432,8 @@ struct rm_services {
    */
   void (*load_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry);
   /**
-   * Replaces that entry if it is `*expected`, else puts what is there into `*expected`. The new entry differs in its bits only, or makes
-   * an absent page present.
+   * Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there into `*expected`. The
+   * new entry differs in its bits only, or makes an absent page present. Reserved bytes are ignored.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
@@ -404,7 +441,7 @@ struct rm_services {
    */
   void (*allocate)(struct rm_cpu *cpu, uint64_t bytes);
   /**
-   * Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode.
+   * Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound page `pfn` is the head's.
    */
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**

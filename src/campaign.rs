@@ -362,9 +362,10 @@ impl Merger<'_> {
     }
 
     fn record(&self, index: u64, finding: &Finding) -> io::Result<Recorded> {
-        let Campaign { config, seed, ref voters, ref out, .. } = *self.campaign;
+        let Campaign { config, seed, ref out, .. } = *self.campaign;
         let program = generate(config, seed, index);
         let origin = Origin::Campaign { seed, index };
+        let voters = self.campaign.voters.shrinking(finding);
         // The closer the look, the longer shrinking takes; what a campaign came upon by chance may need the closest.
         let (mut judge, mut shown) = (None, false);
         for look in [Look::EachCall, Look::Whole] {

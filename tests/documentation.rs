@@ -77,6 +77,8 @@ fn links_lead_somewhere() {
     for document in [
         "README.md",
         "docs/triage.md",
+        "docs/bring-your-own.md",
+        "docs/voters.md",
         "docs/architecture.md",
         "docs/defects.md",
         "docs/implementations.md",

@@ -37,7 +37,7 @@ pub const RM_H_PARAMETER: i64 = -4;
 /// H_P4.
 pub const RM_H_P4: i64 = -57;
 /// H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler then runs the same
-/// call. The virtual-mode handler never answers it.
+/// call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers it.
 pub const RM_H_TOO_HARD: i64 = 9999;
 
 /// A TCE lets the device read.
@@ -95,6 +95,21 @@ pub const RM_STUFF_TCE: u32 = 8;
 /// A bit of `rm_implementation.flags`: map memory directly (see `rm_machine.linear`).
 pub const RM_MAP_MEMORY: u64 = 1;
 
+/// Most windows of a machine at a time.
+pub const RM_MAX_WINDOWS: u64 = 512;
+/// Most memory slots; their numbers lie below it.
+pub const RM_MAX_SLOTS: u64 = 512;
+/// Most virtual CPUs; their numbers lie below it.
+pub const RM_MAX_VCPUS: u64 = 8;
+/// Most entries of a window, and so of one H_STUFF_TCE in the other dialects.
+pub const RM_MAX_WINDOW_ENTRIES: u64 = 65536;
+/// Most entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
+pub const RM_MAX_TCES: u64 = 512;
+/// Most vmemmap blocks that are backed at a time, and so nodes of the list.
+pub const RM_MAX_BLOCKS: u64 = 43690;
+/// log2 of the end of all real addresses.
+pub const RM_MAX_PHYSMEM_BITS: u64 = 46;
+
 /// A CPU while it runs one call. It is valid until that call returns.
 pub struct rm_cpu {
     _private: [u8; 0],
@@ -116,7 +131,7 @@ pub struct rm_pte {
     pub dirty: u8,
     /// Present and huge: was accessed.
     pub young: u8,
-    /// Zero.
+    /// Zero, and ignored.
     pub reserved: [u8; 3],
 }
 
@@ -124,7 +139,8 @@ pub struct rm_pte {
 /// mode struct pages may be named by their vmemmap address as well. An address that the mode cannot reach is a finding, reads 0, and is not
 /// stored to. Numbers are little-endian, so a TCE wants its bytes swapped.
 ///
-/// Each access counts (`rm_bound`), and may be where another CPU comes in.
+/// Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in, so what was read before
+/// one may have changed after it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rm_services {
@@ -134,7 +150,8 @@ pub struct rm_services {
     pub store64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64),
     /// Exchanges 8 bytes; answers what was there.
     pub exchange64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64) -> u64,
-    /// Stores `desired` where `*expected` is, fully ordered, and answers true; else puts what is there into `*expected`.
+    /// Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts what is there into
+    /// `*expected`.
     pub compare_exchange64:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut u64, desired: u64) -> bool,
     /// Loads 4 bytes, with acquire ordering: a reference count. `ea` is a multiple of 4.
@@ -144,19 +161,19 @@ pub struct rm_services {
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut i32, desired: i32) -> bool,
     /// True while the CPU runs with its MMU off.
     pub real_mode: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu) -> bool,
-    /// The virtual CPU's number, below 8.
+    /// The virtual CPU's number, below `RM_MAX_VCPUS`.
     pub vcpu: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu) -> u32,
     /// The host's virtual address of a guest's physical address; false where it lies in no memory slot. No access.
     pub slot: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, gpa: u64, hva: *mut u64) -> bool,
     /// The page-table entry of the page that holds `hva`.
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
-    /// Replaces that entry if it is `*expected`, else puts what is there into `*expected`. The new entry differs in its bits only, or makes
-    /// an absent page present.
+    /// Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there into `*expected`. The
+    /// new entry differs in its bits only, or makes an absent page present. Reserved bytes are ignored.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
     /// Tells that memory is asked for: a finding in real mode.
     pub allocate: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, bytes: u64),
-    /// Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode.
+    /// Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound page `pfn` is the head's.
     pub free_page: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64),
     /// A line for the report of a finding; the last 16 of a program are kept, and 200 bytes of each.
     pub log: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, line: *const c_char),
@@ -186,7 +203,7 @@ pub struct rm_blocks {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_slot {
-    /// Its number, below 512.
+    /// Its number, below `RM_MAX_SLOTS`.
     pub id: u32,
     /// Zero.
     pub reserved: u32,
@@ -210,7 +227,7 @@ pub struct rm_window {
     pub backing: u32,
     /// I/O bus address of entry 0.
     pub base: u64,
-    /// Entries, 1 to 65536.
+    /// Entries, 1 to `RM_MAX_WINDOW_ENTRIES`.
     pub entries: u64,
     /// Real address of the guest's values, big-endian.
     pub table: u64,

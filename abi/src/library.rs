@@ -165,5 +165,26 @@ fn foreign_machine(contents: &[u8]) -> Option<String> {
     } else {
         machine
     };
-    (head[5] != 1 || machine != expected).then(|| format!("made for ELF machine {machine}, expected {expected}"))
+    if head[5] != 1 || machine != expected {
+        return Some(format!("made for ELF machine {machine}, expected {expected}"));
+    }
+    (!is_whole(contents)).then(|| "a part of a library, expected a whole one".into())
+}
+
+/// Whether all that is to be mapped is there: the loader maps what lies past the end too, and touching that is the end of the process.
+fn is_whole(contents: &[u8]) -> bool {
+    const PROGRAM_HEADER: usize = 56;
+    const LOAD: u64 = 1;
+    let number = |at: usize, bytes: usize| {
+        let field = contents.get(at..at.checked_add(bytes)?)?;
+        Some(field.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    let (Some(table), Some(entries)) = (number(32, 8), number(56, 2)) else { return false };
+    (0..entries as usize).all(|entry| {
+        let at = usize::try_from(table).ok().and_then(|table| table.checked_add(entry * PROGRAM_HEADER));
+        let entry = at.and_then(|at| Some((number(at, 4)?, number(at + 8, 8)?, number(at + 32, 8)?)));
+        entry.is_some_and(|(kind, offset, bytes)| {
+            kind != LOAD || offset.checked_add(bytes).is_some_and(|end| end <= contents.len() as u64)
+        })
+    })
 }

@@ -28,7 +28,7 @@ bool set_slot(const struct rm_slot *slot)
 		return true;
 	}
 	if (!known) {
-		if (tce_state.slot_count == MAX_SLOTS)
+		if (tce_state.slot_count == RM_MAX_SLOTS)
 			return false;
 		known = &tce_state.slots[tce_state.slot_count++];
 	}

@@ -128,7 +128,7 @@ int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, u
 	 */
 	if (!find_entry(update.window, ioba, &update.first))
 		return RM_H_PARAMETER;
-	if (dialect_is(RM_LOPAPR) && count > LIST_ENTRIES)
+	if (dialect_is(RM_LOPAPR) && count > RM_MAX_TCES)
 		return RM_H_P4;
 	if (!find_range(&update, ioba))
 		return RM_H_PARAMETER;
@@ -186,7 +186,7 @@ int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t l
 	int64_t status;
 
 	/* All that can be wrong here is H_PARAMETER: the order of checks cannot be seen. */
-	if (!update.window || count > LIST_ENTRIES || list % (8 * LIST_ENTRIES))
+	if (!update.window || count > RM_MAX_TCES || list % (8 * RM_MAX_TCES))
 		return RM_H_PARAMETER;
 	if (!dialect_is(RM_QEMU) && !find_range(&update, ioba))
 		return RM_H_PARAMETER;

@@ -18,7 +18,7 @@ static int start(const struct rm_machine *machine, struct rm_coverage *coverage)
 	tce_state.services = machine->services;
 	tce_state.window_count = 0;
 	tce_state.slot_count = 0;
-	for (i = 0; i < MAX_VCPUS; i++)
+	for (i = 0; i < RM_MAX_VCPUS; i++)
 		tce_state.vcpus[i].owed_count = 0;
 	count_boot_blocks();
 	for (i = 0; i < machine->slot_count; i++) {

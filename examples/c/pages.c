@@ -9,11 +9,6 @@
 
 #include "tce.h"
 
-enum {
-	MAX_PHYSMEM_BITS = 46,
-	MAX_BLOCKS = ((1 << 20) - 8) / 24,	/* the list and its first word fill at most 1 MiB */
-};
-
 static bool uses_vmemmap(void)
 {
 	return tce_state.machine->memory_model == RM_VMEMMAP;
@@ -54,7 +49,7 @@ bool realmode_pfn_to_page(struct rm_cpu *cpu, uint64_t pfn, uint64_t *page)
 	const struct rm_machine *machine = tce_state.machine;
 	uint64_t offset = pfn * machine->struct_page;
 
-	if (pfn >> (MAX_PHYSMEM_BITS - machine->page_shift))
+	if (pfn >> (RM_MAX_PHYSMEM_BITS - machine->page_shift))
 		return false;
 	if (!uses_vmemmap()) {
 		*page = machine->array + offset;
@@ -95,7 +90,7 @@ uint64_t walk_accesses(void)
 
 static void count_blocks(uint64_t count)
 {
-	uint64_t room = MAX_BLOCKS - tce_state.blocks;
+	uint64_t room = RM_MAX_BLOCKS - tce_state.blocks;
 
 	tce_state.blocks += count < room ? count : room;
 }

@@ -10,11 +10,6 @@
 #include "realmode.h"
 
 enum {
-	LIST_ENTRIES = 512,	/* most of one H_PUT_TCE_INDIRECT */
-	MAX_WINDOW_ENTRIES = 1 << 16,
-	MAX_WINDOWS = 512,
-	MAX_SLOTS = 512,
-	MAX_VCPUS = 8,
 	TCE_PERMISSIONS = RM_TCE_READ | RM_TCE_WRITE,
 };
 
@@ -29,13 +24,13 @@ struct change {
  * `owed`, which the real-mode half leaves to the virtual-mode half of the same call.
  */
 struct vcpu {
-	uint64_t list[LIST_ENTRIES];	/* words copied from the guest */
-	uint64_t targets[LIST_ENTRIES];	/* hardware entries made of them */
+	uint64_t list[RM_MAX_TCES];	/* words copied from the guest */
+	uint64_t targets[RM_MAX_TCES];	/* hardware entries made of them */
 	/* what real mode is about to do to counts */
-	struct change changes[MAX_WINDOW_ENTRIES];
+	struct change changes[RM_MAX_WINDOW_ENTRIES];
 	uint64_t change_count;
 	/* hardware entries whose references real mode could not give back, and what it answered */
-	uint64_t owed[MAX_WINDOW_ENTRIES];
+	uint64_t owed[RM_MAX_WINDOW_ENTRIES];
 	uint64_t owed_count;
 	int64_t answer;
 };
@@ -45,11 +40,11 @@ struct tce_state {
 	const struct rm_machine *machine;
 	const struct rm_services *services;
 	uint64_t blocks;	/* at most so many nodes on the vmemmap list */
-	struct rm_window windows[MAX_WINDOWS];
+	struct rm_window windows[RM_MAX_WINDOWS];
 	size_t window_count;
-	struct rm_slot slots[MAX_SLOTS];
+	struct rm_slot slots[RM_MAX_SLOTS];
 	size_t slot_count;
-	struct vcpu vcpus[MAX_VCPUS];
+	struct vcpu vcpus[RM_MAX_VCPUS];
 };
 
 extern struct tce_state tce_state;

@@ -7,7 +7,7 @@
 
 bool add_window(const struct rm_window *window)
 {
-	if (tce_state.window_count == MAX_WINDOWS)
+	if (tce_state.window_count == RM_MAX_WINDOWS)
 		return false;
 	tce_state.windows[tce_state.window_count++] = *window;
 	return true;

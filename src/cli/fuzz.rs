@@ -163,7 +163,7 @@ fn percent(part: u64, whole: u64) -> String {
 
 /// The summary. Times stand in its last line only: the rest is the same for the same seed and number of programs.
 fn text(campaign: &Campaign, summary: &Summary) -> String {
-    let Tally { programs, steps, skipped, hypercalls, accepted, deferred, entries, .. } = summary.tally;
+    let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, .. } = summary.tally;
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -178,6 +178,9 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
         percent(accepted, hypercalls),
         percent(deferred, hypercalls),
     );
+    if not_asked > 0 {
+        let _ = writeln!(out, "{not_asked} steps not asked: the subject does not cover them");
+    }
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
     out.push_str(&votes(campaign, summary));
     for Found { recorded, .. } in &summary.findings {
@@ -208,6 +211,9 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;
     let alone = voters.len() == 1 && voters[0].level == Level::Memory;
+    if let ([VoterTally { uncovered, why_uncovered: Some(why), .. }], true) = (&voters[..], alone) {
+        let _ = writeln!(out, "\n{uncovered} programs not run: the subject does not cover them, the first: {why}");
+    }
     for voter in voters.iter().filter(|_| !alone) {
         let VoterTally { name, level, programs, hypercalls, read_back, uncovered, why_uncovered, declared, incidents } =
             voter;
@@ -273,6 +279,7 @@ struct Json {
     programs: u64,
     steps: u64,
     skipped: u64,
+    not_asked: u64,
     hypercalls: u64,
     accepted: u64,
     deferred: u64,
@@ -359,6 +366,7 @@ impl Json {
             programs: tally.programs,
             steps: tally.steps,
             skipped: tally.skipped,
+            not_asked: tally.not_asked,
             hypercalls: tally.hypercalls,
             accepted: tally.accepted,
             deferred: tally.deferred,

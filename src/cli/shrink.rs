@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use realmode_diff::qemu::Look;
 use realmode_diff::report::{Context, report};
-use realmode_diff::{shrink, store};
+use realmode_diff::shrink::{self, Judge as _};
+use realmode_diff::store;
 
 use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 
@@ -23,7 +24,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
     // The closest look takes longest: it is taken where nothing else shows the finding.
-    let mut shrunk = shrink::shrink(&mut args.voters.panel(Look::EachCall)?, &program);
+    let mut panel = args.voters.panel(Look::EachCall)?;
+    if let Some(finding) = args.voters.isolated().then(|| panel.finding(&program)).flatten() {
+        panel = args.voters.panel_shrinking(&finding, Look::EachCall)?;
+    }
+    let mut shrunk = shrink::shrink(&mut panel, &program);
     if shrunk.is_none() && args.voters.live() {
         shrunk = shrink::shrink(&mut args.voters.panel(Look::Whole)?, &program);
     }

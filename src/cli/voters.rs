@@ -9,6 +9,7 @@ use realmode_diff::isolate::{self, Isolated};
 use realmode_diff::ledger::Ledger;
 use realmode_diff::qemu::{self, Look};
 use realmode_diff::subjects::is_library;
+use realmode_diff::verdict::Finding;
 use realmode_diff::voters::{Apart, Panel, Voter as _, Voters};
 
 use super::Failure;
@@ -120,6 +121,17 @@ impl Args {
         let ledger = ledger.on(now.get(..10).unwrap_or_default());
         voters.ledger = ledger.among(dialects, &voters.names());
         Ok(voters)
+    }
+
+    /// Whether subjects run in processes of their own.
+    pub(crate) fn isolated(&self) -> bool {
+        self.isolate
+    }
+
+    /// A panel of them, for shrinking what this finding was made on.
+    pub(crate) fn panel_shrinking(&self, finding: &Finding, look: Look) -> Result<Panel, Failure> {
+        let voters = self.voters(&Dialect::ALL)?.shrinking(finding);
+        voters.panel_looking(look).map_err(Failure::missing)
     }
 
     /// A panel of them, for single programs of any dialect.

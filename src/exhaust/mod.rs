@@ -370,7 +370,7 @@ impl<'a> Sums<'a> {
         for Found { number, finding, .. } in &self.findings {
             let Some(program) = self.exhaust.domain.program(*number) else { continue };
             let (out, origin) = (&self.exhaust.out, self.exhaust.origin(*number));
-            let judge = self.exhaust.voters.panel_looking(Look::Whole).ok();
+            let judge = self.exhaust.voters.shrinking(finding).panel_looking(Look::Whole).ok();
             recorded.push(match judge {
                 Some(mut judge) => record(&mut judge, out, origin, &program, finding)?,
                 None => Recorder { out, origin }.write_all(&program, finding, None)?,

@@ -118,8 +118,8 @@ impl Process {
     /// Notes how much data it has.
     fn look(&mut self) {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        // The sixth number: data and stack.
-        if let Some(pages) = pages.split(' ').nth(5).and_then(|pages| pages.parse::<u64>().ok()) {
+        // The sixth number: data and stack. One that is about to end has none any more.
+        if let Some(pages @ 1..) = pages.split(' ').nth(5).and_then(|pages| pages.parse::<u64>().ok()) {
             self.data = pages << 12;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::Program;
+use contract::{Program, Rule};
 
 use super::{Ballot, Incident, Level, Model, Told, Unavailable, Voter};
 use crate::isolate::{self, Isolated};
@@ -54,6 +54,19 @@ impl Voters {
         subjects.chain(isolated).chain(models).chain(self.qemu.as_ref().map(|_| "qemu".to_string())).collect()
     }
 
+    /// The same, for shrinking what this finding was made on: many programs without end are waited for then, so each for a short time. For
+    /// other findings patience stays what it is, lest something slow be taken for something else.
+    #[must_use]
+    pub fn shrinking(&self, finding: &Finding) -> Self {
+        let mut voters = self.clone();
+        if finding.identity.rule == Rule::SubjectHang {
+            for apart in &mut voters.isolated {
+                apart.config.limit = apart.config.limit.min(SHRINKING);
+            }
+        }
+        voters
+    }
+
     /// A panel of them, for the thread that asks for it.
     ///
     /// # Errors
@@ -72,12 +85,7 @@ impl Voters {
             voters.push(Box::new(subject.try_checker().map_err(|error| Unavailable(error.to_string()))?));
         }
         for Apart { config, subject, .. } in &self.isolated {
-            let mut config = config.clone();
-            if look != Look::Brief {
-                // Shrinking waits for many that make no end.
-                config.limit = config.limit.min(SHRINKING);
-            }
-            voters.push(Box::new(Isolated::new(config, subject)?));
+            voters.push(Box::new(Isolated::new(config.clone(), subject)?));
         }
         for dialect in &self.models {
             voters.push(Box::new(Model::new(*dialect)));
@@ -90,7 +98,7 @@ impl Voters {
     }
 }
 
-/// How long a step of an isolated subject may take at most while a program is shrunk.
+/// How long a step of an isolated subject may take at most while a program that makes no end is shrunk.
 const SHRINKING: Duration = Duration::from_millis(100);
 
 /// How one voter's votes went.
