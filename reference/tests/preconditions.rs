@@ -107,3 +107,29 @@ fn a_block_goes_with_what_probes_left_in_its_first_and_last_page_and_no_others()
     assert_eq!(left.map(|pfn| count(&model, pfn)), [0, 0, -1]);
     assert_eq!(model.page(Pfn(pages - 1)), Page::default());
 }
+
+#[test]
+fn a_table_lies_outside_every_region_and_next_to_any() {
+    let create = |at| {
+        let (liobn, table, backing) = (Liobn(9), RealAddr(at), Backing::Emulated);
+        Step::CreateWindow(WindowSpec { liobn, page_shift: 12, base: 0, entries: 512, table, backing })
+    };
+    // Memory, the array of struct pages, the pinned window's tables, those of the two others.
+    let flat = [(0, 0x100_0000), (0x200_0000, 0x204_0000), (0x210_0000, 0x210_2000), (0x211_0000, 0x211_2000)];
+    // The list, section 2, the blocks of sections 0 and 2.
+    let list = (0x20_0000_0000, 0x20_0010_0000);
+    let scattered = [list, (2 << 24, 3 << 24), (1 << 40, (1 << 40) + 8 * 0x1_0000)];
+    let sparse = sparse(PageShift::Shift12, 64, 16, &[0, 2]);
+    for (machine, regions) in [(machine(Dialect::Lopapr), &flat[..]), (sparse, &scattered)] {
+        for &(start, end) in regions {
+            let mut model = Reference::new(Dialect::Lopapr, &machine);
+            for inside in [start, end - 0x1000] {
+                skipped(&mut model, create(inside));
+            }
+            for outside in [start.checked_sub(0x1000), Some(end)].into_iter().flatten() {
+                done(&mut model, create(outside));
+                done(&mut model, Step::CloseWindow { liobn: Liobn(9) });
+            }
+        }
+    }
+}
