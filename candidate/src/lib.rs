@@ -48,6 +48,8 @@ mod pte;
 mod real_mode;
 mod scratch;
 mod slot;
+#[cfg(test)]
+mod small_machine;
 mod struct_page;
 mod tce;
 mod view;
@@ -132,5 +134,15 @@ impl Subject for Candidate {
 
     fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn) {
         self.state.close_window(cpu, liobn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_call_it_candidate() {
+        assert_eq!(Candidate::new().name(), "candidate");
     }
 }

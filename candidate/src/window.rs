@@ -133,6 +133,8 @@ mod tests {
         used.note(3, 1);
         used.note(4, 512);
         assert_eq!(used.range(), 3..516);
+        used.note(1, 0);
+        assert_eq!(used.range(), 3..516, "no entry is none at the front either");
     }
 
     #[test]

@@ -105,3 +105,31 @@ fn slots_and_windows_are_listed() {
     assert_eq!(liobns, [1, 2, 3]);
     assert!(model.window(Liobn(4)).is_none());
 }
+
+#[test]
+fn everything_described_is_listed_once_and_nothing_else() {
+    let described = with_ram(Dialect::Lopapr, 0x5000, &[7, 0, 9]);
+    let model = Reference::new(Dialect::Lopapr, &described);
+    // Mapped pages, the two compound pages, those that the host holds; not 116, which an absent entry names.
+    let pages = (100..116).chain(118..121).chain(128..132).chain(144..160).chain([300, 301]);
+    assert!(model.pages().map(|(pfn, _)| pfn.0).eq(pages));
+    assert!(model.pages().all(|(pfn, page)| page == model.page(pfn)));
+    let gfns = (0..17).chain(18..22).chain([gfn::HUGE]);
+    assert!(model.page_table().map(|(at, _)| at).eq(gfns.map(hva)));
+    assert!(model.page_table().all(|(at, pte)| pte == model.pte(at)));
+    assert!(model.slots().eq(described.slots));
+    assert!(model.windows().map(|window| window.spec).eq(described.windows));
+    assert!(model.ram().eq([(RealAddr(0x5000), 7), (RealAddr(0x5010), 9)]));
+}
+
+#[test]
+fn mappings_and_hardware_references_count_on_the_head() {
+    let mut model = model(Dialect::Lopapr);
+    for (entry, gfn) in [(0, 3), (1, 3), (2, gfn::TAIL), (3, gfn::HUGE + 7)] {
+        let tce = gpa(gfn) | 1;
+        call(&mut model, put(PINNED, entry << 12, tce), contract::Status::SUCCESS, contract::Rule::MapNew);
+    }
+    for (pfn, mappings, hardware) in [(103, 1, 2), (102, 1, 0), (128, 1, 1), (129, 0, 0), (144, 1, 1), (116, 0, 0)] {
+        assert_eq!((model.mappings(Pfn(pfn)), model.hardware_references(Pfn(pfn))), (mappings, hardware), "page {pfn}");
+    }
+}

@@ -188,6 +188,8 @@ mod tests {
     extern crate std;
 
     use super::*;
+    use contract::addr::{Pfn, RealAddr};
+    use contract::machine::BlockRun;
     use std::sync::atomic::AtomicUsize;
     use std::vec::Vec;
 
@@ -210,6 +212,26 @@ mod tests {
         assert_eq!(index.get((1 << 29) - 1), Some(8192));
         index.add(1 << 29, &mut [8192].into_iter());
         assert_eq!(index.get(1 << 29), None, "past the last number");
+    }
+
+    /// Notices of such sections never come; their block numbers must not wrap to those of others all the same.
+    #[test]
+    fn what_cannot_be_a_section_has_no_blocks() {
+        let mut index = PageIndex::default();
+        let blocks = [BlockRun { first: 0, places: AddrRun { at: RealAddr(1 << 20), count: 64 } }];
+        let (sections, blocks) = ([0].into(), blocks.into());
+        let memory = MemoryModel::SparsememVmemmap { base: 0, block_shift: 12, list: RealAddr(0), sections, blocks };
+        index.start(PageShift::Shift12, 64, &memory);
+        for section in [1 << 46, 1 << 22] {
+            index.hot_remove(section);
+            assert_eq!(
+                index.lookup(Pfn(0)),
+                Some(RealAddr(1 << 20)),
+                "the section takes 2^18 bytes: 2^46 of them wrap"
+            );
+            assert_eq!(index.blocks_of(section).count(), 0);
+        }
+        assert_eq!(index.blocks_of((1 << 22) - 1).count(), 64);
     }
 
     #[test]

@@ -28,3 +28,14 @@ const UPDATE: u64 = 1 + ATTEMPTS as u64;
 
 /// The bound: 1 + 36 x count.
 pub const BOUND: Bound = Bound { base: 1, per_entry: 8 + 7 * UPDATE };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is published is what the table above adds up to.
+    #[test]
+    fn the_bound_is_1_and_36_an_entry() {
+        assert_eq!((BOUND.base, BOUND.per_entry), (1, 36));
+    }
+}

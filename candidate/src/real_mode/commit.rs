@@ -114,3 +114,33 @@ fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Prog
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::args::Run;
+    use crate::real_mode::undo::Journal;
+    use crate::small_machine::{self, HARDWARE, HVA, ready};
+    use contract::addr::Pfn;
+    use contract::memory::Mode;
+
+    /// A plan names page 9, and since then the page table has come to name another.
+    #[test]
+    fn a_page_that_is_no_longer_mapped_is_not_named() {
+        for (mapped, done) in [(9, true), (10, false)] {
+            let (state, mut memory) = small_machine::start();
+            memory.set_pte(HVA, ready(mapped));
+            memory.set_count(Pfn(9), 2);
+            let view = state.view(0);
+            let run = Run { window: &view.windows[0], first: 0, count: 1, after: Status::SUCCESS };
+            let (values, new) = (Values::Same(3), Values::Same(9 << 12 | 3));
+            let journal = Journal(&view.scratch.journal[..1]);
+            let plan = Plan { run: &run, hardware: HARDWARE, values, new, journal };
+            let result = write(&view, &small_machine::cpu(&memory, Mode::Real), &plan);
+            assert_eq!(result, if done { Ok(()) } else { Err(Status::TOO_HARD) });
+            assert_eq!(memory.count(Pfn(9)), if done { 3 } else { 2 });
+            assert_eq!(memory.peek(HARDWARE).swap_bytes(), if done { 9 << 12 | 3 } else { 0 });
+        }
+    }
+}

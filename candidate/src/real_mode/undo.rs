@@ -148,3 +148,25 @@ fn give_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress
     }
     view.scratch.owed.store(owed, Relaxed);
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// Noting a mark twice is as noting it once.
+    #[test]
+    fn marks_are_told_apart_and_leave_the_entry_as_it_was() {
+        let all = [Mark::Dirtied, Mark::Dropped, Mark::Lost];
+        for mark in all {
+            let words = [AtomicU64::new(0), AtomicU64::new(0x1234_5003)];
+            let journal = Journal(&words);
+            for _ in 0..2 {
+                journal.mark(1, mark);
+                let old: [Old; 2] = core::array::from_fn(|i| Old(words[i].load(Relaxed)));
+                assert_eq!((old[0].0, old[1].entry()), (0, 0x1234_5003));
+                assert!(all.into_iter().all(|other| old[1].has(other) == (other == mark)), "{mark:?}");
+            }
+        }
+    }
+}

@@ -37,3 +37,25 @@ pub fn mark_dirty(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     let page = head(view, cpu, pfn).1;
     while page.set_dirty(cpu, u32::MAX) == Change::Contended {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::small_machine;
+    use contract::memory::Mode;
+
+    /// The host's allocator is told of it by one access more, and may be told of nothing else.
+    #[test]
+    fn the_last_reference_alone_hands_the_page_to_the_host() {
+        let accesses = |count| {
+            let (state, mut memory) = small_machine::start();
+            memory.set_count(Pfn(9), count);
+            let cpu = small_machine::cpu(&memory, Mode::Virtual);
+            put(&state.view(0), &cpu, Pfn(9));
+            assert_eq!(memory.count(Pfn(9)), count - 1);
+            cpu.report().accesses
+        };
+        assert_eq!(accesses(1), accesses(2) + 1);
+        assert_eq!(accesses(3), accesses(2));
+    }
+}
