@@ -3,7 +3,7 @@
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
 use contract::machine::{AddrRun, Machine, MemoryModel, SlotSpec, WordRun};
 use contract::program::MAX_STEPS;
-use contract::{Backing, Dialect, Gpa, Hypercall, Liobn, Pfn, Program, Pte, Step, WindowSpec};
+use contract::{Backing, Dialect, Gpa, Hypercall, Pfn, Program, Pte, Step, WindowSpec};
 
 use super::dice::Dice;
 use super::live;
@@ -40,7 +40,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) swarm: &'a Swarm,
     pub(crate) machine: &'a Machine,
     pub(crate) windows: Vec<WindowSpec>,
-    pub(crate) closed: Vec<Liobn>,
+    pub(crate) closed: Vec<WindowSpec>,
     pub(crate) mapped: Vec<GuestPage>,
     pub(crate) holes: Vec<GuestPage>,
     pub(crate) pool: Vec<Pfn>,
@@ -277,7 +277,7 @@ impl Writer<'_> {
         };
         if let Some(window) = close {
             self.windows.retain(|other| other.liobn != window.liobn);
-            self.closed.push(window.liobn);
+            self.closed.push(window);
             self.steps.push(Step::CloseWindow { liobn: window.liobn });
             return;
         }
@@ -418,8 +418,13 @@ impl Writer<'_> {
         let end = window.base.wrapping_add(window.entries << window.page_shift);
         match dice.below(10) {
             0 => {
-                let closed = dice.pick_from(&self.closed).map_or(0x1234, |liobn| liobn.0);
-                call.args[0] = dice.pick(&[closed, closed, call.args[0] | 1 << 40, u64::MAX, call.args[0] ^ 1]);
+                let closed = dice.pick_from(&self.closed);
+                let liobn = closed.map_or(0x1234, |window| window.liobn.0);
+                call.args[0] = dice.pick(&[liobn, liobn, call.args[0] | 1 << 40, u64::MAX, call.args[0] ^ 1]);
+                if let Some(window) = closed.filter(|window| window.liobn.0 == call.args[0]) {
+                    // An entry that it had: whoever still knows the window would answer.
+                    call.args[1] = window.base;
+                }
             }
             1 => call.args[1] |= dice.pick(&[1, 8, page >> 1, page - 1]),
             2 | 3 => {

@@ -81,6 +81,12 @@ impl<'a> Sights<'a> {
         self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
     }
 
+    /// A window that was closed.
+    pub(super) fn closed_window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
+        let liobn = self.closed(dice)?;
+        self.all_windows().map(|(_, window)| window).find(|window| window.liobn.0 == liobn).copied()
+    }
+
     /// A LIOBN of a window that was closed.
     pub(super) fn closed(self, dice: &mut Dice<'_>) -> Option<u64> {
         let closed = self.before().iter().filter_map(|step| match step {
