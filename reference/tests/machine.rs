@@ -133,3 +133,18 @@ fn mappings_and_hardware_references_count_on_the_head() {
         assert_eq!((model.mappings(Pfn(pfn)), model.hardware_references(Pfn(pfn))), (mappings, hardware), "page {pfn}");
     }
 }
+
+#[test]
+fn flatmem_may_reach_up_to_2_46() {
+    let present = |pages, section| {
+        let memory = MemoryModel::Flatmem { array: RealAddr(0), pages };
+        Reference::new(Dialect::Lopapr, &contract::Machine { memory, ..machine(Dialect::Lopapr) })
+            .section_present(section)
+    };
+    assert_eq!([2, 3, 4].map(|section| present(3 * 4096 + 1, section)), [true, true, false]);
+    let last = (1 << 22) - 1;
+    assert_eq!(
+        [last, last + 1, 1 << 52, u64::MAX].map(|section| present(1 << 34, section)),
+        [true, false, false, false]
+    );
+}
