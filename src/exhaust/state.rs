@@ -233,12 +233,9 @@ fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     #[cfg(unix)]
     {
         use rustix::fs::{FlockOperation, flock};
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(Unusable::Refused(format!("{}: another run is going on with it", path.display())));
-            }
-            // A file system without locks is no reason to do without a state.
-            Ok(()) | Err(_) => {}
+        // A file system without locks is no reason to do without a state.
+        if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(Unusable::Refused(format!("{}: another run is going on with it", path.display())));
         }
     }
     let _ = (file, path);
