@@ -269,23 +269,39 @@ impl Shrinker<'_> {
                 }
             }),
             contract::hcall::H_PUT_TCE_INDIRECT => {
-                let words: Vec<u64> = self.best.steps[..index]
-                    .iter()
-                    .filter_map(|step| match step {
-                        Step::Write { gpa, words } if gpa.0 == value => words.first().map(|run| run.value),
+                let last = call.args[3].saturating_sub(1).min(511);
+                let shift = self.window_shift(liobn);
+                [0, last].into_iter().any(|entry| {
+                    let at = value.wrapping_add(8 * entry);
+                    let word = |step: &Step| match step {
+                        Step::Write { gpa, words } => {
+                            let index = at.checked_sub(gpa.0)? / 8;
+                            contract::machine::words(words).nth(usize::try_from(index).ok()?)
+                        }
                         _ => None,
+                    };
+                    // Memory that was never written holds zeros.
+                    let tce = self.best.steps[..index].iter().rev().find_map(word).unwrap_or(0);
+                    let ioba = ioba.wrapping_add(entry.wrapping_shl(shift));
+                    self.try_change(|program| {
+                        if let Step::Hypercall { call, .. } = &mut program.steps[index] {
+                            *call = Hypercall::put(liobn, ioba, tce);
+                        }
                     })
-                    .collect();
-                // Memory that was never written holds zeros.
-                let tce = words.last().copied().unwrap_or(0);
-                self.try_change(|program| {
-                    if let Step::Hypercall { call, .. } = &mut program.steps[index] {
-                        *call = Hypercall::put(liobn, ioba, tce);
-                    }
                 })
             }
             _ => false,
         }
+    }
+
+    /// log2 of the page of the window with that LIOBN.
+    fn window_shift(&self, liobn: u64) -> u32 {
+        let created = self.best.steps.iter().filter_map(|step| match step {
+            Step::CreateWindow(window) => Some(window),
+            _ => None,
+        });
+        let mut windows = self.best.machine.windows.iter().chain(created);
+        windows.find(|window| window.liobn.0 == liobn).map_or(12, |window| window.page_shift)
     }
 
     /// Shorter lists of runs.

@@ -159,7 +159,7 @@ fn jobs_and_interruptions_change_nothing() {
     let mut stops = 0;
     loop {
         let mut part = exhaust(&here, domain(2, 2, &BOTH[1..]), SubjectKind::Canary, 2);
-        part.time = Some(Duration::from_millis(150 + 50 * stops));
+        part.time = Some(Duration::from_millis(100 << stops));
         let summary = run(&part);
         if summary.complete {
             gists.push(gist(&summary));

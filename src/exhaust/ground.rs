@@ -50,7 +50,7 @@ pub(super) struct Ground {
     pub main: u64,
     /// First page of the last one.
     pub last: u64,
-    /// A page of the first section: the first whose struct page is split, where the layout splits one.
+    /// A page of the first section: the last whose struct page is split, where the layout splits one.
     pub split: u64,
     /// The section that comes and goes.
     pub hot: Option<u64>,
@@ -84,12 +84,12 @@ impl Ground {
                 (machine.memory, 1, boot[boot.len() - 1], (sections >= 2).then_some(0))
             }
         };
-        // The first block boundary from the first section's start on.
+        // The last block boundary inside the first section. With 64 KiB pages just 8 bytes of the struct page lie beyond it.
         let block = 1 << layout.block_shift;
-        let boundary = (main * per_section * layout.struct_page + 1).next_multiple_of(block);
+        let boundary = ((main + 1) * per_section * layout.struct_page - 1) / block * block;
         let (main, last) = (main * per_section, last * per_section);
         let split = match boundary / layout.struct_page {
-            split if split < main + per_section => split,
+            split if split > main => split,
             // The block is larger than the section.
             _ => main + 0x49,
         };

@@ -141,7 +141,7 @@ impl Exhaust {
             voters: self.voters.names(),
             ledger: format!("{:016x}", store::hash(format!("{:?}", self.voters.ledger).bytes())),
             version: env!("CARGO_PKG_VERSION").into(),
-            build: state::build(),
+            build: state::build().into(),
         }
     }
 
@@ -161,7 +161,6 @@ impl Exhaust {
     /// The state is refused, or a file could not be written.
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Summary, Failed> {
         let started = Instant::now();
-        let deadline = self.time.and_then(|time| started.checked_add(time));
         let header = self.header();
         let path = self.state_file(&header);
         let (mut state, lines) = State::open(&path, &header, self.restart)?;
@@ -172,6 +171,9 @@ impl Exhaust {
             sums.take_line(&line).map_err(|what| Failed::Refused(format!("{}: {what}", path.display())))?;
         }
         let (before, before_units) = (sums.counts.programs(), sums.units);
+        // A limit is for units: what was read before them must not eat it up, or a short one would never come to anything.
+        let begun = Instant::now();
+        let deadline = self.time.and_then(|time| begun.checked_add(time));
         let todo: Vec<u64> = shuffled(self.domain.units()).filter(|&unit| !done[unit as usize]).collect();
         let next = AtomicUsize::new(0);
         let mut gone = None;
@@ -179,7 +181,7 @@ impl Exhaust {
             let now = sums.units - before_units;
             let left = (now > 0).then(|| {
                 let units = (self.domain.units() - sums.units) as f64;
-                started.elapsed().mul_f64(units / now as f64)
+                begun.elapsed().mul_f64(units / now as f64)
             });
             progress(Progress {
                 units: sums.units,

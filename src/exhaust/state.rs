@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -65,16 +66,22 @@ impl Header {
     }
 }
 
-/// Fingerprint of the running executable, or a word that says that it can't be read.
+/// Fingerprint of the running executable, or a word that says that it can't be read. It is worked out once.
 #[must_use]
-pub fn build() -> String {
-    let bytes = std::env::current_exe().and_then(std::fs::read);
-    // Eight bytes at a time: executables with debug information are large.
-    let mix = |hash: u64, chunk: &[u8]| {
-        let word = chunk.iter().fold(0, |word: u64, &byte| word << 8 | u64::from(byte));
-        (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)
-    };
-    bytes.map_or("unknown".into(), |bytes| format!("{:016x}", bytes.chunks(8).fold(bytes.len() as u64, mix)))
+pub fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        let bytes = std::env::current_exe().and_then(std::fs::read);
+        // Eight bytes at a time: executables with debug information are large.
+        let mix = |hash: u64, chunk: &[u8; 8]| {
+            (hash ^ u64::from_le_bytes(*chunk)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)
+        };
+        bytes.map_or("unknown".into(), |mut bytes| {
+            let length = bytes.len() as u64;
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            format!("{:016x}", bytes.as_chunks::<8>().0.iter().fold(length, mix))
+        })
+    })
 }
 
 /// A finished unit.
@@ -235,12 +242,9 @@ fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     #[cfg(unix)]
     {
         use rustix::fs::{FlockOperation, flock};
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(Unusable::Refused(format!("{}: another run is going on with it", path.display())));
-            }
-            // A file system without locks is no reason to do without a state.
-            Ok(()) | Err(_) => {}
+        // A file system without locks is no reason to do without a state.
+        if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(Unusable::Refused(format!("{}: another run is going on with it", path.display())));
         }
     }
     let _ = (file, path);

@@ -92,7 +92,7 @@ pub(super) enum Broken {
 
 /// Who answers. A subject alone is asked without the detour of a panel.
 enum Asked {
-    One(Checker),
+    One(Box<Checker>),
     Many(Panel),
 }
 
@@ -126,8 +126,8 @@ impl<'a> Walker<'a> {
     ) -> Result<Self, Unavailable> {
         let subjects_only = voters.models.is_empty() && voters.qemu.is_none();
         let asked = match voters.subjects[..] {
-            [subject] if subjects_only && voters.isolated.is_empty() && voters.ledger.len() == 0 => {
-                Asked::One(subject.checker())
+            [subject] if subjects_only && voters.isolated.is_empty() && voters.ledger.is_empty() => {
+                Asked::One(Box::new(subject.checker()))
             }
             _ => Asked::Many(voters.panel()?),
         };
