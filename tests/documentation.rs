@@ -87,6 +87,7 @@ fn links_lead_somewhere() {
         "docs/fuzzing.md",
         "docs/semantics.md",
         "docs/dialects.md",
+        "docs/mutants.md",
     ] {
         let text = read(document);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
