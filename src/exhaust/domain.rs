@@ -4,9 +4,9 @@
 //!
 //! | alphabet | layout |
 //! |---|---|
-//! | [tables](super::tables): every hypercall at its edge values, lists, slots | 64 KiB pages, struct pages of 56 bytes, 4 KiB pinned window, a short emulated one |
+//! | tables: every hypercall at its edge values, lists, slots | 64 KiB pages, struct pages of 56 bytes, 4 KiB pinned window, a short emulated one |
 //! | tables | 4 KiB pages, struct pages of 64 bytes, 4 KiB pinned window, an emulated one of 513 entries |
-//! | [pages](super::pages): lookups, references, mappings, compound pages, sections that come and go | 4 KiB pages, struct pages of 56 bytes |
+//! | pages: lookups, references, mappings, compound pages, sections that come and go | 4 KiB pages, struct pages of 56 bytes |
 //! | pages | 64 KiB pages, struct pages of 64 bytes, a block for four sections |
 //!
 //! **Programs.** Every sequence of 0 to N steps of a machine's alphabet. A sequence comes before its extensions, and extensions come
