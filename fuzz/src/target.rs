@@ -4,6 +4,7 @@ use realmode_diff::SubjectKind;
 use realmode_diff::engine::Engine;
 use realmode_diff::focus::Focus;
 use realmode_diff::mutate::Mutator;
+use realmode_diff::subjects::NoSubject;
 
 /// What a target keeps from input to input.
 pub struct Target {
@@ -30,7 +31,7 @@ fn named_subject() -> Option<SubjectKind> {
         Ok(subject) => Some(subject),
         Err(error) => {
             eprintln!("{SUBJECT}={}: {error}", name.display());
-            std::process::exit(2);
+            std::process::exit(if error == NoSubject::Unknown { 2 } else { 3 });
         }
     }
 }
