@@ -53,6 +53,7 @@ pub mod ledger;
 pub mod lockstep;
 pub mod mutate;
 mod oracle;
+mod processes;
 pub mod qemu;
 mod quiet;
 pub mod record;

@@ -82,10 +82,8 @@ impl Checker {
     }
 
     pub(crate) fn with_shadow(subject: Box<dyn Subject + Send>, shadow: Option<Arc<Mutex<Shadow>>>) -> Self {
-        let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 };
-        let machine = Machine::bare(PageShift::Shift12, 64, memory);
         Self {
-            reference: Reference::new(Dialect::Lopapr, &machine),
+            reference: Reference::new(Dialect::Lopapr, &smallest()),
             memory: RealMemory::new(),
             host: Host::new(),
             subject,
@@ -517,6 +515,11 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+/// A machine with nothing on it.
+pub(crate) fn smallest() -> Machine {
+    Machine::bare(PageShift::Shift12, 64, MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 })
 }
 
 /// Why a subject that covers only so much is not asked about the program at all.

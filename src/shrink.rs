@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::hcall::MAX_TCES_PER_CALL;
 use contract::machine::{MemoryModel, WordRun};
 use contract::{Backing, Dialect, Hypercall, Program, Pte, Step};
 
@@ -269,7 +270,7 @@ impl Shrinker<'_> {
                 }
             }),
             contract::hcall::H_PUT_TCE_INDIRECT => {
-                let last = call.args[3].saturating_sub(1).min(511);
+                let last = call.args[3].min(MAX_TCES_PER_CALL).saturating_sub(1);
                 let shift = self.window_shift(liobn);
                 [0, last].into_iter().any(|entry| {
                     let at = value.wrapping_add(8 * entry);

@@ -87,14 +87,7 @@ fn hot_add_places_must_be_free() {
 fn hot_remove_needs_pages_that_nobody_holds() {
     let mut machine = sparse(PageShift::Shift12, 64, 16, &[0, 1]);
     machine.slots = vec![SlotSpec { id: 0, gfn: Gfn(0), pages: 8, hva: Hva(HVA) }];
-    machine.windows = vec![WindowSpec {
-        liobn: Liobn(1),
-        page_shift: 12,
-        base: 0,
-        entries: 8,
-        table: RealAddr(0x30_0000_0000),
-        backing: Backing::Pinned { hardware: RealAddr(0x30_0000_1000) },
-    }];
+    machine.windows = vec![EIGHT_ENTRIES];
     let mut model = Reference::new(Dialect::Lopapr, &machine);
     skipped(&mut model, remove(2));
     done(&mut model, Step::Map { hva: hva(0), pte: absent(4096) });

@@ -21,14 +21,7 @@ fn remove(section: u64) -> Step {
 fn sections(pages: Vec<PageSpec>) -> Reference {
     let mut machine = Machine { pages, ..sparse(PageShift::Shift12, 64, 12, &[0, 1, 2]) };
     machine.slots = vec![SlotSpec { id: 0, gfn: Gfn(0), pages: 8, hva: Hva(HVA) }];
-    machine.windows = vec![WindowSpec {
-        liobn: Liobn(1),
-        page_shift: 12,
-        base: 0,
-        entries: 8,
-        table: RealAddr(0x30_0000_0000),
-        backing: Backing::Pinned { hardware: RealAddr(0x30_0000_1000) },
-    }];
+    machine.windows = vec![EIGHT_ENTRIES];
     Reference::new(Dialect::Lopapr, &machine)
 }
 

@@ -10,12 +10,13 @@ use clap::ValueEnum;
 use contract::Dialect;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use realmode_diff::Rule;
+use realmode_diff::campaign::default_out;
 use realmode_diff::exhaust::domain::MAX_SECTIONS;
-use realmode_diff::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Model, Progress, Summary, default_out};
+use realmode_diff::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Model, Progress, Summary};
 use realmode_diff::record::Recorded;
 use serde::Serialize;
 
-use super::fuzz::{JsonRule, json_rules, rule_table};
+use super::fuzz::{JsonFinding, JsonRule, json_rules, rule_table};
 use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
@@ -227,7 +228,7 @@ struct Json {
     jobs: usize,
     state: PathBuf,
     machines: Vec<JsonMachine>,
-    findings: Vec<JsonFinding>,
+    findings: Vec<JsonShown>,
     rules_reached: usize,
     rules_total: usize,
     rules: Vec<JsonRule>,
@@ -244,38 +245,15 @@ struct JsonMachine {
 }
 
 #[derive(Serialize)]
-struct JsonFinding {
-    voter: String,
-    rule: &'static str,
-    field: &'static str,
-    step_kind: &'static str,
-    what: String,
-    expected: String,
-    found: String,
-    program: Option<u64>,
+struct JsonShown {
+    #[serde(flatten)]
+    finding: JsonFinding,
     found_steps: usize,
-    steps: usize,
-    minimal: bool,
-    file: PathBuf,
 }
 
-impl JsonFinding {
+impl JsonShown {
     fn new(recorded: &Recorded) -> Self {
-        let finding = &recorded.finding;
-        Self {
-            voter: finding.voter.clone(),
-            rule: finding.identity.rule.id(),
-            field: finding.identity.field,
-            step_kind: finding.identity.kind,
-            what: finding.what.clone(),
-            expected: finding.expected.clone(),
-            found: finding.found.clone(),
-            program: recorded.origin.index(),
-            found_steps: recorded.found_steps,
-            steps: recorded.program.steps.len(),
-            minimal: recorded.minimal == Some(true),
-            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
-        }
+        Self { finding: JsonFinding::new(recorded), found_steps: recorded.found_steps }
     }
 }
 
@@ -308,7 +286,7 @@ impl Json {
             jobs: exhaust.jobs,
             state: summary.state.clone(),
             machines: domain.scenes().zip(&summary.scenes).enumerate().map(machine).collect(),
-            findings: summary.findings.iter().map(JsonFinding::new).collect(),
+            findings: summary.findings.iter().map(JsonShown::new).collect(),
             rules_reached: summary.tally.reached(),
             rules_total: Rule::outcomes().count(),
             rules: json_rules(&summary.tally),

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use realmode_diff::campaign::{Campaign, Found, Limit, Progress, Summary, default_out};
 use realmode_diff::generate::GeneratorConfig;
 use realmode_diff::ledger::Entry;
+use realmode_diff::record::Recorded;
 use realmode_diff::verdict::RuleTally;
 use realmode_diff::voters::{Level, VoterTally};
 use realmode_diff::{Rule, Tally};
@@ -285,7 +286,7 @@ struct Json {
     deferred: u64,
     seconds: f64,
     failing: u64,
-    findings: Vec<JsonFinding>,
+    findings: Vec<JsonDrawn>,
     rules_reached: usize,
     rules_total: usize,
     rules: Vec<JsonRule>,
@@ -325,8 +326,9 @@ struct JsonEntry {
     uses: u64,
 }
 
+/// A finding and its files.
 #[derive(Serialize)]
-struct JsonFinding {
+pub(super) struct JsonFinding {
     voter: String,
     rule: &'static str,
     field: &'static str,
@@ -335,12 +337,49 @@ struct JsonFinding {
     expected: String,
     found: String,
     program: Option<u64>,
-    drawn_steps: usize,
     steps: usize,
     minimal: bool,
+    file: PathBuf,
+}
+
+impl JsonFinding {
+    pub(super) fn new(recorded: &Recorded) -> Self {
+        let finding = &recorded.finding;
+        Self {
+            voter: finding.voter.clone(),
+            rule: finding.identity.rule.id(),
+            field: finding.identity.field,
+            step_kind: finding.identity.kind,
+            what: finding.what.clone(),
+            expected: finding.expected.clone(),
+            found: finding.found.clone(),
+            program: recorded.origin.index(),
+            steps: recorded.program.steps.len(),
+            minimal: recorded.minimal == Some(true),
+            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonDrawn {
+    #[serde(flatten)]
+    finding: JsonFinding,
+    drawn_steps: usize,
     found_after_seconds: f64,
     recording_seconds: f64,
-    file: PathBuf,
+}
+
+impl JsonDrawn {
+    fn new(found: &Found) -> Self {
+        let Found { recorded, after, recording } = found;
+        Self {
+            finding: JsonFinding::new(recorded),
+            drawn_steps: recorded.found_steps,
+            found_after_seconds: after.as_secs_f64(),
+            recording_seconds: recording.as_secs_f64(),
+        }
+    }
 }
 
 /// How a rule was decided.
@@ -372,26 +411,7 @@ impl Json {
             deferred: tally.deferred,
             seconds: summary.elapsed.as_secs_f64(),
             failing: summary.failing,
-            findings: summary
-                .findings
-                .iter()
-                .map(|Found { recorded, after, recording }| JsonFinding {
-                    voter: recorded.finding.voter.clone(),
-                    rule: recorded.finding.identity.rule.id(),
-                    field: recorded.finding.identity.field,
-                    step_kind: recorded.finding.identity.kind,
-                    what: recorded.finding.what.clone(),
-                    expected: recorded.finding.expected.clone(),
-                    found: recorded.finding.found.clone(),
-                    program: recorded.origin.index(),
-                    drawn_steps: recorded.found_steps,
-                    steps: recorded.program.steps.len(),
-                    minimal: recorded.minimal == Some(true),
-                    found_after_seconds: after.as_secs_f64(),
-                    recording_seconds: recording.as_secs_f64(),
-                    file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
-                })
-                .collect(),
+            findings: summary.findings.iter().map(JsonDrawn::new).collect(),
             rules_reached: tally.reached(),
             rules_total: Rule::outcomes().count(),
             rules: json_rules(tally),

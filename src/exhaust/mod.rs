@@ -16,12 +16,15 @@ mod tables;
 mod walk;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use contract::Program;
+use rand::SeedableRng as _;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom as _;
 
 pub use domain::{Bound, Domain, Model};
 pub use state::{Header, Unusable};
@@ -174,7 +177,8 @@ impl Exhaust {
         // A limit is for units: what was read before them must not eat it up, or a short one would never come to anything.
         let begun = Instant::now();
         let deadline = self.time.and_then(|time| begun.checked_add(time));
-        let todo: Vec<u64> = shuffled(self.domain.units()).filter(|&unit| !done[unit as usize]).collect();
+        let mut todo = shuffled(self.domain.units());
+        todo.retain(|&unit| !done[unit as usize]);
         let next = AtomicUsize::new(0);
         let mut gone = None;
         let mut show = |sums: &Sums<'_>| {
@@ -382,24 +386,9 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// Numbers 0 to `count` - 1 in an order that is shuffled, always in the same way (Fisher and Yates, splitmix64).
-fn shuffled(count: u64) -> impl Iterator<Item = u64> {
+/// Numbers 0 to `count` - 1 in an order that is shuffled, always in the same way.
+fn shuffled(count: u64) -> Vec<u64> {
     let mut numbers: Vec<u64> = (0..count).collect();
-    let mut seed = count;
-    let mut random = move || {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
-    for last in (1..numbers.len()).rev() {
-        numbers.swap(last, (random() % (last as u64 + 1)) as usize);
-    }
-    numbers.into_iter()
-}
-
-/// The folder where findings and the state go unless another is named.
-#[must_use]
-pub fn default_out() -> &'static Path {
-    crate::campaign::default_out()
+    numbers.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(count));
+    numbers
 }

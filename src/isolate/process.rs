@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -11,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use contract::Program;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::MemfdFlags;
 
 use super::Config;
 use super::child::{Orders, Request, Telling, arguments};
 use super::wire::{Broken, Frame};
+use crate::processes::{anonymous, ended, last_line, path};
 
 /// Bytes of its last words that are kept.
 const LAST_WORDS: usize = 4096;
@@ -57,11 +56,9 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(config: &Config, subject: &str) -> io::Result<Self> {
-        let memory: File = rustix::fs::memfd_create("realmode-programs", MemfdFlags::CLOEXEC)?.into();
+        let memory = anonymous("realmode-programs")?;
         let parent = std::process::id();
-        // Another process of the same user opens it so.
-        let path = format!("/proc/{parent}/fd/{}", memory.as_raw_fd()).into();
-        let orders = Orders { subject: subject.into(), parent, memory: path, bytes: config.bytes };
+        let orders = Orders { subject: subject.into(), parent, memory: path(&memory).into(), bytes: config.bytes };
         let mut command = Command::new(&config.program);
         command.args(arguments(&orders)).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -145,7 +142,7 @@ impl Process {
         std::thread::sleep(Duration::from_millis(1));
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let said = String::from_utf8_lossy(&said);
-        if let Some(line) = said.lines().rev().find(|line| !line.trim().is_empty()) {
+        if let Some(line) = last_line(&said) {
             how += &format!(", saying {line:?}");
         }
         Lost::Ended(how)
@@ -160,11 +157,7 @@ impl Drop for Process {
 }
 
 fn told(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (_, Some(signal)) => format!("ended by signal {signal}{}", signal_name(signal)),
-        (Some(code), _) => format!("ended with status {code}"),
-        _ => "ended".into(),
-    }
+    ended(status) + status.signal().map_or("", signal_name)
 }
 
 fn signal_name(number: i32) -> &'static str {

@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use contract::Rule;
 use serde::{Deserialize, Serialize};
 
+use crate::store;
 use crate::verdict::{Finding, Identity, ObjectDiff, RuleTally, Tally};
 
 /// Most bytes of a frame's payload.
@@ -110,10 +111,9 @@ impl Frame {
     }
 }
 
-/// FNV-1a with the request's number in front.
+/// With the request's number in front.
 fn checksum(kind: u8, payload: &[u8], request: u64) -> u64 {
-    let bytes = request.to_le_bytes().into_iter().chain([kind]).chain(payload.iter().copied());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    store::hash(request.to_le_bytes().into_iter().chain([kind]).chain(payload.iter().copied()))
 }
 
 #[derive(Serialize, Deserialize)]

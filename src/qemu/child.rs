@@ -10,13 +10,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::board::Board;
 use super::{guest, layout};
+use crate::processes::{anonymous, ended, last_line, path};
 
 /// The command that is looked for on the `PATH`.
 pub const COMMAND: &str = "qemu-system-ppc64";
@@ -206,15 +207,10 @@ impl Process {
     }
 
     fn told(&mut self, status: ExitStatus) -> String {
-        let how = match (status.code(), status.signal()) {
-            (_, Some(signal)) => format!("ended by signal {signal}"),
-            (Some(code), _) => format!("ended with status {code}"),
-            _ => "ended".into(),
-        };
+        let how = ended(status);
         let mut said = String::new();
         let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| (&self.said).take(4096).read_to_string(&mut said));
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        match (read, last) {
+        match (read, last_line(&said)) {
             (Ok(_), Some(line)) => format!("{how}, saying {line:?}"),
             _ => how,
         }
@@ -226,23 +222,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A file without a name.
-#[cfg(target_os = "linux")]
-fn anonymous(name: &str) -> io::Result<File> {
-    Ok(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn anonymous(_: &str) -> io::Result<File> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "the live machine needs Linux (memfd, /proc)"))
-}
-
-/// A path by which another process of the same user opens a file of ours.
-fn path(file: &File) -> String {
-    use std::os::fd::AsRawFd;
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 fn arguments(memory: &File, firmware: &File, board: &Board) -> Vec<OsString> {

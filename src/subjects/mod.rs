@@ -11,13 +11,13 @@ use std::sync::{Mutex, PoisonError};
 
 use abi::{Foreign, Library, Unusable};
 use candidate::Candidate;
-use contract::{Dialect, Machine, MemoryModel, PageShift, RealAddr};
+use contract::Dialect;
 
 pub use canary::Canary;
 pub(crate) use null::Shadow;
 use planted::PLANTED;
 
-use crate::lockstep::Checker;
+use crate::lockstep::{Checker, smallest};
 
 /// Which implementation runs against the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -126,11 +126,6 @@ impl SubjectKind {
 
 fn library(at: usize) -> Option<&'static Library> {
     LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).get(at).copied()
-}
-
-/// A machine with nothing on it.
-fn smallest() -> Machine {
-    Machine::bare(PageShift::Shift12, 64, MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 })
 }
 
 impl fmt::Display for SubjectKind {

@@ -22,6 +22,16 @@ pub const EMULATED_BASE: u64 = 1 << 40;
 /// I/O bus address of [`LAST`].
 pub const LAST_BASE: u64 = 0_u64.wrapping_sub(16 * 0x1000);
 
+/// Window 1 of eight pinned entries of 4 KiB, its tables far from all memory.
+pub const EIGHT_ENTRIES: WindowSpec = WindowSpec {
+    liobn: Liobn(1),
+    page_shift: 12,
+    base: 0,
+    entries: 8,
+    table: RealAddr(0x30_0000_0000),
+    backing: Backing::Pinned { hardware: RealAddr(0x30_0000_1000) },
+};
+
 /// gpa of the page of guest frame `gfn` (4 KiB pages).
 pub const fn gpa(gfn: u64) -> u64 {
     gfn << 12
