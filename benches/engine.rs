@@ -8,10 +8,10 @@ use std::hint::black_box;
 
 use contract::{Dialect, Machine, MemoryModel, PageShift, RealAddr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use realmode_diff::encoding::{decode, encode};
-use realmode_diff::engine::{Engine, Run};
-use realmode_diff::focus::Focus;
-use realmode_diff::generate::{GeneratorConfig, generate};
+use programs::encoding::{decode, encode};
+use programs::focus::Focus;
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::hunts::engine::{Engine, Run};
 use realmode_diff::{Program, SubjectKind};
 
 const PROGRAMS: u64 = 2000;
@@ -19,7 +19,7 @@ const STEPS: usize = 8;
 
 fn inputs() -> Vec<Vec<u8>> {
     let short = |index| {
-        let mut program = generate(GeneratorConfig { dialect: None, ..GeneratorConfig::default() }, 9, index);
+        let mut program = generate(&GeneratorConfig { dialect: None, ..GeneratorConfig::default() }, 9, index);
         program.steps.truncate(STEPS);
         encode(&program)
     };

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use realmode_diff::generate::{GeneratorConfig, generate};
-use realmode_diff::isolate::{Config, Isolated};
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::voters::isolate::{Config, Isolated};
 use realmode_diff::voters::{Ballot, Told, Voter};
 use realmode_diff::{Program, SubjectKind, Tally};
 
@@ -56,7 +56,7 @@ fn build(root: &Path) -> PathBuf {
 }
 
 fn campaign() -> Vec<Program> {
-    (0..2000).map(|index| generate(GeneratorConfig::default(), 1, index)).collect()
+    (0..2000).map(|index| generate(&GeneratorConfig::default(), 1, index)).collect()
 }
 
 fn long() -> Vec<Program> {
@@ -64,7 +64,7 @@ fn long() -> Vec<Program> {
         program.steps = std::iter::repeat_n(program.steps, 16).flatten().collect();
         program
     };
-    let programs = (0..200).map(|index| generate(GeneratorConfig::default(), 2, index));
+    let programs = (0..200).map(|index| generate(&GeneratorConfig::default(), 2, index));
     programs.map(long).filter(|program| program.validate().is_ok()).collect()
 }
 

@@ -12,13 +12,14 @@
 use std::time::Instant;
 
 use candidate::Candidate;
-use contract::machine::{Backing, Mapping, SlotSpec};
-use contract::memory::{Context, Mode};
+use contract::description::{Backing, Mapping, SlotSpec};
 use contract::{
-    Dialect, Gfn, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, Program, Pte, RealAddr, RealMemory,
-    Status, Subject, WindowSpec,
+    Dialect, Gfn, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, Program, Pte, RealAddr, Status,
+    WindowSpec,
 };
-use realmode_diff::host::Host;
+use machine::host::Host;
+use machine::memory::{Context, Mode};
+use machine::{RealMemory, Subject};
 
 /// Entries of each window, and calls of a row in all, by entries.
 const ENTRIES: u64 = 512;

@@ -6,13 +6,13 @@
 use candidate::Candidate;
 use contract::{Dialect, Machine, MemoryModel, PageShift, RealAddr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use realmode_diff::generate::{GeneratorConfig, generate};
-use realmode_diff::solo::{Plan, Solo, reference, run_reference};
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::check::solo::{Plan, Solo, reference, run_reference};
 use realmode_diff::{Program, SubjectKind, Verdict};
 
 /// Programs of the fixed set: the first of seed 1 in dialect lopapr, as the campaign draws them.
 const PROGRAMS: u64 = 1000;
-const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), live: false };
+const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
 
 /// Both sides in lockstep and each alone, on the same programs.
 fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
@@ -39,10 +39,10 @@ fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
 
 /// Programs as the campaign draws them: a machine is set up for about fifteen hypercalls.
 fn campaign_programs(c: &mut Criterion) {
-    let plans: Vec<Plan> = (0..PROGRAMS).map(|index| Plan::new(generate(CONFIG, 1, index))).collect();
+    let plans: Vec<Plan> = (0..PROGRAMS).map(|index| Plan::new(generate(&CONFIG, 1, index))).collect();
     sides(c, "campaign programs", &plans);
     c.bench_function("drawing the campaign programs", |b| {
-        b.iter(|| (0..PROGRAMS).for_each(|index| drop(std::hint::black_box(generate(CONFIG, 1, index)))));
+        b.iter(|| (0..PROGRAMS).for_each(|index| drop(std::hint::black_box(generate(&CONFIG, 1, index)))));
     });
 }
 
@@ -50,7 +50,7 @@ fn campaign_programs(c: &mut Criterion) {
 fn long_programs(c: &mut Criterion) {
     let plans: Vec<Plan> = (0..200)
         .map(|index| {
-            let mut program = generate(CONFIG, 2, index);
+            let mut program = generate(&CONFIG, 2, index);
             // Sixteen times the same story: the later rounds run on what the earlier ones left.
             program.steps = std::iter::repeat_n(program.steps, 16).flatten().collect();
             Plan::new(program)

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candidate::pages::PageIndex;
-use contract::machine::{AddrRun, BlockRun};
+use contract::description::{AddrRun, BlockRun};
 use contract::{MemoryModel, PageShift, Pfn, RealAddr};
 use plotters::prelude::*;
 use rand::rngs::StdRng;

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use contract::{Rule, Status, Step};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use realmode_diff::encoding::{decode, encode, encode_into};
-use realmode_diff::focus::Focus;
-use realmode_diff::generate::{GeneratorConfig, generate};
-use realmode_diff::mutate::Mutator;
-use realmode_diff::{Program, SubjectKind, Verdict, store};
+use programs::encoding::{decode, encode, encode_into};
+use programs::focus::Focus;
+use programs::generate::{GeneratorConfig, generate};
+use programs::mutate::Mutator;
+use programs::store;
+use realmode_diff::{Program, SubjectKind, Verdict};
 use reference::Answer;
 
 /// Chains from each program of the corpus.
@@ -25,7 +26,7 @@ const MAX_SIZE: usize = 1 << 14;
 fn corpus() -> Vec<Program> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora/seeds");
     let files = store::programs_under(&folder).expect("the corpora");
-    files.iter().map(|file| realmode_diff::inputs::read_text(file).expect("a program")).collect()
+    files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
 }
 
 /// How hypercalls ended.
@@ -111,7 +112,7 @@ fn validity(_: &mut Criterion) {
 /// Programs of about two dozen steps, as the campaign draws them.
 fn typical() -> Vec<Program> {
     (0..)
-        .map(|index| generate(GeneratorConfig::default(), 1, index))
+        .map(|index| generate(&GeneratorConfig::default(), 1, index))
         .filter(|program| (22..=26).contains(&program.steps.len()))
         .take(200)
         .collect()

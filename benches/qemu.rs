@@ -6,10 +6,12 @@
 
 use contract::{Backing, Dialect, Hypercall, Liobn, Machine, MemoryModel, PageShift, RealAddr, Step, WindowSpec};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use realmode_diff::generate::{GeneratorConfig, generate};
-use realmode_diff::qemu::{Config, Qemu};
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::voters::qemu::BoardLimits;
+use realmode_diff::voters::qemu::{Config, Qemu};
 use realmode_diff::voters::{Ballot, Told, Voter};
 use realmode_diff::{Program, Tally};
+use std::sync::Arc;
 
 const PROGRAMS: u64 = 256;
 
@@ -40,8 +42,8 @@ fn qemu(batch: usize) -> Option<Qemu> {
 }
 
 fn calls(c: &mut Criterion) {
-    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), live: true };
-    let programs: Vec<Program> = (0..PROGRAMS).map(|index| generate(config, 9, index)).collect();
+    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
+    let programs: Vec<Program> = (0..PROGRAMS).map(|index| generate(&config, 9, index)).collect();
     let mut group = c.benchmark_group("compared calls");
     group.sample_size(10);
     for batch in [1, 64, 512, 4096] {
@@ -55,7 +57,7 @@ fn calls(c: &mut Criterion) {
     group.finish();
     let mut group = c.benchmark_group("drawing alone");
     group.bench_function("256 programs", |b| {
-        b.iter(|| (0..PROGRAMS).map(|index| generate(config, 9, index).steps.len()).sum::<usize>());
+        b.iter(|| (0..PROGRAMS).map(|index| generate(&config, 9, index).steps.len()).sum::<usize>());
     });
     group.finish();
 }

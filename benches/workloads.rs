@@ -7,14 +7,14 @@ use std::hint::black_box;
 
 use candidate::Candidate;
 use candidate::pages::PageIndex;
-use contract::machine::{AddrRun, BlockRun};
+use contract::description::{AddrRun, BlockRun};
 use contract::{Dialect, MemoryModel, PageShift, Pfn, RealAddr};
-use realmode_diff::encoding::{decode, encode};
-use realmode_diff::generate::{GeneratorConfig, generate};
-use realmode_diff::solo::{Plan, Solo, reference, run_reference};
+use programs::encoding::{decode, encode};
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::check::solo::{Plan, Solo, reference, run_reference};
 use realmode_diff::{SubjectKind, Verdict};
 
-const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), live: false };
+const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
 
 /// callgrind counts while this runs.
 #[inline(never)]
@@ -24,7 +24,7 @@ fn measured(work: &mut dyn FnMut()) {
 
 /// Programs as the campaign draws them, both sides in lockstep, everything checked.
 fn lockstep() {
-    let programs: Vec<_> = (0..300).map(|index| generate(CONFIG, 1, index)).collect();
+    let programs: Vec<_> = (0..300).map(|index| generate(&CONFIG, 1, index)).collect();
     let mut checker = SubjectKind::Candidate.checker();
     let mut check = || {
         for program in &programs {
@@ -39,7 +39,7 @@ fn lockstep() {
 /// Programs that keep one machine for many calls.
 fn long_programs() -> Vec<Plan> {
     let long = |index| {
-        let mut program = generate(CONFIG, 2, index);
+        let mut program = generate(&CONFIG, 2, index);
         program.steps = std::iter::repeat_n(program.steps, 16).flatten().collect();
         Plan::new(program)
     };
@@ -86,7 +86,7 @@ fn lookup() {
 /// What engines hand over: bytes to a valid program.
 fn decoding() {
     let short = |index| {
-        let mut program = generate(GeneratorConfig::default(), 9, index);
+        let mut program = generate(&GeneratorConfig::default(), 9, index);
         program.steps.truncate(8);
         encode(&program)
     };

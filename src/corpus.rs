@@ -1,213 +1,296 @@
-//! Corpora in their two shapes: packed for engines, text for people and git; and what brings one into the other, or up to date.
-//!
-//! Whatever is written is named after the program's [fingerprint](store::fingerprint), so doing it again changes nothing.
+//! `realmode corpus`: the corpora of fuzzing engines.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::io;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use contract::Program;
-use contract::text::MAX_TEXT_BYTES;
+use clap::Subcommand;
+use programs::corpus::{self, CorpusError, Kept, Migrated};
+use programs::focus::Focus;
+use programs::inputs::{Files, InputError, Wanted, find, read};
+use realmode_diff::hunts::stats::{Forms, Spread, Stats, StepCounts};
+use realmode_diff::{Rule, SubjectKind};
+use serde::Serialize;
 
-use crate::encoding::encode;
-use crate::focus::Focus;
-use crate::generate::{GeneratorConfig, generate};
-use crate::inputs::{InputError, Stored, read, read_text};
-use crate::store::{self, EXTENSION};
+use super::fuzz::{JsonRule, json_rules, rule_table};
+use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
 
-/// Why a corpus was not written.
-#[derive(Debug)]
-pub enum CorpusError {
-    /// A file that was to be read holds no program.
-    Input(InputError),
-    /// Something else has the name that a program is to have.
-    Taken(PathBuf),
-    /// The program in a file is too long as text, by so many bytes.
-    TooLong(PathBuf, usize),
-    /// A file could not be written; it is named.
-    Write(io::Error),
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
 }
 
-impl fmt::Display for CorpusError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Input(error) => error.fmt(f),
-            Self::Taken(file) => {
-                write!(f, "{}: found something else, expected the program of that name", file.display())
-            }
-            Self::TooLong(file, bytes) => write!(
-                f,
-                "{}: found a program of {bytes} bytes as text, expected at most {MAX_TEXT_BYTES}",
-                file.display()
-            ),
-            Self::Write(error) => error.fmt(f),
+#[derive(Subcommand)]
+enum Command {
+    /// Pack texts for engines, a file for each different program, named after its contents
+    Pack {
+        /// Programs as text, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        from: Vec<PathBuf>,
+        /// The folder to write to; what is there stays
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Write the programs of engines as text, one for each that is different, named after its contents
+    Unpack {
+        /// Files of programs, packed or text, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        from: Vec<PathBuf>,
+        /// The folder to write to; what is there stays
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Keep only what this fuzz target runs
+        #[arg(long, value_parser = super::focuses(), default_value_t)]
+        focus: Focus,
+    },
+    /// Draw programs as a campaign does and pack them: seeds for an engine
+    Draw {
+        /// The seed of all programs
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many to draw
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        programs: u64,
+        /// Cut each program off after so many steps [default: as drawn]
+        #[arg(long, value_name = "N")]
+        steps: Option<usize>,
+        /// The folder to write to; what is there stays
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Rewrite in place what is not packed as it would be now: decisions of the generator, and what needs mending
+    ///
+    /// All files are read first. One that holds no program, or a packed one of another version, and none is touched.
+    Migrate {
+        /// Files of programs, or folders of them
+        #[arg(required = true, value_name = "DIR|FILE")]
+        folders: Vec<PathBuf>,
+    },
+    /// Say what a corpus is made of and what running it decides
+    Stats {
+        /// Files of programs, packed or text, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        from: Vec<PathBuf>,
+        /// Count only what this fuzz target runs
+        #[arg(long, value_parser = super::focuses(), default_value_t)]
+        focus: Focus,
+        /// What runs against the reference: candidate, null, canary, or the path of a library
+        #[arg(long, default_value = "candidate")]
+        subject: String,
+        /// Write the figures as one JSON object to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+}
+
+impl From<CorpusError> for Failure {
+    fn from(error: CorpusError) -> Self {
+        match error {
+            CorpusError::Write(error) => Self::missing(error),
+            other => Self::input(other),
         }
     }
 }
 
-impl std::error::Error for CorpusError {}
+pub(crate) fn run(args: &Args) -> Outcome {
+    match &args.command {
+        Command::Pack { from, output } => kept(output, corpus::pack(&files(from)?, output)?, "")?,
+        Command::Unpack { from, output, focus } => {
+            let files = programs(from)?;
+            kept(output, corpus::unpack(&files.programs, *focus, output)?, &passed_over(&files))?;
+        }
+        Command::Draw { seed, programs, steps, output } => {
+            kept(output, corpus::draw(*seed, *programs, steps.unwrap_or(usize::MAX), output)?, "")?;
+        }
+        Command::Migrate { folders } => {
+            let files = programs(folders)?;
+            let Migrated { current, text, decisions, mended } = corpus::migrate(&files.programs)?;
+            print(format_args!(
+                "{} rewritten ({decisions} decisions of the generator, {mended} mended), {current} current, {text} text{}\n",
+                decisions + mended,
+                passed_over(&files)
+            ))?;
+        }
+        Command::Stats { from, focus, subject, json } => {
+            return stats(from, *focus, super::subject(subject)?, json.as_ref());
+        }
+    }
+    Ok(CLEAN)
+}
 
-impl From<InputError> for CorpusError {
-    fn from(error: InputError) -> Self {
-        Self::Input(error)
+fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
+    let Kept { written, there, equal, other } = kept;
+    let others = if other > 0 { format!(", {other} of another version not read") } else { String::new() };
+    let output = output.display();
+    print(format_args!("{output}: {written} written, {there} already there, {equal} equal to another{others}{more}\n"))
+}
+
+/// All files of programs under the paths; there must be some.
+fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
+    let files = find(paths, Wanted::Corpus).map_err(Failure::input)?;
+    if files.programs.is_empty() {
+        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Failure::input(format!("{}: found no file of a program", paths.join(", "))));
+    }
+    Ok(files)
+}
+
+fn passed_over(files: &Files) -> String {
+    match files.others {
+        0 => String::new(),
+        others => format!(", {others} other files passed over"),
     }
 }
 
-/// What became of the programs.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Kept {
-    /// Written now.
-    pub written: u64,
-    /// In the folder before.
-    pub there: u64,
-    /// Equal to one that came earlier.
-    pub equal: u64,
-    /// Packed in another version of the encoding: not read.
-    pub other: u64,
-}
-
-#[derive(Clone, Copy)]
-enum Shape {
-    Packed,
-    Text,
-}
-
-/// A folder with a file for each different program.
-struct Shelf<'a> {
-    folder: &'a Path,
-    shape: Shape,
-    names: HashSet<PathBuf>,
-    kept: Kept,
-}
-
-impl<'a> Shelf<'a> {
-    fn new(folder: &'a Path, shape: Shape) -> Self {
-        Self { folder, shape, names: HashSet::new(), kept: Kept::default() }
+fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&PathBuf>) -> Outcome {
+    let files = programs(from)?;
+    let mut checker = subject.checker();
+    let mut stats = Stats::default();
+    for path in &files.programs {
+        match read(path) {
+            Ok(mut input) => {
+                focus.apply(&mut input.program);
+                stats.add(&mut checker, path, &input);
+            }
+            Err(InputError::Version(..)) => stats.forms.other += 1,
+            Err(error) => return Err(Failure::input(error)),
+        }
     }
+    for (path, finding) in &stats.findings {
+        eprintln!("realmode: {}: {finding}", path.display());
+    }
+    print(text(&stats, &files))?;
+    if let Some(path) = json {
+        save_json(path, &Json::new(&stats, focus))?;
+    }
+    Ok(if stats.findings.is_empty() { CLEAN } else { FINDING })
+}
 
-    /// Puts the program of the file `from` in its place, unless it is there.
-    fn keep(&mut self, from: &Path, program: &Program) -> Result<(), CorpusError> {
-        let fingerprint = store::fingerprint(program);
-        let (name, contents) = match self.shape {
-            Shape::Packed => (fingerprint, encode(program)),
-            Shape::Text => (format!("{fingerprint}.{EXTENSION}"), program.to_string().into_bytes()),
+fn text(stats: &Stats, files: &Files) -> String {
+    let mut out = String::new();
+    let Forms { packed, mended, decisions, other, text } = stats.forms;
+    let tally = &stats.tally;
+    let _ = writeln!(out, "programs    {}{}", tally.programs, passed_over(files));
+    let _ = writeln!(
+        out,
+        "forms       {} packed ({packed} exactly, {mended} mended), {decisions} decisions of the generator, {text} text, \
+         {other} of another version (not read)",
+        packed + mended,
+    );
+    for (what, numbers) in [("bytes", &stats.bytes), ("steps", &stats.steps)] {
+        let Spread { min, median, max } = Spread::of(numbers);
+        let _ = writeln!(out, "{what:<11} min {min}, median {median}, max {max}");
+    }
+    for (what, counts) in [("models", &stats.models), ("dialects", &stats.dialects)] {
+        let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let _ = writeln!(out, "{what:<11} {}", counts.join(", "));
+    }
+    let _ = writeln!(
+        out,
+        "hypercalls  {}: {} accepted, {} refused, {} deferred to virtual mode",
+        tally.hypercalls,
+        tally.accepted,
+        tally.hypercalls - tally.accepted,
+        tally.deferred,
+    );
+    let _ = writeln!(out, "findings    {}", stats.findings.len());
+    let combinations = stats.combinations.len();
+    let _ = writeln!(out, "reached     {combinations} combinations of rule, outcome, memory model and mode");
+    let _ = writeln!(out, "\n{:<24} {:>12} {:>12}", "step", "run", "skipped");
+    for (kind, StepCounts { run, skipped }) in &stats.kinds {
+        let _ = writeln!(out, "{kind:<24} {run:>12} {skipped:>12}");
+    }
+    let _ = write!(out, "\n{}", rule_table(tally));
+    out
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    focus: &'static str,
+    programs: u64,
+    packed: u64,
+    mended: u64,
+    decisions: u64,
+    text: u64,
+    other_version: u64,
+    bytes: JsonSpread,
+    steps: JsonSpread,
+    models: &'a std::collections::BTreeMap<&'static str, u64>,
+    dialects: &'a std::collections::BTreeMap<&'static str, u64>,
+    hypercalls: u64,
+    accepted: u64,
+    refused: u64,
+    deferred: u64,
+    kinds: Vec<JsonKind>,
+    findings: Vec<JsonFinding<'a>>,
+    combinations: usize,
+    rules_reached: usize,
+    rules_total: usize,
+    rules: Vec<JsonRule>,
+}
+
+#[derive(Serialize)]
+struct JsonSpread {
+    min: u64,
+    median: u64,
+    max: u64,
+}
+
+#[derive(Serialize)]
+struct JsonKind {
+    step: &'static str,
+    run: u64,
+    skipped: u64,
+}
+
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    file: std::borrow::Cow<'a, str>,
+    rule: &'static str,
+    field: &'static str,
+    step_kind: &'static str,
+}
+
+impl<'a> Json<'a> {
+    fn new(stats: &'a Stats, focus: Focus) -> Self {
+        let Forms { packed, mended, decisions, other, text } = stats.forms;
+        let tally = &stats.tally;
+        let spread = |numbers: &[u64]| {
+            let Spread { min, median, max } = Spread::of(numbers);
+            JsonSpread { min, median, max }
         };
-        if matches!(self.shape, Shape::Text) && contents.len() > MAX_TEXT_BYTES {
-            return Err(CorpusError::TooLong(from.into(), contents.len()));
-        }
-        let path = self.folder.join(&name);
-        if std::fs::symlink_metadata(&path).is_ok() {
-            // Comments and layout are the owner's, but the program must be this one: half a file would lose it.
-            let there = read(&path).is_ok_and(|input| {
-                input.program == *program
-                    && matches!((self.shape, input.stored), (Shape::Text, _) | (_, Stored::Packed))
-            });
-            if !there {
-                return Err(CorpusError::Taken(path));
-            }
-            *(if self.names.contains(&path) { &mut self.kept.equal } else { &mut self.kept.there }) += 1;
-        } else {
-            store::write(self.folder, name, contents).map_err(CorpusError::Write)?;
-            self.kept.written += 1;
-        }
-        self.names.insert(path);
-        Ok(())
-    }
-}
-
-/// Packs texts into `folder`, a file for each different program.
-///
-/// # Errors
-/// A file that is no text of a program, or one that cannot be written. What was written before stays.
-pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
-    let mut shelf = Shelf::new(folder, Shape::Packed);
-    for file in texts {
-        shelf.keep(file, &read_text(file)?)?;
-    }
-    Ok(shelf.kept)
-}
-
-/// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs. Files of another
-/// version are counted only: an engine that changes bytes of the header keeps such, and its target did not run them. Where there
-/// are no others, that is an error: the corpus itself is of another version.
-///
-/// # Errors
-/// A file that holds no program, or one that cannot be written. What was written before stays.
-pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, CorpusError> {
-    let mut shelf = Shelf::new(folder, Shape::Text);
-    for file in files {
-        let mut program = match read(file) {
-            Ok(input) => input.program,
-            Err(InputError::Version(..)) if shelf.kept.other + 1 < files.len() as u64 => {
-                shelf.kept.other += 1;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        focus.apply(&mut program);
-        shelf.keep(file, &program)?;
-    }
-    Ok(shelf.kept)
-}
-
-/// Draws programs as the embedded campaign with that seed does and packs them into `folder`: seeds for an engine that is to start from
-/// the generator's programs, or from programs of few steps.
-///
-/// # Errors
-/// A file that cannot be written. What was written before stays.
-pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Result<Kept, CorpusError> {
-    let mut shelf = Shelf::new(folder, Shape::Packed);
-    for index in 0..programs {
-        let mut program = generate(GeneratorConfig::default(), seed, index);
-        program.steps.truncate(most_steps);
-        shelf.keep(Path::new("drawn"), &program)?;
-    }
-    Ok(shelf.kept)
-}
-
-/// What [`migrate`] found, in files.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Migrated {
-    /// Packed as encoding writes it: left alone.
-    pub current: u64,
-    /// Text: left alone.
-    pub text: u64,
-    /// Decisions of the generator, written as the program that they decide now.
-    pub decisions: u64,
-    /// Packed otherwise than encoding writes it, written anew.
-    pub mended: u64,
-}
-
-/// Rewrites in place what is not packed as [`encode`] does it. Every file is read before the first is written, so a file
-/// that holds no program leaves all as they were.
-///
-/// # Errors
-/// A file that holds no program, such as one of another version of the encoding, or one that cannot be written.
-pub fn migrate(files: &[PathBuf]) -> Result<Migrated, CorpusError> {
-    let mut migrated = Migrated::default();
-    let mut old = Vec::new();
-    for file in files {
-        match read(file)?.stored {
-            Stored::Packed => migrated.current += 1,
-            Stored::Text => migrated.text += 1,
-            Stored::Decisions => {
-                migrated.decisions += 1;
-                old.push(file);
-            }
-            Stored::Mended => {
-                migrated.mended += 1;
-                old.push(file);
-            }
+        let kind = |(&step, &StepCounts { run, skipped }): (&&'static str, &_)| JsonKind { step, run, skipped };
+        Self {
+            focus: focus.name(),
+            programs: tally.programs,
+            packed,
+            mended,
+            decisions,
+            text,
+            other_version: other,
+            bytes: spread(&stats.bytes),
+            steps: spread(&stats.steps),
+            models: &stats.models,
+            dialects: &stats.dialects,
+            hypercalls: tally.hypercalls,
+            accepted: tally.accepted,
+            refused: tally.hypercalls - tally.accepted,
+            deferred: tally.deferred,
+            kinds: stats.kinds.iter().map(kind).collect(),
+            findings: stats
+                .findings
+                .iter()
+                .map(|(file, finding)| JsonFinding {
+                    file: file.to_string_lossy(),
+                    rule: finding.identity.rule.id(),
+                    field: finding.identity.field,
+                    step_kind: finding.identity.kind,
+                })
+                .collect(),
+            combinations: stats.combinations.len(),
+            rules_reached: tally.reached(),
+            rules_total: Rule::outcomes().count(),
+            rules: json_rules(tally),
         }
     }
-    for file in old {
-        // Read again: all programs of a corpus need not fit into memory.
-        let input = read(file)?;
-        if matches!(input.stored, Stored::Decisions | Stored::Mended) {
-            let name = file.file_name().unwrap_or_default();
-            store::write(store::folder_of(file), name, encode(&input.program)).map_err(CorpusError::Write)?;
-        }
-    }
-    Ok(migrated)
 }

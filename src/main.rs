@@ -1,9 +1,177 @@
-//! The command `realmode`. See `realmode --help`.
+//! The command `realmode`: parsing, and what all commands share. See `realmode --help`.
 
-mod cli;
+mod corpus;
+mod exhaust;
+mod export;
+mod fuzz;
+mod isolated;
+mod replay;
+mod rules;
+mod show;
+mod shrink;
+mod triage;
+mod voters;
 
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+use programs::focus::Focus;
+use programs::{inputs, store};
+use realmode_diff::subjects::NoSubject;
+use realmode_diff::{Program, SubjectKind};
+
+/// Exit status: nothing found.
+const CLEAN: u8 = 0;
+/// Exit status: a finding.
+const FINDING: u8 = 1;
+/// Exit status: bad arguments or malformed input.
+const BAD_INPUT: u8 = 2;
+/// Exit status: something is missing on this machine, such as room to write to.
+const MISSING: u8 = 3;
+
+#[derive(Parser)]
+#[command(
+    name = "realmode",
+    version,
+    about = "Differential fuzzing of PowerPC real-mode TCE handling",
+    long_about = "Runs programs on a reference model and on an optimised real-mode candidate side by side, and reports the first \
+                  difference as a short readable program. Without a command: a 30 s campaign on all cores.",
+    after_help = "Exit status: 0 nothing found, 1 a finding, 2 bad arguments or malformed input, 3 something is missing on \
+                  this machine."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Draw random programs and check them on all cores
+    Fuzz(fuzz::Args),
+    /// Check every program up to a number of steps, over a small stated domain
+    ///
+    /// A handful of small machines for each memory model, and for each of them some seventy steps: hypercalls at their edge values, lookups,
+    /// references, and what the host does. Every sequence of up to --steps of them is accounted for, exactly once: it was run, or it equals a
+    /// shorter one because its last step is skipped, or it lies behind a finding. What is finished is kept in a file, so a run that was stopped
+    /// (Ctrl-C, a kill, --time) goes on where it was. docs/exhaustive.md has the domain and the argument.
+    Exhaust(exhaust::Args),
+    /// Turn the crash files of fuzzing engines into shrunk programs, reports and tests
+    ///
+    /// Checks again what an engine left: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes and hangs of AFL++
+    /// (its output folder will do), or programs as text. Of findings of one kind (rule, field, kind of step) the first by file
+    /// name is shrunk and gets a report and a test; the others are counted. A check that makes no end is a finding too.
+    Triage(triage::Args),
+    /// Check programs from files or folders
+    Replay(replay::Args),
+    /// Show each step of a program: outcome, deciding rule, and what changed
+    Show(show::Args),
+    /// Make a failing program small, keeping rule, field and kind of step
+    Shrink(shrink::Args),
+    /// Print a program as a #[test] to paste
+    Export(export::Args),
+    /// List every rule; with a corpus, how often each was decided; or where the dialects disagree
+    Rules(rules::Args),
+    /// Run a subject for another realmode
+    #[command(hide = true)]
+    Isolated(isolated::Args),
+    /// Pack, unpack, bring up to date and measure the corpora of fuzzing engines
+    ///
+    /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: libFuzzer's corpus folders, the queues of
+    /// AFL++, or its whole output folder. In folders, files that are an engine's own are passed over.
+    Corpus(corpus::Args),
+}
+
+/// Why a command ends without an answer.
+struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    fn input(message: impl Display) -> Self {
+        Self { status: BAD_INPUT, message: message.to_string() }
+    }
+
+    fn missing(message: impl Display) -> Self {
+        Self { status: MISSING, message: message.to_string() }
+    }
+}
+
+type Outcome = Result<u8, Failure>;
+
 fn main() -> ExitCode {
-    cli::main()
+    let result = match Cli::parse().command {
+        None => fuzz::run(&fuzz::Args::default()),
+        Some(Command::Fuzz(args)) => fuzz::run(&args),
+        Some(Command::Exhaust(args)) => exhaust::run(&args),
+        Some(Command::Triage(args)) => triage::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Show(args)) => show::run(&args),
+        Some(Command::Shrink(args)) => shrink::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
+        Some(Command::Rules(args)) => rules::run(&args),
+        Some(Command::Isolated(args)) => isolated::run(&args),
+        Some(Command::Corpus(args)) => corpus::run(&args),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(Failure { status, message }) => {
+            eprintln!("realmode: {message}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// Prints to standard output. A reader who has seen enough (a closed pipe) is no error.
+fn print(text: impl Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::missing(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes one JSON object to a file.
+fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(json).map_err(Failure::missing)?;
+    let name = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
+    store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
+}
+
+/// The subject of that name. A name that there is not is bad input; a library that cannot be used is something missing.
+fn subject(name: &str) -> Result<SubjectKind, Failure> {
+    name.parse().map_err(|error| match error {
+        NoSubject::Unknown => Failure::input(format!("--subject {name}: {error}")),
+        NoSubject::Unusable(unusable) => Failure::missing(unusable),
+    })
+}
+
+/// Takes the name of a focus.
+fn focuses() -> impl TypedValueParser<Value = Focus> {
+    PossibleValuesParser::new(Focus::ALL.map(Focus::name)).map(|name| Focus::from_name(&name).unwrap_or_default())
+}
+
+/// The program in a file.
+fn load(path: &Path) -> Result<Program, Failure> {
+    inputs::read_text(path).map_err(Failure::input)
+}
+
+/// All program files under the paths, in order.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        let found = store::programs_under(path).map_err(Failure::input)?;
+        if found.is_empty() {
+            let message = format!("{}: found no file that ends in .{}", path.display(), store::EXTENSION);
+            return Err(Failure::input(message));
+        }
+        files.extend(found);
+    }
+    Ok(files)
 }

@@ -1,193 +1,182 @@
-//! Crash files of fuzzing engines: each is checked again here, and what it shows is kept like a campaign's finding.
-//!
-//! A check that makes no end must not keep the others waiting: each has a thread and a time limit. A thread that is
-//! late is left alone, for nothing can stop it; that the check made no end is then what was found, as SUBJECT.HANG.
+//! `realmode triage`: crash files of fuzzing engines become findings like a campaign's.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use contract::{Program, Rule};
+use programs::focus::Focus;
+use programs::inputs::{Wanted, find, read};
+use realmode_diff::Tally;
+use realmode_diff::findings::record::Origin;
+use realmode_diff::hunts::campaign::default_out;
+use realmode_diff::hunts::triage::{Shown, Triage, Triaged};
+use serde::Serialize;
 
-use crate::inputs;
-use crate::lockstep::{Checker, Handled};
-use crate::record::{Origin, Recorded, Recorder};
-use crate::shrink::shrink;
-use crate::store::{self, EXTENSION};
-use crate::subjects::SubjectKind;
-use crate::verdict::{Finding, Identity, Tally, Verdict};
+use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
 
-/// How many times the limit of a check shrinking may take: it makes many.
-pub const SHRINK_LIMITS: u32 = 10;
-
-/// What a file came to.
-#[derive(Clone, Debug)]
-pub enum Triaged {
-    /// Both sides agree.
-    Agreed(Tally),
-    /// The first of its kind: kept as [`Shown`] number so and so.
-    First(usize),
-    /// The same as an earlier one, with that one's number.
-    Again(usize),
-    /// The harness itself panicked, with this message, on the program in this file.
-    Broken(String, PathBuf),
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Crash files, or folders of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// The fuzz target that found them, which runs only its part of each program
+    #[arg(long, value_parser = super::focuses(), default_value_t)]
+    focus: Focus,
+    /// What runs against the reference: candidate, null, canary, or the path of a library
+    #[arg(long, default_value = "candidate")]
+    subject: String,
+    /// Where findings are written [default: findings]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The engine's name, for file names [default: libfuzzer, afl or file, by each file's name]
+    #[arg(long, value_name = "NAME", value_parser = engine)]
+    engine: Option<String>,
+    /// How long a check may take before it counts as hung
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    limit: Duration,
+    /// Write what the files show as one JSON object to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
-/// A finding, and how many files show it.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// The finding of the first.
-    pub recorded: Recorded,
-    /// The first file.
-    pub first: PathBuf,
-    /// How many others show the same rule, field and kind of step.
-    pub others: u64,
-}
-
-/// Checks files and keeps what they show.
-#[derive(Clone, Debug)]
-pub struct Triage {
-    /// Who runs against the reference.
-    pub subject: SubjectKind,
-    /// How long a check may take.
-    pub limit: Duration,
-    /// Where findings go.
-    pub out: PathBuf,
-    /// The engine's name; by the file's if there is none.
-    pub engine: Option<String>,
-    shown: Vec<Shown>,
-    known: BTreeMap<Identity, usize>,
-}
-
-impl Triage {
-    /// One that has seen no file.
-    #[must_use]
-    pub fn new(subject: SubjectKind, limit: Duration, out: PathBuf, engine: Option<String>) -> Self {
-        Self { subject, limit, out, engine, shown: Vec::new(), known: BTreeMap::new() }
-    }
-
-    /// The different findings so far, in the order of their first files.
-    #[must_use]
-    pub fn shown(&self) -> &[Shown] {
-        &self.shown
-    }
-
-    /// Checks the program of a file; a finding of a new kind is kept at once.
-    ///
-    /// # Errors
-    /// A file could not be written, no thread be made, or the program is not sound, which none is that was read.
-    pub fn check(&mut self, file: &Path, program: &Program) -> io::Result<Triaged> {
-        let engine = self.engine.clone().unwrap_or_else(|| inputs::engine(file).into());
-        let (finding, late) = match check_within(self.limit, self.subject.checker(), program)? {
-            Checked::Verdict(Verdict::Finding(finding, _)) => (finding, false),
-            Checked::Verdict(Verdict::Agreed(tally)) => return Ok(Triaged::Agreed(tally)),
-            Checked::Verdict(Verdict::Invalid(invalid)) => {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {invalid}", file.display())));
-            }
-            Checked::Late(finding) => (finding, true),
-            Checked::Panicked(message) => {
-                let name = format!("harness-panic-{engine}-{}.found.{EXTENSION}", store::fingerprint(program));
-                return Ok(Triaged::Broken(message, store::write(&self.out, name, program.to_string())?));
-            }
-        };
-        if let Some(&number) = self.known.get(&finding.identity) {
-            self.shown[number].others += 1;
-            return Ok(Triaged::Again(number));
-        }
-        let origin = Origin::Engine { engine, file: Some(file.into()) };
-        let recorder = Recorder { out: &self.out, origin };
-        recorder.write_found(program, &finding)?;
-        let shrunk = if late {
-            None
-        } else {
-            let (subject, copy) = (self.subject, program.clone());
-            match within(self.limit.saturating_mul(SHRINK_LIMITS), move || shrink(&mut subject.checker(), &copy))? {
-                Ended::Done(shrunk) => shrunk,
-                // It is kept as it was found.
-                Ended::Late | Ended::Panicked(_) => None,
-            }
-        };
-        let recorded = recorder.write_all(program, &finding, shrunk)?;
-        let number = self.shown.len();
-        self.known.insert(finding.identity, number);
-        self.shown.push(Shown { recorded, first: file.into(), others: 0 });
-        Ok(Triaged::First(number))
+/// A name that file names can have in them.
+fn engine(name: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
+    match !name.is_empty() && name.len() <= 40 && name.chars().all(good) {
+        true => Ok(name.into()),
+        false => Err("expected up to 40 letters, digits, `-`, `_` and `+`".into()),
     }
 }
 
-/// What [`check_within`] saw.
-#[derive(Clone, Debug)]
-pub enum Checked {
-    /// The check ended.
-    Verdict(Verdict),
-    /// It did not end in time; the finding says at which step.
-    Late(Box<Finding>),
-    /// It panicked outside of the subject, which is the harness's fault.
-    Panicked(String),
-}
-
-/// Checks a program with a time limit.
-///
-/// # Errors
-/// No thread can be made.
-pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) -> io::Result<Checked> {
-    // The steps that are done, and one more than the last on which both sides agree.
-    let marks = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
-    let (theirs, copy, name) = (Arc::clone(&marks), program.clone(), checker.subject().into());
-    let ended = within(limit, move || {
-        checker.check_observed(&copy, &mut |seen| {
-            theirs.0.store(seen.index + 1, Ordering::Relaxed);
-            if seen.handled != Handled::Skipped {
-                theirs.1.store(seen.index + 1, Ordering::Relaxed);
+pub(crate) fn run(args: &Args) -> Outcome {
+    let found = find(&args.paths, Wanted::Findings).map_err(Failure::input)?;
+    let (mut programs, mut broken) = (Vec::new(), 0u64);
+    // All are read before the first is checked, which may take long.
+    for path in found.programs {
+        match catch_unwind(|| read(&path)) {
+            Ok(input) => {
+                let mut program = input.map_err(Failure::input)?.program;
+                args.focus.apply(&mut program);
+                programs.push((path, program));
             }
-        })
-    })?;
-    Ok(match ended {
-        Ended::Done(verdict) => Checked::Verdict(verdict),
-        Ended::Panicked(message) => Checked::Panicked(message),
-        Ended::Late => {
-            let step = marks.0.load(Ordering::Relaxed);
-            let kind = program.steps.get(step).map_or("end", contract::Step::kind);
-            Checked::Late(Box::new(Finding {
-                identity: Identity { rule: Rule::SubjectHang, field: "hang", kind },
-                step,
-                agreed: marks.1.load(Ordering::Relaxed).checked_sub(1),
-                what: "time of the check".into(),
-                expected: format!("an end within {}", humantime::format_duration(limit)),
-                found: "none".into(),
-                objects: Vec::new(),
-                voter: name,
-                votes: Vec::new(),
-                log: Vec::new(),
-            }))
+            Err(_) => {
+                broken += 1;
+                eprintln!("realmode: {}: the harness panicked when it read the file", path.display());
+            }
         }
-    })
+    }
+    let out = args.out.clone().unwrap_or_else(|| default_out().to_path_buf());
+    let subject = super::subject(&args.subject)?;
+    let mut triage = Triage::new(subject, args.limit, out, args.engine.clone());
+    let (mut agreed, mut failing) = (0u64, 0u64);
+    for (path, program) in programs {
+        let name = path.display();
+        let triaged = triage.check(&path, &program).map_err(Failure::missing)?;
+        match triaged {
+            Triaged::Agreed(Tally { steps, skipped, hypercalls, .. }) => {
+                agreed += 1;
+                print(format_args!("{name}: agreed, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
+            }
+            Triaged::First(number) => {
+                failing += 1;
+                print(format_args!("{name}: {}\n", triage.shown()[number].recorded.finding))?;
+            }
+            Triaged::Again(number) => {
+                failing += 1;
+                let shown = &triage.shown()[number];
+                let rule = shown.recorded.finding.identity.rule;
+                print(format_args!("{name}: {rule} as {}\n", shown.first.display()))?;
+            }
+            Triaged::Broken(message, file) => {
+                broken += 1;
+                eprintln!("realmode: {name}: the harness panicked: {message}; the program is in {}", file.display());
+            }
+        }
+    }
+    let mut text = String::new();
+    for shown in triage.shown() {
+        let _ = write!(text, "\n{}", shown.recorded);
+        if shown.others > 0 {
+            let _ = writeln!(text, "  shown by {} more file(s)", shown.others);
+        }
+    }
+    let different = triage.shown().len();
+    let _ = write!(text, "\n{agreed} agreed, {failing} with a finding, {different} different");
+    for (count, what) in [(broken, "on which the harness panicked"), (found.others as u64, "other files passed over")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    print(text + "\n")?;
+    if let Some(path) = &args.json {
+        let findings = triage.shown().iter().map(JsonFinding::new).collect();
+        let (subject, focus) = (subject.name(), args.focus.name());
+        let files = agreed + failing + broken;
+        let others = found.others;
+        save_json(path, &Json { subject, focus, files, agreed, failing, broken, others, findings })?;
+    }
+    Ok(if failing + broken == 0 { CLEAN } else { FINDING })
 }
 
-enum Ended<T> {
-    Done(T),
-    Late,
-    Panicked(String),
+#[derive(Serialize)]
+struct Json<'a> {
+    subject: &'static str,
+    focus: &'static str,
+    files: u64,
+    agreed: u64,
+    failing: u64,
+    broken: u64,
+    others: usize,
+    findings: Vec<JsonFinding<'a>>,
 }
 
-/// Runs on a thread of its own, which is left behind if it is late.
-fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> T + Send + 'static) -> io::Result<Ended<T>> {
-    let (sender, receiver) = channel();
-    // Nobody listens to one that is late.
-    let thread = std::thread::Builder::new().spawn(move || drop(sender.send(run())))?;
-    Ok(match receiver.recv_timeout(limit) {
-        Ok(value) => Ended::Done(value),
-        Err(RecvTimeoutError::Timeout) => Ended::Late,
-        Err(RecvTimeoutError::Disconnected) => {
-            let payload = thread.join().err();
-            let payload = payload.as_deref();
-            let text = payload.and_then(|payload| payload.downcast_ref::<&str>().map(|text| (*text).to_string()));
-            let text = text.or_else(|| payload.and_then(|payload| payload.downcast_ref::<String>().cloned()));
-            Ended::Panicked(text.unwrap_or_else(|| "(no message)".into()))
+/// Keys that `realmode fuzz --json` has too mean the same there.
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    rule: &'static str,
+    field: &'static str,
+    step_kind: &'static str,
+    what: &'a str,
+    expected: &'a str,
+    found: &'a str,
+    engine: Option<&'a str>,
+    found_steps: usize,
+    steps: usize,
+    minimal: bool,
+    file: &'a Path,
+    found_file: &'a Path,
+    report_file: &'a Path,
+    test_file: Option<&'a Path>,
+    from: Cow<'a, str>,
+    others: u64,
+}
+
+impl<'a> JsonFinding<'a> {
+    fn new(shown: &'a Shown) -> Self {
+        let Shown { recorded, first, others } = shown;
+        let finding = &recorded.finding;
+        Self {
+            rule: finding.identity.rule.id(),
+            field: finding.identity.field,
+            step_kind: finding.identity.kind,
+            what: &finding.what,
+            expected: &finding.expected,
+            found: &finding.found,
+            engine: match &recorded.origin {
+                Origin::Engine { engine, .. } => Some(engine),
+                Origin::Campaign { .. } | Origin::Exhaust { .. } => None,
+            },
+            found_steps: recorded.found_steps,
+            steps: recorded.program.steps.len(),
+            minimal: recorded.minimal == Some(true),
+            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file),
+            found_file: &recorded.found_file,
+            report_file: &recorded.report_file,
+            test_file: recorded.test_file.as_deref(),
+            from: first.to_string_lossy(),
+            others: *others,
         }
-    })
+    }
 }

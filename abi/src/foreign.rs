@@ -4,56 +4,25 @@ use core::ffi::c_int;
 use core::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use contract::description::{AddrRun, Machine, SlotSpec, WindowSpec};
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::machine::{AddrRun, Machine, SlotSpec, WindowSpec};
-use contract::subject::Bound;
-use contract::{
-    Coverage, Cpu, Dialect, Gpa, HcallAnswer, Hva, Hypercall, Liobn, Pfn, ProbeAnswer, RealAddr, RealMemory, Status,
-    Subject,
-};
+use contract::{Dialect, HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, RealAddr, Status};
+use machine::subject::Bound;
+use machine::{Coverage, Cpu, RealMemory, Subject};
 
+use crate::described::{Described, dialect_number, run, slot, window};
 use crate::header::{
     RM_EMULATED, RM_FLATMEM, RM_GET_TCE, RM_MAP_MEMORY, RM_PINNED, RM_PROBE_COMPOUND, RM_PROBE_NO, RM_PROBE_NO_PAGE,
     RM_PROBE_YES, RM_PUT_TCE, RM_PUT_TCE_INDIRECT, RM_STUFF_TCE, RM_VMEMMAP, rm_coverage, rm_cpu, rm_handlers, rm_run,
 };
 use crate::library::{Instance, Library, Unusable};
-use crate::machine::{Described, dialect_number, run, slot, window};
 use crate::services::Handle;
+use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 
 /// Every byte of what `start` fills in, before.
 const POISON: u8 = 0xa5;
-
-/// The memory slots, for the service that looks addresses up in them.
-#[derive(Default)]
-pub struct Slots {
-    slots: Vec<SlotSpec>,
-    page_shift: u32,
-}
-
-impl Slots {
-    fn reset(&mut self, machine: &Machine) {
-        self.slots.clear();
-        self.slots.extend_from_slice(&machine.slots);
-        self.page_shift = machine.page_shift.bits();
-    }
-
-    fn set(&mut self, slot: &SlotSpec) {
-        self.slots.retain(|other| other.id != slot.id);
-        if slot.pages > 0 {
-            self.slots.push(*slot);
-        }
-    }
-
-    /// The hva of a byte of guest memory.
-    pub fn hva(&self, gpa: Gpa) -> Option<Hva> {
-        let gfn = gpa.0 >> self.page_shift;
-        let slot = self.slots.iter().find(|slot| gfn.checked_sub(slot.gfn.0).is_some_and(|page| page < slot.pages))?;
-        let within = gpa.0 & ((1 << self.page_shift) - 1);
-        Some(Hva(slot.hva.0 + ((gfn - slot.gfn.0) << self.page_shift) + within))
-    }
-}
 
 /// An implementation in a library. Each has a copy of the library to itself.
 pub struct Foreign {

@@ -5,8 +5,9 @@
 //! |---|---|
 //! | [`header`] | the types of include/realmode.h |
 //! | [`library`] | a shared library: finding it, its symbol, its version |
-//! | [`Foreign`] | an implementation in a library as a [`Subject`](contract::Subject) |
+//! | [`Foreign`] | an implementation in a library as a [`Subject`](machine::Subject) |
 //! | `services` | what the harness does for it: accesses, page table, log |
+//! | `described`, `slots` | a machine and its memory slots as a library is told of them |
 //! | `view` | memory mapped for implementations that use plain pointers |
 //!
 //! **Trust.** What a library answers is looked at before it is believed: outputs are poisoned beforehand, numbers out of range are
@@ -19,9 +20,10 @@
 pub mod header;
 pub mod library;
 
+mod described;
 mod foreign;
-mod machine;
 mod services;
+mod slots;
 mod told;
 mod view;
 

@@ -6,10 +6,11 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use contract::{Cpu, Ea, Gpa, Hva, Mode, Pfn, Pte};
+use contract::{Ea, Gpa, Hva, Pfn, Pte};
+use machine::{Cpu, Mode};
 
-use crate::foreign::Slots;
 use crate::header::{RM_PTE_ABSENT, RM_PTE_HOLE, RM_PTE_HUGE, RM_PTE_PRESENT, rm_cpu, rm_pte, rm_services};
+use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 

@@ -16,9 +16,10 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::machine::MAX_PHYSMEM_BITS;
-use contract::memory::{Owner, Place, Region, struct_page};
-use contract::{Cpu, Ea, RealMemory};
+use contract::Ea;
+use contract::description::MAX_PHYSMEM_BITS;
+use machine::memory::{Owner, Place, Region, struct_page};
+use machine::{Cpu, RealMemory};
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::mm::{MapFlags, ProtFlags};
 

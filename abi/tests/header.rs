@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use abi::header;
-use contract::{hcall, machine, program};
+use contract::{description, hcall, program};
 
 /// Limits that an implementation makes its arrays of are those that programs keep to.
 #[test]
 fn the_limits_are_the_contract_s() {
     for (name, told, kept) in [
-        ("RM_MAX_WINDOWS", header::RM_MAX_WINDOWS, machine::MAX_WINDOWS as u64),
-        ("RM_MAX_SLOTS", header::RM_MAX_SLOTS, machine::MAX_SLOTS.into()),
+        ("RM_MAX_WINDOWS", header::RM_MAX_WINDOWS, description::MAX_WINDOWS as u64),
+        ("RM_MAX_SLOTS", header::RM_MAX_SLOTS, description::MAX_SLOTS.into()),
         ("RM_MAX_VCPUS", header::RM_MAX_VCPUS, program::MAX_VCPUS.into()),
-        ("RM_MAX_WINDOW_ENTRIES", header::RM_MAX_WINDOW_ENTRIES, machine::MAX_WINDOW_ENTRIES),
+        ("RM_MAX_WINDOW_ENTRIES", header::RM_MAX_WINDOW_ENTRIES, description::MAX_WINDOW_ENTRIES),
         ("RM_MAX_TCES", header::RM_MAX_TCES, hcall::MAX_TCES_PER_CALL),
-        ("RM_MAX_BLOCKS", header::RM_MAX_BLOCKS, machine::MAX_BLOCKS),
-        ("RM_MAX_PHYSMEM_BITS", header::RM_MAX_PHYSMEM_BITS, machine::MAX_PHYSMEM_BITS.into()),
+        ("RM_MAX_BLOCKS", header::RM_MAX_BLOCKS, description::MAX_BLOCKS),
+        ("RM_MAX_PHYSMEM_BITS", header::RM_MAX_PHYSMEM_BITS, description::MAX_PHYSMEM_BITS.into()),
     ] {
         assert_eq!(told, kept, "{name}");
     }

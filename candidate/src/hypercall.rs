@@ -2,10 +2,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use contract::HcallAnswer;
 use contract::addr::{Gpa, Hva, Pfn, RealAddr, Tce};
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall, Status};
-use contract::memory::Cpu;
-use contract::subject::HcallAnswer;
+use machine::memory::Cpu;
 
 use crate::args::{self, Run};
 use crate::scratch::Values;

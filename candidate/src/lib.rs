@@ -57,11 +57,12 @@ mod virtual_mode;
 mod window;
 
 use contract::addr::{Liobn, Pfn, RealAddr};
+use contract::description::{AddrRun, Machine, SlotSpec, WindowSpec};
 use contract::dialect::Dialect;
 use contract::hcall::Hypercall;
-use contract::machine::{AddrRun, Machine, SlotSpec, WindowSpec};
-use contract::memory::Cpu;
-use contract::subject::{Bound, HcallAnswer, ProbeAnswer, Subject};
+use contract::{HcallAnswer, ProbeAnswer};
+use machine::memory::Cpu;
+use machine::subject::{Bound, Subject};
 
 use real_mode::RealMode;
 use virtual_mode::{State, VirtualMode};

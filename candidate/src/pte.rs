@@ -1,7 +1,7 @@
 //! Small questions to a page-table entry.
 
 use contract::addr::{Hva, Pfn};
-use contract::machine::Pte;
+use contract::description::Pte;
 
 /// The page behind `hva` when its entry is `pte`: inside a huge entry, the page itself rather than its head. `None`
 /// unless a page is there.

@@ -4,9 +4,9 @@ extern crate alloc;
 
 use alloc::vec;
 use contract::addr::{Gfn, Hva, Liobn, Pfn, RealAddr};
+use contract::description::{Backing, Machine, MemoryModel, PageShift, Pte, SlotSpec, WindowSpec};
 use contract::dialect::Dialect;
-use contract::machine::{Backing, Machine, MemoryModel, PageShift, Pte, SlotSpec, WindowSpec};
-use contract::memory::{Context, Cpu, Mode, Owner, RealMemory, Region};
+use machine::memory::{Context, Cpu, Mode, Owner, RealMemory, Region};
 
 use crate::virtual_mode::State;
 

@@ -13,7 +13,7 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 use contract::addr::{Ea, Pfn};
-use contract::memory::{Cpu, struct_page as layout};
+use machine::memory::{Cpu, struct_page as layout};
 
 /// Where a struct page is reached: in real mode at a real address, in virtual mode at its vmemmap address, where its
 /// words may lie in different blocks.

@@ -4,8 +4,8 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use contract::addr::{Ioba, Liobn, RealAddr};
+use contract::description::{Backing, WindowSpec};
 use contract::dialect::UnalignedIoba;
-use contract::machine::{Backing, WindowSpec};
 
 /// The entries to which calls have stored other values than 0 since the window was created, so that closing it looks at
 /// no others: most windows are much larger than what is in use of them.

@@ -9,33 +9,30 @@
 //! | [`hcall`] | hypercalls, statuses, their numbers |
 //! | [`dialect`] | the table of answers in which real systems disagree |
 //! | [`rule`] | every rule id, its section and kind |
-//! | [`machine`] | the description of a machine, and what makes one contradict itself |
+//! | [`description`] | the description of a machine, and what makes one contradict itself |
 //! | [`program`] | steps and programs |
 //! | [`text`] | the text form of a program: parse and print are inverse |
-//! | [`memory`] | the simulated real memory that a subject runs on |
-//! | [`subject`] | what an implementation under test must offer |
+//! | [`answer`] | what a hypercall and a probe answer |
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod addr;
+pub mod answer;
+pub mod description;
 pub mod dialect;
 pub mod hcall;
-pub mod machine;
-pub mod memory;
 pub mod program;
 pub mod rule;
-pub mod subject;
 pub mod text;
 mod validate;
 
 pub use addr::{Ea, Gfn, Gpa, Hva, Ioba, Liobn, Pfn, RealAddr, Tce};
+pub use answer::{HcallAnswer, ProbeAnswer};
+pub use description::{Backing, Machine, MemoryModel, PageShift, Pte, WindowSpec};
 pub use dialect::Dialect;
 pub use hcall::{Hypercall, Status};
-pub use machine::{Backing, Machine, MemoryModel, PageShift, Pte, WindowSpec};
-pub use memory::{Cpu, Mode, RealMemory};
 pub use program::{Program, Step};
 pub use rule::{Rule, RuleSet};
-pub use subject::{Coverage, HcallAnswer, ProbeAnswer, Subject};
 pub use validate::{Extent, MAX_FRAMES};

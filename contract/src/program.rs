@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::addr::{Gpa, Hva, Liobn, Pfn};
+use crate::description::{AddrRun, CompoundSpec, Machine, Pte, SlotSpec, WindowSpec, WordRun};
 use crate::dialect::Dialect;
 use crate::hcall::Hypercall;
-use crate::machine::{AddrRun, CompoundSpec, Machine, Pte, SlotSpec, WindowSpec, WordRun};
 
 /// Most steps of a program.
 pub const MAX_STEPS: usize = 4096;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::addr::{LINEAR_MAP, Pfn};
-use crate::machine::{
+use crate::description::{
     Invalid, Item, LIST_AREA_BYTES, MAX_BLOCKS, MAX_ITEMS, MAX_MAPPED_PAGES, MAX_ORDER, MAX_OWN, MAX_PHYSMEM_BITS,
     MAX_SECTIONS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, Machine, Mapping, MemoryModel, PageSpec, Pte,
     REGION_ALIGN, SECTION_SIZE_BITS, WordRun, word_count,
@@ -152,7 +152,7 @@ fn model(machine: &Machine) -> Check {
     }
 }
 
-fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::machine::BlockRun], block_shift: u32) -> Check {
+fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description::BlockRun], block_shift: u32) -> Check {
     let bytes_per_section = machine.page_shift.pages_per_section() * machine.struct_page;
     // What the sections need, as disjoint ascending ranges of block numbers.
     let mut needed: Vec<(u64, u64)> = Vec::new();

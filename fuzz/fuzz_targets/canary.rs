@@ -1,7 +1,7 @@
 //! Must fail: the candidate with a mistake made on purpose. An engine that finds nothing here is blind.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
+use programs::focus::Focus;
 use realmode_diff::SubjectKind;
-use realmode_diff::focus::Focus;
 
 realmode_fuzz::programs!(Focus::Program, SubjectKind::Canary);

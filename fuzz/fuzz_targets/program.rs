@@ -1,7 +1,7 @@
 //! Whole programs: all hypercalls, probes and host steps.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
+use programs::focus::Focus;
 use realmode_diff::SubjectKind;
-use realmode_diff::focus::Focus;
 
 realmode_fuzz::programs!(Focus::Program, SubjectKind::Candidate);

@@ -1,7 +1,7 @@
 //! Conditional references, compound pages, and everything the host does with pages; no windows.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
+use programs::focus::Focus;
 use realmode_diff::SubjectKind;
-use realmode_diff::focus::Focus;
 
 realmode_fuzz::programs!(Focus::References, SubjectKind::Candidate);

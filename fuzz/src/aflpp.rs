@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 
-use realmode_diff::engine::Run;
+use realmode_diff::hunts::engine::Run;
 
 use crate::Target;
 

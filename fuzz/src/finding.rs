@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use contract::Program;
-use realmode_diff::record::{Origin, record};
-use realmode_diff::{Finding, SubjectKind, campaign};
+use realmode_diff::findings::record::{Origin, record};
+use realmode_diff::{Finding, SubjectKind, hunts::campaign};
 
 /// Names the folder for findings; `off` writes none, for those who run `realmode triage` themselves.
 const FINDINGS: &str = "REALMODE_FINDINGS";

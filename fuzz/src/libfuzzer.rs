@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use libfuzzer_sys::Corpus;
-use realmode_diff::encoding::{decode, encode_into};
-use realmode_diff::engine::Run;
-use realmode_diff::feedback::COMBINATIONS;
+use programs::encoding::{decode, encode_into};
+use realmode_diff::check::feedback::COMBINATIONS;
+use realmode_diff::hunts::engine::Run;
 
 use crate::{Target, finding};
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use realmode_diff::engine::Run;
+use realmode_diff::hunts::engine::Run;
 
 use crate::{Target, finding};
 

@@ -1,9 +1,9 @@
 //! A target that runs programs.
 
+use programs::focus::Focus;
+use programs::mutate::Mutator;
 use realmode_diff::SubjectKind;
-use realmode_diff::engine::Engine;
-use realmode_diff::focus::Focus;
-use realmode_diff::mutate::Mutator;
+use realmode_diff::hunts::engine::Engine;
 use realmode_diff::subjects::NoSubject;
 
 /// What a target keeps from input to input.
@@ -46,7 +46,7 @@ impl Target {
         Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback, fresh }
     }
 
-    /// Whether the engine is to be told of combinations reached ([`realmode_diff::feedback`]).
+    /// Whether the engine is to be told of combinations reached ([`realmode_diff::check::feedback`]).
     #[must_use]
     pub const fn feedback(&self) -> bool {
         self.feedback

@@ -1,6 +1,6 @@
 //! Guest memory: slots, the host page table, faults, and the contents of memory (semantics 1).
 
-use contract::machine::SlotSpec;
+use contract::description::SlotSpec;
 use contract::{Gfn, Gpa, Hva, Pfn, Pte, RealAddr};
 
 use crate::Object;

@@ -1,6 +1,6 @@
 //! Host steps on pages and page-table entries (semantics 6).
 
-use contract::machine::{MAX_ORDER, MAX_OWN};
+use contract::description::{MAX_ORDER, MAX_OWN};
 use contract::{Hva, Pfn, Pte, RealAddr};
 
 use crate::state::{Compound, Page, Reference, with_pfn};

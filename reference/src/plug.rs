@@ -1,6 +1,6 @@
 //! Host steps on sections, memory slots, guest memory and windows (semantics 6).
 
-use contract::machine::{
+use contract::description::{
     AddrRun, MAX_BLOCKS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, REGION_ALIGN, SlotSpec, WordRun, word_count, words,
 };
 use contract::program::MAX_STEP_WORDS;

@@ -1,6 +1,6 @@
 //! What lies where in real memory, and which pages, sections and blocks are there (semantics 1).
 
-use contract::machine::{LIST_AREA_BYTES, MAX_PHYSMEM_BITS, SECTION_SIZE_BITS};
+use contract::description::{LIST_AREA_BYTES, MAX_PHYSMEM_BITS, SECTION_SIZE_BITS};
 use contract::{Pfn, RealAddr};
 use core::ops::RangeInclusive;
 

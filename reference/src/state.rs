@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contract::machine::{MAX_PHYSMEM_BITS, SlotSpec, words};
+use contract::description::{MAX_PHYSMEM_BITS, SlotSpec, words};
 use contract::{Dialect, Gfn, Hva, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, WindowSpec};
 
 use crate::Object;
@@ -284,7 +284,7 @@ impl Reference {
     pub fn section_present(&self, section: u64) -> bool {
         match &self.memory {
             Memory::Flatmem { pages, .. } => {
-                section < 1 << (MAX_PHYSMEM_BITS - contract::machine::SECTION_SIZE_BITS)
+                section < 1 << (MAX_PHYSMEM_BITS - contract::description::SECTION_SIZE_BITS)
                     && section * self.page_shift.pages_per_section() < *pages
             }
             Memory::Sparsemem(sparse) => sparse.sections.contains(&section),

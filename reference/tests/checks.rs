@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::SlotSpec;
+use contract::description::SlotSpec;
 use contract::{Dialect, Gfn, Hva, Hypercall, Rule, Status, Step};
 use reference::{Answer, Owes, Reference};
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::{CompoundSpec, MAX_OWN, PageSpec};
+use contract::description::{CompoundSpec, MAX_OWN, PageSpec};
 use contract::{Dialect, Hva, Machine, PageShift, Pfn, Pte, RealAddr, Rule, Status, Step};
 use reference::{Compound, Object, Page, Reference};
 
@@ -172,7 +172,10 @@ fn migrate(gfn: u64, pfn: u64) -> Step {
 fn migrate_moves_contents_and_the_mapping() {
     let mut model = Reference::new(Dialect::Lopapr, &with_ram(Dialect::Lopapr, 101 << 12, &[1, 0, 3]));
     done(&mut model, map(hva(60), present(500, "w")));
-    done(&mut model, Step::Slot(contract::machine::SlotSpec { id: 3, gfn: contract::Gfn(60), pages: 1, hva: hva(60) }));
+    done(
+        &mut model,
+        Step::Slot(contract::description::SlotSpec { id: 3, gfn: contract::Gfn(60), pages: 1, hva: hva(60) }),
+    );
     done(&mut model, Step::Write { gpa: contract::Gpa(gpa(60)), words: runs(&[9, 9, 9, 9]) });
     done(&mut model, Step::Unmap { hva: hva(60) });
     done(&mut model, migrate(1, 500));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::{AddrRun, MAX_TOTAL_ENTRIES, MAX_WINDOWS, SlotSpec, WordRun};
+use contract::description::{AddrRun, MAX_TOTAL_ENTRIES, MAX_WINDOWS, SlotSpec, WordRun};
 use contract::{
     Backing, Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, PageShift, Pfn, RealAddr, Rule, Status, Step, WindowSpec,
 };

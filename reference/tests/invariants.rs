@@ -5,8 +5,8 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
+use contract::description::{AddrRun, CompoundSpec, PageSpec, SlotSpec, WordRun};
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::machine::{AddrRun, CompoundSpec, PageSpec, SlotSpec, WordRun};
 use contract::{
     Backing, Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, Rule, Step,
     WindowSpec,

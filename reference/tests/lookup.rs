@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::AddrRun;
+use contract::description::AddrRun;
 use contract::{Dialect, Machine, MemoryModel, PageShift, Pfn, RealAddr, Rule, Step};
 use reference::{Answer, Reference};
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::{AddrRun, BlockRun, WordRun};
+use contract::description::{AddrRun, BlockRun, WordRun};
 use contract::{Dialect, Hva, Liobn, MemoryModel, PageShift, Pfn, Pte, RealAddr};
 use reference::{Compound, Page, Reference};
 
@@ -48,7 +48,7 @@ fn pages_ascend_and_are_never_default() {
 fn contents_are_runs_of_words_that_wrap() {
     let mut machine = machine(Dialect::Lopapr);
     let words = vec![WordRun { value: u64::MAX, stride: 1, count: 3 }, WordRun { value: 9, stride: 0, count: 1 }];
-    machine.ram = vec![contract::machine::RamSpec { at: RealAddr(0x5000), words }];
+    machine.ram = vec![contract::description::RamSpec { at: RealAddr(0x5000), words }];
     let model = Reference::new(Dialect::Lopapr, &machine);
     let ram: Vec<_> = model.ram().collect();
     assert_eq!(ram, [(RealAddr(0x5000), u64::MAX), (RealAddr(0x5010), 1), (RealAddr(0x5018), 9)]);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::{AddrRun, CompoundSpec, MAX_BLOCKS, PageSpec, SlotSpec};
+use contract::description::{AddrRun, CompoundSpec, MAX_BLOCKS, PageSpec, SlotSpec};
 use contract::{
     Backing, Dialect, Gfn, Hva, Liobn, Machine, PageShift, Pfn, ProbeAnswer, RealAddr, Rule, Status, Step, WindowSpec,
 };

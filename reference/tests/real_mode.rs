@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::{Mapping, SlotSpec};
+use contract::description::{Mapping, SlotSpec};
 use contract::{
     Backing, Dialect, Gfn, Hva, Hypercall, Liobn, PageShift, Pfn, RealAddr, Rule, Status, Step, WindowSpec,
 };
@@ -237,7 +237,7 @@ fn one_reason_anywhere_in_the_call_is_enough_and_the_first_kind_wins() {
     done(&mut model, Step::Age { hva: hva(10) });
     owes(&mut model.clone(), indirect(1, 0, 0, 3), OK, Rule::MapNew, PTE);
     // A compound page with a split struct page: the lookup comes first.
-    done(&mut model, Step::MakeCompound(contract::machine::CompoundSpec { pfn: Pfn(72), order: 2 }));
+    done(&mut model, Step::MakeCompound(contract::description::CompoundSpec { pfn: Pfn(72), order: 2 }));
     owes(&mut model.clone(), put(1, 0, gpa(9) | 1), OK, Rule::MapNew, LOOKUP);
     owes(&mut model, put(1, 0, gpa(11) | 1), OK, Rule::MapNew, COMPOUND);
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::PageSpec;
+use contract::description::PageSpec;
 use contract::{Dialect, Machine, PageShift, Pfn, ProbeAnswer, Rule, Status, Step};
 use reference::{Answer, Object, Page, Reference};
 

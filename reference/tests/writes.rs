@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use contract::machine::{Mapping, SlotSpec};
+use contract::description::{Mapping, SlotSpec};
 use contract::{
     Backing, Dialect, Gfn, Hva, Hypercall, Liobn, Machine, PageShift, Pfn, RealAddr, Rule, Status, Step, WindowSpec,
 };

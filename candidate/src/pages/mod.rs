@@ -17,7 +17,7 @@ mod sync;
 pub mod writer;
 
 use contract::addr::{Ea, Pfn, RealAddr};
-use contract::machine::MAX_PHYSMEM_BITS;
+use contract::description::MAX_PHYSMEM_BITS;
 
 use blocks::BlockIndex;
 
@@ -86,7 +86,7 @@ impl PageIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::machine::{AddrRun, BlockRun, MemoryModel, PageShift};
+    use contract::description::{AddrRun, BlockRun, MemoryModel, PageShift};
 
     fn sparse(size: u64, block_shift: u32, page_shift: PageShift, section: u64, at: u64) -> PageIndex {
         let mut index = PageIndex::default();

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::blocks::{BlockIndex, KEPT_LEAVES, Leaf, Middle, USERS, place, slot_of};
 use super::sync::{AtomicBool, AtomicU64, OnceBox, load_to_exchange, publish_block};
 use super::{Model, PageIndex};
-use contract::machine::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
+use contract::description::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
 
 impl PageIndex {
     /// Forgets the earlier machine, keeps its memory, and learns where the struct pages of a new one lie.
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use contract::addr::{Pfn, RealAddr};
-    use contract::machine::BlockRun;
+    use contract::description::BlockRun;
     use std::sync::atomic::AtomicUsize;
     use std::vec::Vec;
 

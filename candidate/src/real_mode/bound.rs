@@ -19,7 +19,7 @@
 //! list page's page-table entry is read (H_PUT_TCE_INDIRECT), or a guest value (H_GET_TCE): 1. Without other CPUs every
 //! change succeeds at the first attempt, so UPDATE is 2 at most and an entry costs at most 20.
 
-use contract::subject::Bound;
+use machine::subject::Bound;
 
 /// Compare-and-swaps that a handler tries on one word before it defers: other CPUs changed the word that often.
 pub const ATTEMPTS: u32 = 3;

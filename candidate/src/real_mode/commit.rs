@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use contract::addr::Tce;
 use contract::hcall::Status;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::hypercall;
 use crate::scratch::Values;
@@ -123,7 +123,7 @@ mod tests {
     use crate::real_mode::undo::Journal;
     use crate::small_machine::{self, HARDWARE, HVA, ready};
     use contract::addr::Pfn;
-    use contract::memory::Mode;
+    use machine::memory::Mode;
 
     /// A plan names page 9, and since then the page table has come to name another.
     #[test]

@@ -30,9 +30,9 @@ mod probe;
 mod undo;
 
 use contract::addr::{Hva, RealAddr};
+use contract::description::Pte;
 use contract::hcall::Status;
-use contract::machine::Pte;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::args::Run;
 use crate::hypercall::{self, Half};

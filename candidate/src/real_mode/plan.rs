@@ -3,9 +3,9 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use contract::addr::{Pfn, RealAddr, Tce};
+use contract::description::Pte;
 use contract::hcall::Status;
-use contract::machine::Pte;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::args::Run;
 use crate::pte;

@@ -1,8 +1,8 @@
 //! Probes of the conditional references (semantics 3).
 
+use contract::ProbeAnswer;
 use contract::addr::Pfn;
-use contract::memory::Cpu;
-use contract::subject::ProbeAnswer;
+use machine::memory::Cpu;
 
 use crate::pages::PageIndex;
 use crate::struct_page::{Change, StructPage};

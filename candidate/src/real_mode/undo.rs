@@ -21,7 +21,7 @@ use core::sync::atomic::{
 };
 
 use contract::addr::{Pfn, Tce};
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::struct_page::{Change, StructPage};
 use crate::tce;

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use contract::addr::{RealAddr, Tce};
 use contract::hcall::Status;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::args::Run;
 use crate::scratch::Values;

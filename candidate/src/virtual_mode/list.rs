@@ -3,7 +3,7 @@
 
 use contract::addr::Hva;
 use contract::hcall::Status;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::hypercall;
 use crate::scratch::Values;

@@ -23,7 +23,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use contract::addr::{Hva, RealAddr};
 use contract::hcall::Status;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::args::Run;
 use crate::hypercall::Half;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::small_machine;
     use contract::addr::Pfn;
-    use contract::memory::Mode;
+    use machine::memory::Mode;
 
     /// Real mode's half of the call left two references on page 9, and one on page 8 that is not owed.
     #[test]

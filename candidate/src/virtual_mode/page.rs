@@ -4,7 +4,7 @@
 //! DIRTY of a compound page lie on its head.
 
 use contract::addr::Pfn;
-use contract::memory::Cpu;
+use machine::memory::Cpu;
 
 use crate::struct_page::{Change, StructPage};
 use crate::view::View;
@@ -42,7 +42,7 @@ pub fn mark_dirty(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
 mod tests {
     use super::*;
     use crate::small_machine;
-    use contract::memory::Mode;
+    use machine::memory::Mode;
 
     /// The host's allocator is told of it by one access more, and may be told of nothing else.
     #[test]

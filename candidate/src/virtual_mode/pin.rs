@@ -1,8 +1,8 @@
 //! Faulting pages in, and taking references through the page table.
 
 use contract::addr::{Hva, Pfn, Tce};
-use contract::machine::Pte;
-use contract::memory::Cpu;
+use contract::description::Pte;
+use machine::memory::Cpu;
 
 use crate::pte;
 use crate::tce;

@@ -7,11 +7,11 @@ use super::alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 
 use contract::addr::Liobn;
+use contract::description::{Machine, SlotSpec, WindowSpec};
 use contract::dialect::{Answers, Dialect, StuffLimit};
 use contract::hcall::MAX_TCES_PER_CALL;
-use contract::machine::{Machine, SlotSpec, WindowSpec};
-use contract::memory::Cpu;
 use contract::program::MAX_VCPUS;
+use machine::memory::Cpu;
 
 use crate::pages::PageIndex;
 use crate::scratch::Scratch;

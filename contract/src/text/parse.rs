@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 
 use super::{HEADER, TextError};
 use crate::addr::{Gfn, Gpa, Hva, Liobn, Pfn, RealAddr};
-use crate::dialect::Dialect;
-use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
-use crate::machine::{
+use crate::description::{
     AddrRun, Backing, BlockRun, CompoundSpec, Item, Machine, Mapping, MemoryModel, PageShift, PageSpec, Pte, RamSpec,
     SlotSpec, WindowSpec, WordRun,
 };
+use crate::dialect::Dialect;
+use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
 use crate::program::{Program, Step};
 
 /// Longest text that is taken for a program, in bytes.

@@ -2,10 +2,10 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use crate::hcall::Hypercall;
-use crate::machine::{
+use crate::description::{
     AddrRun, Backing, CompoundSpec, Machine, Mapping, MemoryModel, Pte, SlotSpec, WindowSpec, WordRun,
 };
+use crate::hcall::Hypercall;
 use crate::program::{Program, Step};
 
 impl Display for Program {

@@ -1,7 +1,7 @@
 //! Mutation, crossover and trimming of programs for AFL++, by its custom mutator interface:
 //! `AFL_CUSTOM_MUTATOR_LIBRARY=librealmode_afl_mutator.so`. `REALMODE_FOCUS` names the fuzz target, by default `program`.
 //!
-//! What is done to a program is [`realmode_diff::mutate`]'s business, the same that libFuzzer's targets call. All unsafe code of this
+//! What is done to a program is [`programs::mutate`]'s business, the same that libFuzzer's targets call. All unsafe code of this
 //! crate is in this file, and does nothing but turn AFL++'s pointers into slices.
 #![allow(unsafe_code)]
 
@@ -11,17 +11,17 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::slice;
 
+use programs::focus::Focus;
+use programs::mutate::Mutator;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
-use realmode_diff::focus::Focus;
-use realmode_diff::mutate::Mutator;
 use trim::Trim;
 
 /// Of so many mutations one crosses the program with another of the queue.
 const CROSSOVER: u64 = 4;
 
 /// So many mutations of one input, then the next has its turn. AFL++ itself would make a thousand and more, and stay with what it
-/// started from: with 32 it reached 201 combinations of [`realmode_diff::feedback`] in 51,000 runs, without 161 in 488,000.
+/// started from: with 32 it reached 201 combinations of [`realmode_diff::check::feedback`] in 51,000 runs, without 161 in 488,000.
 const MUTATIONS: c_uint = 32;
 
 /// What AFL++ keeps for us between calls.

@@ -1,6 +1,6 @@
 //! Trimming by whole records. AFL++'s own trimming cuts bytes anywhere, which turns every record behind the cut into another.
 
-use realmode_diff::encoding::{Form, RECORD, form};
+use programs::encoding::{Form, RECORD, form};
 
 /// Stretches of records are left out one after the other, from the end, each time half as long as in the round before.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! The machines that the tests run on, and short names for what they ask of the model.
 #![allow(dead_code)]
 
+use contract::description::{AddrRun, BlockRun, CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec, WordRun};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::machine::{AddrRun, BlockRun, CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec, WordRun};
 use contract::{
     Backing, Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, Pte, RealAddr, Rule,
     Status, Step, WindowSpec,

@@ -1,0 +1,77 @@
+//! Feedback from meaning: which combinations of rule, outcome, memory model and mode a program reached.
+//!
+//! Engines that are guided by branches see each rule decided once and think that they know it. That `MAP.SAME` was deferred on a
+//! machine with 2 MiB blocks is no new branch. So each combination has a number, which targets report as an extra counter
+//! of libFuzzer or as IJON state of AFL++.
+
+use contract::{Machine, MemoryModel, ProbeAnswer, Rule, RuleSet, Status};
+use reference::{Answer, Outcome};
+
+use crate::check::lockstep::{Handled, Observation};
+
+/// Memory models that are told apart: flatmem, and vmemmap by its four block sizes.
+const MODELS: usize = 5;
+/// Outcomes that are told apart: done, H_PARAMETER or `false`, any other status or answer.
+const OUTCOMES: usize = 3;
+/// Real mode finished, or virtual mode did.
+const MODES: usize = 2;
+
+/// How many combinations there are, reachable or not: the numbers are below it.
+pub const COMBINATIONS: usize = Rule::ALL.len() * OUTCOMES * MODELS * MODES;
+
+/// Numbers what is seen on one machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Feedback {
+    model: usize,
+}
+
+impl Feedback {
+    /// For programs on this machine.
+    #[must_use]
+    pub const fn new(machine: &Machine) -> Self {
+        let model = match &machine.memory {
+            MemoryModel::Flatmem { .. } => 0,
+            MemoryModel::SparsememVmemmap { block_shift, .. } => match block_shift {
+                0..=12 => 1,
+                13..=16 => 2,
+                17..=21 => 3,
+                _ => 4,
+            },
+        };
+        Self { model }
+    }
+
+    /// The combinations that a step reached, one for each rule that it decided.
+    pub fn of(self, observation: &Observation<'_>) -> impl Iterator<Item = usize> + use<> {
+        let (rules, outcome) = match *observation.outcome {
+            Outcome { answer: Answer::Skipped(_) | Answer::Done, .. } => (RuleSet::EMPTY, 0),
+            Outcome { rules, answer, .. } => (rules, class(answer)),
+        };
+        let mode = usize::from(observation.handled == Handled::Deferred);
+        rules.iter().map(move |rule| ((rule as usize * OUTCOMES + outcome) * MODELS + self.model) * MODES + mode)
+    }
+}
+
+const fn class(answer: Answer) -> usize {
+    match answer {
+        Answer::Hypercall { status: Status::SUCCESS, .. }
+        | Answer::Lookup(Some(_))
+        | Answer::Probe(ProbeAnswer::Done(true)) => 0,
+        Answer::Hypercall { status: Status::PARAMETER, .. }
+        | Answer::Lookup(None)
+        | Answer::Probe(ProbeAnswer::Done(false)) => 1,
+        _ => 2,
+    }
+}
+
+/// A combination in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`.
+#[must_use]
+pub fn describe(combination: usize) -> String {
+    let (rest, mode) = (combination / MODES, combination % MODES);
+    let (rest, model) = (rest / MODELS, rest % MODELS);
+    let (rule, outcome) = (rest / OUTCOMES, rest % OUTCOMES);
+    let rule = Rule::ALL.get(rule).map_or("no rule", |rule| rule.id());
+    let outcome = ["done", "refused", "otherwise"][outcome];
+    let model = ["flatmem", "vmemmap 2^12", "vmemmap 2^16", "vmemmap 2^21", "vmemmap 2^24"][model];
+    format!("{rule} x {outcome} x {model} x {}", ["real mode", "deferred"][mode])
+}

@@ -1,0 +1,386 @@
+//! The oracle: holds real memory against the reference's state (semantics 7).
+//!
+//! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were written
+//! and at the objects that the reference touched; at the end of a program at everything.
+
+use std::fmt::Write as _;
+
+use contract::{Hva, Liobn, Pfn, RealAddr, Rule};
+use machine::memory::{Account, Owner, Place, RealMemory, Region, struct_page};
+use reference::{Compound, Object, Page, Reference};
+
+use crate::check::change::flag_names;
+use crate::check::verdict::{MAX_OBJECTS, ObjectDiff};
+
+/// A word that is not what the reference has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) rule: Rule,
+    /// The order among mismatches of one rule: the real address, or the hva for page-table entries.
+    pub(crate) address: u64,
+    pub(crate) field: &'static str,
+    pub(crate) object: Object,
+    pub(crate) what: String,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+}
+
+/// The rules of mismatches, first reported first.
+const ORDER: [Rule; 4] = [Rule::DivergeTce, Rule::DivergeCount, Rule::DivergeFlag, Rule::RefConserve];
+
+/// Compares a memory with a reference.
+pub(crate) struct Oracle<'a> {
+    pub(crate) reference: &'a Reference,
+    pub(crate) memory: &'a RealMemory,
+    pub(crate) struct_page: u64,
+    /// A window that the reference has closed and whose tables still lie in memory: all its entries are 0.
+    pub(crate) closing: Option<&'a contract::WindowSpec>,
+}
+
+impl Oracle<'_> {
+    /// What differs after a step.
+    pub(crate) fn step(&self) -> Vec<Mismatch> {
+        let mut found = Vec::new();
+        for (place, _, now) in self.memory.changes() {
+            self.word(place, now, &mut found);
+        }
+        // What was stored to is compared; of the rest, what the reference touched.
+        // A page that many entries name is touched many times in a row.
+        for same in self.reference.touched().chunk_by(|one, other| one == other) {
+            self.object(same[0], Self::unchanged, &mut found);
+        }
+        found
+    }
+
+    fn unchanged(&self, real: RealAddr) -> Option<u64> {
+        self.memory.peek_unchanged(real)
+    }
+
+    fn any(&self, real: RealAddr) -> Option<u64> {
+        Some(self.memory.peek(real))
+    }
+
+    /// What differs anywhere.
+    pub(crate) fn everything(&self) -> Vec<Mismatch> {
+        let mut found = Vec::new();
+        let mut words = 0;
+        self.memory.contents().for_each(|(place, now)| {
+            if !matches!(place, Place::Real(_, Some(Region { owner: Owner::List, .. }))) {
+                words += 1;
+            }
+            self.word(place, now, &mut found);
+        });
+        // Every word that is there is right; if there are as many as there should be, none is missing.
+        if found.is_empty() && words == self.expected_words() {
+            return found;
+        }
+        for (pfn, _) in self.reference.pages() {
+            self.object(Object::Page(pfn), Self::any, &mut found);
+        }
+        for (hva, _) in self.reference.page_table() {
+            self.object(Object::Pte(hva), Self::any, &mut found);
+        }
+        for window in self.reference.windows() {
+            for (index, _) in window.guest_entries() {
+                self.object(Object::Entry { liobn: window.spec.liobn, index }, Self::any, &mut found);
+            }
+            for (index, _) in window.hardware_entries() {
+                self.object(Object::Entry { liobn: window.spec.liobn, index }, Self::any, &mut found);
+            }
+        }
+        for (real, _) in self.reference.ram() {
+            self.object(Object::Ram(real), Self::any, &mut found);
+        }
+        found
+    }
+
+    /// How many words the reference's state takes that are not zero.
+    fn expected_words(&self) -> usize {
+        let page = |page: Page| {
+            usize::from(page.count != 0) + usize::from(flags(&page) != 0) + usize::from(order_or_head(&page) != 0)
+        };
+        let pages: usize = self.reference.pages().map(|(_, state)| page(state)).sum();
+        let entries: usize = self.reference.page_table().map(|(_, pte)| pte.pages() as usize).sum();
+        let tables: usize = self
+            .reference
+            .windows()
+            .map(|window| window.guest_entries().count() + window.hardware_entries().count())
+            .sum();
+        pages + entries + tables + self.reference.ram().count()
+    }
+
+    /// The mismatch to report: by the order of rules, then the lowest address.
+    pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
+        let rank = |rule: Rule| ORDER.iter().position(|other| *other == rule).unwrap_or(ORDER.len());
+        found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
+        found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.field == b.field);
+        let first = found.first()?.clone();
+        Some((first, found))
+    }
+
+    /// The objects of `mismatches` as both sides have them.
+    pub(crate) fn diffs(&self, mismatches: &[Mismatch]) -> Vec<ObjectDiff> {
+        let mut diffs: Vec<ObjectDiff> = Vec::new();
+        for mismatch in mismatches {
+            let name = object_name(mismatch.object);
+            if diffs.len() < MAX_OBJECTS && diffs.iter().all(|diff| diff.name != name) {
+                let (reference, memory) = self.describe(mismatch.object);
+                diffs.push(ObjectDiff { name, reference, memory });
+            }
+        }
+        diffs
+    }
+
+    fn word(&self, place: Place, now: u64, found: &mut Vec<Mismatch>) {
+        match place {
+            Place::PageTable(hva) => self.pte(hva, found),
+            Place::Real(real, Some(Region { start, owner, .. })) => match owner {
+                Owner::StructPages { offset } => {
+                    let at = offset + real.0 - start;
+                    let (pfn, field) = (Pfn(at / self.struct_page), at % self.struct_page);
+                    self.page_word(pfn, field, real, now, found);
+                    if field == struct_page::COUNT {
+                        self.conserve(pfn, real, now, found);
+                    }
+                }
+                Owner::Table(liobn) => self.entry_word(liobn, (real.0 - start) / 8, false, real, now, found),
+                Owner::Hardware(liobn) => self.entry_word(liobn, (real.0 - start) / 8, true, real, now, found),
+                Owner::Ram => self.ram_word(real, now, found),
+                Owner::List => {}
+            },
+            // The region has gone; the host zeroed it.
+            Place::Real(real, None) => self.ram_word(real, now, found),
+        }
+    }
+
+    /// Compares an object's words, as far as `peek` shows them.
+    fn object(&self, object: Object, peek: fn(&Self, RealAddr) -> Option<u64>, found: &mut Vec<Mismatch>) {
+        match object {
+            Object::Page(pfn) => {
+                for field in [struct_page::FLAGS, struct_page::COUNT, struct_page::COMPOUND] {
+                    let word = self.memory.struct_page_word(pfn, field);
+                    if let Some((real, now)) = word.and_then(|real| Some((real, peek(self, real)?))) {
+                        self.page_word(pfn, field, real, now, found);
+                        if field == struct_page::COUNT {
+                            self.conserve(pfn, real, now, found);
+                        }
+                    }
+                }
+            }
+            Object::Pte(hva) => self.pte(hva, found),
+            Object::Entry { liobn, index } => {
+                let open = self.reference.window(liobn).map(|window| window.spec);
+                // A closed window's tables may lie in memory together with those of nobody else.
+                if let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) {
+                    for ((start, _), hardware) in spec.regions().zip([false, true]) {
+                        let real = RealAddr(start.0 + index * 8);
+                        if let Some(now) = peek(self, real) {
+                            self.entry_word(liobn, index, hardware, real, now, found);
+                        }
+                    }
+                }
+            }
+            Object::Ram(real) => {
+                if let Some(now) = peek(self, real) {
+                    self.ram_word(real, now, found);
+                }
+            }
+        }
+    }
+
+    fn page_word(&self, pfn: Pfn, field: u64, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
+        let page = self.reference.page(pfn);
+        let expected = match field {
+            struct_page::FLAGS => flags(&page),
+            struct_page::COUNT => u64::from(page.count as u32),
+            struct_page::COMPOUND => order_or_head(&page),
+            _ => 0,
+        };
+        if now == expected {
+            return;
+        }
+        let mut push = |rule, name, what, expected, found_value| {
+            found.push(Mismatch {
+                rule,
+                address: real.0,
+                field: name,
+                object: Object::Page(pfn),
+                what,
+                expected,
+                found: found_value,
+            });
+        };
+        let hex = |value: u64| format!("{value:#x}");
+        match field {
+            struct_page::FLAGS => {
+                let what = format!("flags of page {pfn}");
+                push(Rule::DivergeFlag, "page flags", what, flag_names(expected), flag_names(now));
+            }
+            struct_page::COUNT => {
+                // The count is half of its word; the other half is zero.
+                let (expected, count) = (expected as i32, now as i32);
+                if count != expected {
+                    let what = format!("count of page {pfn}");
+                    push(Rule::DivergeCount, "count", what, expected.to_string(), count.to_string());
+                }
+                if now >> 32 != 0 {
+                    let what = format!("bytes 12 to 15 of the struct page of page {pfn}");
+                    push(Rule::DivergeFlag, "struct page", what, hex(0), hex(now >> 32));
+                }
+            }
+            _ => {
+                let what = format!("word at offset {field} of the struct page of page {pfn}");
+                push(Rule::DivergeFlag, "struct page", what, hex(expected), hex(now));
+            }
+        }
+    }
+
+    fn conserve(&self, pfn: Pfn, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
+        let Account { own, holders } = self.memory.account(pfn);
+        if now as u32 as i32 != own.wrapping_add(holders) {
+            found.push(Mismatch {
+                rule: Rule::RefConserve,
+                address: real.0,
+                field: "count",
+                object: Object::Page(pfn),
+                what: format!("count of page {pfn}"),
+                expected: format!("own {own} + {holders} mappings and hardware TCEs"),
+                found: (now as i32).to_string(),
+            });
+        }
+    }
+
+    fn entry_word(
+        &self,
+        liobn: Liobn,
+        index: u64,
+        hardware: bool,
+        real: RealAddr,
+        now: u64,
+        found: &mut Vec<Mismatch>,
+    ) {
+        let expected = self.reference.window(liobn).map_or(0, |window| match hardware {
+            false => window.guest(index),
+            true => window.hardware(index),
+        });
+        let now = now.swap_bytes();
+        if now != expected {
+            let field = if hardware { "hardware entry" } else { "guest value" };
+            found.push(Mismatch {
+                rule: Rule::DivergeTce,
+                address: real.0,
+                field,
+                object: Object::Entry { liobn, index },
+                what: format!("{field} {index} of window {liobn}"),
+                expected: format!("{expected:#x}"),
+                found: format!("{now:#x}"),
+            });
+        }
+    }
+
+    fn ram_word(&self, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
+        let expected = self.reference.ram_word(real);
+        let now = now.swap_bytes();
+        if now != expected {
+            found.push(Mismatch {
+                rule: Rule::DivergeFlag,
+                address: real.0,
+                field: "memory",
+                object: Object::Ram(real),
+                what: format!("word at real address {real}"),
+                expected: format!("{expected:#x}"),
+                found: format!("{now:#x}"),
+            });
+        }
+    }
+
+    fn pte(&self, hva: Hva, found: &mut Vec<Mismatch>) {
+        let (expected, now) = (self.reference.pte(hva), self.memory.pte(hva));
+        if expected != now {
+            found.push(Mismatch {
+                rule: Rule::DivergeFlag,
+                address: hva.0,
+                field: "page table",
+                object: Object::Pte(hva),
+                what: format!("page-table entry at hva {hva}"),
+                expected: expected.to_string(),
+                found: now.to_string(),
+            });
+        }
+    }
+
+    /// An object as the reference and as real memory have it, in lines.
+    fn describe(&self, object: Object) -> (String, String) {
+        match object {
+            Object::Page(pfn) => {
+                let page = self.reference.page(pfn);
+                let show = |flags: u64, count: i32, compound: u64, own: i32, holders: i64| {
+                    let mut text = String::new();
+                    let _ = writeln!(text, "count: {count}");
+                    let _ = writeln!(text, "flags: {}", flag_names(flags));
+                    let _ = writeln!(text, "order or head: {compound:#x}");
+                    let _ = writeln!(text, "own: {own}");
+                    let _ = writeln!(text, "mappings + hardware TCEs: {holders}");
+                    text
+                };
+                let compound = order_or_head(&page);
+                let holders = self.reference.mappings(pfn) + self.reference.hardware_references(pfn);
+                let expected = show(flags(&page), page.count, compound, page.own, holders);
+                let found = show(
+                    self.memory.page_word(pfn, struct_page::FLAGS),
+                    self.memory.count(pfn),
+                    self.memory.page_word(pfn, struct_page::COMPOUND),
+                    self.memory.own(pfn),
+                    i64::from(self.memory.holders(pfn)),
+                );
+                (expected, found)
+            }
+            Object::Pte(hva) => (format!("{}\n", self.reference.pte(hva)), format!("{}\n", self.memory.pte(hva))),
+            Object::Entry { liobn, index } => {
+                let window = self.reference.window(liobn);
+                let spec = window.map(|window| window.spec).or(self.closing.copied());
+                let mut found = [0; 2];
+                if let Some(spec) = spec {
+                    for (value, (start, _)) in found.iter_mut().zip(spec.regions()) {
+                        *value = self.memory.peek(RealAddr(start.0 + index * 8)).swap_bytes();
+                    }
+                }
+                let expected = window.map_or([0; 2], |window| [window.guest(index), window.hardware(index)]);
+                let show =
+                    |[guest, hardware]: [u64; 2]| format!("guest value: {guest:#x}\nhardware entry: {hardware:#x}\n");
+                (show(expected), show(found))
+            }
+            Object::Ram(real) => (
+                format!("{:#x}\n", self.reference.ram_word(real)),
+                format!("{:#x}\n", self.memory.peek(real).swap_bytes()),
+            ),
+        }
+    }
+}
+
+/// The word of a struct page that holds a head's order or a tail's head.
+const fn order_or_head(page: &Page) -> u64 {
+    match page.compound {
+        Compound::No => 0,
+        Compound::Head { order } => order as u64,
+        Compound::Tail { head } => head.0,
+    }
+}
+
+fn flags(page: &Page) -> u64 {
+    let compound = match page.compound {
+        Compound::No => 0,
+        Compound::Head { .. } => struct_page::HEAD,
+        Compound::Tail { .. } => struct_page::TAIL,
+    };
+    compound | if page.dirty { struct_page::DIRTY } else { 0 }
+}
+
+pub(crate) fn object_name(object: Object) -> String {
+    match object {
+        Object::Page(pfn) => format!("page {pfn}"),
+        Object::Pte(hva) => format!("page-table entry at hva {hva}"),
+        Object::Entry { liobn, index } => format!("entry {index} of window {liobn}"),
+        Object::Ram(real) => format!("word at real address {real}"),
+    }
+}

@@ -1,0 +1,51 @@
+//! What the reference says of a step, in words.
+
+use contract::{ProbeAnswer, Rule};
+use reference::{Answer, Outcome, Owes};
+
+/// An outcome in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
+#[must_use]
+pub fn outcome(outcome: &Outcome) -> String {
+    let others: Vec<&str> = outcome
+        .rules
+        .iter()
+        .filter(|rule| Some(*rule) != outcome.rule && deferring(outcome) != Some(*rule))
+        .map(Rule::id)
+        .collect();
+    let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    let by = outcome.rule.map_or(String::new(), |rule| format!(" by {rule}{also}"));
+    match outcome.answer {
+        Answer::Skipped(why) => format!("skipped: {why}"),
+        Answer::Done => "done".into(),
+        Answer::Lookup(Some(real)) => format!("{real}{by}"),
+        Answer::Lookup(None) => format!("none{by}"),
+        Answer::Probe(answer) => format!("{}{by}", probe(answer)),
+        Answer::Hypercall { status, r4 } => {
+            let r4 = r4.map_or(String::new(), |value| format!(", r4 = {value:#x}"));
+            let owes = match outcome.owes {
+                Owes::Finish => "real mode must finish".to_string(),
+                Owes::Defer(rule) => format!("real mode must defer: {rule}"),
+                Owes::May(why) => format!("real mode may defer: {why}"),
+            };
+            format!("{status}{r4}{by}, {owes}")
+        }
+    }
+}
+
+/// The reason that stands at the end of the line anyway.
+const fn deferring(outcome: &Outcome) -> Option<Rule> {
+    match outcome.owes {
+        Owes::Defer(rule) => Some(rule),
+        _ => None,
+    }
+}
+
+/// A probe's answer in words.
+pub(crate) const fn probe(answer: ProbeAnswer) -> &'static str {
+    match answer {
+        ProbeAnswer::NoPage => "no page",
+        ProbeAnswer::Compound => "compound",
+        ProbeAnswer::Done(true) => "true",
+        ProbeAnswer::Done(false) => "false",
+    }
+}

@@ -1,0 +1,161 @@
+//! docs/dialects.md, printed from the tables of [`contract::dialect`].
+
+use std::fmt::Write as _;
+
+use contract::Hypercall;
+use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, OUTSIDE_THE_TEST, ROWS, Row, Seen, Shows};
+use contract::dialect::{Dialect, Field};
+
+/// The folder of the programs that show the rows, from the root of the repository.
+pub const FOLDER: &str = "corpora/dialects";
+
+const HEAD: &str = "\
+# Where the systems disagree
+
+A dialect is one system's answers to questions on which LoPAPR, KVM and QEMU disagree; a program names the one that it expects.
+
+`realmode rules --dialects > docs/dialects.md` prints this page, from the tables in `contract/src/dialect/`. `tests/corpora/dialects.rs`
+holds page, tables, programs and reference against each other: a program shows the difference of its row, and no other one. The
+order of all checks stands in [semantics.md](semantics.md), section 4; rule ids are explained there too.
+
+- `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. Where it is silent, what this
+  project promises.
+- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with the range rule of 4.6 to 4.11 and the check-first rule of 4.20.
+  What they would leave to user space (H_TOO_HARD in both modes) is H_PARAMETER.
+- `qemu`: QEMU's pseries machine as of 7.2.22, as seen from inside a guest; emulated windows only.
+
+Below, `by` names the rule that decided. The answer is what the dialect says in general; the program shows
+what comes of one call.
+
+## The table
+";
+
+/// The whole of docs/dialects.md.
+#[must_use]
+pub fn document() -> String {
+    let mut text = HEAD.to_string();
+    overview(&mut text);
+    for row in ROWS {
+        section(&mut text, row);
+    }
+    agreed(&mut text);
+    outside(&mut text);
+    text
+}
+
+/// The program that shows a row, from the root of the repository.
+#[must_use]
+pub fn program_of(name: &str) -> String {
+    format!("{FOLDER}/{name}.realmode")
+}
+
+fn table_head(text: &mut String, columns: &[&str]) {
+    let _ = writeln!(text, "\n| {} |", columns.join(" | "));
+    let _ = writeln!(text, "|{}", "---|".repeat(columns.len()));
+}
+
+/// A line for each field: each dialect's answer, and the rows that show it.
+fn overview(text: &mut String) {
+    let dialects = Dialect::ALL.map(Dialect::name);
+    table_head(text, &["field", dialects[0], dialects[1], dialects[2], "shown by"]);
+    for &field in Field::ALL {
+        let [lopapr, kvm, qemu] = Dialect::ALL.map(|dialect| dialect.answers().text(field));
+        let rows: Vec<String> = ROWS
+            .iter()
+            .filter(|row| row.field == field)
+            .map(|row| format!("[{}](#{})", row.name, anchor(row.name)))
+            .collect();
+        let _ = writeln!(text, "| `{}` | {lopapr} | {kvm} | {qemu} | {} |", field.name(), rows.join(", "));
+    }
+}
+
+/// The anchor of a heading: what is no letter, digit or hyphen is left out.
+fn anchor(heading: &str) -> String {
+    heading.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
+}
+
+fn section(text: &mut String, row: &Row) {
+    let _ = writeln!(text, "\n## {}\n\n{}\n", row.name, row.situation);
+    let path = program_of(row.name);
+    let _ = write!(text, "Field `{}`. {} Program: [{path}](../{path})", row.field.name(), row.field.situation());
+    match row.shows {
+        Shows::Answer(call, seen) => {
+            let _ = writeln!(text, ", where `{call}` differs.");
+            answers(text, row, &seen);
+        }
+        Shows::Duty(call, duties) => {
+            let _ = writeln!(text, ", where what real mode owes for `{call}` differs.");
+            rows_of(text, row, duties.map(|duty| duty_in_words(duty).into()));
+        }
+        Shows::Machine(refused) => {
+            text.push_str(", whose machine is not valid everywhere.\n");
+            let shown = refused.map(|reason| reason.map_or("valid".into(), |reason| format!("refused: {reason}")));
+            rows_of(text, row, shown);
+        }
+    }
+}
+
+/// One line a dialect: its answer in general, what the program shows, and where that comes from.
+fn rows_of(text: &mut String, row: &Row, shown: [String; 3]) {
+    table_head(text, &["dialect", "answer", "the program shows", "source"]);
+    for ((dialect, shown), source) in Dialect::ALL.into_iter().zip(shown).zip(row.sources) {
+        let answer = dialect.answers().text(row.field);
+        let _ = writeln!(text, "| `{dialect}` | {answer} | {shown} | {source} |");
+    }
+}
+
+/// What the program shows; what is left behind only where it differs.
+fn answers(text: &mut String, row: &Row, seen: &[Seen; 3]) {
+    let entries = seen.iter().any(|one| one.entries != seen[0].entries);
+    let pages = seen.iter().any(|one| one.faulted_in != seen[0].faulted_in);
+    let shown = seen.each_ref().map(|seen| {
+        let mut shown = format!("{} by `{}`", seen.status, seen.rule);
+        if let Some(r4) = seen.r4 {
+            let _ = write!(shown, ", r4 = {r4:#x}");
+        }
+        if entries {
+            let _ = write!(shown, "; {}", entries_in_words(seen.entries));
+        }
+        if pages {
+            let _ = write!(shown, "; absent pages faulted in: {}", seen.faulted_in);
+        }
+        shown
+    });
+    rows_of(text, row, shown);
+}
+
+fn entries_in_words(entries: &[(u64, u64)]) -> String {
+    if entries.is_empty() {
+        return "all entries 0 at the end".into();
+    }
+    let entries: Vec<String> = entries.iter().map(|(index, value)| format!("entry {index} = {value:#x}")).collect();
+    format!("at the end {}", entries.join(", "))
+}
+
+const fn duty_in_words(duty: Duty) -> &'static str {
+    match duty {
+        Duty::Finish => "real mode must finish it",
+        Duty::MayDefer => "real mode may defer it",
+    }
+}
+
+fn agreed(text: &mut String) {
+    let path = program_of(AGREED_PROGRAM);
+    let _ = writeln!(
+        text,
+        "\n## Where all agree\n\nThe steps of [{path}](../{path}), for which no dialect has an answer of its own."
+    );
+    table_head(text, &["situation", "call", "all answer"]);
+    for row in AGREED {
+        let call: &Hypercall = &row.call;
+        let _ = writeln!(text, "| {} | `{call}` | {} |", row.situation, row.status);
+    }
+}
+
+fn outside(text: &mut String) {
+    text.push_str("\n## What has no meaning here\n\nReal systems disagree about more than a program can show.\n");
+    table_head(text, &["disagreement", "why it has no row"]);
+    for row in OUTSIDE_THE_TEST {
+        let _ = writeln!(text, "| {} | {} |", row.situation, row.reason);
+    }
+}

@@ -1,0 +1,394 @@
+//! Exhaustive checking: every program up to a bound, over a small domain that is stated, each accounted for exactly once.
+//!
+//! [`domain`] says which machines and steps, and gives each program a number. `walk` goes through a unit of work, a stem of steps with all its
+//! extensions, and says why not every program must be run. [`state`] keeps what is finished, so that a run that was stopped goes on where
+//! it was. Here is who hands out the units and adds up.
+//!
+//! Units are handed out in an order that is shuffled, always in the same way. So what is done at any moment is a sample of the
+//! whole, and the mean time of a unit so far is a fair guess for those left. All counts are sums over units, and of findings of one
+//! kind the one of fewest steps and lowest number is kept: neither depends on who walked which unit when.
+
+pub mod domain;
+mod ground;
+mod pages;
+pub mod state;
+mod tables;
+mod walk;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use contract::Program;
+use rand::SeedableRng as _;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom as _;
+
+pub use domain::{Bound, Domain, Model};
+pub use state::{Header, Unusable};
+pub use walk::Counts;
+
+use crate::check::verdict::Tally;
+use crate::findings::record::{Origin, Recorded, Recorder, record};
+use crate::shrink::Judge as _;
+use crate::voters::qemu::Look;
+use crate::voters::{Roll, Unavailable, Voters};
+use programs::store;
+use state::{Line, State};
+use walk::{Broken, Found, Walked, Walker};
+
+/// What to run, and how.
+pub struct Exhaust {
+    /// Every program of this.
+    pub domain: Domain,
+    /// Who votes beside the reference.
+    pub voters: Voters,
+    /// Threads, at least 1.
+    pub jobs: usize,
+    /// Stop after this long.
+    pub time: Option<Duration>,
+    /// Where findings go.
+    pub out: PathBuf,
+    /// Where it is kept what is finished; by default a file in `out` whose name tells runs apart.
+    pub state: Option<PathBuf>,
+    /// Whether to begin anew, whatever the state says.
+    pub restart: bool,
+}
+
+/// How it went.
+pub struct Summary {
+    /// What came of the programs that are accounted for.
+    pub counts: Counts,
+    /// The same for each machine.
+    pub scenes: Vec<Counts>,
+    /// Counts of the runs, those among them that turned out to equal a shorter one too.
+    pub tally: Tally,
+    /// How each voter's votes went; without voters where a subject votes alone.
+    pub roll: Roll,
+    /// Findings, the first of each kind, in the order of their programs' numbers.
+    pub findings: Vec<Recorded>,
+    /// Whether every program of the domain is accounted for.
+    pub complete: bool,
+    /// Programs that an earlier run accounted for.
+    pub before: u64,
+    /// The voter that was lost, which ended the run.
+    pub gone: Option<Unavailable>,
+    /// Where it is kept what is finished.
+    pub state: PathBuf,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Units that are finished.
+    pub units: u64,
+    /// Units of the domain.
+    pub of_units: u64,
+    /// Programs that are accounted for.
+    pub programs: u64,
+    /// Programs of the domain.
+    pub of_programs: u64,
+    /// Kinds of findings.
+    pub findings: usize,
+    /// Programs that were run since the start of this run.
+    pub run: u64,
+    /// What is likely left, once a unit is finished.
+    pub left: Option<Duration>,
+}
+
+/// Why there is no summary.
+#[derive(Debug)]
+pub enum Failed {
+    /// The state is of another run, or damaged.
+    Refused(String),
+    /// A voter can't be had.
+    Unavailable(Unavailable),
+    /// A file could not be read or written; it is named.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Unusable> for Failed {
+    fn from(error: Unusable) -> Self {
+        match error {
+            Unusable::Refused(why) => Self::Refused(why),
+            Unusable::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// What a worker tells.
+enum Told {
+    Walked(Box<Walked>),
+    Gone(Unavailable),
+}
+
+impl Exhaust {
+    /// What tells this run from others.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header {
+            exhaust: self.domain.bound().to_string(),
+            domain: self.domain.fingerprint(),
+            programs: self.domain.programs(),
+            units: self.domain.units(),
+            voters: self.voters.names(),
+            ledger: format!("{:016x}", store::hash(format!("{:?}", self.voters.ledger).bytes())),
+            version: env!("CARGO_PKG_VERSION").into(),
+            build: state::build().into(),
+        }
+    }
+
+    /// The file that keeps what is finished.
+    fn state_file(&self, header: &Header) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| {
+            let Bound { sections, steps, .. } = self.domain.bound();
+            let (models, voters) = (self.domain.bound().models_name(), self.voters.names().join("-").replace('/', "-"));
+            let run = header.fingerprint();
+            self.out.join(format!("exhaust-{models}-{sections}-{steps}-{voters}-{run}.jsonl"))
+        })
+    }
+
+    /// Runs what is left. `stop` ends it early; `progress` is called a few times a second.
+    ///
+    /// # Errors
+    /// The state is refused, or a file could not be written.
+    pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Summary, Failed> {
+        let started = Instant::now();
+        let header = self.header();
+        let path = self.state_file(&header);
+        let (mut state, lines) = State::open(&path, &header, self.restart)?;
+        let mut sums = Sums::new(self)?;
+        let mut done = vec![false; self.domain.units() as usize];
+        for line in lines {
+            done[line.unit as usize] = true;
+            sums.take_line(&line).map_err(|what| Failed::Refused(format!("{}: {what}", path.display())))?;
+        }
+        let (before, before_units) = (sums.counts.programs(), sums.units);
+        // A limit is for units: what was read before them must not eat it up, or a short one would never come to anything.
+        let begun = Instant::now();
+        let deadline = self.time.and_then(|time| begun.checked_add(time));
+        let mut todo = shuffled(self.domain.units());
+        todo.retain(|&unit| !done[unit as usize]);
+        let next = AtomicUsize::new(0);
+        let mut gone = None;
+        let mut show = |sums: &Sums<'_>| {
+            let now = sums.units - before_units;
+            let left = (now > 0).then(|| {
+                let units = (self.domain.units() - sums.units) as f64;
+                begun.elapsed().mul_f64(units / now as f64)
+            });
+            progress(Progress {
+                units: sums.units,
+                of_units: self.domain.units(),
+                programs: sums.counts.programs(),
+                of_programs: self.domain.programs(),
+                findings: sums.findings.len(),
+                run: sums.run_now,
+                left,
+            });
+        };
+        let result = std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(4 * self.jobs.max(1));
+            for _ in 0..self.jobs.max(1) {
+                let (sender, todo, next) = (sender.clone(), &todo, &next);
+                scope.spawn(move || self.work(todo, next, stop, deadline, &sender));
+            }
+            drop(sender);
+            let mut shown = Instant::now();
+            loop {
+                match receiver.recv_timeout(Duration::from_millis(200)) {
+                    Ok(Told::Walked(walked)) => {
+                        if let Err(error) = sums.take(&walked, &mut state) {
+                            stop.store(true, Ordering::Relaxed);
+                            // Workers must not wait for a full channel while they are waited for.
+                            while receiver.recv().is_ok() {}
+                            return Err(error);
+                        }
+                    }
+                    Ok(Told::Gone(voter)) => {
+                        gone.get_or_insert(voter);
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+                if shown.elapsed() >= Duration::from_millis(200) {
+                    shown = Instant::now();
+                    show(&sums);
+                }
+            }
+        });
+        result?;
+        state.sync()?;
+        show(&sums);
+        let complete = sums.units == self.domain.units();
+        if complete && sums.counts.programs() != self.domain.programs() {
+            let (sum, total) = (sums.counts.programs(), self.domain.programs());
+            return Err(Failed::Refused(format!("{}: the units add up to {sum} programs of {total}", path.display())));
+        }
+        let findings = sums.record()?;
+        Ok(Summary {
+            counts: sums.counts,
+            scenes: sums.scenes,
+            tally: sums.tally,
+            roll: sums.roll,
+            findings,
+            complete,
+            before,
+            gone,
+            state: path,
+            elapsed: started.elapsed(),
+        })
+    }
+
+    fn work(
+        &self,
+        todo: &[u64],
+        next: &AtomicUsize,
+        stop: &AtomicBool,
+        deadline: Option<Instant>,
+        sender: &SyncSender<Told>,
+    ) {
+        // Nobody listens any more only where the run is over.
+        let mut walker = match Walker::new(&self.domain, &self.voters, stop, deadline) {
+            Ok(walker) => walker,
+            Err(gone) => return drop(sender.send(Told::Gone(gone))),
+        };
+        while let Some(&unit) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let told = match walker.walk(unit) {
+                Ok(walked) => Told::Walked(Box::new(walked)),
+                Err(Broken::Stopped) => return,
+                Err(Broken::Gone(gone)) => return drop(sender.send(Told::Gone(gone))),
+            };
+            if sender.send(told).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn origin(&self, index: u64) -> Origin {
+        Origin::Exhaust { bound: self.domain.bound().to_string(), index }
+    }
+}
+
+/// Adds units up, in whatever order they come.
+struct Sums<'a> {
+    exhaust: &'a Exhaust,
+    counts: Counts,
+    scenes: Vec<Counts>,
+    tally: Tally,
+    /// The voters, without votes; none where a subject votes alone.
+    blank: Roll,
+    roll: Roll,
+    units: u64,
+    /// Programs run since the start.
+    run_now: u64,
+    findings: Vec<Found>,
+}
+
+impl<'a> Sums<'a> {
+    fn new(exhaust: &'a Exhaust) -> Result<Self, Failed> {
+        let blank = exhaust.voters.panel().map_err(Failed::Unavailable)?.take_roll();
+        let scenes = exhaust.domain.scenes().map(|_| Counts::default()).collect();
+        Ok(Self {
+            exhaust,
+            counts: Counts::default(),
+            scenes,
+            tally: Tally::default(),
+            blank,
+            roll: Roll::default(),
+            units: 0,
+            run_now: 0,
+            findings: Vec::new(),
+        })
+    }
+
+    fn program(&self, number: u64) -> Result<Program, String> {
+        self.exhaust.domain.program(number).ok_or_else(|| format!("there is no program {number}"))
+    }
+
+    /// Adds what an earlier run finished. Its findings are looked at again.
+    fn take_line(&mut self, line: &Line) -> Result<(), String> {
+        let (counts, expected) = (line.counts(), self.exhaust.domain.programs_of_unit(line.unit));
+        if counts.programs() != expected {
+            return Err(format!("unit {} has {} programs, not {expected}", line.unit, counts.programs()));
+        }
+        self.add(line.unit, &counts, &line.tally(), &line.roll(&self.blank));
+        if line.findings.is_empty() {
+            return Ok(());
+        }
+        let mut judge = self.exhaust.voters.panel().map_err(|gone| gone.to_string())?;
+        for &number in &line.findings {
+            let program = self.program(number)?;
+            let finding =
+                judge.finding(&program).ok_or_else(|| format!("program {number} does not show a finding any more"))?;
+            self.keep(Found { steps: program.steps.len(), number, finding: Box::new(finding) });
+        }
+        Ok(())
+    }
+
+    /// Adds a unit and writes it down, its findings first.
+    fn take(&mut self, walked: &Walked, state: &mut State) -> Result<(), Failed> {
+        self.run_now += walked.counts.run;
+        self.add(walked.unit, &walked.counts, &walked.tally, &walked.roll);
+        for found in &walked.findings {
+            if self.keep(found.clone()) {
+                let program = self.program(found.number).map_err(Failed::Refused)?;
+                let recorder = Recorder { out: &self.exhaust.out, origin: self.exhaust.origin(found.number) };
+                recorder.write_found(&program, &found.finding)?;
+            }
+        }
+        Ok(state.append(&Line::new(walked))?)
+    }
+
+    fn add(&mut self, unit: u64, counts: &Counts, tally: &Tally, roll: &Roll) {
+        self.units += 1;
+        self.counts.add(counts);
+        self.scenes[self.exhaust.domain.scene_of_unit(unit)].add(counts);
+        self.tally.add(tally);
+        self.roll.add(roll);
+    }
+
+    /// Keeps a finding if none of its kind comes before it; whether it did.
+    fn keep(&mut self, found: Found) -> bool {
+        match self.findings.iter_mut().find(|known| known.same(&found)) {
+            Some(known) if found.place() < known.place() => *known = found,
+            Some(_) => return false,
+            None => self.findings.push(found),
+        }
+        true
+    }
+
+    /// Shrinks and records the findings.
+    fn record(&mut self) -> io::Result<Vec<Recorded>> {
+        self.findings.sort_by_key(|found| found.number);
+        let mut recorded = Vec::new();
+        for Found { number, finding, .. } in &self.findings {
+            let Some(program) = self.exhaust.domain.program(*number) else { continue };
+            let (out, origin) = (&self.exhaust.out, self.exhaust.origin(*number));
+            let judge = self.exhaust.voters.shrinking(finding).panel_looking(Look::Whole).ok();
+            recorded.push(match judge {
+                Some(mut judge) => record(&mut judge, out, origin, &program, finding)?,
+                None => Recorder { out, origin }.write_all(&program, finding, None)?,
+            });
+        }
+        Ok(recorded)
+    }
+}
+
+/// Numbers 0 to `count` - 1 in an order that is shuffled, always in the same way.
+fn shuffled(count: u64) -> Vec<u64> {
+    let mut numbers: Vec<u64> = (0..count).collect();
+    numbers.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(count));
+    numbers
+}

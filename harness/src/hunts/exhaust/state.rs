@@ -1,0 +1,278 @@
+//! Where a run stands, on disk: one JSON object a line, the first for what is run, then one for each unit that is finished.
+//!
+//! A unit's line is written when the unit is finished, in one call. A kill at any moment loses the units that were under way; a last line that
+//! was cut short is passed over and overwritten. Whatever else is wrong with the file is refused.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::walk::{Counts, Walked};
+use crate::check::verdict::{RuleTally, Tally};
+use crate::voters::Roll;
+use programs::store;
+
+/// Lines are given to the disk that often: a machine that loses its power loses that much.
+const SYNC: Duration = Duration::from_secs(2);
+
+/// What is run. Units of one run are no units of another.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The bound, as arguments.
+    pub exhaust: String,
+    /// Fingerprint of the machines and alphabets.
+    pub domain: String,
+    /// Programs of the domain.
+    pub programs: u64,
+    /// Units of the domain.
+    pub units: u64,
+    /// Who votes.
+    pub voters: Vec<String>,
+    /// Fingerprint of the ledger.
+    pub ledger: String,
+    /// Version of realmode-diff.
+    pub version: String,
+    /// Fingerprint of the executable: an implementation that was changed is another one.
+    pub build: String,
+}
+
+impl Header {
+    /// The fields in which the other differs, with both values.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let list = |names: &[String]| names.join("+");
+        let pairs = [
+            ("arguments", self.exhaust.clone(), other.exhaust.clone()),
+            ("voters", list(&self.voters), list(&other.voters)),
+            ("version", self.version.clone(), other.version.clone()),
+            ("domain", self.domain.clone(), other.domain.clone()),
+            ("programs", self.programs.to_string(), other.programs.to_string()),
+            ("units", self.units.to_string(), other.units.to_string()),
+            ("ledger", self.ledger.clone(), other.ledger.clone()),
+            ("build", self.build.clone(), other.build.clone()),
+        ];
+        let differing = pairs.into_iter().filter(|(_, ours, theirs)| ours != theirs);
+        differing.map(|(name, ours, theirs)| format!("{name}: {theirs} there, {ours} here")).collect()
+    }
+
+    /// 64 bits that tell this run from others.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        format!("{:016x}", store::hash(format!("{self:?}").bytes()))
+    }
+}
+
+/// Fingerprint of the running executable, or a word that says that it can't be read. It is worked out once.
+#[must_use]
+pub fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        let bytes = std::env::current_exe().and_then(std::fs::read);
+        // Eight bytes at a time: executables with debug information are large.
+        let mix = |hash: u64, chunk: &[u8; 8]| {
+            (hash ^ u64::from_le_bytes(*chunk)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)
+        };
+        bytes.map_or("unknown".into(), |mut bytes| {
+            let length = bytes.len() as u64;
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            format!("{:016x}", bytes.as_chunks::<8>().0.iter().fold(length, mix))
+        })
+    })
+}
+
+/// A finished unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    pub unit: u64,
+    pub run: u64,
+    pub equal: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub behind: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failing: u64,
+    /// Numbers of programs, the first of each kind of finding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<u64>,
+    /// Programs, steps, skipped, not asked, hypercalls, accepted, deferred, entries.
+    tally: [u64; 8],
+    /// Place in the list of all rules; in real mode, deferred, accepted, refused.
+    rules: Vec<[u64; 5]>,
+    /// One a voter: programs, hypercalls, read back, uncovered, declared, incidents. Empty for a subject alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    voters: Vec<[u64; 6]>,
+    /// How often each entry of the ledger was used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    uses: Vec<u64>,
+}
+
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Line {
+    pub(super) fn new(walked: &Walked) -> Self {
+        let Counts { run, equal, behind, failing } = walked.counts;
+        let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ref rules } =
+            walked.tally;
+        let rule = |(place, rule): (usize, &RuleTally)| {
+            (rule.total() > 0).then_some([place as u64, rule.real, rule.deferred, rule.accepted, rule.refused])
+        };
+        let votes = |voter: &crate::voters::VoterTally| {
+            [voter.programs, voter.hypercalls, voter.read_back, voter.uncovered, voter.declared, voter.incidents]
+        };
+        Self {
+            unit: walked.unit,
+            run,
+            equal,
+            behind,
+            failing,
+            findings: walked.findings.iter().map(|found| found.number).collect(),
+            tally: [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries],
+            rules: rules.iter().enumerate().filter_map(rule).collect(),
+            voters: walked.roll.voters.iter().map(votes).collect(),
+            uses: walked.roll.uses.clone(),
+        }
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        Counts { run: self.run, equal: self.equal, behind: self.behind, failing: self.failing }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries] = self.tally;
+        let mut tally =
+            Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ..Tally::default() };
+        for &[place, real, deferred, accepted, refused] in &self.rules {
+            if let Some(rule) = tally.rules.get_mut(place as usize) {
+                *rule = RuleTally { real, deferred, accepted, refused };
+            }
+        }
+        tally
+    }
+
+    /// The votes, as those of the voters of `blank`, in their order.
+    pub(super) fn roll(&self, blank: &Roll) -> Roll {
+        let mut roll = blank.clone();
+        for (voter, &[programs, hypercalls, read_back, uncovered, declared, incidents]) in
+            roll.voters.iter_mut().zip(&self.voters)
+        {
+            voter.programs = programs;
+            voter.hypercalls = hypercalls;
+            voter.read_back = read_back;
+            voter.uncovered = uncovered;
+            voter.declared = declared;
+            voter.incidents = incidents;
+        }
+        roll.uses.clone_from(&self.uses);
+        roll
+    }
+}
+
+/// Why a state can't be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// It is of another run, or no state: what differs.
+    Refused(String),
+    /// What the system says.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The file, open for the next line.
+pub(super) struct State {
+    path: PathBuf,
+    file: File,
+    synced: Instant,
+}
+
+impl State {
+    /// Opens the file, or begins it where there is none or `anew` is wished. Also what it says is finished.
+    pub(super) fn open(path: &Path, header: &Header, anew: bool) -> Result<(Self, Vec<Line>), Unusable> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        if anew || !path.exists() {
+            let name = path.file_name().ok_or_else(|| Unusable::Refused(format!("{}: no file", path.display())))?;
+            let text = serde_json::to_string(header).map_err(io::Error::from)? + "\n";
+            store::write(store::folder_of(path), name, text)?;
+        }
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(named)?;
+        lock(&file, path)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(named)?;
+        // What follows the last end of a line was cut short.
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let lines = read(&text[..whole], path, header)?;
+        file.set_len(whole as u64).map_err(named)?;
+        file.seek(SeekFrom::End(0)).map_err(named)?;
+        Ok((Self { path: path.to_path_buf(), file, synced: Instant::now() }, lines))
+    }
+
+    /// Writes a finished unit down.
+    pub(super) fn append(&mut self, line: &Line) -> io::Result<()> {
+        let text = serde_json::to_string(line)? + "\n";
+        self.file.write_all(text.as_bytes()).map_err(|error| self.named(&error))?;
+        if self.synced.elapsed() >= SYNC {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Gives all lines to the disk.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.synced = Instant::now();
+        self.file.sync_data().map_err(|error| self.named(&error))
+    }
+
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+    }
+}
+
+/// One run at a time goes on with a file; the lock goes with the process.
+fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{FlockOperation, flock};
+        // A file system without locks is no reason to do without a state.
+        if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(Unusable::Refused(format!("{}: another run is going on with it", path.display())));
+        }
+    }
+    let _ = (file, path);
+    Ok(())
+}
+
+fn read(text: &[u8], path: &Path, header: &Header) -> Result<Vec<Line>, Unusable> {
+    let at = |number: usize, what: String| Unusable::Refused(format!("{}:{number}: {what}", path.display()));
+    let text = std::str::from_utf8(text).map_err(|error| at(1, error.to_string()))?;
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let there: Header = serde_json::from_str(first)
+        .map_err(|error| at(1, format!("expected the first line of a state of realmode exhaust: {error}")))?;
+    let differences = header.differences(&there);
+    if !differences.is_empty() {
+        let hint = "--restart begins anew, --state names another file";
+        return Err(at(1, format!("the state of another run ({}); {hint}", differences.join("; "))));
+    }
+    let mut known = vec![false; header.units as usize];
+    let mut read = Vec::new();
+    for (index, line) in lines.enumerate() {
+        let line: Line = serde_json::from_str(line).map_err(|error| at(index + 2, error.to_string()))?;
+        match known.get_mut(line.unit as usize) {
+            Some(known @ false) => *known = true,
+            Some(true) => return Err(at(index + 2, format!("unit {} stands there twice", line.unit))),
+            None => return Err(at(index + 2, format!("there is no unit {}", line.unit))),
+        }
+        read.push(line);
+    }
+    Ok(read)
+}

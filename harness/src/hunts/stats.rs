@@ -1,0 +1,119 @@
+//! What a corpus is made of, and what running it decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use contract::description::MemoryModel;
+
+use crate::check::feedback::Feedback;
+use crate::check::lockstep::{Checker, Handled};
+use crate::check::verdict::{Finding, Tally, Verdict};
+use programs::inputs::{Input, Stored};
+
+/// Programs by how they are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Forms {
+    /// Packed as encoding writes it.
+    pub packed: u64,
+    /// Packed, but mended on reading.
+    pub mended: u64,
+    /// Decisions of the generator.
+    pub decisions: u64,
+    /// Packed in another version of the encoding: not read, and counted nowhere else.
+    pub other: u64,
+    /// Text.
+    pub text: u64,
+}
+
+/// How often steps of one kind ran.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct StepCounts {
+    /// They ran, and both sides agreed.
+    pub run: u64,
+    /// They were skipped, for their precondition failed.
+    pub skipped: u64,
+}
+
+/// The least, middle and largest of some numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Spread {
+    /// The least.
+    pub min: u64,
+    /// The middle one; the lower of two.
+    pub median: u64,
+    /// The largest.
+    pub max: u64,
+}
+
+impl Spread {
+    /// Of these numbers; all zero for none.
+    #[must_use]
+    pub fn of(numbers: &[u64]) -> Self {
+        let mut sorted = numbers.to_vec();
+        sorted.sort_unstable();
+        match (sorted.first(), sorted.last()) {
+            (Some(&min), Some(&max)) => Self { min, median: sorted[(sorted.len() - 1) / 2], max },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// The figures of a corpus.
+#[derive(Clone, Default, Debug)]
+pub struct Stats {
+    /// How the programs are kept.
+    pub forms: Forms,
+    /// Sizes of the files in bytes.
+    pub bytes: Vec<u64>,
+    /// Steps of the programs.
+    pub steps: Vec<u64>,
+    /// By kind of step; steps from a finding on are not counted.
+    pub kinds: BTreeMap<&'static str, StepCounts>,
+    /// Programs by memory model.
+    pub models: BTreeMap<&'static str, u64>,
+    /// Programs by dialect.
+    pub dialects: BTreeMap<&'static str, u64>,
+    /// What running them decided.
+    pub tally: Tally,
+    /// The [combinations](crate::check::feedback) that they reached: what engines are told of.
+    pub combinations: BTreeSet<usize>,
+    /// Programs that show a finding.
+    pub findings: Vec<(PathBuf, Finding)>,
+}
+
+impl Stats {
+    /// Counts a program, and runs it.
+    pub fn add(&mut self, checker: &mut Checker, file: &Path, input: &Input) {
+        let Input { stored, bytes, program } = input;
+        *match stored {
+            Stored::Text => &mut self.forms.text,
+            Stored::Packed => &mut self.forms.packed,
+            Stored::Mended => &mut self.forms.mended,
+            Stored::Decisions => &mut self.forms.decisions,
+        } += 1;
+        self.bytes.push(*bytes);
+        self.steps.push(program.steps.len() as u64);
+        *self.dialects.entry(program.dialect.name()).or_default() += 1;
+        let model = match program.machine.memory {
+            MemoryModel::Flatmem { .. } => "flatmem",
+            MemoryModel::SparsememVmemmap { .. } => "sparsemem-vmemmap",
+        };
+        *self.models.entry(model).or_default() += 1;
+        let (kinds, combinations) = (&mut self.kinds, &mut self.combinations);
+        let feedback = Feedback::new(&program.machine);
+        let verdict = checker.check_observed(program, &mut |seen| {
+            combinations.extend(feedback.of(seen));
+            let counts = kinds.entry(seen.step.kind()).or_default();
+            *(if seen.handled == Handled::Skipped { &mut counts.skipped } else { &mut counts.run }) += 1;
+        });
+        match verdict {
+            Verdict::Agreed(tally) => self.tally.add(&tally),
+            Verdict::Finding(finding, tally) => {
+                self.tally.add(&tally);
+                self.findings.push((file.into(), *finding));
+            }
+            // What reading gives is sound.
+            Verdict::Invalid(_) => {}
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The subjects that come with the harness, and those of shared libraries.
+
+mod canary;
+mod null;
+mod planted;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use abi::{Foreign, Library, Unusable};
+use candidate::Candidate;
+use contract::Dialect;
+
+pub use canary::Canary;
+use planted::PLANTED;
+
+use crate::check::lockstep::{Checker, smallest};
+
+/// Which implementation runs against the reference.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum SubjectKind {
+    /// The optimised candidate.
+    #[default]
+    Candidate,
+    /// The null control: a second instance of the reference, which must never be caught.
+    Null,
+    /// The canary: the candidate with a mistake made on purpose, which must always be caught.
+    Canary,
+    /// A candidate with a planted fault, by its place in the list of them: only in the scratch copy of `scripts/defects`.
+    Planted(usize),
+    /// An implementation in a shared library (include/realmode.h), by its place in the list of those that were opened.
+    Library(usize),
+}
+
+/// The libraries that were opened. They stay: what was found with one may be looked at as long as the process runs.
+static LIBRARIES: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
+
+/// Why there is no such subject.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoSubject {
+    /// The name is none.
+    Unknown,
+    /// It names a library that cannot be used.
+    Unusable(Unusable),
+}
+
+impl fmt::Display for NoSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => {
+                f.write_str("expected candidate, null, canary or the path of a library, such as ./libmine.so")
+            }
+            Self::Unusable(unusable) => unusable.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for NoSubject {}
+
+/// Whether this is the path of a library, and no name.
+#[must_use]
+pub fn is_library(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "so")
+}
+
+impl SubjectKind {
+    /// The word that names it on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Null => "null",
+            Self::Canary => "canary",
+            Self::Planted(at) => PLANTED.get(at).map_or("planted", |planted| planted.name),
+            Self::Library(at) => library(at).map_or("library", Library::name),
+        }
+    }
+
+    /// A checker of this subject.
+    ///
+    /// # Panics
+    /// It is a library that cannot be loaded once more: see [`try_checker`](Self::try_checker).
+    #[must_use]
+    pub fn checker(self) -> Checker {
+        self.try_checker().unwrap_or_else(|unusable| panic!("{unusable}"))
+    }
+
+    /// A checker of this subject.
+    ///
+    /// # Errors
+    /// It is a library that cannot be loaded once more, such as one that wants memory mapped where there is no room for a second time.
+    pub fn try_checker(self) -> Result<Checker, Unusable> {
+        Ok(match self {
+            Self::Candidate => Checker::new(Box::new(Candidate::new())),
+            Self::Null => null::checker(),
+            Self::Canary => Checker::new(Box::new(Canary::new())),
+            Self::Planted(at) => Checker::new((PLANTED[at].make)()),
+            Self::Library(at) => match library(at) {
+                Some(library) => Checker::new(Box::new(Foreign::new(library, library.name())?)),
+                None => return Err(Unusable::new(format!("no library number {at} was opened"))),
+            },
+        })
+    }
+
+    /// Opens a library.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn open(path: &Path) -> Result<Self, Unusable> {
+        let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = libraries.iter().position(|library| library.path() == path) {
+            return Ok(Self::Library(at));
+        }
+        let library: &'static Library = Box::leak(Box::new(Library::open(path)?));
+        // An implementation that cannot start is told before anything runs.
+        Foreign::new(library, library.name())?
+            .try_start(Dialect::Lopapr, &smallest())
+            .map_err(|what| library.refuse(&what))?;
+        libraries.push(library);
+        Ok(Self::Library(libraries.len() - 1))
+    }
+}
+
+fn library(at: usize) -> Option<&'static Library> {
+    LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).get(at).copied()
+}
+
+impl fmt::Display for SubjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// By its name, or a library by its path.
+impl FromStr for SubjectKind {
+    type Err = NoSubject;
+
+    fn from_str(name: &str) -> Result<Self, NoSubject> {
+        if is_library(name) {
+            return Self::open(Path::new(name)).map_err(NoSubject::Unusable);
+        }
+        let planted = (0..PLANTED.len()).map(Self::Planted);
+        [Self::Candidate, Self::Null, Self::Canary]
+            .into_iter()
+            .chain(planted)
+            .find(|kind| kind.name() == name)
+            .ok_or(NoSubject::Unknown)
+    }
+}

@@ -1,0 +1,185 @@
+//! The process of a child, as the harness sees it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use contract::Program;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::Config;
+use super::child::{Orders, Request, Telling, arguments};
+use super::wire::{Broken, Frame};
+use crate::voters::processes::{anonymous, ended, last_line, path};
+
+/// Bytes of its last words that are kept.
+const LAST_WORDS: usize = 4096;
+/// How often its memory is looked at while it is waited for.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How a child was lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Lost {
+    /// It ended; how.
+    Ended(String),
+    /// It made no progress.
+    Silent,
+    /// What it sent is no answer.
+    Garbage(String),
+}
+
+impl Lost {
+    pub(super) fn told(&self, config: &Config) -> String {
+        match self {
+            Self::Ended(how) => how.clone(),
+            Self::Silent => format!("made no progress within {}", humantime::format_duration(config.limit)),
+            Self::Garbage(what) => format!("answered {what}"),
+        }
+    }
+}
+
+/// A child; it ends when this is dropped.
+pub(super) struct Process {
+    child: std::process::Child,
+    requests: ChildStdin,
+    frames: io::BufReader<ChildStdout>,
+    memory: File,
+    said: Arc<Mutex<Vec<u8>>>,
+    /// Bytes of data that it may have, and those that it was last seen with.
+    bytes: u64,
+    data: u64,
+}
+
+impl Process {
+    pub(super) fn start(config: &Config, subject: &str) -> io::Result<Self> {
+        let memory = anonymous("realmode-programs")?;
+        let parent = std::process::id();
+        let orders = Orders { subject: subject.into(), parent, memory: path(&memory).into(), bytes: config.bytes };
+        let mut command = Command::new(&config.program);
+        command.args(arguments(&orders)).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (Some(requests), Some(frames), Some(errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io::Error::other("a process without pipes"));
+        };
+        let theirs = Arc::clone(&said);
+        // Ends when the other end of the pipe is closed, which the process's end does.
+        std::thread::Builder::new().name("last words".into()).spawn(move || listen(errors, &theirs))?;
+        let frames = io::BufReader::new(frames);
+        Ok(Self { child, requests, frames, memory, said, bytes: config.bytes, data: 0 })
+    }
+
+    /// Hands programs over.
+    pub(super) fn request(&mut self, number: u64, telling: Telling, programs: &[Program]) -> Result<(), Lost> {
+        let bytes = Request::bytes(number, telling, programs);
+        let sent = self
+            .memory
+            .write_all_at(&bytes, 0)
+            .and_then(|()| self.requests.write_all(&(bytes.len() as u64).to_le_bytes()));
+        sent.map_err(|_| self.ended())
+    }
+
+    /// The next frame of the request, awaited no longer than `limit`.
+    pub(super) fn frame(&mut self, number: u64, limit: Duration) -> Result<Frame, Lost> {
+        self.await_bytes(limit)?;
+        match Frame::read(&mut self.frames, number) {
+            Ok(frame) => Ok(frame),
+            Err(Broken::Ended) => Err(self.ended()),
+            Err(Broken::Garbage(what)) => Err(Lost::Garbage(what)),
+        }
+    }
+
+    fn await_bytes(&mut self, limit: Duration) -> Result<(), Lost> {
+        let started = Instant::now();
+        while self.frames.buffer().is_empty() {
+            let mut pipe = [PollFd::new(self.frames.get_ref(), PollFlags::IN)];
+            let look = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
+            match poll(&mut pipe, Some(&look)) {
+                Ok(0) if started.elapsed() >= limit => return Err(Lost::Silent),
+                Ok(0) => self.look(),
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(Lost::Ended(format!("cannot be waited for: {error}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes how much data it has.
+    fn look(&mut self) {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
+        // The sixth number: data and stack. One that is about to end has none any more.
+        if let Some(pages @ 1..) = pages.split(' ').nth(5).and_then(|pages| pages.parse::<u64>().ok()) {
+            self.data = pages << 12;
+        }
+    }
+
+    /// How it ended. What closed its pipe without ending is ended.
+    fn ended(&mut self) -> Lost {
+        let started = Instant::now();
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if started.elapsed() < Duration::from_secs(1) => std::thread::sleep(Duration::from_millis(1)),
+                _ => {
+                    let _ = self.child.kill();
+                    break self.child.wait().ok();
+                }
+            }
+        };
+        let mut how = status.map_or_else(|| "ended".into(), told);
+        if self.data >= self.bytes / 2 {
+            how += &format!(", last seen with {} MiB of data (its limit is {} MiB)", self.data >> 20, self.bytes >> 20);
+        }
+        // Its last words are on their way.
+        std::thread::sleep(Duration::from_millis(1));
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = String::from_utf8_lossy(&said);
+        if let Some(line) = last_line(&said) {
+            how += &format!(", saying {line:?}");
+        }
+        Lost::Ended(how)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn told(status: ExitStatus) -> String {
+    ended(status) + status.signal().map_or("", signal_name)
+}
+
+fn signal_name(number: i32) -> &'static str {
+    match number {
+        4 => " (illegal instruction)",
+        6 => " (abort)",
+        7 => " (bus error)",
+        8 => " (arithmetic)",
+        9 => " (kill)",
+        11 => " (segmentation fault)",
+        25 => " (wrote to a file)",
+        _ => "",
+    }
+}
+
+/// Keeps the end of what a child says.
+fn listen(mut errors: impl Read, said: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 1024];
+    while let Ok(count @ 1..) = errors.read(&mut bytes) {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.extend(&bytes[..count]);
+        let surplus = said.len().saturating_sub(LAST_WORDS);
+        said.drain(..surplus);
+    }
+}

@@ -1,0 +1,223 @@
+//! Declared differences: where two voters are known to differ, and why. What the ledger declares is counted and is no finding.
+//!
+//! ```toml
+//! [[difference]]
+//! between = ["reference/lopapr", "qemu"]  # a voter's name; the reference's with the dialect, or without for any
+//! rule = "DIVERGE.STATUS"                 # the rule that the difference would break
+//! field = "status"                        # and its field
+//! decided = "IOBA.ALIGN"                  # the rule by which the reference decided that step; optional
+//! call = "H_PUT_TCE"                      # the kind of step; optional
+//! reason = "QEMU rounds an unaligned IOBA down"
+//! expires = 2027-06-30                    # the last day on which it holds; optional
+//! ```
+//!
+//! A difference that is declared ends the program for that voter, for from there on the two are in different states. An entry that a
+//! campaign never used is reported as stale: either the difference is gone, or the campaign can't reach it. An entry that has expired is
+//! reported and declares nothing any more. When that is looked at is the command's business, once, before anything runs: a verdict depends
+//! on no date.
+
+use std::fmt;
+use std::path::Path;
+
+use contract::{Dialect, Program, Rule};
+use reference::Reference;
+use serde::Deserialize;
+
+use crate::check::verdict::Finding;
+
+/// One declared difference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The two that differ.
+    pub between: [String; 2],
+    /// The rule that the difference would break.
+    pub rule: Rule,
+    /// Which kind of thing differs.
+    pub field: String,
+    /// The rule by which the reference decided the step, if it matters.
+    pub decided: Option<Rule>,
+    /// The kind of step, if it matters.
+    pub call: Option<String>,
+    /// Why they differ.
+    pub reason: String,
+    /// The last day on which it holds, as `2027-06-30`.
+    pub expires: Option<String>,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { between: [one, other], rule, field, decided, call, reason, expires } = self;
+        write!(f, "{one} - {other}: {rule} {field}")?;
+        if let Some(decided) = decided {
+            write!(f, ", {decided}")?;
+        }
+        if let Some(call) = call {
+            write!(f, " in {call}")?;
+        }
+        write!(f, ": {reason}")?;
+        match expires {
+            Some(day) => write!(f, " (until {day})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Declared differences, in the order of their file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ledger {
+    entries: Vec<Entry>,
+    /// Those that have expired.
+    expired: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    difference: Vec<toml::Spanned<Raw>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    between: [String; 2],
+    rule: String,
+    field: String,
+    decided: Option<String>,
+    call: Option<String>,
+    reason: String,
+    expires: Option<toml::value::Datetime>,
+}
+
+impl Ledger {
+    /// The one that comes with the harness: what the dialect table makes of the reference in one dialect and QEMU, or a model in another.
+    ///
+    /// # Panics
+    /// Never: a test parses it.
+    #[must_use]
+    pub fn dialects() -> Self {
+        Self::parse(include_str!("dialects.toml")).expect("the harness's own ledger")
+    }
+
+    /// Reads a ledger's text.
+    ///
+    /// # Errors
+    /// It is no TOML, a key is missing or unknown, or a rule is; where, and what was expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
+        let mut entries = Vec::new();
+        for raw in file.difference {
+            let line = 1 + text[..raw.span().start].matches('\n').count();
+            let Raw { between, rule, field, decided, call, reason, expires } = raw.into_inner();
+            let known = |id: &str| Rule::from_id(id).ok_or(format!("line {line}: no rule is called {id:?}"));
+            let rule = known(&rule)?;
+            let decided = decided.map(|id| known(&id)).transpose()?;
+            if reason.trim().is_empty() {
+                return Err(format!("line {line}: a declared difference needs a reason"));
+            }
+            let expires = match expires {
+                Some(toml::value::Datetime { date: Some(day), time: None, offset: None }) => Some(day.to_string()),
+                Some(other) => {
+                    return Err(format!("line {line}: found expires = {other}, expected a day such as 2027-06-30"));
+                }
+                None => None,
+            };
+            entries.push(Entry { between, rule, field, decided, call, reason, expires });
+        }
+        Ok(Self { entries, expired: Vec::new() })
+    }
+
+    /// Reads a ledger's file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no ledger; the message names it.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let named = |error: String| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        Self::parse(&text).map_err(named)
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Its entries.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Keeps the entries between the reference in one of `dialects` and one of `voters`: those that such a campaign can use.
+    #[must_use]
+    pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
+        let concerns =
+            |entry: &Entry| dialects.iter().any(|dialect| voters.iter().any(|voter| entry.is_between(*dialect, voter)));
+        let Self { entries, expired } = self;
+        Self {
+            entries: entries.into_iter().filter(concerns).collect(),
+            expired: expired.into_iter().filter(concerns).collect(),
+        }
+    }
+
+    /// Puts the entries aside whose last day is before `today` (as `2026-11-25`).
+    #[must_use]
+    pub fn on(self, today: &str) -> Self {
+        let Self { entries, mut expired } = self;
+        let over = |entry: &Entry| entry.expires.as_deref().is_some_and(|day| day < today);
+        let (gone, entries) = entries.into_iter().partition(over);
+        expired.extend::<Vec<Entry>>(gone);
+        Self { entries, expired }
+    }
+
+    /// The entries that were put aside.
+    pub fn expired(&self) -> impl Iterator<Item = &Entry> {
+        self.expired.iter()
+    }
+
+    /// The entry that declares the finding, by its number.
+    #[must_use]
+    pub fn declares(&self, program: &Program, finding: &Finding) -> Option<usize> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let decided = decided(program, finding.step);
+        let identity = finding.identity;
+        self.entries.iter().position(|entry| {
+            entry.is_between(program.dialect, &finding.voter)
+                && entry.rule == identity.rule
+                && entry.field == identity.field
+                && (entry.decided.is_none() || entry.decided == decided)
+                && entry.call.as_deref().is_none_or(|call| call == identity.kind)
+        })
+    }
+}
+
+impl Entry {
+    /// Whether it is about the reference in that dialect, and that voter. A model counts as what it models.
+    fn is_between(&self, dialect: Dialect, voter: &str) -> bool {
+        let is_reference = |name: &str| match name.split_once('/') {
+            Some(("reference", of)) => of == dialect.name(),
+            _ => name == "reference",
+        };
+        let is_voter = |name: &str| name == voter || voter.strip_prefix("model/") == Some(name);
+        let [one, other] = &self.between;
+        (is_reference(one) && is_voter(other)) || (is_reference(other) && is_voter(one))
+    }
+}
+
+/// The rule by which the reference decides step `step`.
+fn decided(program: &Program, step: usize) -> Option<Rule> {
+    let mut reference = Reference::new(program.dialect, &program.machine);
+    let mut rule = None;
+    for step in program.steps.iter().take(step + 1) {
+        rule = reference.step(step).rule;
+    }
+    rule
+}

@@ -1,0 +1,249 @@
+//! The QEMU process: found, started, watched, ended.
+//!
+//! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`, so there is no
+//! file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends when the *thread* that
+//! started it ends, however it ends: so a [`Child`] is used and dropped by the thread that booted it. It has a process
+//! group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::board::Board;
+use super::{guest, layout};
+use crate::voters::processes::{anonymous, ended, last_line, path};
+
+/// The command that is looked for on the `PATH`.
+pub const COMMAND: &str = "qemu-system-ppc64";
+/// What installs it on Debian and its relatives.
+pub const INSTALL: &str = "apt-get install --no-install-recommends qemu-system-ppc";
+/// The oldest version that knows `-M pseries,memory-backend=`.
+const OLDEST: (u32, u32) = (5, 0);
+/// Names another QEMU in the environment.
+pub const ENVIRONMENT: &str = "REALMODE_QEMU";
+
+/// Which QEMU to run, and how patient to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The program: a path, or a name on the `PATH`.
+    pub program: PathBuf,
+    /// After how long without an answer a machine is silent. Booting has as long.
+    pub limit: Duration,
+    /// Most requests of a batch, 1 ..= 4096.
+    pub batch: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let program = std::env::var_os(ENVIRONMENT).filter(|name| !name.is_empty());
+        let program = program.map_or_else(|| COMMAND.into(), PathBuf::from);
+        Self { program, limit: Duration::from_secs(5), batch: 512 }
+    }
+}
+
+/// Why there is no machine to ask.
+#[derive(Debug)]
+pub enum Unavailable {
+    /// There is no such program.
+    Missing {
+        /// What was looked for.
+        program: PathBuf,
+    },
+    /// It could not be run.
+    NotRunnable {
+        /// What was tried.
+        program: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It is no QEMU, or none that can be used.
+    Unsuitable {
+        /// What was tried.
+        program: PathBuf,
+        /// What it said of its version.
+        said: String,
+    },
+    /// It ended, or said nothing, before its guest came up.
+    NoBoot {
+        /// What was tried.
+        program: PathBuf,
+        /// How it ended and what it said.
+        why: String,
+    },
+    /// The harness's own side failed: no memory for the machine, no `setpriv`.
+    Host {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It did not do what its interface says.
+    Protocol {
+        /// What happened.
+        why: String,
+    },
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program } => {
+                write!(f, "{} is not installed; on Debian: {INSTALL}", program.display())
+            }
+            Self::NotRunnable { program, error } => write!(f, "{} cannot be run: {error}", program.display()),
+            Self::Unsuitable { program, said } => {
+                let (major, minor) = OLDEST;
+                write!(f, "{} is no QEMU of version {major}.{minor} or later: it says {said:?}", program.display())
+            }
+            Self::NoBoot { program, why } => write!(f, "{} did not start: {why}", program.display()),
+            Self::Host { what, error } => write!(f, "{what}: {error}"),
+            Self::Protocol { why } => write!(f, "QEMU: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// What a QEMU that was found says of itself, such as `7.2.22`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// Major and minor number.
+    pub number: (u32, u32),
+    /// As it says it, up to the end of the number.
+    pub text: String,
+}
+
+impl Config {
+    /// Asks the program for its version.
+    ///
+    /// # Errors
+    /// It is missing, does not run, or is too old.
+    pub fn version(&self) -> Result<Version, Unavailable> {
+        let program = || self.program.clone();
+        let output = Command::new(&self.program).arg("--version").stdin(Stdio::null()).output();
+        let output = output.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Unavailable::Missing { program: program() },
+            _ => Unavailable::NotRunnable { program: program(), error },
+        })?;
+        let said = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_string();
+        match parse_version(&said) {
+            Some(version) if version.number >= OLDEST => Ok(version),
+            _ => Err(Unavailable::Unsuitable { program: program(), said }),
+        }
+    }
+}
+
+fn parse_version(said: &str) -> Option<Version> {
+    let text = said.strip_prefix("QEMU emulator version ")?.split_whitespace().next()?;
+    let mut numbers = text.split('.');
+    let number = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    Some(Version { number, text: text.into() })
+}
+
+/// A QEMU process and the memory of its machine.
+pub(super) struct Child {
+    pub(super) process: Process,
+    /// The machine's RAM, shared with QEMU.
+    pub(super) memory: File,
+    /// The firmware image, which QEMU reads when it boots.
+    _firmware: File,
+}
+
+/// The process, which ends when this is dropped.
+pub(super) struct Process {
+    child: std::process::Child,
+    /// What it writes to standard error.
+    said: File,
+}
+
+impl Child {
+    /// Starts QEMU with the board's windows. The guest is not up yet when this returns.
+    pub(super) fn start(config: &Config, board: &Board) -> Result<Self, Unavailable> {
+        let memory = anonymous("realmode-ram").and_then(|memory| {
+            memory.set_len(layout::RAM)?;
+            let monitor: Vec<u8> = guest::bytes(&guest::MONITOR).collect();
+            memory.write_all_at(&monitor, layout::MONITOR)?;
+            Ok(memory)
+        });
+        let memory = memory.map_err(|error| Unavailable::Host { what: "no memory for QEMU's machine", error })?;
+        let files = anonymous("realmode-firmware").and_then(|firmware| {
+            firmware.write_all_at(&guest::firmware(), 0)?;
+            let said = anonymous("realmode-qemu-says")?;
+            Ok((firmware, said.try_clone()?, said))
+        });
+        let (firmware, said, stderr) =
+            files.map_err(|error| Unavailable::Host { what: "no file for QEMU's firmware", error })?;
+
+        // The shell checks, with the signal armed, that its parent is still there: then nothing can slip through between.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "[ \"$PPID\" = \"$0\" ] && exec \"$@\""]);
+        command.arg(std::process::id().to_string());
+        command.arg(&config.program).args(arguments(&memory, &firmware, board));
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let process = command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                Unavailable::Host { what: "setpriv (util-linux), which ends QEMU with the harness", error }
+            }
+            _ => Unavailable::NotRunnable { program: config.program.clone(), error },
+        })?;
+        Ok(Self { process: Process { child: process, said }, memory, _firmware: firmware })
+    }
+}
+
+impl Process {
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Some(self.told(status)),
+            Ok(None) => None,
+            Err(error) => Some(format!("lost: {error}")),
+        }
+    }
+
+    fn told(&mut self, status: ExitStatus) -> String {
+        let how = ended(status);
+        let mut said = String::new();
+        let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| (&self.said).take(4096).read_to_string(&mut said));
+        match (read, last_line(&said)) {
+            (Ok(_), Some(line)) => format!("{how}, saying {line:?}"),
+            _ => how,
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn arguments(memory: &File, firmware: &File, board: &Board) -> Vec<OsString> {
+    let backend = format!("memory-backend-file,id=ram,size={},mem-path={},share=on", layout::RAM, path(memory));
+    let ram = format!("{}M", layout::RAM >> 20);
+    let firmware = path(firmware);
+    let fixed = [
+        "-M",
+        // TCG has none of the mitigations that the newest machine type asks for.
+        "pseries,memory-backend=ram,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off",
+        "-cpu",
+        "POWER9",
+        "-accel",
+        "tcg",
+        "-nodefaults",
+        "-nographic",
+        "-m",
+        &ram,
+        "-object",
+        &backend,
+        "-bios",
+        &firmware,
+    ];
+    fixed.into_iter().map(OsString::from).chain(board.arguments().into_iter().map(OsString::from)).collect()
+}

@@ -1,0 +1,97 @@
+//! Machines that a live QEMU can have: windows of one *board*, which many programs share, for a board costs a boot.
+//!
+//! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries of larger pages) and
+//! VIO windows (65,536 entries, any LIOBN). Programs of a board mostly have all of its windows; some lack one, and some close and
+//! create windows on the way, which costs RTAS calls.
+
+use contract::{Backing, Dialect, Liobn, RealAddr, WindowSpec};
+
+use programs::generate::{Limits, dice::Dice};
+
+use super::{Board, VIO_ENTRIES};
+
+/// Programs with one board.
+const PROGRAMS: u64 = 1024;
+
+/// The limits of QEMU's pseries machine.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardLimits;
+
+impl Limits for BoardLimits {
+    fn windows(&self, dialect: Dialect, seed: u64, index: u64) -> Vec<WindowSpec> {
+        // Boards are numbered from the far end, so that none is drawn from a program's own dice.
+        let dice = &mut Dice::seeded(seed, !(index / PROGRAMS));
+        let mut windows: Vec<WindowSpec> = Vec::new();
+        let mut board = Board::default();
+        let count = dice.pick(&[2, 3, 3, 4]);
+        while windows.len() < count {
+            let window = match dice.weighted(&[6, 4, 1]) {
+                0 => default_window(dialect, dice),
+                1 => created_window(dialect, dice),
+                _ => vio_window(dice),
+            };
+            if windows.iter().any(|other| other.liobn == window.liobn) {
+                continue;
+            }
+            let before = board.clone();
+            match board.add(&window) {
+                Ok(()) => windows.push(window),
+                Err(_) => board = before,
+            }
+        }
+        windows
+    }
+
+    /// Those that RTAS can take away; of two windows of a bridge not the first, because the bridge would make the next one in its place.
+    fn closable(&self, open: &[WindowSpec]) -> Vec<WindowSpec> {
+        let second = |window: &WindowSpec| open.iter().any(|other| other.liobn.0 == window.liobn.0 | 1);
+        let can = |window: &&WindowSpec| window.entries < VIO_ENTRIES && (window.liobn.0 & 1 == 1 || !second(window));
+        open.iter().filter(can).copied().collect()
+    }
+
+    /// Those that RTAS can make again: the first of a bridge that has none, or a second one.
+    fn creatable(&self, machine: &[WindowSpec], open: &[WindowSpec]) -> Vec<WindowSpec> {
+        let there = |liobn: u64| open.iter().any(|other| other.liobn.0 == liobn);
+        let can = |window: &&WindowSpec| {
+            let liobn = window.liobn.0;
+            window.entries < VIO_ENTRIES
+                && !there(liobn)
+                && if liobn & 1 == 1 { there(liobn & !1) } else { !there(liobn | 1) }
+        };
+        machine.iter().filter(can).copied().collect()
+    }
+}
+
+fn default_window(dialect: Dialect, dice: &mut Dice<'_>) -> WindowSpec {
+    let entries = [5, 1, 16, 8, 2, 64, 520, 513, 1024, 4096][dice.weighted(&[16, 10, 16, 12, 10, 6, 6, 4, 1, 1])];
+    let liobn = 0x8000_0000 | dice.below(4) << 8;
+    window(liobn, 12, entries, dialect, dice)
+}
+
+fn created_window(dialect: Dialect, dice: &mut Dice<'_>) -> WindowSpec {
+    let page_shift = [16, 21, 24, 12, 30, 34][dice.weighted(&[6, 4, 4, 1, 1, 1])];
+    let entries = [8, 1, 2, 16, 64, 512, 1024][dice.weighted(&[10, 6, 6, 8, 4, 1, 1])];
+    let number = if page_shift == 12 || dice.percent(60) { 1 } else { 0 };
+    let liobn = 0x8000_0000 | dice.below(4) << 8 | number;
+    window(liobn, page_shift, entries, dialect, dice)
+}
+
+fn window(liobn: u64, page_shift: u32, entries: u64, dialect: Dialect, dice: &mut Dice<'_>) -> WindowSpec {
+    let bytes = entries << page_shift;
+    let top = 0u64.wrapping_sub(bytes);
+    let base = dice.pick(&[0, 0, 0x1000_0000, 1 << 59, 1 << 63, top]) >> page_shift << page_shift;
+    let odd = if dialect == Dialect::Qemu && dice.percent(25) { dice.pick(&[0x800, 1, 0xfff]) } else { 0 };
+    // A window may end at 2^64, and nowhere past it.
+    let fits = |base: u64| base.checked_add(bytes - 1).is_some();
+    let base = [base + odd, base].into_iter().find(|base| fits(*base)).unwrap_or(0);
+    spec(liobn, page_shift, base, entries)
+}
+
+fn vio_window(dice: &mut Dice<'_>) -> WindowSpec {
+    spec(dice.pick(&[0x7100_0005, 0x1234_5678, 0x2000, 0xffff_fffe, 0x8000_1234]), 12, 0, VIO_ENTRIES)
+}
+
+const fn spec(liobn: u64, page_shift: u32, base: u64, entries: u64) -> WindowSpec {
+    let (liobn, table) = (Liobn(liobn), RealAddr(0));
+    WindowSpec { liobn, page_shift, base, entries, table, backing: Backing::Emulated }
+}

@@ -1,0 +1,487 @@
+//! A CPU's view of [`RealMemory`]: each access is checked, counted, and a possible switch point between vCPUs.
+
+use core::cell::Cell;
+use core::sync::atomic::Ordering::{self, Relaxed};
+
+use super::frames::{FRAME_SHIFT, Frames, Key, Space, Word};
+use super::{Account, Model, Owner, RealMemory, Region, pte, struct_page};
+use contract::addr::{Ea, Hva, LINEAR_MAP, Pfn, REAL_MASK, RealAddr};
+use contract::description::Pte;
+use contract::rule::Rule;
+
+/// Which mode a CPU runs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// MMU off: real addresses and the linear map only; nothing may be freed, allocated or waited for.
+    Real,
+    /// MMU on: struct pages are also reached at their vmemmap virtual address.
+    Virtual,
+}
+
+/// What a CPU is running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Context {
+    /// One mode's run of a hypercall.
+    Hypercall,
+    /// A probe.
+    Probe,
+    /// The closing of a window.
+    Close,
+}
+
+/// Something a CPU did that it must not do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Which rule it breaks.
+    pub rule: Rule,
+    /// The effective address, or the page's hva or pfn for services that take those.
+    pub at: u64,
+    /// The page whose count or holders are concerned.
+    pub pfn: Option<Pfn>,
+    /// What was allowed: for counts, the least.
+    pub allowed: i64,
+    /// What was seen.
+    pub seen: i64,
+    /// How many accesses the CPU had made, this one included.
+    pub access: u64,
+    /// Rises from event to event of all CPUs.
+    pub sequence: u64,
+}
+
+/// What became of a CPU's run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuReport {
+    /// Accesses it made.
+    pub accesses: u64,
+    /// The first thing it did that it must not do.
+    pub event: Option<Event>,
+    /// Whether it reached its limit of accesses.
+    pub hung: bool,
+}
+
+/// A CPU while it runs one call of a subject.
+pub struct Cpu<'m> {
+    memory: &'m RealMemory,
+    mode: Mode,
+    vcpu: u8,
+    context: Context,
+    limit: Cell<u64>,
+    accesses: Cell<u64>,
+    event: Cell<Option<Event>>,
+    table_stored: Cell<bool>,
+    /// The page whose last reference this run gave back, the latest of several.
+    freed: Cell<Option<Pfn>>,
+    /// The frames of guest memory that were read first in this run (as number + 1), and which of their words.
+    lists: [(Cell<u64>, [Cell<u64>; 8]); LISTS],
+    /// Frames looked up last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
+    cache: [Cell<Cached>; CACHE],
+}
+
+/// A list is one frame; a handler has no business in more, but what it reads of a few is followed.
+const LISTS: usize = 4;
+
+/// Accesses that a run may make after an event.
+const AFTER_EVENT: u64 = 1 << 12;
+
+/// Slots of the cache of frames.
+const CACHE: usize = 8;
+
+/// A frame of real memory that was looked up.
+#[derive(Clone, Copy)]
+struct Cached {
+    /// Real address >> 12; `u64::MAX` for none.
+    number: u64,
+    /// Its first word, or [`UNTOUCHED`].
+    word: Word,
+    /// For an untouched frame, how many frames there were: while there are no more, it is not among them.
+    made: u32,
+    region: Region,
+}
+
+/// Nothing was stored to the frame yet.
+const UNTOUCHED: Word = Word::MAX;
+
+const NOTHING: Cached =
+    Cached { number: u64::MAX, word: 0, made: 0, region: Region { start: 0, end: 0, owner: Owner::Ram } };
+
+/// A word that an access names.
+struct Target {
+    /// `None` where nothing was ever stored.
+    word: Option<Word>,
+    real: u64,
+    region: Region,
+}
+
+impl<'m> Cpu<'m> {
+    pub(super) const fn new(memory: &'m RealMemory, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Self {
+        Self {
+            memory,
+            mode,
+            vcpu,
+            context,
+            limit: Cell::new(limit),
+            accesses: Cell::new(0),
+            event: Cell::new(None),
+            table_stored: Cell::new(false),
+            freed: Cell::new(None),
+            lists: [const { (Cell::new(0), [const { Cell::new(0) }; 8]) }; LISTS],
+            cache: [const { Cell::new(NOTHING) }; CACHE],
+        }
+    }
+
+    /// The mode it runs in.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Its number, below [`MAX_VCPUS`](contract::program::MAX_VCPUS).
+    #[must_use]
+    pub const fn vcpu(&self) -> u8 {
+        self.vcpu
+    }
+
+    /// What became of the run so far.
+    #[must_use]
+    pub fn report(&self) -> CpuReport {
+        CpuReport {
+            accesses: self.accesses.get(),
+            event: self.event.get(),
+            hung: self.accesses.get() > self.limit.get(),
+        }
+    }
+
+    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE wants `swap_bytes`.
+    /// An access that the mode cannot make is an event, and reads 0.
+    #[must_use]
+    pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
+        self.count_access();
+        let Some(target) = self.readable(ea, 8) else { return 0 };
+        target.word.map_or(0, |word| self.memory.frames.word(word).load(order))
+    }
+
+    /// Stores eight bytes, little-endian, at `ea` (a multiple of 8). A stray store is an event, and has no effect.
+    pub fn store(&self, ea: Ea, value: u64, order: Ordering) {
+        self.count_access();
+        let Some((word, target)) = self.writable(ea, 8) else { return };
+        let cell = self.memory.frames.word(word);
+        let old = cell.load(Relaxed);
+        cell.store(value, order);
+        self.stored(word, &target, old, value);
+    }
+
+    /// Exchanges the eight bytes at `ea` atomically; answers what was there.
+    pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
+        self.count_access();
+        let Some((word, target)) = self.writable(ea, 8) else { return 0 };
+        let old = self.memory.frames.word(word).swap(value, order);
+        self.stored(word, &target, old, value);
+        old
+    }
+
+    /// Stores `new` at `ea` if it holds `current`, in one atomic step.
+    ///
+    /// # Errors
+    /// What it held instead.
+    pub fn compare_exchange(
+        &self,
+        ea: Ea,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.count_access();
+        let Some((word, target)) = self.writable(ea, 8) else { return Err(!current) };
+        let result = self.memory.frames.word(word).compare_exchange(current, new, success, failure);
+        if result.is_ok() {
+            self.stored(word, &target, current, new);
+        }
+        result
+    }
+
+    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count.
+    #[must_use]
+    pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
+        self.count_access();
+        let Some(target) = self.readable(ea, 4) else { return 0 };
+        let word = target.word.map_or(0, |word| self.memory.frames.word(word).load(order));
+        (word >> (8 * (target.real & 4))) as i32
+    }
+
+    /// Stores `new` in the four bytes at `ea` if they hold `current`, in one atomic step.
+    ///
+    /// # Errors
+    /// What they held instead.
+    pub fn compare_exchange_i32(
+        &self,
+        ea: Ea,
+        current: i32,
+        new: i32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<i32, i32> {
+        self.count_access();
+        let Some((word, target)) = self.writable(ea, 4) else { return Err(!current) };
+        let shift = 8 * (target.real & 4);
+        let cell = self.memory.frames.word(word);
+        let mut old = cell.load(failure);
+        loop {
+            let found = (old >> shift) as i32;
+            if found != current {
+                return Err(found);
+            }
+            let value = old & !(0xffff_ffff << shift) | u64::from(new as u32) << shift;
+            match cell.compare_exchange(old, value, success, failure) {
+                Ok(_) => {
+                    self.stored(word, &target, old, value);
+                    return Ok(found);
+                }
+                // The other half of the word changed: the four bytes named did not, so this is no failure.
+                Err(changed) => old = changed,
+            }
+        }
+    }
+
+    /// What the host page table says of the page that holds `hva` (any byte of it). For a page that a huge entry
+    /// covers, that entry, with the head's pfn: the page itself is `pfn + ((hva >> PAGE_SHIFT) mod 2^order)`.
+    #[must_use]
+    pub fn load_pte(&self, hva: Hva) -> Pte {
+        self.count_access();
+        self.memory.pte(hva)
+    }
+
+    /// Replaces the entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and release). `new` differs from
+    /// `current` in its bits only, or makes an absent page present. References are the caller's business.
+    ///
+    /// # Errors
+    /// What the entry was instead.
+    pub fn compare_exchange_pte(&self, hva: Hva, current: Pte, new: Pte) -> Result<(), Pte> {
+        self.count_access();
+        let Some((word, found)) = self.memory.find_pte(hva) else {
+            return Err(Pte::Hole);
+        };
+        if found != current {
+            return Err(found);
+        }
+        let same_page = new.pfn().is_some() && new.pfn() == current.pfn() && new.pages() == current.pages();
+        if !same_page {
+            self.event(Rule::MemStray, hva.0, None, 0, 0);
+            return Err(found);
+        }
+        let (old_word, new_word) = (pte::encode(current, 0), pte::encode(new, 0));
+        if self.memory.frames.word(word).compare_exchange(old_word, new_word, Ordering::AcqRel, Relaxed).is_err() {
+            return Err(self.memory.pte(hva));
+        }
+        if old_word != new_word {
+            self.memory.frames.log(word, old_word);
+        }
+        if current.holds_reference() != new.holds_reference() {
+            self.memory.account_pte(current, new);
+            if let Some(pfn) = new.pfn() {
+                let head = self.memory.head(pfn);
+                self.check_held(hva.0, head, self.memory.count(head));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the host's allocator for memory: an event in real mode, nothing else. For implementations that manage memory of
+    /// their own.
+    pub fn allocate(&self, bytes: u64) {
+        self.count_access();
+        if self.mode == Mode::Real {
+            self.event(Rule::RmAlloc, 0, None, 0, bytes.min(i64::MAX as u64) as i64);
+        }
+    }
+
+    /// Hands a page whose last reference is gone to the host's allocator: an event in real mode.
+    pub fn free_page(&self, pfn: Pfn) {
+        self.count_access();
+        if self.mode == Mode::Real {
+            self.event(Rule::RmFinalRelease, pfn.0, Some(pfn), 1, 0);
+        }
+    }
+
+    fn count_access(&self) {
+        let accesses = self.accesses.get() + 1;
+        self.accesses.set(accesses);
+        // The only way out of code that makes no end; the harness catches it and reads `hung` in the report.
+        let limit = self.limit.get();
+        assert!(accesses <= limit, "more than {limit} accesses in one call");
+    }
+
+    fn event(&self, rule: Rule, at: u64, pfn: Option<Pfn>, allowed: i64, seen: i64) {
+        if self.event.get().is_none() {
+            let sequence = self.memory.sequence.fetch_add(1, Relaxed);
+            let access = self.accesses.get();
+            self.event.set(Some(Event { rule, at, pfn, allowed, seen, access, sequence }));
+            // The event is what will be told, however the run ends: it need not go on for long.
+            self.limit.set(self.limit.get().min(access + AFTER_EVENT));
+        }
+    }
+
+    /// The real address that `ea` means in this mode, if it means one; no access. For what keeps a picture of memory.
+    #[must_use]
+    pub fn real_address(&self, ea: Ea) -> Option<RealAddr> {
+        self.translate(ea).map(RealAddr)
+    }
+
+    /// The real address that `ea` means in this mode.
+    #[inline]
+    fn translate(&self, ea: Ea) -> Option<u64> {
+        if self.mode == Mode::Virtual
+            && let Model::Vmemmap { base, .. } = self.memory.model
+            && ea.0 >= base
+            && let Some(real) = self.memory.block_address(ea.0 - base)
+        {
+            return Some(real);
+        }
+        matches!(ea.0 & !REAL_MASK, 0 | LINEAR_MAP).then_some(ea.0 & REAL_MASK)
+    }
+
+    #[inline]
+    fn target(&self, ea: Ea, size: u64) -> Option<Target> {
+        let target = self.translate(ea).filter(|real| real & (size - 1) == 0).and_then(|real| self.find(real));
+        if target.is_none() {
+            let rule = if self.mode == Mode::Real { Rule::RmBadAccess } else { Rule::MemStray };
+            self.event(rule, ea.0, None, 0, 0);
+        }
+        target
+    }
+
+    #[inline]
+    fn find(&self, real: u64) -> Option<Target> {
+        let number = real >> FRAME_SHIFT;
+        let cached = self.cache[number as usize % CACHE].get();
+        if cached.number == number && real < cached.region.end {
+            if cached.word != UNTOUCHED {
+                let word = cached.word + (real >> 3) as Word % 512;
+                return Some(Target { word: Some(word), real, region: cached.region });
+            }
+            if cached.made == self.memory.frames.made() {
+                return Some(Target { word: None, real, region: cached.region });
+            }
+        }
+        self.look_up(real)
+    }
+
+    #[inline(never)]
+    fn look_up(&self, real: u64) -> Option<Target> {
+        let number = real >> FRAME_SHIFT;
+        let made = self.memory.frames.made();
+        let (word, region) = self.memory.find(real)?;
+        let first = word.map_or(UNTOUCHED, |word| word - (real >> 3) as Word % 512);
+        self.cache[number as usize % CACHE].set(Cached { number, word: first, made, region });
+        Some(Target { word, real, region })
+    }
+
+    /// The word at `ea`, noted if it may be a list's.
+    #[inline]
+    fn readable(&self, ea: Ea, size: u64) -> Option<Target> {
+        let target = self.target(ea, size)?;
+        if target.region.owner == Owner::Ram && self.context == Context::Hypercall {
+            self.note_list_read(target.real);
+        }
+        Some(target)
+    }
+
+    /// The word at `ea`, if a handler may store there.
+    fn writable(&self, ea: Ea, size: u64) -> Option<(Word, Target)> {
+        let target = self.target(ea, size)?;
+        let allowed = matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_));
+        let word = match target.word {
+            _ if !allowed => None,
+            Some(word) => Some(word),
+            None => {
+                let frame = self.memory.frames.find_or_make(Key::new(Space::Real, target.real >> FRAME_SHIFT));
+                frame.map(|frame| Frames::word_of(frame, target.real >> 3))
+            }
+        };
+        if word.is_none() {
+            self.event(Rule::MemStray, ea.0, None, 0, 0);
+        }
+        word.map(|word| (word, target))
+    }
+
+    /// A store happened: log it, keep the account, see what it breaks.
+    fn stored(&self, word: Word, target: &Target, old: u64, new: u64) {
+        if old != new {
+            self.memory.frames.log(word, old);
+        }
+        match target.region.owner {
+            Owner::StructPages { offset } => {
+                let at = offset + (target.real & !7) - target.region.start;
+                let pfn = Pfn(at / self.memory.struct_page);
+                match at % self.memory.struct_page {
+                    struct_page::COUNT => self.count_stored(target.real, pfn, old as i32, new as i32),
+                    // A page whose last reference this run gave back is the allocator's, no longer the handler's.
+                    _ if old != new && self.freed.get() == Some(self.memory.head(pfn)) => {
+                        self.event(Rule::MemStray, target.real, Some(pfn), 1, 0);
+                    }
+                    _ => {}
+                }
+            }
+            Owner::Hardware(_) => {
+                self.table_stored.set(true);
+                let (old_page, new_page) = (self.memory.hardware_page(old), self.memory.hardware_page(new));
+                if old_page == new_page {
+                    return;
+                }
+                if let Some(pfn) = old_page {
+                    self.memory.add_holders(pfn, -1);
+                }
+                if let Some(pfn) = new_page {
+                    self.memory.add_holders(pfn, 1);
+                    self.check_held(target.real, pfn, self.memory.count(pfn));
+                }
+            }
+            Owner::Table(_) => self.table_stored.set(true),
+            Owner::Ram | Owner::List => {}
+        }
+    }
+
+    fn count_stored(&self, real: u64, pfn: Pfn, old: i32, new: i32) {
+        if self.mode == Mode::Real && old == 1 && new == 0 {
+            self.event(Rule::RmFinalRelease, real, Some(pfn), 1, 0);
+        }
+        if self.context != Context::Probe && old == 0 && new == -1 {
+            self.event(Rule::RefUnderflow, real, Some(pfn), 0, -1);
+        }
+        match (new, self.freed.get()) {
+            (0, _) => self.freed.set(Some(pfn)),
+            (_, Some(freed)) if freed == pfn => self.freed.set(None),
+            _ => {}
+        }
+        self.check_held(real, pfn, new);
+    }
+
+    fn check_held(&self, at: u64, pfn: Pfn, count: i32) {
+        let Account { own, holders } = self.memory.account(pfn);
+        let least = i64::from(own) + i64::from(holders);
+        // A probe of a page that nobody names may take its count anywhere, over the ends of 32 bits too.
+        if (holders > 0 || self.context != Context::Probe) && i64::from(count) < least {
+            self.event(Rule::RefHeld, at, Some(pfn), least, i64::from(count));
+        }
+    }
+
+    /// A word of guest memory was read: each once, and none after a store to a table.
+    fn note_list_read(&self, real: u64) {
+        if self.table_stored.get() {
+            self.event(Rule::ListSnapshot, real, None, 0, 1);
+        }
+        let frame = (real >> FRAME_SHIFT) + 1;
+        let Some((number, read)) =
+            self.lists.iter().find(|(number, _)| matches!(number.get(), 0) || number.get() == frame)
+        else {
+            return;
+        };
+        number.set(frame);
+        let index = (real >> 3) as usize & 511;
+        let (group, bit) = (&read[index / 64], 1 << (index % 64));
+        if group.get() & bit != 0 {
+            self.event(Rule::ListSnapshot, real, None, 1, 2);
+        }
+        group.set(group.get() | bit);
+    }
+}

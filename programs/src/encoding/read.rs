@@ -1,0 +1,303 @@
+//! Bytes to programs.
+
+use std::fmt;
+
+use contract::description::{
+    AddrRun, Backing, BlockRun, CompoundSpec, MAX_ORDER, MAX_PHYSMEM_BITS, Mapping, MemoryModel, PageSpec, RamSpec,
+    SECTION_SIZE_BITS, SlotSpec, WordRun,
+};
+use contract::program::MAX_VCPUS;
+use contract::{
+    Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, Machine, PageShift, Pfn, Program, Pte, RealAddr, Step, WindowSpec,
+};
+
+use super::{KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits};
+use crate::generate;
+use crate::repair::repair;
+
+/// What bytes say of how they were made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// They begin with the header of [`VERSION`].
+    Current,
+    /// They begin with the header of another version.
+    Other(u32),
+    /// They have no header: decisions of the generator.
+    Decisions,
+}
+
+/// How the bytes are to be read.
+#[must_use]
+pub fn form(bytes: &[u8]) -> Form {
+    match (bytes.get(..4), bytes.get(4..8)) {
+        (Some(magic), Some(version)) if magic == MAGIC => match u32_at(version, 0) {
+            VERSION => Form::Current,
+            other => Form::Other(other),
+        },
+        _ => Form::Decisions,
+    }
+}
+
+/// Bytes that are not the encoding of a program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncodingError {
+    /// Offset in bytes.
+    pub offset: usize,
+    /// What was found there, and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for EncodingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}", self.offset, self.message)
+    }
+}
+
+impl std::error::Error for EncodingError {}
+
+/// The program that the bytes are the encoding of, without reading anything into them.
+///
+/// # Errors
+/// Bytes that [`encode`] does not make, with the first place that is wrong.
+pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
+    let fail = |offset: usize, message: String| Err(EncodingError { offset, message });
+    match form(bytes) {
+        Form::Decisions => return fail(0, format!("found no header, expected `RMDP` and the version {VERSION}")),
+        Form::Other(version) => return fail(4, format!("found version {version}, expected {VERSION}")),
+        Form::Current => {}
+    }
+    let whole = bytes.len() / RECORD * RECORD;
+    if whole != bytes.len() || whole == 0 {
+        let left = bytes.len() - whole;
+        return fail(whole, format!("found {left} bytes, expected a record of {RECORD}"));
+    }
+    for (index, record) in bytes.chunks_exact(RECORD).enumerate().skip(1) {
+        if !KEYS.iter().any(|(key, _)| record.starts_with(key)) {
+            let found = record[..4].escape_ascii();
+            return fail(index * RECORD, format!("found the key `{found}`, which names no kind of record"));
+        }
+    }
+    let program = read(bytes);
+    if let Err(invalid) = program.validate() {
+        return fail(0, format!("the program is not sound: {invalid}"));
+    }
+    match encode(&program).iter().zip(bytes).position(|(one, other)| one != other) {
+        Some(offset) => fail(offset, format!("found {:#04x}, expected what encoding writes", bytes[offset])),
+        None => Ok(program),
+    }
+}
+
+/// Some sound program, whatever the bytes; the one that was encoded, if one was.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Program {
+    if form(bytes) != Form::Current {
+        return generate::decode(bytes);
+    }
+    let mut program = read(bytes);
+    repair(&mut program);
+    program
+}
+
+/// What stands behind a header, sound or not.
+fn read(bytes: &[u8]) -> Program {
+    let mut header = [0; RECORD];
+    let length = bytes.len().min(RECORD);
+    header[..length].copy_from_slice(&bytes[..length]);
+    let mut reader = Reader { program: read_header(&header) };
+    let records = bytes.get(RECORD..).unwrap_or_default().chunks_exact(RECORD);
+    reader.make_room(records.clone());
+    for record in records {
+        reader.record(record);
+    }
+    reader.finish()
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+/// The value, if it is one of `choices`, else one of them all the same.
+fn choose<const N: usize>(value: u32, choices: [u32; N]) -> u32 {
+    if choices.contains(&value) { value } else { choices[value as usize % N] }
+}
+
+/// The order, if it is in 1 ..= [`MAX_ORDER`], else one that is.
+const fn order(value: u32) -> u32 {
+    1 + value.wrapping_sub(1) % MAX_ORDER
+}
+
+fn section(value: u64) -> u64 {
+    value & ((1 << (MAX_PHYSMEM_BITS - SECTION_SIZE_BITS)) - 1)
+}
+
+fn read_header(header: &[u8; RECORD]) -> Program {
+    let small = |index: usize| u32_at(header, 4 + 4 * index);
+    let dialect = Dialect::ALL[small(1) as usize % Dialect::ALL.len()];
+    let page_shift = if choose(small(2), [12, 16]) == 12 { PageShift::Shift12 } else { PageShift::Shift16 };
+    let struct_page = u64::from(choose(small(3), [56, 64, 72, 80]));
+    let (one, two) = (u64_at(header, 32), u64_at(header, 40));
+    let memory = if choose(small(4), [0, 1]) == 0 {
+        MemoryModel::Flatmem { array: RealAddr(one), pages: two }
+    } else {
+        MemoryModel::SparsememVmemmap {
+            base: one,
+            block_shift: choose(small(5), [12, 16, 21, 24]),
+            list: RealAddr(two),
+            sections: Vec::new(),
+            blocks: Vec::new(),
+        }
+    };
+    Program { dialect, machine: Machine::bare(page_shift, struct_page, memory), steps: Vec::new() }
+}
+
+fn read_pte(small: u32, pfn: u64) -> Pte {
+    let pfn = Pfn(pfn);
+    let bit = |bit: u32| small & bit != 0;
+    let (writable, dirty, young) = (bit(pte_bits::WRITABLE), bit(pte_bits::DIRTY), bit(pte_bits::YOUNG));
+    if bit(pte_bits::ABSENT) {
+        Pte::Absent { pfn }
+    } else if bit(pte_bits::HUGE) {
+        Pte::Huge { pfn, order: order(small >> pte_bits::ORDER_SHIFT), writable, dirty, young }
+    } else {
+        Pte::Present { pfn, writable, dirty, young }
+    }
+}
+
+fn key(record: &[u8]) -> Key {
+    Key::of(std::array::from_fn(|index| record[index]))
+}
+
+struct Reader {
+    program: Program,
+}
+
+impl Reader {
+    /// Room for the items that most programs have many of, so that their lists do not grow one by one.
+    fn make_room<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) {
+        let (mut pages, mut mappings, mut blocks, mut steps) = (0, 0, 0, 0);
+        for record in records {
+            match key(record) {
+                Key::Page => pages += 1,
+                Key::Mapping => mappings += 1,
+                Key::Block => blocks += 1,
+                Key::Section | Key::Compound | Key::Slot | Key::Ram | Key::Window | Key::Word | Key::Place => {}
+                _ => steps += 1,
+            }
+        }
+        self.program.machine.pages.reserve_exact(pages);
+        self.program.machine.mappings.reserve_exact(mappings);
+        self.program.steps.reserve_exact(steps);
+        if let MemoryModel::SparsememVmemmap { blocks: list, .. } = &mut self.program.machine.memory {
+            list.reserve_exact(blocks);
+        }
+    }
+
+    fn record(&mut self, record: &[u8]) {
+        let small = u32_at(record, 4);
+        let [a, b, c, d, e] = std::array::from_fn(|index| u64_at(record, 8 + 8 * index));
+        let machine = &mut self.program.machine;
+        let steps = &mut self.program.steps;
+        let slot = SlotSpec { id: small, gfn: Gfn(a), pages: b, hva: Hva(c) };
+        let window = || WindowSpec {
+            liobn: Liobn(a),
+            page_shift: small & 0xff,
+            base: b,
+            entries: c,
+            table: RealAddr(d),
+            backing: if small & PINNED != 0 { Backing::Pinned { hardware: RealAddr(e) } } else { Backing::Emulated },
+        };
+        match key(record) {
+            Key::Section => {
+                if let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory {
+                    sections.push(section(a));
+                }
+            }
+            Key::Block => {
+                if let MemoryModel::SparsememVmemmap { blocks, .. } = &mut machine.memory {
+                    blocks.push(BlockRun { first: a, places: AddrRun { at: RealAddr(b), count: c } });
+                }
+            }
+            Key::Page => machine.pages.push(PageSpec { pfn: Pfn(a), own: small as i32, dirty: b & 1 != 0 }),
+            Key::Compound => machine.compounds.push(CompoundSpec { pfn: Pfn(a), order: order(small) }),
+            Key::Slot => machine.slots.push(slot),
+            Key::Mapping => machine.mappings.push(Mapping { hva: Hva(a), pages: c, pte: read_pte(small, b) }),
+            Key::Ram => machine.ram.push(RamSpec { at: RealAddr(a), words: Vec::new() }),
+            Key::Window => machine.windows.push(window()),
+            Key::Hypercall => {
+                let call = Hypercall { opcode: a, args: [b, c, d, e] };
+                steps.push(Step::Hypercall { vcpu: (small % u32::from(MAX_VCPUS)) as u8, call });
+            }
+            Key::Lookup => steps.push(Step::Lookup { pfn: Pfn(a) }),
+            Key::GetPage => steps.push(Step::GetPage { pfn: Pfn(a) }),
+            Key::PutPage => steps.push(Step::PutPage { pfn: Pfn(a) }),
+            Key::Take => steps.push(Step::Take { pfn: Pfn(a) }),
+            Key::Drop => steps.push(Step::Drop { pfn: Pfn(a) }),
+            Key::StepMap => steps.push(Step::Map { hva: Hva(a), pte: read_pte(small, b) }),
+            Key::Unmap => steps.push(Step::Unmap { hva: Hva(a) }),
+            Key::Age => steps.push(Step::Age { hva: Hva(a) }),
+            Key::Clean => steps.push(Step::Clean { hva: Hva(a) }),
+            Key::WriteProtect => steps.push(Step::WriteProtect { hva: Hva(a) }),
+            Key::Migrate => steps.push(Step::Migrate { hva: Hva(a), pfn: Pfn(b) }),
+            Key::MakeCompound => steps.push(Step::MakeCompound(CompoundSpec { pfn: Pfn(a), order: order(small) })),
+            Key::SplitCompound => steps.push(Step::SplitCompound { pfn: Pfn(a) }),
+            Key::HotAdd => steps.push(Step::HotAdd { section: a, blocks: Vec::new() }),
+            Key::HotRemove => steps.push(Step::HotRemove { section: a }),
+            Key::StepSlot => steps.push(Step::Slot(slot)),
+            Key::Write => steps.push(Step::Write { gpa: Gpa(a), words: Vec::new() }),
+            Key::CreateWindow => steps.push(Step::CreateWindow(window())),
+            Key::CloseWindow => steps.push(Step::CloseWindow { liobn: Liobn(a) }),
+            Key::Word => self.word(WordRun { value: a, stride: b, count: c }),
+            Key::Place => {
+                if let Some(Step::HotAdd { blocks, .. }) = steps.last_mut() {
+                    blocks.push(AddrRun { at: RealAddr(a), count: b });
+                }
+            }
+        }
+    }
+
+    /// A run of words belongs to the step, or before the first step to the memory, that came last.
+    fn word(&mut self, run: WordRun) {
+        match (self.program.steps.last_mut(), self.program.machine.ram.last_mut()) {
+            (Some(Step::Write { words, .. }), _) => words.push(run),
+            (None, Some(ram)) => ram.words.push(run),
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Program {
+        let mut program = self.program;
+        if let MemoryModel::SparsememVmemmap { sections, .. } = &mut program.machine.memory {
+            sections.sort_unstable();
+            sections.dedup();
+        }
+        // Empty runs, and lists that lost all of theirs.
+        for ram in &mut program.machine.ram {
+            ram.words.retain(|run| run.count > 0);
+        }
+        for step in &mut program.steps {
+            match step {
+                Step::Write { words, .. } => words.retain(|run| run.count > 0),
+                Step::HotAdd { blocks, .. } => blocks.retain(|run| run.count > 0),
+                _ => {}
+            }
+        }
+        let word = WordRun { value: 0, stride: 0, count: 1 };
+        for ram in &mut program.machine.ram {
+            if ram.words.is_empty() {
+                ram.words.push(word);
+            }
+        }
+        for step in &mut program.steps {
+            if let Step::Write { words, .. } = step
+                && words.is_empty()
+            {
+                words.push(word);
+            }
+        }
+        program
+    }
+}

@@ -1,0 +1,118 @@
+//! Where things of a machine's description lie in real memory, for those who change descriptions: room for a table, places for
+//! blocks, a section with all that hangs on it.
+
+use std::collections::BTreeMap;
+
+use contract::description::{AddrRun, BlockRun, MAX_BLOCKS, MAX_PHYSMEM_BITS, MemoryModel};
+use contract::{Machine, Pfn, RealAddr};
+
+use contract::description::blocks_of_section;
+
+/// Where the search for room begins: past the memory of ordinary machines, so that sections can still be added.
+const FIRST_ROOM: u64 = 1 << 45;
+
+/// The lowest place from 2^45 on (then from 0 on) where `bytes` bytes overlap nothing that the machine describes; a multiple
+/// of `align`, a power of two. `None` where there is no room below 2^46.
+#[must_use]
+pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr> {
+    let mut taken: Vec<(u128, u128)> = machine
+        .extents()
+        .iter()
+        .map(|extent| (u128::from(extent.start), u128::from(extent.start) + extent.bytes))
+        .collect();
+    taken.sort_unstable();
+    let bytes = u128::from(bytes);
+    let search = |from: u64| {
+        let mut at = u128::from(from.checked_next_multiple_of(align)?);
+        for &(start, end) in &taken {
+            if end > at && start < at + bytes {
+                at = end.checked_next_multiple_of(u128::from(align))?;
+            }
+        }
+        (at + bytes <= 1 << MAX_PHYSMEM_BITS).then_some(RealAddr(at as u64))
+    };
+    search(FIRST_ROOM).or_else(|| search(0))
+}
+
+/// Gives each block that a present section needs exactly one place, and no other block any: known places stay, missing ones are
+/// found room. Answers false where there is none; then blocks are missing.
+pub fn fit_blocks(machine: &mut Machine) -> bool {
+    let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
+    let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return true };
+    let shift = *block_shift;
+    let mut needed: BTreeMap<u64, Option<u64>> = BTreeMap::new();
+    for &section in sections.iter() {
+        needed.extend(blocks_of_section(section, bytes, shift).map(|block| (block, None)));
+        if needed.len() as u64 > MAX_BLOCKS {
+            return false;
+        }
+    }
+    for run in blocks.iter() {
+        let known = run.places.at.0;
+        for (&block, place) in needed.range_mut(run.first..run.first.saturating_add(run.places.count)) {
+            *place = known.checked_add((block - run.first) << shift);
+        }
+    }
+    let known = |needed: &BTreeMap<u64, Option<u64>>| runs(needed.iter().filter_map(|(&b, &at)| Some((b, at?))), shift);
+    *blocks = known(&needed);
+    let missing: Vec<u64> = needed.iter().filter(|(_, at)| at.is_none()).map(|(&block, _)| block).collect();
+    let Some(size) = (missing.len() as u64).checked_shl(shift).filter(|size| size >> shift == missing.len() as u64)
+    else {
+        return false;
+    };
+    if missing.is_empty() {
+        return true;
+    }
+    let Some(room) = free_place(machine, size, 1 << shift) else { return false };
+    for (index, block) in missing.into_iter().enumerate() {
+        needed.insert(block, Some(room.0 + ((index as u64) << shift)));
+    }
+    if let MemoryModel::SparsememVmemmap { blocks, .. } = &mut machine.memory {
+        *blocks = known(&needed);
+    }
+    true
+}
+
+/// Blocks with their places, ascending, as the fewest runs.
+fn runs(places: impl Iterator<Item = (u64, u64)>, block_shift: u32) -> Vec<BlockRun> {
+    let mut runs: Vec<BlockRun> = Vec::new();
+    for (block, at) in places {
+        match runs.last_mut() {
+            Some(run)
+                if run.first + run.places.count == block
+                    && run.places.at.0.wrapping_add(run.places.count << block_shift) == at =>
+            {
+                run.places.count += 1;
+            }
+            _ => runs.push(BlockRun { first: block, places: AddrRun { at: RealAddr(at), count: 1 } }),
+        }
+    }
+    runs
+}
+
+/// Takes a section away with the blocks that no other needs, and what is described of its pages.
+pub fn remove_section(machine: &mut Machine, section: u64) {
+    let (per_section, shift) = (machine.page_shift.pages_per_section(), machine.page_shift.bits());
+    let gone = |pfn: Pfn| pfn.0 / per_section == section;
+    machine.pages.retain(|page| !gone(page.pfn));
+    machine.compounds.retain(|compound| !gone(compound.pfn));
+    machine.mappings.retain(|mapping| mapping.pte.pfn().is_none_or(|pfn| !gone(pfn)));
+    machine.ram.retain(|ram| !gone(Pfn(ram.at.0 >> shift)));
+    let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory else { return };
+    sections.retain(|other| *other != section);
+    fit_blocks(machine);
+}
+
+/// Adds a section that is not present, with places for the blocks that it is the first to need. Answers false, with the machine
+/// as it was, where there is no room, or where the memory model has no sections.
+pub fn add_section(machine: &mut Machine, section: u64) -> bool {
+    let before = machine.memory.clone();
+    let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory else { return false };
+    let Err(at) = sections.binary_search(&section) else { return false };
+    sections.insert(at, section);
+    let fits = fit_blocks(machine);
+    if !fits {
+        machine.memory = before;
+    }
+    fits
+}

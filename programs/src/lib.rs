@@ -1,0 +1,25 @@
+//! Where programs come from and how they are kept.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`generate`] | draws random programs; decodes any bytes into one |
+//! | [`mutate`] | changes and crosses programs for fuzzing engines |
+//! | [`encoding`] | packs programs for engines; the inverse decodes every byte string |
+//! | [`repair`] | makes any program valid |
+//! | [`layout`] | finds room in real memory for what a description needs |
+//! | [`focus`] | which part of a program a fuzz target runs |
+//! | [`inputs`] | finds and reads the files of programs that engines and people keep |
+//! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
+//! | [`store`] | writes files so that none is ever half there |
+//! | [`quiet`] | catches panics without their noise |
+
+pub mod corpus;
+pub mod encoding;
+pub mod focus;
+pub mod generate;
+pub mod inputs;
+pub mod layout;
+pub mod mutate;
+pub mod quiet;
+pub mod repair;
+pub mod store;

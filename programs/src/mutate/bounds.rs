@@ -1,0 +1,107 @@
+//! How large mutation lets a program grow: a check of it must stay quick, and an engine keeps what it has once grown.
+
+use contract::description::{WordRun, word_count};
+use contract::{Program, Step, WindowSpec};
+
+/// Most steps; longer programs only shrink.
+pub const MAX_GROWN_STEPS: usize = 64;
+/// Most entries of a window.
+pub const MAX_GROWN_ENTRIES: u64 = 4096;
+/// Most entries of all windows together, those of steps that create one included.
+pub const MAX_GROWN_TOTAL: u64 = 1 << 13;
+/// Most words of a step that writes, and of a piece of memory.
+pub const MAX_GROWN_WORDS: u64 = 512;
+/// Most pages that mappings cover.
+pub const MAX_GROWN_PAGES: u64 = 256;
+
+/// Most steps, entries, words and pages for one program: the constants, or what it came with where that is more.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    steps: usize,
+    entries: u64,
+    total: u64,
+    words: u64,
+    pages: u64,
+}
+
+fn windows(program: &Program) -> impl Iterator<Item = &WindowSpec> {
+    let created = program.steps.iter().filter_map(|step| match step {
+        Step::CreateWindow(window) => Some(window),
+        _ => None,
+    });
+    program.machine.windows.iter().chain(created)
+}
+
+fn total(program: &Program) -> u64 {
+    windows(program).fold(0, |sum, window| sum.saturating_add(window.entries))
+}
+
+fn mapped(program: &Program) -> u64 {
+    program.machine.mappings.iter().fold(0, |sum, mapping| sum.saturating_add(mapping.pages))
+}
+
+impl Bounds {
+    /// The bounds of what comes of `program`.
+    pub(super) fn of(program: &Program) -> Self {
+        let written = program.steps.iter().map(|step| match step {
+            Step::Write { words, .. } => word_count(words),
+            _ => 0,
+        });
+        let written = written.chain(program.machine.ram.iter().map(|ram| word_count(&ram.words)));
+        Self {
+            steps: program.steps.len().max(MAX_GROWN_STEPS),
+            entries: windows(program).map(|window| window.entries).max().unwrap_or(0).max(MAX_GROWN_ENTRIES),
+            total: total(program).max(MAX_GROWN_TOTAL),
+            words: written.max().unwrap_or(0).max(MAX_GROWN_WORDS),
+            pages: mapped(program).max(MAX_GROWN_PAGES),
+        }
+    }
+
+    /// Cuts what is over.
+    pub(super) fn keep(self, program: &mut Program) {
+        program.steps.truncate(self.steps);
+        for step in &mut program.steps {
+            match step {
+                Step::Write { words, .. } => cut(words, self.words),
+                Step::CreateWindow(window) => window.entries = window.entries.min(self.entries),
+                _ => {}
+            }
+        }
+        let machine = &mut program.machine;
+        for window in &mut machine.windows {
+            window.entries = window.entries.min(self.entries);
+        }
+        for ram in &mut machine.ram {
+            cut(&mut ram.words, self.words);
+        }
+        while mapped(program) > self.pages {
+            let Some(largest) = program.machine.mappings.iter_mut().max_by_key(|mapping| mapping.pages) else { break };
+            if largest.pages < 2 {
+                program.machine.mappings.pop();
+            } else {
+                largest.pages /= 2;
+            }
+        }
+        while total(program) > self.total {
+            let created = program.steps.iter().rposition(|step| matches!(step, Step::CreateWindow(_)));
+            match created {
+                Some(index) => _ = program.steps.remove(index),
+                None if program.machine.windows.pop().is_none() => break,
+                None => {}
+            }
+        }
+    }
+}
+
+/// The first `most` words.
+fn cut(words: &mut Vec<WordRun>, most: u64) {
+    if word_count(words) <= most {
+        return;
+    }
+    let mut left = most;
+    words.retain_mut(|run| {
+        run.count = run.count.min(left);
+        left -= run.count;
+        run.count > 0
+    });
+}

@@ -1,0 +1,273 @@
+//! Changes of the host's memory: sections, blocks, struct pages, the memory model. What stands in steps follows where it can.
+//!
+//! Each leaves a machine that [`repair`](crate::repair) has little to do with.
+
+use contract::description::{AddrRun, BlockRun, MemoryModel, SECTION_SIZE_BITS};
+use contract::{Machine, PageShift, Program, RealAddr};
+
+use super::numbers::{self, Kind};
+use super::sights::{LAST_SECTION, Sights};
+use crate::focus::Focus;
+use crate::generate::dice::Dice;
+use crate::layout::{add_section, fit_blocks, free_place, remove_section};
+
+/// Most sections that are added; each can need hundreds of blocks.
+const MAX_SECTIONS: usize = 8;
+
+pub(super) fn section_comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let section = Sights::new(program, 0).section(false, dice);
+    let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
+    sections.len() < MAX_SECTIONS && section <= LAST_SECTION && add_section(&mut program.machine, section)
+}
+
+pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
+    if sections.len() < 2 {
+        return false;
+    }
+    let section = dice.pick(sections);
+    remove_section(&mut program.machine, section);
+    true
+}
+
+/// A run of blocks moves: to a place of its own, next to its neighbour, or in exchange with another; or a run is cut in two.
+pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let machine = &mut program.machine;
+    let MemoryModel::SparsememVmemmap { block_shift, blocks, .. } = &machine.memory else { return false };
+    let shift = *block_shift;
+    if blocks.is_empty() {
+        return false;
+    }
+    let at = dice.below(blocks.len() as u64) as usize;
+    let run = blocks[at];
+    let cut = match run.places.count {
+        0 | 1 => 0,
+        // Behind the first few blocks, where the pages are that programs name.
+        count => dice.between(1, (count - 1).min(3)),
+    };
+    let cut_off = blocks.len() < 64 && cut > 0 && dice.percent(60);
+    let bytes = if cut_off { cut << shift } else { run.places.count << shift };
+    // One block of distance keeps what is moved apart from what lies before it.
+    let gap = dice.below(2) << shift;
+    let room = free_place(machine, bytes + gap, 1 << shift);
+    let MemoryModel::SparsememVmemmap { blocks, .. } = &mut machine.memory else { return false };
+    match dice.below(4) {
+        // Next to what stands before it in the virtual array: contiguous in real memory, and yet two blocks.
+        0 if at > 0 => {
+            let before = blocks[at - 1].places;
+            blocks[at].places.at = RealAddr(before.at.0 + (before.count << shift));
+        }
+        1 if blocks.len() > 1 => {
+            let other = dice.below(blocks.len() as u64) as usize;
+            if blocks[at].places.count != blocks[other].places.count || at == other {
+                return false;
+            }
+            let places = blocks[at].places;
+            blocks[at].places = blocks[other].places;
+            blocks[other].places = places;
+        }
+        _ => {
+            let Some(room) = room else { return false };
+            let room = RealAddr(room.0 + gap);
+            if cut_off {
+                // The first few blocks leave; the rest stays.
+                let rest = AddrRun { at: RealAddr(run.places.at.0 + (cut << shift)), count: run.places.count - cut };
+                blocks[at].places = rest;
+                blocks[at].first += cut;
+                blocks.insert(at, BlockRun { first: run.first, places: AddrRun { at: room, count: cut } });
+            } else {
+                blocks[at].places.at = room;
+            }
+        }
+    }
+    true
+}
+
+/// Struct pages of another size; blocks of another size.
+pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let machine = &mut program.machine;
+    let size = dice.pick(&[56, 56, 64, 72, 80]);
+    let resize = dice.percent(50);
+    let old = machine.struct_page;
+    if resize {
+        machine.struct_page = size;
+    }
+    let MemoryModel::SparsememVmemmap { block_shift, base, blocks, .. } = &mut machine.memory else {
+        // The array may have grown into what lies behind it.
+        place_array(machine);
+        return resize && old != size;
+    };
+    let mut changed = resize && old != size;
+    if !resize {
+        let shift = dice.pick(&[12, 16, 21, 24]);
+        changed = shift != *block_shift;
+        *block_shift = shift;
+        *base &= !((1 << shift) - 1);
+        blocks.clear();
+    }
+    fit_blocks(machine);
+    changed
+}
+
+/// Moves the array of flatmem to where there is room.
+fn place_array(machine: &mut Machine) {
+    let size = machine.struct_page;
+    if let MemoryModel::Flatmem { array, pages } = &mut machine.memory {
+        let bytes = *pages * size;
+        // Out of its own way.
+        *array = RealAddr(1 << 62);
+        let room = free_place(machine, bytes, 4096);
+        if let (MemoryModel::Flatmem { array, .. }, Some(room)) = (&mut machine.memory, room) {
+            *array = room;
+        }
+    }
+}
+
+/// Gives every pfn, in the machine and its steps, another value.
+fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
+    let shift = program.machine.page_shift.bits();
+    let mut visit = |kind: Kind, number: &mut u64| {
+        if kind == Kind::Pfn {
+            *number = map(*number);
+        }
+    };
+    numbers::of_machine(&mut program.machine, &mut visit);
+    program.steps.iter_mut().for_each(|step| numbers::of_step(step, &mut visit));
+    for compound in &mut program.machine.compounds {
+        compound.pfn.0 = compound.pfn.0 >> compound.order << compound.order;
+    }
+    for ram in &mut program.machine.ram {
+        let offset = ram.at.0 & ((1 << shift) - 1);
+        ram.at.0 = map(ram.at.0 >> shift).wrapping_shl(shift) | offset;
+    }
+}
+
+/// The other memory model, with the same pages as far as they fit.
+pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let per_section = program.machine.page_shift.pages_per_section();
+    match program.machine.memory.clone() {
+        MemoryModel::SparsememVmemmap { sections, .. } => {
+            let pages = dice.pick(&[per_section, 64, 1024]);
+            let first = sections.first().map_or(0, |section| section * per_section);
+            map_pfns(program, |pfn| {
+                if pfn.wrapping_sub(first) < pages {
+                    pfn - first
+                } else if pfn < 1 << 40 {
+                    pfn % pages
+                } else {
+                    pfn
+                }
+            });
+            program.machine.memory = MemoryModel::Flatmem { array: RealAddr(1 << 62), pages };
+            place_array(&mut program.machine);
+        }
+        MemoryModel::Flatmem { pages, .. } => {
+            // Windows' tables may lie where the sections come: repair finds them another place.
+            let sections = (0..pages.div_ceil(per_section).min(MAX_SECTIONS as u64)).collect();
+            let block_shift = dice.pick(&[16, 12, 21, 24]);
+            let list = RealAddr(1 << 62);
+            let base = 0xf << 60;
+            program.machine.memory =
+                MemoryModel::SparsememVmemmap { base, block_shift, list, sections, blocks: Vec::new() };
+            fit_blocks(&mut program.machine);
+            let room = free_place(&program.machine, contract::description::LIST_AREA_BYTES, 4096);
+            if let (MemoryModel::SparsememVmemmap { list, .. }, Some(room)) = (&mut program.machine.memory, room) {
+                *list = room;
+            }
+        }
+    }
+    true
+}
+
+/// The other PAGE_SHIFT. Sections, slots and their pages keep their numbers; what is made of them is counted anew.
+pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> bool {
+    let old = program.machine.page_shift;
+    let new = if old == PageShift::Shift12 { PageShift::Shift16 } else { PageShift::Shift12 };
+    let (from, to) = (old.bits(), new.bits());
+    let (per_old, per_new) = (old.pages_per_section(), new.pages_per_section());
+    let sparse = matches!(program.machine.memory, MemoryModel::SparsememVmemmap { .. });
+    let limits = (old.pfn_limit(), new.pfn_limit());
+    map_pfns(program, |pfn| match pfn {
+        // Past everything it stays past everything.
+        _ if pfn >= limits.0 => (pfn - limits.0).saturating_add(limits.1),
+        _ if sparse => {
+            let offset = pfn % per_old;
+            let offset = if offset == per_old - 1 { per_new - 1 } else { offset % per_new };
+            pfn / per_old * per_new + offset
+        }
+        _ => pfn,
+    });
+    let frames = |gpa: u64| gpa >> from << to | gpa & ((1 << from.min(to)) - 1);
+    let slots = program.machine.slots.clone();
+    // Hvas count from their slot's first.
+    let move_hva = |hva: u64| {
+        let slot = slots.iter().find(|slot| hva.wrapping_sub(slot.hva.0) >> from < slot.pages);
+        match slot {
+            Some(slot) => (slot.hva.0 >> to << to).wrapping_add((hva - slot.hva.0) >> from << to),
+            None => hva >> to << to,
+        }
+    };
+    let gfns = 1u64 << (64 - to);
+    let mut visit = |kind: Kind, number: &mut u64| match kind {
+        Kind::Hva => *number = move_hva(*number),
+        Kind::Gpa => *number = frames(*number),
+        Kind::Tce if *number & 3 != 0 => *number = frames(*number & !0xfff) | *number & 0xfff,
+        Kind::Gfn if *number >= gfns => *number = gfns - 1,
+        _ => {}
+    };
+    numbers::of_machine(&mut program.machine, &mut visit);
+    program.steps.iter_mut().for_each(|step| numbers::of_step(step, &mut visit));
+    let machine = &mut program.machine;
+    for ram in &mut machine.ram {
+        ram.at.0 = frames(ram.at.0);
+    }
+    machine.page_shift = new;
+    for window in &mut machine.windows {
+        if window.backing != contract::Backing::Emulated {
+            window.page_shift = window.page_shift.min(to);
+        }
+    }
+    for mapping in &mut machine.mappings {
+        let size = mapping.pte.pages() << to;
+        mapping.hva.0 &= !(size - 1);
+    }
+    match &mut machine.memory {
+        MemoryModel::Flatmem { pages, .. } => {
+            // Memory must not reach into its tables.
+            *pages = (*pages).min(1 << (40 - to)).max(1);
+            place_array(machine);
+        }
+        MemoryModel::SparsememVmemmap { blocks, .. } => {
+            blocks.clear();
+            fit_blocks(machine);
+        }
+    }
+    true
+}
+
+/// The virtual array goes to another base: at the top of the address space, or where the kernel has it.
+pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let machine = &mut program.machine;
+    let per_section = machine.page_shift.pages_per_section();
+    let size = machine.struct_page;
+    let MemoryModel::SparsememVmemmap { base, block_shift, sections, list, .. } = &mut machine.memory else {
+        place_array(machine);
+        return true;
+    };
+    let needed = (sections.last().map_or(0, |last| last + 1) * per_section * size).next_multiple_of(1 << *block_shift);
+    let old = *base;
+    *base = dice.pick(&[0xf << 60, 0xc00c << 48, 0u64.wrapping_sub(needed)]);
+    if *base == 0 {
+        *base = 0xf << 60;
+    }
+    if *base == old {
+        // The list goes elsewhere instead: right behind a section, where a stray store would hit it.
+        let end = sections.last().map_or(0, |last| (last + 1) << SECTION_SIZE_BITS);
+        *list = RealAddr(1 << 62);
+        let room = free_place(machine, contract::description::LIST_AREA_BYTES, 4096);
+        if let MemoryModel::SparsememVmemmap { list, .. } = &mut machine.memory {
+            *list = if dice.percent(30) { RealAddr(end) } else { room.unwrap_or(RealAddr(end)) };
+        }
+    }
+    true
+}

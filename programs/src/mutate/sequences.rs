@@ -1,0 +1,220 @@
+//! Several steps together that lead where single steps seldom do.
+
+use contract::description::WordRun;
+use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
+use contract::{Gpa, Hypercall, Program, Pte, Step, WindowSpec};
+
+use super::fresh::{self, Wanted};
+use super::sights::Sights;
+use super::steps::{put, room};
+use super::values::pick_step;
+use super::windows;
+use crate::focus::Focus;
+use crate::generate::dice::Dice;
+
+/// A list is written right before an H_PUT_TCE_INDIRECT, or a call of what was written comes right after.
+pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    let writes = |step: &Step| matches!(step, Step::Write { .. });
+    if dice.percent(40)
+        && let Some(index) = pick_step(program, writes, dice)
+    {
+        return call_after(program, index, focus, dice);
+    }
+    let calls = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
+    let Some(index) = pick_step(program, calls, dice) else { return false };
+    let Step::Hypercall { call, .. } = program.steps[index] else { return false };
+    let sights = Sights::new(program, index);
+    let Some(window) = sights.window_of(call.args[0]) else { return false };
+    let mut words = Vec::new();
+    let mut left = call.args[3].clamp(1, MAX_TCES_PER_CALL);
+    while left > 0 {
+        let count = if words.len() > 4 { left } else { dice.between(1, left) };
+        let stride = if dice.percent(25) { window.page() } else { 0 };
+        words.push(WordRun { value: sights.tce(window.page_shift, dice), stride, count });
+        left -= count;
+    }
+    // A write that is not aligned would be skipped.
+    let step = Step::Write { gpa: Gpa(call.args[2] & !7), words };
+    put(program, index, vec![step])
+}
+
+fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    let Step::Write { gpa: Gpa(gpa), words } = &program.steps[index] else { return false };
+    let Some(window) = Sights::new(program, index + 1).window(dice) else { return false };
+    let count = contract::description::word_count(words).min(MAX_TCES_PER_CALL).min(window.entries);
+    let first = dice.below(window.entries - count + 1);
+    let ioba = window.base.next_multiple_of(window.page()).wrapping_add(first << window.page_shift);
+    let call = Hypercall::indirect(window.liobn.0, ioba, *gpa & !0xfff, count);
+    let step = Step::Hypercall { vcpu: 0, call };
+    focus.keeps(&step) && put(program, index + 1, vec![step])
+}
+
+/// A call names as many entries as one can, its own first one among them, in a window that is as large; its list is as long.
+pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
+    let Some(index) = pick_step(program, many, dice) else { return false };
+    let found = |program: &Program| match program.steps[index] {
+        Step::Hypercall { call, .. } => {
+            Sights::new(program, index).window_of(call.args[0]).map(|window| (call, window))
+        }
+        _ => None,
+    };
+    let Some((call, window)) = found(program) else { return false };
+    if window.entries < MAX_TCES_PER_CALL {
+        let entries = dice.pick(&[MAX_TCES_PER_CALL, MAX_TCES_PER_CALL + 1, 2 * MAX_TCES_PER_CALL]);
+        let at = program.machine.windows.iter().position(|spec| spec.liobn.0 == call.args[0]);
+        if !at.is_some_and(|at| windows::replace(program, at, WindowSpec { entries, ..program.machine.windows[at] })) {
+            return false;
+        }
+    }
+    let Some((mut call, window)) = found(program) else { return false };
+    let Some(room) = window.entries.checked_sub(MAX_TCES_PER_CALL) else { return false };
+    let named = call.args[1].wrapping_sub(window.base) >> window.page_shift;
+    let first = dice.pick(&[named, named.saturating_sub(MAX_TCES_PER_CALL - 1), 0]).min(room);
+    call.args[1] = window.base.wrapping_add(first << window.page_shift);
+    call.args[3] = MAX_TCES_PER_CALL;
+    let mut list = Vec::new();
+    if call.opcode == H_PUT_TCE_INDIRECT {
+        call.args[2] &= !0xfff;
+        let sights = Sights::new(program, index);
+        let [some, other] = [sights.tce(window.page_shift, dice), sights.tce(window.page_shift, dice)];
+        let some = dice.pick(&[some, some, 0]);
+        let count = dice.pick(&[1, MAX_TCES_PER_CALL - 1, MAX_TCES_PER_CALL / 2]);
+        let word = |value, count| WordRun { value, stride: 0, count };
+        let words = vec![word(some, count), word(other, MAX_TCES_PER_CALL - count)];
+        list.push(Step::Write { gpa: Gpa(call.args[2]), words });
+    }
+    if let Step::Hypercall { call: old, .. } = &mut program.steps[index] {
+        *old = call;
+    }
+    put(program, index, list);
+    true
+}
+
+/// A list and its call, both new.
+pub(super) fn list(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    fresh_at_random(program, Wanted::List, focus, dice)
+}
+
+/// A window comes or goes.
+pub(super) fn window(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    fresh_at_random(program, Wanted::Window, focus, dice)
+}
+
+/// A page that only TCEs hold, and the call that drops them, all new.
+pub(super) fn last_reference(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    fresh_at_random(program, Wanted::LastReference, focus, dice)
+}
+
+fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    if room(program) < 2 {
+        return false;
+    }
+    let at = dice.below(program.steps.len() as u64 + 1) as usize;
+    let steps = fresh::steps(program, at, wanted, focus, dice);
+    let closes = match steps.first() {
+        Some(Step::CloseWindow { liobn }) => Sights::new(program, at).window_of(liobn.0),
+        _ => None,
+    };
+    // The last window stays: all calls behind would be refused alike.
+    if closes.is_some() && Sights::new(program, at).windows().count() == 1 && dice.percent(85) {
+        return false;
+    }
+    let count = steps.len();
+    let done = put(program, at, steps);
+    if let Some(window) = closes {
+        super::retarget::away_from(program, at + count, &window, dice);
+    }
+    done
+}
+
+/// The host unmaps the page that a call's TCE names, and the entry is exchanged or cleared: the drop is the last, unless
+/// somebody else holds the page.
+pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    let names = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE) && call.args[2] & 3 != 0);
+    let Some(index) = pick_step(program, names, dice) else { return false };
+    let Step::Hypercall { vcpu, call } = program.steps[index] else { return false };
+    let sights = Sights::new(program, index);
+    let Some(window) = sights.window_of(call.args[0]) else { return false };
+    let Some(hva) = sights.hva_of(call.args[2] & !3) else { return false };
+    let [liobn, ioba, tce, count] = call.args;
+    let other = sights.tce(window.page_shift, dice);
+    let release = match dice.weighted(&[30, 30, 20, 10]) {
+        0 => Hypercall::put(liobn, ioba, 0),
+        1 => Hypercall::put(liobn, ioba, other),
+        2 => Hypercall::stuff(liobn, ioba, 0, call.count().clamp(1, count.max(1))),
+        _ => Hypercall::put(liobn, ioba, tce),
+    };
+    let mut steps = vec![Step::Unmap { hva }];
+    // A page that comes back in another place; one that the host keeps.
+    if dice.percent(15) {
+        let pfn = sights.present_pfn(dice);
+        steps.push(Step::Map { hva, pte: Pte::Present { pfn, writable: true, dirty: true, young: true } });
+    }
+    steps.push(Step::Hypercall { vcpu, call: release });
+    steps.retain(|step| focus.keeps(step));
+    put(program, index + 1, steps)
+}
+
+/// The host takes a reference before a step and drops it after, or the other way round.
+pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    if room(program) < 2 {
+        return false;
+    }
+    let at = dice.below(program.steps.len() as u64 + 1) as usize;
+    let pfn = Sights::new(program, at).pfn(dice);
+    let end = (at + 1 + dice.below(4) as usize).min(program.steps.len());
+    let pairs = [
+        (Step::Take { pfn }, Step::Drop { pfn }),
+        (Step::GetPage { pfn }, Step::PutPage { pfn }),
+        (Step::Drop { pfn }, Step::Take { pfn }),
+        (Step::Take { pfn }, Step::PutPage { pfn }),
+        (Step::PutPage { pfn }, Step::PutPage { pfn }),
+    ];
+    let (before, after) = pairs[dice.below(pairs.len() as u64) as usize].clone();
+    focus.keeps(&before) && put(program, end.max(at), vec![after]) && put(program, at, vec![before])
+}
+
+/// What the host does to the page that a call is about, right before it: it ages, is cleaned, write-protected, moved, collapsed.
+pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    let calls = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.fields().len() > 2);
+    let Some(index) = pick_step(program, calls, dice) else { return false };
+    let Step::Hypercall { call, .. } = program.steps[index] else { return false };
+    let sights = Sights::new(program, index);
+    // The list's own page for INDIRECT, the target's for the others.
+    let Some(hva) = sights.hva_of(call.args[2] & !3).or_else(|| sights.hva(dice)) else { return false };
+    let pfn = sights.odd_pfn(dice);
+    let step = match dice.weighted(&[25, 20, 15, 25, 15]) {
+        0 => Step::Age { hva },
+        1 => Step::Clean { hva },
+        2 => Step::WriteProtect { hva },
+        3 => Step::Migrate { hva, pfn },
+        _ => Step::Unmap { hva },
+    };
+    focus.keeps(&step) && put(program, index, vec![step])
+}
+
+/// A section goes and comes again around a lookup of one of its pages.
+pub(super) fn replug(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    if room(program) < 3 {
+        return false;
+    }
+    let at = dice.below(program.steps.len() as u64 + 1) as usize;
+    let sights = Sights::new(program, at);
+    let contract::MemoryModel::SparsememVmemmap { block_shift, .. } = program.machine.memory else { return false };
+    let section = sights.section(true, dice);
+    let per_section = program.machine.page_shift.pages_per_section();
+    let first = section * per_section;
+    let pfn = sights.split(dice).filter(|_| dice.percent(30));
+    let pfn = pfn.unwrap_or_else(|| contract::Pfn(first + dice.pick(&[0, 1, per_section - 1, per_section / 2])));
+    let count = ((per_section * program.machine.struct_page) >> block_shift) + 2;
+    let at_real = contract::RealAddr(sights.room().next_multiple_of(1 << block_shift));
+    let blocks = vec![contract::description::AddrRun { at: at_real, count }];
+    let steps = vec![Step::HotRemove { section }, Step::HotAdd { section, blocks }, Step::Lookup { pfn }];
+    let swap = dice.percent(20);
+    let mut steps: Vec<Step> = steps.into_iter().filter(|step| focus.keeps(step)).collect();
+    if swap {
+        steps.swap(0, 1);
+    }
+    put(program, at, steps)
+}

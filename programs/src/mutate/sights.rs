@@ -1,0 +1,330 @@
+//! What is worth naming on a program's machine at a step: open windows, guest pages, pfns at edges.
+//!
+//! Each is drawn straight from the description, without making lists of everything first: most mutations need one or two.
+
+use contract::description::{AddrRun, MemoryModel, SECTION_SIZE_BITS, SlotSpec};
+use contract::{Gpa, Hva, Liobn, Machine, Pfn, Program, RealAddr, Step, WindowSpec};
+
+use crate::generate::dice::Dice;
+
+/// The very last section below 2^46.
+pub(super) const LAST_SECTION: u64 = (1 << 22) - 1;
+/// Where tables of ordinary machines begin.
+const TABLES: u64 = 1 << 45;
+
+/// One of what the iterator yields, or `None` if it yields nothing.
+pub(super) fn choose<T>(items: impl Iterator<Item = T> + Clone, dice: &mut Dice<'_>) -> Option<T> {
+    let count = items.clone().count() as u64;
+    if count == 0 {
+        return None;
+    }
+    items.clone().nth(dice.below(count) as usize)
+}
+
+/// A program as the step with index `at` finds it, as far as that can be told without running it.
+#[derive(Clone, Copy)]
+pub(super) struct Sights<'a> {
+    pub(super) program: &'a Program,
+    pub(super) at: usize,
+}
+
+/// A mapped page of the guest.
+#[derive(Clone, Copy)]
+pub(super) struct GuestPlace {
+    pub(super) gpa: u64,
+    pub(super) hva: Hva,
+}
+
+impl<'a> Sights<'a> {
+    pub(super) fn new(program: &'a Program, at: usize) -> Self {
+        Self { program, at: at.min(program.steps.len()) }
+    }
+
+    pub(super) fn machine(self) -> &'a Machine {
+        &self.program.machine
+    }
+
+    fn before(self) -> &'a [Step] {
+        &self.program.steps[..self.at]
+    }
+
+    /// Every window there was so far, with the index of the step from which on it was there.
+    fn all_windows(self) -> impl Iterator<Item = (usize, &'a WindowSpec)> + Clone {
+        // A step may carry any window; one that can't be is never created.
+        let sound = move |window: &WindowSpec| window.validate(self.machine().page_shift, self.program.dialect).is_ok();
+        let created = self.before().iter().enumerate().filter_map(move |(index, step)| match step {
+            Step::CreateWindow(window) if sound(window) => Some((index, window)),
+            _ => None,
+        });
+        self.machine().windows.iter().map(|window| (0, window)).chain(created)
+    }
+
+    /// The windows that are open.
+    pub(super) fn windows(self) -> impl Iterator<Item = &'a WindowSpec> + Clone {
+        let closed = move |since: usize, liobn: Liobn| {
+            self.before()[since..].iter().any(|step| matches!(step, Step::CloseWindow { liobn: l } if *l == liobn))
+        };
+        self.all_windows().filter(move |&(since, window)| !closed(since, window.liobn)).map(|(_, window)| window)
+    }
+
+    pub(super) fn window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
+        choose(self.windows(), dice).copied()
+    }
+
+    /// The open window of that LIOBN.
+    pub(super) fn window_of(self, liobn: u64) -> Option<WindowSpec> {
+        self.windows().find(|window| window.liobn.0 == liobn).copied()
+    }
+
+    /// The window of that LIOBN, open or not.
+    pub(super) fn window_once(self, liobn: u64) -> Option<WindowSpec> {
+        self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
+    }
+
+    /// A window that was closed.
+    pub(super) fn closed_window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
+        let liobn = self.closed(dice)?;
+        self.all_windows().map(|(_, window)| window).find(|window| window.liobn.0 == liobn).copied()
+    }
+
+    /// A LIOBN of a window that was closed.
+    pub(super) fn closed(self, dice: &mut Dice<'_>) -> Option<u64> {
+        let closed = self.before().iter().filter_map(|step| match step {
+            Step::CloseWindow { liobn } => Some(liobn.0),
+            _ => None,
+        });
+        choose(closed, dice)
+    }
+
+    pub(super) fn page(self) -> u64 {
+        self.machine().page_shift.bytes()
+    }
+
+    pub(super) fn gpa_of(self, hva: Hva) -> Option<u64> {
+        let shift = self.machine().page_shift.bits();
+        let slot = self.machine().slots.iter().find(|slot| hva.0.wrapping_sub(slot.hva.0) >> shift < slot.pages)?;
+        Some((slot.gfn.0 << shift).wrapping_add(hva.0 - slot.hva.0))
+    }
+
+    pub(super) fn hva_of(self, gpa: u64) -> Option<Hva> {
+        let shift = self.machine().page_shift.bits();
+        let slot = self.machine().slots.iter().find(|slot| (gpa >> shift).wrapping_sub(slot.gfn.0) < slot.pages)?;
+        Some(Hva(slot.hva.0.wrapping_add(gpa - (slot.gfn.0 << shift)) & !(self.page() - 1)))
+    }
+
+    /// A mapped page.
+    pub(super) fn mapped_hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
+        let mapping = dice.pick_from(&self.machine().mappings)?;
+        let pages = mapping.pages * mapping.pte.pages();
+        let index = dice.below(pages.min(16));
+        Some(Hva(mapping.hva.0 + index * self.page()))
+    }
+
+    /// A page of the guest that the page table knows, if a few tries find one.
+    pub(super) fn guest(self, dice: &mut Dice<'_>) -> Option<GuestPlace> {
+        for _ in 0..4 {
+            let hva = self.mapped_hva(dice)?;
+            if let Some(gpa) = self.gpa_of(hva) {
+                return Some(GuestPlace { gpa, hva });
+            }
+        }
+        None
+    }
+
+    /// First and last page of a slot, the page past it.
+    pub(super) fn slot_edges(self, dice: &mut Dice<'_>) -> Option<[u64; 3]> {
+        let SlotSpec { gfn, pages, .. } = dice.pick_from(&self.machine().slots)?;
+        let shift = self.machine().page_shift.bits();
+        Some([gfn.0, gfn.0 + (pages - 1), gfn.0 + pages].map(|gfn| gfn.wrapping_shl(shift)))
+    }
+
+    /// An hva that a step may name: mapped, or at the edge of a slot, or one that a step maps.
+    pub(super) fn hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
+        match dice.below(10) {
+            0 => self.slot_edges(dice).and_then(|[_, last, _]| self.hva_of(last)),
+            1 | 2 => choose(
+                self.before().iter().filter_map(|step| match step {
+                    Step::Map { hva, .. } | Step::Unmap { hva } => Some(*hva),
+                    _ => None,
+                }),
+                dice,
+            ),
+            _ => None,
+        }
+        .or_else(|| self.mapped_hva(dice))
+    }
+
+    /// A TCE address: a page of guest memory most of the time, else one at the edges of it; not masked to any window's page.
+    pub(super) fn target(self, dice: &mut Dice<'_>) -> u64 {
+        let guest = self.guest(dice).map_or(0, |place| place.gpa);
+        let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
+        let page = self.page();
+        match dice.weighted(&[76, 6, 6, 5, 3, 2]) {
+            0 => guest,
+            1 => first,
+            2 => last,
+            3 => past,
+            4 => past.wrapping_sub(4096),
+            _ => dice.pick(&[first.wrapping_sub(page), 1 << 60, !0xfff, past.wrapping_add(page)]),
+        }
+    }
+
+    /// A TCE for a window of that page shift, with whatever permissions; wrong in its low bits now and then.
+    pub(super) fn tce(self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
+        let page = 1u64 << page_shift.min(63);
+        let mut address = self.target(dice) & !(page - 1);
+        if page < self.page() {
+            address |= dice.below(self.page() >> page_shift) << page_shift;
+        }
+        match dice.weighted(&[70, 12, 6, 6]) {
+            0 => address | dice.pick(&[3, 3, 1, 2]),
+            1 => dice.pick(&[0, 0, address, !3]),
+            2 => address | 3 | dice.pick(&[4, 8, 0x800, page >> 1]),
+            _ => address | dice.below(4),
+        }
+    }
+
+    /// Pages whose struct page meets a boundary of blocks in a present section: the first behind it, and the one that straddles it.
+    fn boundary(self, dice: &mut Dice<'_>) -> Option<u64> {
+        let MemoryModel::SparsememVmemmap { block_shift, sections, .. } = &self.machine().memory else { return None };
+        let bytes = self.machine().page_shift.pages_per_section() * self.machine().struct_page;
+        let section = dice.pick_from(sections)?;
+        let (first, end) = (((section * bytes) >> block_shift) + 1, ((section + 1) * bytes - 1) >> block_shift);
+        if first > end {
+            return None;
+        }
+        let chosen = match dice.below(3) {
+            0 => first,
+            1 => end,
+            _ => dice.between(first, end),
+        };
+        Some(chosen << block_shift)
+    }
+
+    /// A pfn whose struct page straddles two blocks.
+    pub(super) fn split(self, dice: &mut Dice<'_>) -> Option<Pfn> {
+        let at = self.boundary(dice)?;
+        let size = self.machine().struct_page;
+        (at % size != 0).then_some(Pfn(at / size))
+    }
+
+    /// A section: mostly one that is present, or one where something could be.
+    pub(super) fn section(self, present: bool, dice: &mut Dice<'_>) -> u64 {
+        let MemoryModel::SparsememVmemmap { sections, block_shift, .. } = &self.machine().memory else { return 0 };
+        if let Some(section) = dice.pick_from(sections)
+            && (present || dice.percent(15))
+        {
+            return section;
+        }
+        let next = dice.pick_from(sections).map_or(0, |section| section + 1).min(LAST_SECTION);
+        // Where the struct page of its pages straddles a boundary, which with large blocks is far from the start.
+        let split = (dice.pick(&[1u64, 2, 3, 7]) << block_shift) / self.machine().struct_page;
+        let split = split / self.machine().page_shift.pages_per_section();
+        let any = dice.below(8);
+        dice.pick(&[0, 1, 2, 3, next, next, split, split, LAST_SECTION, any])
+    }
+
+    /// A page that exists.
+    pub(super) fn present_pfn(self, dice: &mut Dice<'_>) -> Pfn {
+        for _ in 0..3 {
+            let pfn = self.pfn(dice);
+            if self.machine().page_exists(pfn) {
+                return pfn;
+            }
+        }
+        let per_section = self.machine().page_shift.pages_per_section();
+        match &self.machine().memory {
+            MemoryModel::Flatmem { pages, .. } => Pfn(dice.below(*pages)),
+            _ => Pfn(self.section(true, dice) * per_section + dice.below(per_section)),
+        }
+    }
+
+    /// A page that exists, one that real mode has no address of rather often.
+    pub(super) fn odd_pfn(self, dice: &mut Dice<'_>) -> Pfn {
+        let split = if dice.percent(35) { self.split(dice) } else { None };
+        split.unwrap_or_else(|| self.present_pfn(dice))
+    }
+
+    /// A pfn worth naming, one that does not exist now and then.
+    pub(super) fn pfn(self, dice: &mut Dice<'_>) -> Pfn {
+        let machine = self.machine();
+        let per_section = machine.page_shift.pages_per_section();
+        let limit = machine.page_shift.pfn_limit();
+        let some = match dice.weighted(&[30, 12, 10, 10, 10, 6, 8, 6, 3]) {
+            0 => dice.pick_from(&machine.mappings).and_then(|mapping| {
+                let pages = if matches!(mapping.pte, contract::Pte::Huge { .. }) { 1 } else { mapping.pages };
+                mapping.pte.pfn().map(|pfn| pfn.0 + dice.below(pages.min(16)))
+            }),
+            1 => dice.pick_from(&machine.pages).map(|page| page.pfn.0),
+            2 => dice.pick_from(&machine.compounds).map(|compound| {
+                let pages = 1 << compound.order;
+                compound.pfn.0 + dice.pick(&[0, 0, 1, pages - 1, pages])
+            }),
+            3 => match &machine.memory {
+                MemoryModel::Flatmem { pages, .. } => Some(dice.pick(&[0, pages - 1, *pages, pages / 2])),
+                MemoryModel::SparsememVmemmap { .. } => {
+                    let section = self.section(true, dice);
+                    let first = section * per_section;
+                    Some(dice.pick(&[first, first + per_section - 1, first + per_section, first.saturating_sub(1)]))
+                }
+            },
+            4 => self.split(dice).map(|pfn| pfn.0),
+            5 => self.boundary(dice).map(|at| at.div_ceil(machine.struct_page)),
+            6 => choose(
+                self.before().iter().filter_map(|step| match step {
+                    Step::Lookup { pfn } | Step::Take { pfn } | Step::GetPage { pfn } => Some(pfn.0),
+                    Step::Migrate { pfn, .. } => Some(pfn.0),
+                    Step::Map { pte, .. } => pte.pfn().map(|pfn| pfn.0),
+                    _ => None,
+                }),
+                dice,
+            ),
+            7 => Some(self.section(false, dice) * per_section + dice.below(per_section)),
+            _ => Some(dice.pick(&[limit - 1, limit, u64::MAX, u64::MAX >> 6])),
+        };
+        Pfn(some.unwrap_or_else(|| match &machine.memory {
+            MemoryModel::Flatmem { pages, .. } => dice.below(*pages),
+            _ => self.section(true, dice) * per_section + dice.below(per_section),
+        }))
+    }
+
+    /// Where the guest wrote words.
+    pub(super) fn written(self, dice: &mut Dice<'_>) -> Option<Gpa> {
+        choose(
+            self.before().iter().filter_map(|step| match step {
+                Step::Write { gpa, .. } => Some(*gpa),
+                _ => None,
+            }),
+            dice,
+        )
+    }
+
+    /// Past everything that the program places anywhere but in the very last section.
+    pub(super) fn room(self) -> u64 {
+        let low = |end: u64| if end >> SECTION_SIZE_BITS < LAST_SECTION { end } else { 0 };
+        let mut next = TABLES;
+        for extent in self.machine().extents() {
+            next = next.max(low((u128::from(extent.start) + extent.bytes).try_into().unwrap_or(u64::MAX)));
+        }
+        for step in &self.program.steps {
+            match step {
+                Step::CreateWindow(window) => {
+                    for (start, bytes) in window.regions() {
+                        next = next.max(low(start.0.saturating_add(bytes)));
+                    }
+                }
+                Step::HotAdd { blocks, .. } => {
+                    let shift = match self.machine().memory {
+                        MemoryModel::SparsememVmemmap { block_shift, .. } => block_shift,
+                        MemoryModel::Flatmem { .. } => 12,
+                    };
+                    for &AddrRun { at: RealAddr(at), count } in blocks {
+                        next = next.max(low(at.saturating_add(count.saturating_mul(1 << shift))));
+                    }
+                }
+                _ => {}
+            }
+        }
+        next.next_multiple_of(4096)
+    }
+}

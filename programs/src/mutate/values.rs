@@ -1,0 +1,453 @@
+//! Changes of single values of steps: to an edge of the program's own machine, to a neighbour, to what stands elsewhere.
+
+use contract::description::{AddrRun, CompoundSpec, WordRun, word_count};
+use contract::hcall::{
+    H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall, LIST_BYTES, MAX_TCES_PER_CALL,
+};
+use contract::program::MAX_VCPUS;
+use contract::{Program, Pte, Step, WindowSpec};
+
+use super::numbers::{self, Kind};
+use super::retarget;
+use super::sights::{Sights, choose};
+use crate::focus::Focus;
+use crate::generate::dice::Dice;
+
+/// The index of a step that `wanted` says yes to.
+pub(super) fn pick_step(program: &Program, wanted: impl Fn(&Step) -> bool, dice: &mut Dice<'_>) -> Option<usize> {
+    choose(program.steps.iter().enumerate().filter(|(_, step)| wanted(step)).map(|(index, _)| index), dice)
+}
+
+/// A hypercall to change, and the window that it is for, if that is open.
+fn pick_call(
+    program: &Program,
+    wanted: impl Fn(&Hypercall) -> bool,
+    dice: &mut Dice<'_>,
+) -> Option<(usize, Hypercall, Option<WindowSpec>)> {
+    let index = pick_step(program, |step| matches!(step, Step::Hypercall { call, .. } if wanted(call)), dice)?;
+    let Step::Hypercall { call, .. } = program.steps[index] else { return None };
+    Some((index, call, Sights::new(program, index).window_of(call.args[0])))
+}
+
+fn set_call(program: &mut Program, index: usize, new: Hypercall) -> bool {
+    match &mut program.steps[index] {
+        Step::Hypercall { call, .. } if *call != new => {
+            *call = new;
+            true
+        }
+        _ => false,
+    }
+}
+
+const fn many(call: &Hypercall) -> bool {
+    matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT)
+}
+
+/// Entries from the IOBA to the window's end; 0 outside.
+const fn room(window: &WindowSpec, ioba: u64) -> u64 {
+    window.entries.saturating_sub(ioba.wrapping_sub(window.base) >> window.page_shift)
+}
+
+/// The IOBA goes to an edge of its window, mostly from inside.
+pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some((index, mut call, Some(window))) = pick_call(program, |call| call.name().is_some(), dice) else {
+        return false;
+    };
+    let (page, base, ioba) = (window.page(), window.base, call.args[1]);
+    let end = base.wrapping_add(window.entries << window.page_shift);
+    let count = if many(&call) { call.args[3].clamp(1, window.entries) } else { 1 };
+    let fits = end.wrapping_sub(count << window.page_shift);
+    let others = program.steps.iter().filter_map(|step| match step {
+        Step::Hypercall { call, .. } if call.args[0] == window.liobn.0 => Some(call.args[1]),
+        _ => None,
+    });
+    let other = choose(others, dice).unwrap_or(base);
+    // Outside is one way only to be refused, however many addresses lie there: seldom.
+    call.args[1] = if dice.percent(91) {
+        let entry = base.wrapping_add(dice.below(window.entries) << window.page_shift);
+        dice.pick(&[base, end.wrapping_sub(page), fits, fits.wrapping_add(page), other, other, entry, entry])
+    } else {
+        dice.pick(&[
+            end,
+            end,
+            base.wrapping_sub(page),
+            ioba | 1,
+            ioba.wrapping_add(page / 2),
+            ioba | (page - 1),
+            0u64.wrapping_sub(page),
+            1 << 63,
+        ])
+    };
+    set_call(program, index, call)
+}
+
+/// The count goes to an edge: of the window's room, of what a list can hold.
+pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some((index, mut call, window)) = pick_call(program, many, dice) else { return false };
+    let Some(window) = window else { return false };
+    let room = room(&window, call.args[1]);
+    let small = dice.between(1, room.clamp(1, 6));
+    call.args[3] = match dice.weighted(&[50, 15, 10, 8]) {
+        0 => dice.pick(&[1, small, room, room, room.saturating_sub(1), room.min(MAX_TCES_PER_CALL)]),
+        1 => dice.pick(&[0, room + 1, 0, MAX_TCES_PER_CALL]),
+        2 => dice.pick(&[511, 512, 513, window.entries, window.entries + 1]),
+        _ => dice.pick(&[1 << 52, u64::MAX, u64::MAX >> window.page_shift, 1 << 32, room | 1 << 32]),
+    };
+    set_call(program, index, call)
+}
+
+/// The call goes to another window, to the same entry there; or to one that is closed or never was.
+pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some((index, mut call, window)) = pick_call(program, |call| call.name().is_some(), dice) else {
+        return false;
+    };
+    let sights = Sights::new(program, index);
+    if window.is_some() && dice.percent(8) {
+        let closed = sights.closed(dice).unwrap_or(0x1234);
+        call.args[0] = dice.pick(&[closed, closed, call.args[0] ^ 1, call.args[0] | 1 << 40, u64::MAX]);
+        return set_call(program, index, call);
+    }
+    let Some(other) = sights.window(dice) else { return false };
+    retarget::call(&mut call, &window.unwrap_or(other), &other);
+    set_call(program, index, call)
+}
+
+/// What the first gate refuses comes inside: without feedback programs would pile such calls up, each hiding what it was to do.
+pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let refused = |index: usize, call: &Hypercall| match Sights::new(program, index).window_of(call.args[0]) {
+        _ if call.name().is_none() => true,
+        None => true,
+        Some(window) => {
+            let offset = call.args[1].wrapping_sub(window.base);
+            offset >> window.page_shift >= window.entries || offset & (window.page() - 1) != 0
+        }
+    };
+    let found = program.steps.iter().enumerate().filter_map(|(index, step)| match step {
+        Step::Hypercall { call, .. } if refused(index, call) => Some((index, *call)),
+        _ => None,
+    });
+    let Some((index, mut call)) = choose(found, dice) else { return false };
+    let sights = Sights::new(program, index);
+    let Some(window) = sights.window_of(call.args[0]).or_else(|| sights.window(dice)) else { return false };
+    if call.name().is_none() {
+        call.opcode = dice.pick(&[H_PUT_TCE, H_GET_TCE, H_STUFF_TCE]);
+    }
+    call.args[0] = window.liobn.0;
+    let first = window.base.next_multiple_of(window.page());
+    call.args[1] = first.wrapping_add(dice.below(window.entries.min(8)) << window.page_shift);
+    set_call(program, index, call)
+}
+
+/// A TCE in a register, or a word of a list, becomes one at an edge of the guest's memory.
+pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let reads = |step: &Step| match step {
+        Step::Hypercall { call, .. } => matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE),
+        Step::Write { .. } => true,
+        _ => false,
+    };
+    let Some(index) = pick_step(program, reads, dice) else { return false };
+    let sights = Sights::new(program, index);
+    let window = match &program.steps[index] {
+        Step::Hypercall { call, .. } => sights.window_of(call.args[0]),
+        // A list is for the call that follows.
+        _ => program.steps[index..].iter().find_map(|step| match step {
+            Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT => sights.window_of(call.args[0]),
+            _ => None,
+        }),
+    };
+    let Some(window) = window.or_else(|| sights.window(dice)) else { return false };
+    let value = sights.tce(window.page_shift, dice);
+    let permissions = dice.pick(&[0, 1, 2, 3]);
+    let only_permissions = dice.percent(20);
+    let change = |old: u64| if only_permissions { old & !3 | permissions } else { value };
+    match &mut program.steps[index] {
+        Step::Hypercall { call, .. } => {
+            call.args[2] = change(call.args[2]);
+        }
+        Step::Write { words, .. } => change_word(words, change, dice),
+        _ => return false,
+    }
+    true
+}
+
+/// Changes one word, the last of all rather often: it is then that all others have been taken.
+fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut Dice<'_>) {
+    let total = word_count(words).max(1);
+    let mut at = if dice.percent(30) { total - 1 } else { dice.below(total) };
+    for index in 0..words.len() {
+        let run = words[index];
+        if at >= run.count {
+            at -= run.count;
+            continue;
+        }
+        let value = run.value.wrapping_add(run.stride.wrapping_mul(at));
+        let rest = WordRun { value: value.wrapping_add(run.stride), stride: run.stride, count: run.count - at - 1 };
+        let one = WordRun { value: change(value), stride: 0, count: 1 };
+        let parts = [WordRun { count: at, ..run }, one, rest];
+        words.splice(index..=index, parts.into_iter().filter(|run| run.count > 0));
+        return;
+    }
+}
+
+/// The list: its length, what lies between its words, and where it lies.
+pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let call = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
+    if dice.percent(50)
+        && let Some(index) = pick_step(program, call, dice)
+    {
+        let gpa = list_gpa(Sights::new(program, index), dice);
+        if let Step::Hypercall { call, .. } = &mut program.steps[index] {
+            let list = call.args[2];
+            let page = list & !(LIST_BYTES - 1);
+            call.args[2] = match dice.weighted(&[70, 15, 10]) {
+                0 => gpa.unwrap_or(page),
+                1 => page,
+                _ => dice.pick(&[list.wrapping_add(8), list | 0x800, 1 << 60, !(LIST_BYTES - 1)]),
+            };
+            return call.args[2] != list;
+        }
+    }
+    let Some(index) = pick_step(program, |step| matches!(step, Step::Write { .. }), dice) else { return false };
+    let Step::Write { gpa, words } = &mut program.steps[index] else { return false };
+    let host = program.machine.page_shift.bytes();
+    match dice.below(5) {
+        0 => {
+            let Some(run) = words.last_mut() else { return false };
+            run.count = dice.pick(&[1, 2, run.count + 1, run.count.saturating_mul(2), 511, 512]);
+        }
+        1 => {
+            let at = dice.below(words.len() as u64) as usize;
+            words[at].stride = dice.pick(&[0, 0x1000, 0x1_0000, host, 0u64.wrapping_sub(host)]);
+        }
+        2 if words.len() > 1 => _ = words.remove(dice.below(words.len() as u64) as usize),
+        3 if words.len() > 1 => words.rotate_left(1),
+        4 => gpa.0 = gpa.0 & !7 ^ dice.pick(&[8, 0x1000, 0x800]),
+        _ => {
+            let run = dice.pick(words);
+            words.push(WordRun { count: 1, ..run });
+        }
+    }
+    true
+}
+
+/// Where a list may lie.
+fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
+    let within = dice.below(sights.page() / LIST_BYTES) * LIST_BYTES;
+    match dice.weighted(&[35, 40, 10, 4]) {
+        0 => sights.written(dice).map(|gpa| gpa.0 & !(LIST_BYTES - 1)),
+        1 => sights.guest(dice).map(|place| place.gpa + within),
+        2 => sights.slot_edges(dice).map(|[first, _, past]| {
+            dice.pick(&[past.wrapping_sub(LIST_BYTES), past.wrapping_sub(LIST_BYTES), first, past])
+        }),
+        _ => sights.slot_edges(dice).map(|[_, last, _]| last),
+    }
+}
+
+/// A call of one kind becomes one of another with the same window and entry.
+pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some((index, mut call, window)) = pick_call(program, |_| true, dice) else { return false };
+    let sights = Sights::new(program, index);
+    let Some(window) = window else { return false };
+    let [liobn, ioba, value, count] = call.args;
+    let room = room(&window, ioba).clamp(1, MAX_TCES_PER_CALL);
+    let count = if many(&call) { count } else { dice.between(1, room.min(6)) };
+    let value = if call.opcode == H_PUT_TCE || call.opcode == H_STUFF_TCE {
+        value
+    } else {
+        sights.tce(window.page_shift, dice)
+    };
+    call = match dice.weighted(&[30, 15, 25, 25, 3]) {
+        0 => Hypercall::put(liobn, ioba, value),
+        1 => Hypercall::get(liobn, ioba),
+        2 => Hypercall::stuff(liobn, ioba, value, count),
+        3 => match list_gpa(sights, dice) {
+            Some(list) => Hypercall::indirect(liobn, ioba, list, count.min(MAX_TCES_PER_CALL)),
+            None => return false,
+        },
+        _ => Hypercall { opcode: dice.pick(&[0, 0x24, call.opcode | 1, call.opcode | 1 << 32, u64::MAX]), ..call },
+    };
+    focus.keeps(&Step::Hypercall { vcpu: 0, call }) && set_call(program, index, call)
+}
+
+/// Another vCPU makes the call.
+pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(index) = pick_step(program, |step| matches!(step, Step::Hypercall { .. }), dice) else { return false };
+    if let Step::Hypercall { vcpu, .. } = &mut program.steps[index] {
+        *vcpu = (*vcpu + 1 + dice.below(u64::from(MAX_VCPUS) - 1) as u8) % MAX_VCPUS;
+    }
+    true
+}
+
+/// A step's pfn goes to an edge of memory, or to a page that something else names.
+pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let names = |step: &Step| {
+        let mut found = false;
+        numbers::of_step(&mut step.clone(), &mut |kind, _| found |= kind == Kind::Pfn);
+        found
+    };
+    let Some(index) = pick_step(program, names, dice) else { return false };
+    let sights = Sights::new(program, index);
+    let new = sights.pfn(dice);
+    let groups = &program.machine.compounds;
+    let group = dice.pick_from(groups).filter(|_| dice.percent(50));
+    match &mut program.steps[index] {
+        Step::MakeCompound(compound) => match group {
+            Some(group) => *compound = group,
+            None => {
+                *compound = CompoundSpec { pfn: contract::Pfn(new.0 >> compound.order << compound.order), ..*compound }
+            }
+        },
+        Step::SplitCompound { pfn } => *pfn = group.map_or(new, |group| group.pfn),
+        step => numbers::of_step(step, &mut |kind, number| {
+            if kind == Kind::Pfn {
+                *number = new.0;
+            }
+        }),
+    }
+    true
+}
+
+/// A step's hva goes to another mapped page.
+pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let names = |step: &Step| {
+        matches!(
+            step,
+            Step::Map { .. }
+                | Step::Unmap { .. }
+                | Step::Age { .. }
+                | Step::Clean { .. }
+                | Step::WriteProtect { .. }
+                | Step::Migrate { .. }
+        )
+    };
+    let Some(index) = pick_step(program, names, dice) else { return false };
+    let Some(new) = Sights::new(program, index).hva(dice) else { return false };
+    numbers::of_step(&mut program.steps[index], &mut |kind, number| {
+        if kind == Kind::Hva {
+            *number = new.0;
+        }
+    });
+    true
+}
+
+/// Flags, kind or order of a page-table entry.
+pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut Dice<'_>) {
+    let Some(at) = pte.pfn() else { return };
+    match (dice.below(6), &mut *pte) {
+        (0..=3, Pte::Present { writable, dirty, young, .. } | Pte::Huge { writable, dirty, young, .. }) => {
+            let flag = dice.pick(&[0, 1, 2]);
+            let flags = [writable, dirty, young];
+            let Some(flag) = flags.into_iter().nth(flag) else { return };
+            *flag = !*flag;
+        }
+        (4, _) => match dice.pick_from(compounds) {
+            Some(group) => {
+                *pte = Pte::Huge { pfn: group.pfn, order: group.order, writable: true, dirty: true, young: true };
+            }
+            None => *pte = Pte::Absent { pfn: at },
+        },
+        (_, Pte::Absent { .. } | Pte::Huge { .. }) => {
+            *pte = Pte::Present { pfn: at, writable: true, dirty: true, young: true };
+        }
+        _ => *pte = Pte::Absent { pfn: at },
+    }
+}
+
+/// What a step says besides of whom: page-table entries, orders, places, slots.
+pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let has = |step: &Step| {
+        matches!(
+            step,
+            Step::Map { .. } | Step::MakeCompound(_) | Step::HotAdd { .. } | Step::HotRemove { .. } | Step::Slot(_)
+        )
+    };
+    let Some(index) = pick_step(program, has, dice) else { return false };
+    let sights = Sights::new(program, index);
+    let section = sights.section(dice.percent(30), dice);
+    let edges = sights.slot_edges(dice);
+    let page_shift = program.machine.page_shift.bits();
+    let room = sights.room();
+    let compounds = &program.machine.compounds;
+    let steps = &mut program.steps;
+    match &mut steps[index] {
+        Step::Map { pte, .. } => change_pte(pte, compounds, dice),
+        Step::MakeCompound(compound) => compound.order = dice.between(1, 4) as u32,
+        Step::HotAdd { section: number, blocks } => match dice.below(4) {
+            0 => *number = section,
+            1 if !blocks.is_empty() => {
+                let at = dice.below(blocks.len() as u64) as usize;
+                let count = blocks[at].count;
+                blocks[at].count = dice.pick(&[1, count + 1, count.saturating_sub(1).max(1)]).min(4096);
+            }
+            2 if !blocks.is_empty() => {
+                // A place that is taken, perhaps, or one next to another.
+                let at = dice.below(blocks.len() as u64) as usize;
+                blocks[at].at.0 = room.next_multiple_of(1 << 24);
+            }
+            _ => blocks.push(AddrRun { at: contract::RealAddr(room.next_multiple_of(1 << 24)), count: 1 }),
+        },
+        Step::HotRemove { section: number } => *number = section,
+        Step::Slot(slot) => match dice.below(3) {
+            0 => slot.pages = dice.pick(&[0, 1, slot.pages / 2, slot.pages.wrapping_add(1), 16]),
+            1 => slot.gfn.0 = edges.map_or(0, |edges| dice.pick(&edges) >> page_shift),
+            _ => slot.id = dice.below(4) as u32,
+        },
+        _ => return false,
+    }
+    true
+}
+
+/// Any number of a step: one more or less, a page more or less, a bit, or what stands elsewhere for a number of its kind.
+pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(index) = pick_step(program, |_| true, dice) else { return false };
+    let mut step = program.steps[index].clone();
+    let mut found: Vec<(Kind, u64)> = Vec::new();
+    numbers::of_step(&mut step, &mut |kind, number| found.push((kind, *number)));
+    if found.is_empty() {
+        return false;
+    }
+    let at = dice.below(found.len() as u64) as usize;
+    let (kind, old) = found[at];
+    let new = number(program, kind, old, dice);
+    let mut count = 0;
+    numbers::of_step(&mut step, &mut |kind, number| {
+        if count == at {
+            *number = new;
+            // A count of 0 would make the step unsound.
+            let zero = *number == 0 && kind == Kind::Count;
+            *number += u64::from(zero);
+        }
+        count += 1;
+    });
+    if let Step::HotAdd { blocks, .. } = &mut step {
+        blocks.iter_mut().for_each(|run| run.count = run.count.clamp(1, 4096));
+    }
+    std::mem::swap(&mut program.steps[index], &mut step);
+    program.steps[index] != step
+}
+
+/// Another number of that kind.
+pub(super) fn number(program: &mut Program, kind: Kind, old: u64, dice: &mut Dice<'_>) -> u64 {
+    // Names and bus addresses are all or nothing: near misses are drawn where windows are known, and seldom.
+    let all_or_nothing = matches!(kind, Kind::Liobn | Kind::Ioba);
+    let host = program.machine.page_shift.bytes();
+    match dice.weighted(if all_or_nothing { &[85, 2, 12, 1] } else { &[50, 18, 18, 14] }) {
+        0 => {
+            let mut same: Vec<u64> = Vec::new();
+            let mut note = |other: Kind, number: &mut u64| {
+                if other == kind && *number != old {
+                    same.push(*number);
+                }
+            };
+            program.steps.iter_mut().for_each(|step| numbers::of_step(step, &mut note));
+            numbers::of_machine(&mut program.machine, &mut note);
+            dice.pick_from(&same).unwrap_or(old)
+        }
+        1 => dice.pick(&[old.wrapping_add(1), old.wrapping_sub(1)]),
+        2 => {
+            let pages = dice.pick(&[0x1000, 0x1_0000, host, 8]);
+            dice.pick(&[old.wrapping_add(pages), old.wrapping_sub(pages)])
+        }
+        _ => old ^ 1 << dice.below(64),
+    }
+}

@@ -1,0 +1,241 @@
+//! Changes of DMA windows. Their calls follow: a window that moves away from under its calls would only have them refused.
+
+use contract::description::MAX_WINDOW_ENTRIES;
+use contract::{Backing, Dialect, Liobn, Machine, Program, RealAddr, Step, WindowSpec};
+
+use super::bounds::MAX_GROWN_ENTRIES;
+use super::retarget;
+use super::sights::Sights;
+use crate::focus::Focus;
+use crate::generate::dice::Dice;
+use crate::layout::free_place;
+
+/// Most windows that are added.
+const MAX_WINDOWS: usize = 6;
+
+/// Room for the window's tables, which stand one behind the other.
+fn place(machine: &Machine, window: &mut WindowSpec) -> bool {
+    let bytes = (window.entries * 8).next_multiple_of(4096);
+    let tables = if window.backing == Backing::Emulated { 1 } else { 2 };
+    let Some(room) = free_place(machine, bytes * tables, 4096) else { return false };
+    window.table = room;
+    if let Backing::Pinned { hardware } = &mut window.backing {
+        *hardware = RealAddr(room.0 + bytes);
+    }
+    true
+}
+
+/// The base that is aligned to the page and leaves room for all entries.
+fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
+    // What comes from a step may be anything.
+    window.page_shift = window.page_shift.clamp(12, 34);
+    window.entries = window.entries.clamp(1, MAX_WINDOW_ENTRIES);
+    if dialect != Dialect::Qemu {
+        window.base = window.base >> window.page_shift << window.page_shift;
+    }
+    let bytes = u128::from(window.entries) << window.page_shift;
+    if u128::from(window.base) + bytes > 1 << 64 {
+        window.base = 0u64.wrapping_sub(bytes as u64);
+    }
+}
+
+/// A LIOBN that no window has.
+fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
+    let mut liobn = dice.pick(&[0x8000_0000, 0x8000_0001, 0, 0xffff_ff00]);
+    if program.dialect != Dialect::Qemu && dice.percent(10) {
+        liobn = dice.pick(&[1 << 32, u64::MAX - 64]);
+    }
+    while program.machine.windows.iter().any(|window| window.liobn.0 == liobn) {
+        liobn += 1;
+    }
+    liobn
+}
+
+/// Writes back a window that changed: finds it room, and makes its calls follow.
+pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
+    let old = program.machine.windows[at];
+    fit_base(&mut new, program.dialect);
+    if new.backing != Backing::Emulated && new.page_shift > program.machine.page_shift.bits() {
+        new.page_shift = program.machine.page_shift.bits();
+        fit_base(&mut new, program.dialect);
+    }
+    let mut others = std::mem::take(&mut program.machine.windows);
+    others.remove(at);
+    program.machine.windows = others;
+    let grown = new.entries > old.entries || old.backing == Backing::Emulated && new.backing != old.backing;
+    let fits = !grown || place(&program.machine, &mut new);
+    program.machine.windows.insert(at, if fits { new } else { old });
+    if fits {
+        retarget::follow(program, 0, &old, &new);
+    }
+    fits && old != new
+}
+
+fn pick(program: &Program, dice: &mut Dice<'_>) -> Option<usize> {
+    let count = program.machine.windows.len() as u64;
+    (count > 0).then(|| dice.below(count) as usize)
+}
+
+pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    if program.machine.windows.len() >= MAX_WINDOWS {
+        return false;
+    }
+    let host = program.machine.page_shift.bits();
+    let liobn = Liobn(free_liobn(program, dice));
+    let pinned = program.dialect != Dialect::Qemu && dice.percent(70);
+    let page_shift = if pinned { dice.pick(&[host, host, 12]) } else { dice.pick(&[12, 16, host, 21, 24, 30, 34]) };
+    let entries = dice.pick(&[16, 8, 5, 1, 2, 64, 520]);
+    let backing = if pinned { Backing::Pinned { hardware: RealAddr(0) } } else { Backing::Emulated };
+    let base = dice.pick(&[0, 0, 1 << 59, 0x1000_0000, u64::MAX]);
+    let mut window = WindowSpec { liobn, page_shift, base, entries, table: RealAddr(0), backing };
+    fit_base(&mut window, program.dialect);
+    let fits = place(&program.machine, &mut window);
+    if fits {
+        program.machine.windows.push(window);
+    }
+    fits
+}
+
+/// A window goes, or is created by a step only.
+pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    if program.machine.windows.len() < 2 {
+        return false;
+    }
+    let Some(at) = pick(program, dice) else { return false };
+    let window = program.machine.windows.remove(at);
+    if dice.percent(30) && super::steps::room(program) > 0 {
+        program.steps.insert(0, Step::CreateWindow(window));
+    } else {
+        retarget::away_from(program, 0, &window, dice);
+    }
+    true
+}
+
+pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(at) = pick(program, dice) else { return false };
+    let old = program.machine.windows[at];
+    let entries =
+        dice.pick(&[1, 2, old.entries + 1, old.entries.max(2) - 1, old.entries / 2, 8, 16, 64, 512, 513, 1024]);
+    let entries = if dice.percent(3) { MAX_GROWN_ENTRIES } else { entries };
+    replace(program, at, WindowSpec { entries: entries.clamp(1, MAX_GROWN_ENTRIES), ..old })
+}
+
+pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(at) = pick(program, dice) else { return false };
+    let old = program.machine.windows[at];
+    let page = old.page();
+    let top = 0u64.wrapping_sub(old.entries << old.page_shift);
+    let mut base = dice.pick(&[0, 1 << 59, top, old.base.wrapping_add(page), old.base.wrapping_sub(page), 1 << 32]);
+    if program.dialect == Dialect::Qemu && dice.percent(30) {
+        base = (base & !0xfff).wrapping_add(dice.pick(&[0x800, 1, 0xfff]));
+    }
+    replace(program, at, WindowSpec { base, ..old })
+}
+
+pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(at) = pick(program, dice) else { return false };
+    let old = program.machine.windows[at];
+    let host = program.machine.page_shift.bits();
+    let page_shift = match old.backing {
+        Backing::Emulated => dice.pick(&[12, 16, host, 21, 24, 30, 34]),
+        Backing::Pinned { .. } if dice.percent(60) => dice.pick(&[12, host]),
+        Backing::Pinned { .. } => dice.between(12, u64::from(host)) as u32,
+    };
+    // Entries that cover more than there are addresses become fewer.
+    replace(program, at, WindowSpec { page_shift, ..old })
+}
+
+pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(at) = pick(program, dice) else { return false };
+    let old = program.machine.windows[at];
+    let backing = match old.backing {
+        Backing::Pinned { .. } => Backing::Emulated,
+        Backing::Emulated if program.dialect == Dialect::Qemu => return false,
+        Backing::Emulated => Backing::Pinned { hardware: RealAddr(0) },
+    };
+    replace(program, at, WindowSpec { backing, ..old })
+}
+
+/// A window gets another name, in its calls too.
+pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(at) = pick(program, dice) else { return false };
+    let old = program.machine.windows[at];
+    let liobn = Liobn(free_liobn(program, dice));
+    replace(program, at, WindowSpec { liobn, ..old })
+}
+
+/// The same program by the book of another.
+pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let new = Dialect::ALL[dice.weighted(&[50, 35, 15])];
+    let old = std::mem::replace(&mut program.dialect, new);
+    if old == new {
+        return false;
+    }
+    for at in 0..program.machine.windows.len() {
+        let mut window = program.machine.windows[at];
+        if new == Dialect::Qemu {
+            window.backing = Backing::Emulated;
+            if window.liobn.0 >> 32 != 0 {
+                window.liobn.0 = free_liobn(program, dice);
+            }
+        } else if old == Dialect::Qemu && dice.percent(70) && window.page_shift <= program.machine.page_shift.bits() {
+            window.backing = Backing::Pinned { hardware: RealAddr(0) };
+        }
+        replace(program, at, window);
+    }
+    for step in 0..program.steps.len() {
+        let Step::CreateWindow(mut window) = program.steps[step] else { continue };
+        if new == Dialect::Qemu {
+            window.backing = Backing::Emulated;
+            window.liobn.0 &= 0xffff_ffff;
+        }
+        fit_base(&mut window, new);
+        program.steps[step] = Step::CreateWindow(window);
+    }
+    true
+}
+
+/// A step's window, so that it can be created on this machine.
+pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
+    if program.dialect == Dialect::Qemu {
+        window.backing = Backing::Emulated;
+        window.liobn.0 &= 0xffff_ffff;
+    } else if window.backing != Backing::Emulated {
+        window.page_shift = window.page_shift.min(program.machine.page_shift.bits());
+    }
+    fit_base(window, program.dialect);
+    let room = Sights::new(program, 0).room();
+    window.table = RealAddr(room);
+    if let Backing::Pinned { hardware } = &mut window.backing {
+        *hardware = RealAddr(room + (window.entries.min(1 << 16) * 8).next_multiple_of(4096));
+    }
+}
+
+/// A window that a step creates changes: its size, page, or backing.
+pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
+    let Some(index) = super::values::pick_step(program, |step| matches!(step, Step::CreateWindow(_)), dice) else {
+        return false;
+    };
+    let Step::CreateWindow(old) = program.steps[index] else { return false };
+    let mut new = old;
+    let closed = Sights::new(program, index).closed(dice);
+    match dice.below(4) {
+        0 => new.entries = dice.pick(&[1, 8, old.entries + 1, 64, 513]).min(MAX_GROWN_ENTRIES),
+        1 => new.page_shift = dice.pick(&[12, 16, program.machine.page_shift.bits(), 24]),
+        2 => {
+            new.backing = match old.backing {
+                Backing::Emulated => Backing::Pinned { hardware: RealAddr(0) },
+                Backing::Pinned { .. } => Backing::Emulated,
+            }
+        }
+        // The name of one that was closed: what was left of that must not be met in this.
+        _ => new.liobn.0 = closed.unwrap_or(old.liobn.0),
+    }
+    adapt(program, &mut new);
+    program.steps[index] = Step::CreateWindow(new);
+    // Calls of one that could not be created had no entries that could be told from others.
+    if old.validate(program.machine.page_shift, program.dialect).is_ok() {
+        retarget::follow(program, index + 1, &old, &new);
+    }
+    true
+}

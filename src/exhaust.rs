@@ -1,0 +1,295 @@
+//! `realmode exhaust`: every program up to a bound.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use contract::Dialect;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use realmode_diff::Rule;
+use realmode_diff::findings::record::Recorded;
+use realmode_diff::hunts::campaign::default_out;
+use realmode_diff::hunts::exhaust::domain::MAX_SECTIONS;
+use realmode_diff::hunts::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Model, Progress, Summary};
+use serde::Serialize;
+
+use super::fuzz::{JsonFinding, JsonRule, json_rules, rule_table};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+enum MemoryModel {
+    /// One array of struct pages
+    Flatmem,
+    /// Struct pages in blocks, sections that come and go
+    SparsememVmemmap,
+    /// Both
+    #[default]
+    Both,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Sections of memory
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_SECTIONS))]
+    sections: u64,
+    /// Most steps of a program
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=64))]
+    steps: u8,
+    /// How struct pages are found
+    #[arg(long, value_enum, default_value_t)]
+    memory_model: MemoryModel,
+    /// Whose answers are expected: lopapr, kvm or qemu
+    #[arg(long, default_value = "lopapr", value_parser = dialect)]
+    dialect: Dialect,
+    #[command(flatten)]
+    voters: super::voters::Args,
+    /// Threads [default: all cores; half of them where a live QEMU votes]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Stop after this long, such as 30s, 5min or 1h30m; the same command goes on
+    #[arg(long, value_parser = humantime::parse_duration)]
+    time: Option<Duration>,
+    /// Where findings are written, and the state [default: findings]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Where it is kept what is finished [default: a file in --out whose name tells bounds, voters and builds apart]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Begin anew, whatever the state says
+    #[arg(long)]
+    restart: bool,
+    /// Write the summary as one JSON object to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print the domain and end: each machine as a program whose steps are those that its programs are made of
+    #[arg(long)]
+    list: bool,
+}
+
+fn dialect(name: &str) -> Result<Dialect, String> {
+    Dialect::from_name(name).ok_or_else(|| "expected lopapr, kvm or qemu".into())
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Refused(why) => Self::input(why),
+            Failed::Unavailable(gone) => Self::missing(gone),
+            Failed::Io(error) => Self::missing(error),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let models = match args.memory_model {
+        MemoryModel::Flatmem => vec![Model::Flatmem],
+        MemoryModel::SparsememVmemmap => vec![Model::SparsememVmemmap],
+        MemoryModel::Both => vec![Model::Flatmem, Model::SparsememVmemmap],
+    };
+    let bound = Bound { sections: args.sections, steps: args.steps.into(), models, dialect: args.dialect };
+    let domain = Domain::new(bound).map_err(Failure::input)?;
+    if args.list {
+        print(&domain)?;
+        return Ok(CLEAN);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let exhaust = Exhaust {
+        domain,
+        voters: args.voters.voters(&[args.dialect])?,
+        jobs: args.jobs.map_or(if args.voters.live() { cores.div_ceil(2) } else { cores }, usize::from),
+        time: args.time,
+        out: args.out.clone().unwrap_or_else(|| default_out().to_path_buf()),
+        state: args.state.clone(),
+        restart: args.restart,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = Arc::clone(&stop);
+    // The first Ctrl-C ends the run with its summary, a second one ends the process.
+    let set = ctrlc::set_handler(move || {
+        if handler.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    set.map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
+    let bar = Bar::new(&exhaust.domain);
+    let summary = exhaust.run(&stop, &mut |progress| bar.show(&progress));
+    bar.bar.finish_and_clear();
+    let summary = summary?;
+    print(text(&exhaust, &summary))?;
+    if let Some(path) = &args.json {
+        save_json(path, &Json::new(&exhaust, &summary))?;
+    }
+    if let Some(gone) = &summary.gone {
+        let status = if summary.findings.is_empty() { MISSING } else { FINDING };
+        return Err(Failure { status, message: gone.to_string() });
+    }
+    Ok(if summary.findings.is_empty() { CLEAN } else { FINDING })
+}
+
+/// The progress bar, by units.
+struct Bar {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Bar {
+    fn new(domain: &Domain) -> Self {
+        let bar = ProgressBar::new(domain.units());
+        if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {bar:24} {msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, started: Instant::now() }
+    }
+
+    fn show(&self, progress: &Progress) {
+        let Progress { units, programs, of_programs, findings, run, left, .. } = *progress;
+        let rate = run as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        let left = left.map_or("some time".into(), |left| HumanDuration(left).to_string());
+        self.bar.set_position(units);
+        self.bar.set_message(format!(
+            "{programs} of {of_programs} programs, {rate:.0} run/s, {findings} findings, {left} left"
+        ));
+    }
+}
+
+/// The summary. Times, and what an earlier run did, stand in its last lines only: the rest is the same for the same bound.
+fn text(exhaust: &Exhaust, summary: &Summary) -> String {
+    let Summary { counts, tally, .. } = summary;
+    let (domain, voters) = (&exhaust.domain, exhaust.voters.names().join(", "));
+    let total = domain.programs();
+    let mut out = String::new();
+    let _ = writeln!(out, "{voters} against the reference, every program of {}", domain.bound());
+    let _ = writeln!(out, "\n{:>14} {:>14} {:>14} {:>14}  machine", "programs", "run", "equal", "behind");
+    for (index, (scene, counts)) in domain.scenes().zip(&summary.scenes).enumerate() {
+        let Counts { run, equal, behind, .. } = counts;
+        let (programs, letters) = (domain.programs_of(index), scene.alphabet.len());
+        let _ = writeln!(out, "{programs:>14} {run:>14} {equal:>14} {behind:>14}  {}, {letters} steps", scene.title);
+    }
+    let Counts { run, equal, behind, failing } = counts;
+    let _ = writeln!(out, "{total:>14} {run:>14} {equal:>14} {behind:>14}  all");
+    let _ = writeln!(
+        out,
+        "\nrun: compared step by step; equal: the last step is skipped, so the run is that of a shorter program; behind: a finding ends \
+         the run before the last step"
+    );
+    let _ = write!(out, "\n{}", rule_table(tally));
+    if summary.roll.voters.len() > 1 || summary.roll.voters.iter().any(|voter| voter.uncovered + voter.declared > 0) {
+        for voter in &summary.roll.voters {
+            let _ = write!(out, "\n{}, which shows {}: {} programs", voter.name, voter.level, voter.programs);
+            let _ = write!(out, ", {} of them not to their end", voter.uncovered);
+            let _ = write!(out, ", {} ended in a declared difference", voter.declared);
+        }
+        out.push('\n');
+    }
+    for recorded in &summary.findings {
+        let _ = write!(out, "\n{recorded}");
+    }
+    let accounted = counts.programs();
+    let _ = match summary.findings.len() {
+        0 => writeln!(out, "\nno divergence in {accounted} of {total} programs"),
+        n => writeln!(
+            out,
+            "\n{n} different findings, {failing} programs show one and {behind} lie behind one, {accounted} of {total} programs \
+             accounted for"
+        ),
+    };
+    if !summary.complete {
+        let _ = writeln!(out, "stopped: the same command goes on with {}", summary.state.display());
+    }
+    if summary.before > 0 {
+        let (before, state) = (summary.before, summary.state.display());
+        let _ = writeln!(out, "{before} of them were accounted for before, by {state} (--restart begins anew)");
+    }
+    let seconds = summary.elapsed.as_secs_f64().max(0.001);
+    let _ = writeln!(out, "time: {seconds:.1} s with {} jobs", exhaust.jobs);
+    out
+}
+
+#[derive(Serialize)]
+struct Json {
+    subject: String,
+    sections: u64,
+    steps: usize,
+    memory_model: &'static str,
+    dialect: String,
+    complete: bool,
+    programs: u64,
+    accounted: u64,
+    run: u64,
+    equal: u64,
+    behind: u64,
+    failing: u64,
+    before: u64,
+    hypercalls: u64,
+    seconds: f64,
+    jobs: usize,
+    state: PathBuf,
+    machines: Vec<JsonMachine>,
+    findings: Vec<JsonShown>,
+    rules_reached: usize,
+    rules_total: usize,
+    rules: Vec<JsonRule>,
+}
+
+#[derive(Serialize)]
+struct JsonMachine {
+    machine: String,
+    steps: usize,
+    programs: u64,
+    run: u64,
+    equal: u64,
+    behind: u64,
+}
+
+#[derive(Serialize)]
+struct JsonShown {
+    #[serde(flatten)]
+    finding: JsonFinding,
+    found_steps: usize,
+}
+
+impl JsonShown {
+    fn new(recorded: &Recorded) -> Self {
+        Self { finding: JsonFinding::new(recorded), found_steps: recorded.found_steps }
+    }
+}
+
+impl Json {
+    fn new(exhaust: &Exhaust, summary: &Summary) -> Self {
+        let domain = &exhaust.domain;
+        let bound = domain.bound();
+        let machine = |(index, (scene, counts)): (usize, (&realmode_diff::hunts::exhaust::domain::Scene, &Counts))| {
+            let &Counts { run, equal, behind, .. } = counts;
+            let programs = domain.programs_of(index);
+            JsonMachine { machine: scene.title.clone(), steps: scene.alphabet.len(), programs, run, equal, behind }
+        };
+        let counts = &summary.counts;
+        Self {
+            subject: exhaust.voters.names().join("+"),
+            sections: bound.sections,
+            steps: bound.steps,
+            memory_model: bound.models_name(),
+            dialect: bound.dialect.to_string(),
+            complete: summary.complete,
+            programs: domain.programs(),
+            accounted: counts.programs(),
+            run: counts.run,
+            equal: counts.equal,
+            behind: counts.behind,
+            failing: counts.failing,
+            before: summary.before,
+            hypercalls: summary.tally.hypercalls,
+            seconds: summary.elapsed.as_secs_f64(),
+            jobs: exhaust.jobs,
+            state: summary.state.clone(),
+            machines: domain.scenes().zip(&summary.scenes).enumerate().map(machine).collect(),
+            findings: summary.findings.iter().map(JsonShown::new).collect(),
+            rules_reached: summary.tally.reached(),
+            rules_total: Rule::outcomes().count(),
+            rules: json_rules(&summary.tally),
+        }
+    }
+}

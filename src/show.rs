@@ -1,0 +1,59 @@
+//! `realmode show`: a program step by step.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use realmode_diff::Verdict;
+use realmode_diff::check::lockstep::{Handled, changes};
+use realmode_diff::check::words::outcome;
+
+use super::{CLEAN, FINDING, Failure, Outcome, load, print};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The program
+    file: PathBuf,
+    /// What runs against the reference: candidate, null, canary, or the path of a library
+    #[arg(long, default_value = "candidate")]
+    subject: String,
+    /// Most changes shown of one step
+    #[arg(long, default_value_t = 24)]
+    changes: usize,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let program = load(&args.file)?;
+    let mut text = String::new();
+    let verdict = super::subject(&args.subject)?.checker().check_observed(&program, &mut |seen| {
+        let _ = writeln!(text, "{:>4}  {}", seen.index + 1, seen.step);
+        let how = match seen.handled {
+            Handled::Skipped | Handled::Host => String::new(),
+            Handled::Real => match seen.accesses {
+                0 => " [real mode]".into(),
+                1 => " [real mode, 1 access]".into(),
+                accesses => format!(" [real mode, {accesses} accesses]"),
+            },
+            Handled::Deferred => format!(" [deferred after {} access(es), then virtual mode]", seen.accesses),
+        };
+        let _ = writeln!(text, "      = {}{how}", outcome(seen.outcome));
+        let changes = changes(seen.memory);
+        for change in changes.iter().take(args.changes) {
+            let _ = writeln!(text, "      {change}");
+        }
+        if changes.len() > args.changes {
+            let _ = writeln!(text, "      ... and {} more changes", changes.len() - args.changes);
+        }
+    });
+    print(text)?;
+    match verdict {
+        Verdict::Agreed(_) => {
+            print("agreed to the end\n")?;
+            Ok(CLEAN)
+        }
+        Verdict::Finding(finding, _) => {
+            print(format_args!("FINDING {finding}\n"))?;
+            Ok(FINDING)
+        }
+        Verdict::Invalid(invalid) => Err(Failure::input(format!("{}: {invalid}", args.file.display()))),
+    }
+}

@@ -1,0 +1,406 @@
+//! Implementations in C as their authors meet them: libraries that cannot be used, that misbehave, that are right; in this process and in
+//! one of their own.
+//!
+//! Needs a C compiler, `cc`, with `make` and `patch`: an implementation in C cannot be had without one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use programs::inputs;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// Runs a tool of those who write in C.
+fn tool(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| {
+        panic!(
+            "{command:?}: {error}; these tests need a C compiler (`cc`), make and patch: apt-get install gcc make patch"
+        )
+    });
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The small implementation, compiled with these mistakes.
+fn small(folder: &TempDir, name: &str, mistakes: &[&str]) -> String {
+    let path = folder.path().join(name);
+    let mut cc = Command::new("cc");
+    cc.args(["-O1", "-shared", "-fPIC", "-fexceptions", "-I"]).arg(root().join("include"));
+    cc.args(mistakes.iter().map(|mistake| format!("-D{mistake}")));
+    tool(cc.arg(root().join("tests/harness/c/small.c")).arg("-o").arg(&path));
+    format!("./{name}")
+}
+
+/// The whole implementation, in a copy: its folder. Optimised no further than debugging wants, for compiling is most of the time.
+fn example(folder: &TempDir, target: &str) -> PathBuf {
+    let copy = folder.path().join("examples/c");
+    fs::create_dir_all(copy.join("variants")).expect("a folder");
+    fs::create_dir_all(folder.path().join("include")).expect("a folder");
+    fs::copy(root().join("include/realmode.h"), folder.path().join("include/realmode.h")).expect("the header");
+    for part in ["", "variants"] {
+        for entry in fs::read_dir(root().join("examples/c").join(part)).expect("the example") {
+            let file = entry.expect("a file").path();
+            if file.is_file() {
+                fs::copy(&file, copy.join(part).join(file.file_name().expect("a name"))).expect("a copy");
+            }
+        }
+    }
+    tool(Command::new("make").args(["CFLAGS=-O1", target]).current_dir(&copy));
+    copy.join("build")
+}
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(folder: &TempDir, args: &[&str]) -> Ran {
+    let output = Command::new(REALMODE).args(args).current_dir(folder).stdin(Stdio::null()).output().expect("a run");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let ran =
+        Ran { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+    assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
+    ran
+}
+
+/// A campaign of a library, and its summary as JSON.
+fn campaign(folder: &TempDir, library: &str, args: &[&str]) -> (Ran, Value) {
+    let ran = run(folder, &[&["fuzz", "--subject", library, "--json", "sum.json"], args].concat());
+    assert!(ran.status < 2, "{library} {args:?}: {}{}", ran.stdout, ran.stderr);
+    let json = fs::read_to_string(folder.path().join("sum.json")).expect("a summary");
+    (ran, serde_json::from_str(&json).expect("JSON"))
+}
+
+/// A campaign that must find nothing.
+fn clean(folder: &TempDir, library: &str, args: &[&str]) -> Value {
+    let (ran, json) = campaign(folder, library, args);
+    assert_eq!(ran.status, 0, "{library} {args:?}: {}", ran.stdout);
+    assert!(ran.stdout.contains("no divergence in ") && !ran.stdout.contains("incident"), "{}", ran.stdout);
+    json
+}
+
+/// The first finding of a campaign that must have one, shrunk to one step: with all its files, and shown again by a replay.
+fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
+    let (ran, json) = campaign(folder, library, args);
+    assert_eq!(ran.status, 1, "{library} {args:?}: {}", ran.stdout);
+    let finding = json["findings"][0].clone();
+    let file = folder.path().join(finding["file"].as_str().expect("a file"));
+    for kind in ["realmode", "report.txt", "test.rs", "drawn.realmode"] {
+        let file = file.with_extension(kind);
+        assert!(fs::metadata(&file).is_ok_and(|file| file.len() > 0), "{}", file.display());
+    }
+    assert_eq!(inputs::read_text(&file).expect("a program").steps.len() as u64, finding["steps"], "{finding}");
+    (finding, fs::read_to_string(file.with_extension("report.txt")).expect("a report"))
+}
+
+// ---- what is no library to use ---------------------------------------------------------------------------------------
+
+#[test]
+fn what_cannot_be_used_says_so_in_a_line() {
+    let here = folder();
+    let plain = fs::read(here.path().join(small(&here, "plain.so", &[]))).expect("a library");
+    // The class in the ELF header: 32 bits.
+    let mut narrow = plain.clone();
+    narrow[4] = 1;
+    fs::write(here.path().join("narrow.so"), narrow).expect("a file");
+    // Cut off in the middle, a text, nothing, a folder.
+    fs::write(here.path().join("cut.so"), &plain[..plain.len() / 2]).expect("a file");
+    fs::write(here.path().join("text.so"), "int main(void) { return 0; }\n").expect("a file");
+    fs::write(here.path().join("empty.so"), "").expect("a file");
+    fs::create_dir(here.path().join("folder.so")).expect("a folder");
+    small(&here, "nameless.so", &["NO_SYMBOL"]);
+    small(&here, "old.so", &["ABI=9"]);
+    small(&here, "refuses.so", &["NO_START"]);
+    small(&here, "unset.so", &["UNSET"]);
+    let cases = [
+        ("./missing.so", "No such file"),
+        ("./cut.so", "a part of a library, expected a whole one"),
+        ("./text.so", "no ELF file, expected a shared library"),
+        ("./empty.so", "no ELF file, expected a shared library"),
+        ("./folder.so", "directory"),
+        ("./narrow.so", "a 32-bit library, expected one of 64 bits"),
+        ("./nameless.so", "exports no `realmode_implementation`"),
+        ("./old.so", "made for version 9 of realmode.h, expected version 1"),
+        ("./refuses.so", "start answered 7, expected 0"),
+        ("./unset.so", "start left coverage.memory_models = 0xa5a5a5a5, as it was before"),
+    ];
+    for (library, says) in cases {
+        for isolate in [&[][..], &["--isolate"]] {
+            let ran = run(&here, &[&["fuzz", "--subject", library], isolate].concat());
+            assert_eq!((ran.status, ran.stdout.as_str()), (3, ""), "{library} {isolate:?}: {}", ran.stderr);
+            assert_eq!(ran.stderr.lines().count(), 1, "{library} {isolate:?}: {}", ran.stderr);
+            assert!(ran.stderr.starts_with(&format!("realmode: {library}: ")), "{isolate:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains(says), "{library} {isolate:?}: {says:?} is not told in {}", ran.stderr);
+        }
+    }
+    assert!(!here.path().join("findings").exists());
+}
+
+// ---- in a process of its own -----------------------------------------------------------------------------------------
+
+/// What ends a process, or never ends, is a finding at its step; the campaign goes on to its last program.
+#[test]
+fn an_isolated_library_may_do_its_worst() {
+    let cases: [(&[&str], &[&str], &str, &str); 8] = [
+        (&["ABORT"], &[], "SUBJECT.CRASH", "ended by signal 6 (abort)"),
+        (&["EXIT"], &[], "SUBJECT.CRASH", "ended with status 0"),
+        (&["CRASH"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
+        (&["LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
+        (&["EAT"], &["--isolate-memory", "64"], "SUBJECT.CRASH", "ended by signal 6 (abort), last seen with "),
+        (&["STRAY", "DIRECT"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
+        (&["SILENT"], &[], "SUBJECT.PROTOCOL", "get_tce answered RM_H_SUCCESS and left *tce as it was"),
+        (&["SPIN"], &[], "RM.BOUNDED", "found 10"),
+    ];
+    for (mistakes, options, rule, says) in cases {
+        let here = folder();
+        let library = small(&here, "bad.so", mistakes);
+        let args = ["--isolate", "--programs", "40", "--seed", "1", "--jobs", "2", "--max-findings", "2"];
+        let (finding, report) = first(&here, &library, &[&args[..], options].concat());
+        assert_eq!(finding["rule"], rule, "{mistakes:?}: {report}");
+        assert_eq!(finding["step_kind"], "H_GET_TCE", "{mistakes:?}: {report}");
+        assert_eq!((&finding["steps"], &finding["minimal"]), (&1.into(), &true.into()), "{mistakes:?}: {report}");
+        assert!(report.contains(says.trim_start_matches("found ")), "{mistakes:?}: {says:?} is not told in {report}");
+        let json = fs::read_to_string(here.path().join("sum.json")).expect("a summary");
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["programs"], 40, "{mistakes:?}: it went on");
+        assert!(json["failing"].as_u64() > Some(1), "{mistakes:?}: {json}");
+        assert_eq!(json["findings"].as_array().map(Vec::len), Some(1), "{mistakes:?}: the same again is not another");
+        // Another process sees the same.
+        let file = finding["file"].as_str().expect("a file");
+        let again = run(&here, &[&["replay", "--subject", &library, "--isolate", file], options].concat());
+        assert_eq!(again.status, 1, "{mistakes:?}: {}{}", again.stdout, again.stderr);
+        assert!(again.stdout.contains(rule), "{mistakes:?}: {}", again.stdout);
+    }
+}
+
+/// It may not write files, whether it looks at the error or not.
+#[test]
+fn an_isolated_library_writes_no_file() {
+    let here = folder();
+    let target = here.path().join("written");
+    let library = small(&here, "writes.so", &[&format!("FILE_OUT=\"{}\"", target.display())]);
+    let args = ["--programs", "40", "--seed", "1", "--jobs", "1"];
+    clean(&here, &library, &[&args[..], &["--isolate"]].concat());
+    assert!(!target.exists());
+    // It would have.
+    clean(&here, &library, &args);
+    assert!(target.exists());
+}
+
+/// State and parent of a process.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// The processes of isolated subjects that a process runs.
+fn isolated(parent: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_one = |pid: &u32| {
+        stat(*pid).is_some_and(|(_, of)| of == parent)
+            && fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("\0isolated\0"))
+    };
+    pids.filter(is_one).collect()
+}
+
+/// Waits until `met` answers something.
+fn wait<T>(what: &str, limit: Duration, mut met: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = met() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A campaign that runs, and a process of its subject's for each of its two threads.
+fn runs(folder: &TempDir, library: &str) -> (Child, Vec<u32>) {
+    let child = Command::new(REALMODE)
+        .args(["fuzz", "--isolate", "--isolate-limit", "50s", "--subject", library])
+        .args(["--time", "60s", "--seed", "1", "--jobs", "2", "--max-findings", "9"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a campaign");
+    // Others came and went while the library was looked at.
+    std::thread::sleep(Duration::from_millis(400));
+    let children = wait("two processes", Duration::from_secs(20), || {
+        Some(isolated(child.id())).filter(|children| children.len() == 2)
+    });
+    (child, children)
+}
+
+/// Whatever the subject is doing when the campaign ends: working, or in a loop without end.
+#[test]
+fn nothing_is_left_behind() {
+    for (mistakes, signal, status) in [(&[][..], "-INT", 0), (&[], "-KILL", -1), (&["LOOP"], "-KILL", -1)] {
+        let here = folder();
+        let library = small(&here, "mine.so", mistakes);
+        let (child, children) = runs(&here, &library);
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill").success());
+        let output = child.wait_with_output().expect("an end");
+        for pid in children {
+            wait("the end of a process", Duration::from_secs(2), || {
+                stat(pid).is_none_or(|(state, _)| state == 'Z').then_some(())
+            });
+        }
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code().unwrap_or(-1), status, "{mistakes:?} {signal}: {text}");
+        if status == 0 {
+            assert!(text.contains("no divergence in ") && text.contains("\ntime: "), "{text}");
+            assert!(!text.contains("incident"), "{text}");
+        }
+        let left: BTreeSet<_> =
+            fs::read_dir(&here).expect("the folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(left, BTreeSet::from(["mine.so".into()]), "{mistakes:?} {signal}");
+    }
+}
+
+// ---- in this process -------------------------------------------------------------------------------------------------
+
+const FORTY: [&str; 6] = ["--programs", "40", "--seed", "1", "--jobs", "1"];
+
+#[test]
+fn a_handler_without_end_is_left_by_unwinding() {
+    let here = folder();
+    let library = small(&here, "spins.so", &["SPIN"]);
+    let (finding, report) = first(&here, &library, &FORTY);
+    assert_eq!((&finding["rule"], &finding["steps"]), (&"RM.BOUNDED".into(), &1.into()), "{report}");
+    assert_eq!(finding["step_kind"], "H_GET_TCE");
+}
+
+#[test]
+fn an_output_that_was_not_written_is_told() {
+    let here = folder();
+    let library = small(&here, "silent.so", &["SILENT"]);
+    let (finding, report) = first(&here, &library, &FORTY);
+    assert_eq!((&finding["rule"], &finding["steps"]), (&"SUBJECT.PROTOCOL".into(), &1.into()), "{report}");
+    assert!(report.contains("left *tce as it was"), "{report}");
+}
+
+#[test]
+fn a_report_has_what_the_library_logged() {
+    let here = folder();
+    let library = small(&here, "logs.so", &["LOG"]);
+    for isolate in [&[][..], &["--isolate"]] {
+        let (finding, report) = first(&here, &library, &[&FORTY[..], isolate].concat());
+        assert_eq!((&finding["rule"], &finding["steps"]), (&"DIVERGE.TCE".into(), &1.into()), "{report}");
+        assert!(report.contains("looked at an entry"), "{isolate:?}: {report}");
+    }
+}
+
+#[test]
+fn mapped_memory_is_watched() {
+    let here = folder();
+    let args = ["--programs", "200", "--seed", "1", "--jobs", "1"];
+    let json = clean(&here, &small(&here, "maps.so", &["DIRECT"]), &args);
+    assert!(json["accepted"].as_u64() > Some(0), "{json}");
+    let (finding, report) = first(&here, &small(&here, "scribbles.so", &["DIRECT", "SCRIBBLE"]), &args);
+    // The handler then read what it had stored; that its store is wrong would be the next difference.
+    assert_eq!((&finding["rule"], &finding["steps"]), (&"DIVERGE.R4".into(), &1.into()), "{report}");
+    assert!(report.contains("found      0x5a5a5a5a5a5a5a5a"), "{report}");
+}
+
+/// What a library does not cover is not asked, and is counted.
+#[test]
+fn what_is_not_covered_is_counted() {
+    let here = folder();
+    let library = small(&here, "small.so", &[]);
+    let mut sums = Vec::new();
+    for isolate in [&[][..], &["--isolate"]] {
+        let args = ["--programs", "300", "--seed", "1", "--jobs", "1"];
+        let (ran, json) = campaign(&here, &library, &[&args[..], isolate].concat());
+        assert_eq!(ran.status, 0, "{}", ran.stdout);
+        let (uncovered, not_asked) = (&json["voters"][0]["uncovered"], &json["not_asked"]);
+        assert!(uncovered.as_u64() > Some(50) && uncovered.as_u64() < Some(250), "two dialects of three: {json}");
+        assert!(not_asked.as_u64() > Some(100), "{json}");
+        let says =
+            format!("\n{uncovered} programs not run: the subject does not cover them, the first: it does not cover ");
+        assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
+        let says = format!("\n{not_asked} steps not asked: the subject does not cover them\n");
+        assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
+        sums.push((uncovered.clone(), not_asked.clone(), json["hypercalls"].clone()));
+    }
+    assert_eq!(sums[0], sums[1], "a process of its own changes no count");
+    // In its own dialect everything is put to it.
+    let json = clean(&here, &library, &["--programs", "100", "--seed", "1", "--dialect", "lopapr"]);
+    assert_eq!(json["voters"][0]["uncovered"], 0, "{json}");
+    assert!(json["accepted"].as_u64() > Some(0), "{json}");
+}
+
+// ---- the whole implementation ----------------------------------------------------------------------------------------
+
+#[test]
+fn the_example_is_right() {
+    let here = folder();
+    let library = example(&here, "build/libtce.so").join("libtce.so");
+    let library = library.to_str().expect("a path");
+    // Two instances in one process share no variable, or seed 5 would show it.
+    let one = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "1"]);
+    let two = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "2"]);
+    let apart = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "2", "--isolate"]);
+    for count in ["programs", "steps", "skipped", "hypercalls", "accepted", "deferred", "rules"] {
+        assert_eq!(one[count], two[count], "{count}");
+        assert_eq!(one[count], apart[count], "{count}");
+    }
+    assert_eq!((&one["not_asked"], &one["voters"][0]["uncovered"]), (&0.into(), &0.into()), "it covers everything");
+
+    let args = ["exhaust", "--sections", "1", "--steps", "1", "--subject", library, "--out", "all"];
+    let ran = run(&here, &args);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+
+    // Two subjects vote on each program.
+    let args = ["--programs", "300", "--seed", "2", "--subject", "candidate"];
+    let both = clean(&here, library, &args);
+    let names: Vec<&Value> = both["voters"].as_array().expect("voters").iter().map(|voter| &voter["name"]).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.contains(&&"candidate".into()), "{names:?}");
+    for voter in both["voters"].as_array().expect("voters") {
+        assert_eq!((&voter["programs"], &voter["uncovered"]), (&300.into(), &0.into()), "{voter}");
+    }
+}
+
+/// Each variant's patch says by which rules it shows.
+#[test]
+fn each_variant_of_the_example_is_found() {
+    let here = folder();
+    let build = example(&here, "variants");
+    let mut variants = 0;
+    for entry in fs::read_dir(root().join("examples/c/variants")).expect("the variants") {
+        let patch = entry.expect("a patch").path();
+        let text = fs::read_to_string(&patch).expect("a text");
+        let header = text.split("\n\n").next().expect("a header");
+        let rules = header.split_once("\nRule: ").expect("the rules").1;
+        let name = patch.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let library = build.join(format!("{name}.so"));
+        let args = ["--programs", "2000", "--seed", "1", "--jobs", "2", "--out", name];
+        let (finding, report) = first(&here, library.to_str().expect("a path"), &args);
+        let rule = finding["rule"].as_str().expect("a rule");
+        let family = format!("{}.*", rule.split('.').next().expect("a family"));
+        assert!(rules.contains(rule) || rules.contains(&family), "{name}: {rule}, expected {rules}\n{report}");
+        assert!(finding["steps"].as_u64() < Some(5) && finding["minimal"] == true, "{name}: {finding}");
+        let file = here.path().join(finding["file"].as_str().expect("a file"));
+        let test = fs::read_to_string(file.with_extension("test.rs")).expect("a test");
+        assert!(test.contains("#[test]"), "{name}: {test}");
+        variants += 1;
+    }
+    assert_eq!(variants, 5);
+}

@@ -1,0 +1,9 @@
+//! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C, findings.
+
+mod campaign;
+mod exhaust;
+mod findings;
+mod libraries;
+mod qemu;
+mod shrink;
+mod voters;

@@ -1,0 +1,454 @@
+//! The live QEMU as its users meet it: missing, odd, killed, stopped, and gone when the command is.
+//!
+//! Tests that need QEMU say so on standard error and pass where it is not installed; `.ci/run` installs it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use programs::{inputs, store};
+use realmode_diff::Verdict;
+use realmode_diff::voters::Voters;
+use realmode_diff::voters::qemu::{self, Look, guest};
+use tempfile::TempDir;
+
+const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether there is a QEMU; says so where there is none.
+fn installed() -> bool {
+    match qemu::Config::default().version() {
+        Ok(_) => true,
+        Err(missing) => {
+            eprintln!("this test ran without a live QEMU: {missing}");
+            false
+        }
+    }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// A program in the QEMU's place: what it says of its version is the first argument, what it does then the second.
+fn stand_in(folder: &TempDir, version: &str, then: &str) -> PathBuf {
+    let path = folder.path().join("qemu-stand-in");
+    let script = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n{then}\n");
+    fs::write(&path, script).expect("a script");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script that runs");
+    path
+}
+
+const GOOD: &str = "QEMU emulator version 7.2.22 (a stand-in)";
+
+/// Ends with status, standard output and standard error; fails if it takes longer than `limit`.
+fn run(folder: &TempDir, limit: Duration, args: &[&str]) -> (i32, String, String) {
+    let started = Instant::now();
+    let output = Command::new(REALMODE).args(args).current_dir(folder).stdin(Stdio::null()).output().expect("a run");
+    assert!(started.elapsed() < limit, "{args:?} took {:?}", started.elapsed());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+
+// ---- the guest -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_guest_is_what_its_assembly_says() {
+    let folder = folder();
+    let object = folder.path().join("guest.o");
+    let assembled = Command::new("powerpc64-linux-gnu-as")
+        .args(["-mbig", "-mpower7", "-o"])
+        .arg(&object)
+        .arg(root().join("src/qemu/guest.s"))
+        .status();
+    match assembled {
+        Ok(status) => assert!(status.success()),
+        Err(missing) => {
+            eprintln!("the guest was not assembled, binutils-powerpc64-linux-gnu is not here: {missing}");
+            return;
+        }
+    }
+    for (section, expected) in [(".boot", &guest::BOOT[..]), (".monitor", &guest::MONITOR[..])] {
+        let binary = folder.path().join("section");
+        let copied = Command::new("powerpc64-linux-gnu-objcopy")
+            .args(["-O", "binary", "-j", section])
+            .args([&object, &binary])
+            .status()
+            .expect("objcopy, of the same package");
+        assert!(copied.success());
+        let bytes = fs::read(&binary).expect("the section");
+        let words: Vec<u32> =
+            bytes.chunks(4).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
+        assert_eq!(words, expected, "{section}");
+    }
+}
+
+// ---- what is no QEMU to use ------------------------------------------------------------------------------------------
+
+#[test]
+fn without_qemu_there_is_one_line_that_installs_it() {
+    let folder = folder();
+    let file = root().join("corpora/seeds/qemu-order-of-checks.realmode");
+    let file = file.to_str().expect("text");
+    for name in ["/nowhere/qemu-system-ppc64", "qemu-that-nobody-has"] {
+        for command in [
+            &["fuzz", "--against", "qemu", "--qemu", name][..],
+            &["replay", "--against", "qemu", "--qemu", name, file],
+            &["shrink", "--against", "qemu", "--qemu", name, file],
+        ] {
+            let (status, out, err) = run(&folder, SECONDS(10), command);
+            assert_eq!((status, out.as_str()), (3, ""), "{command:?}: {err}");
+            assert_eq!(err.lines().count(), 1, "{err}");
+            assert!(err.contains(name) && err.contains(qemu::INSTALL), "{err}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_old_or_no_qemu_is_refused() {
+    let folder = folder();
+    for version in ["QEMU emulator version 4.1.0 (an old one)", "busybox 1.36", "", "QEMU emulator version soon"] {
+        let program = stand_in(&folder, version, "exit 1");
+        let program = program.to_str().expect("text");
+        let (status, _, err) = run(&folder, SECONDS(10), &["fuzz", "--against", "qemu", "--qemu", program]);
+        assert_eq!(status, 3, "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.contains("5.0") && err.contains(version), "{err}");
+    }
+}
+
+#[test]
+fn one_that_does_not_start_says_why() {
+    let folder = folder();
+    let program = stand_in(&folder, GOOD, "echo 'no such machine here' >&2; exit 1");
+    let args = ["fuzz", "--against", "qemu", "--qemu", program.to_str().expect("text"), "--time", "60s"];
+    let (status, out, err) = run(&folder, SECONDS(20), &args);
+    assert_eq!(status, 3, "{out}{err}");
+    assert!(err.contains("no such machine here"), "{err}");
+    assert!(out.contains("no divergence in 0 programs"), "the summary comes all the same: {out}");
+}
+
+#[test]
+fn one_whose_guest_never_comes_up_is_given_up() {
+    let folder = folder();
+    let mark = folder.path().join("pids");
+    let program = stand_in(&folder, GOOD, &format!("echo $$ >> {}; exec sleep 600", mark.display()));
+    let args = ["fuzz", "--against", "qemu", "--qemu", program.to_str().expect("text"), "--qemu-limit", "300ms"];
+    let (status, _, err) = run(&folder, SECONDS(30), &args);
+    assert_eq!(status, 3, "{err}");
+    assert!(err.contains("300ms"), "{err}");
+    let pids = fs::read_to_string(mark).expect("it was started");
+    assert!(pids.lines().all(|pid| !lives(pid.parse().expect("a number"))), "sleepers are left: {pids}");
+}
+
+// ---- processes -------------------------------------------------------------------------------------------------------
+
+/// State and parent of a process.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Whether it runs; what only waits for its parent to look does not.
+fn lives(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+/// The QEMUs that a process runs; one that is asked for its version is none.
+fn qemus(parent: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_qemu = |pid: &u32| {
+        stat(*pid).is_some_and(|(_, of)| of == parent)
+            && fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.starts_with("qemu-system-ppc64\0") && line.contains("\0pseries,"))
+    };
+    pids.filter(is_qemu).collect()
+}
+
+/// Waits until `met` answers something.
+fn wait<T>(what: &str, mut met: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SECONDS(20);
+    loop {
+        if let Some(value) = met() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within 20 s");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().expect("kill").success());
+}
+
+/// A campaign that runs, and its QEMU with a guest that is up.
+fn campaign(folder: &TempDir, args: &[&str]) -> (Child, u32) {
+    let child = Command::new(REALMODE)
+        .args(["fuzz", "--against", "qemu", "--seed", "1", "--out", "out"])
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a campaign");
+    wait("a QEMU", || qemus(child.id()).first().copied());
+    std::thread::sleep(Duration::from_millis(300));
+    // Another board may have come meanwhile.
+    let qemu = wait("a QEMU", || qemus(child.id()).first().copied());
+    (child, qemu)
+}
+
+fn ended(child: Child) -> (i32, String) {
+    let output = child.wait_with_output().expect("an end");
+    (output.status.code().unwrap_or(-1), String::from_utf8(output.stdout).expect("text"))
+}
+
+#[test]
+fn a_qemu_that_is_killed_or_stopped_is_started_again() {
+    if !installed() {
+        return;
+    }
+    for (signalled, said) in [("-KILL", "ended by signal 9"), ("-STOP", "gave no answer within 1s")] {
+        let folder = folder();
+        let (child, qemu) = campaign(&folder, &["--time", "6s", "--qemu-limit", "1s"]);
+        let realmode = child.id();
+        signal(qemu, signalled);
+        wait("another QEMU", || qemus(realmode).into_iter().find(|pid| *pid != qemu));
+        assert!(!lives(qemu), "the first is left");
+        let (status, out) = ended(child);
+        assert_eq!(status, 0, "{out}");
+        assert!(out.contains("lost and started again 1 times") && out.contains(said), "{out}");
+        assert!(out.contains("incident at program "), "{out}");
+        // The program that ran is kept, and is a program.
+        let kept = store::programs_under(&folder.path().join("out")).expect("files");
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        let name = kept[0].file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(name.starts_with("incident-seed1-"), "{name}");
+        inputs::read_text(&kept[0]).expect("a program");
+    }
+}
+
+/// A program that takes minutes, with a QEMU that goes after half a second, each time it is started: that is the program's doing, as far
+/// as anybody can see.
+#[test]
+fn a_program_at_which_qemu_always_goes_is_a_finding() {
+    if !installed() {
+        return;
+    }
+    let folder = folder();
+    let head = "realmode-program 1
+dialect qemu
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+window 0x71000005 page_shift=12 base=0x0 entries=65536 emulated table=0x9000000
+steps
+";
+    let step = "cpu0 H_STUFF_TCE liobn=0x71000005 ioba=0x0 tce=0x1003 count=65536\n";
+    fs::write(folder.path().join("long.realmode"), format!("{head}{}", step.repeat(2000))).expect("a program");
+    for (signalled, rule, said) in
+        [("-KILL", "SUBJECT.CRASH", "ended by signal 9"), ("-STOP", "SUBJECT.HANG", "gave no answer within 1s")]
+    {
+        let then = format!("(sleep 0.5; kill {signalled} $$) & exec qemu-system-ppc64 \"$@\"");
+        let program = stand_in(&folder, GOOD, &then);
+        let qemu = ["--against", "qemu", "--qemu", program.to_str().expect("text"), "--qemu-limit", "1s"];
+        let (status, out, err) = run(&folder, SECONDS(60), &[&["replay", "long.realmode"][..], &qemu].concat());
+        assert_eq!(status, 1, "{out}{err}");
+        assert!(out.contains(&format!("finding    {rule}")) && out.contains(said), "{out}");
+        assert!(out.contains("subject    qemu") && out.contains("H_STUFF_TCE"), "{out}");
+    }
+}
+
+#[test]
+fn nothing_is_left_however_the_command_ends() {
+    if !installed() {
+        return;
+    }
+    // At its end; Ctrl-C; the order to end; a kill.
+    for (end, status) in [(None, 0), (Some("-INT"), 0), (Some("-TERM"), -1), (Some("-KILL"), -1)] {
+        let folder = folder();
+        let time = if end.is_none() { "1s" } else { "60s" };
+        let (child, qemu) = campaign(&folder, &["--time", time]);
+        // Its memory has no name: there is no file that could be deleted, or left.
+        let maps = fs::read_to_string(format!("/proc/{qemu}/maps")).expect("its memory");
+        assert!(maps.contains("memfd:realmode-ram"), "{maps}");
+        if let Some(end) = end {
+            signal(child.id(), end);
+        }
+        let (found, out) = ended(child);
+        assert_eq!(found, status, "{end:?}: {out}");
+        if status == 0 {
+            assert!(out.contains("no divergence") && !out.contains("incident"), "{end:?}: {out}");
+        }
+        wait("the end of QEMU", || (!lives(qemu)).then_some(()));
+        let left: Vec<_> = fs::read_dir(&folder).expect("the folder").collect();
+        assert!(left.is_empty(), "{end:?}: {left:?}");
+    }
+}
+
+// ---- programs --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_live_qemu_agrees_with_the_reference() {
+    if !installed() {
+        return;
+    }
+    let folder = folder();
+    let args = ["fuzz", "--subject", "candidate", "--against", "qemu", "--programs", "192", "--seed", "1"];
+    let (status, out, err) = run(&folder, SECONDS(120), &args);
+    assert_eq!(status, 0, "{out}{err}");
+    let line = out.lines().find(|line| line.starts_with("qemu, which shows")).expect("a line on qemu");
+    assert!(line.contains("192 programs") && line.contains("entries read back"), "{line}");
+}
+
+/// Programs of dialect qemu that this project keeps; those that a QEMU cannot have are told from those that it agrees on.
+#[test]
+fn corpora_hold_live() {
+    if !installed() {
+        return;
+    }
+    let voters = Voters { qemu: Some(qemu::Config::default()), ..Voters::default() };
+    let mut panel = voters.panel_looking(Look::Whole).expect("QEMU is there");
+    for corpus in ["seeds", "regressions"] {
+        for file in store::programs_under(&root().join("corpora").join(corpus)).expect("files") {
+            let program = inputs::read_text(&file).expect("a program");
+            if program.dialect == realmode_diff::Dialect::Qemu {
+                let verdict = panel.check(&program).expect("QEMU is there");
+                assert!(matches!(verdict, Verdict::Agreed(_)), "{}: {verdict:?}", file.display());
+            }
+        }
+    }
+    let voter = panel.take_roll().voters.remove(0);
+    assert!(voter.programs >= 10 && voter.uncovered < voter.programs / 2, "{voter:?}");
+}
+
+#[test]
+fn what_qemu_cannot_have_is_said() {
+    if !installed() {
+        return;
+    }
+    let folder = folder();
+    let file = root().join("corpora/dialects/pinned-windows.realmode");
+    let args = ["replay", "--against", "qemu", file.to_str().expect("text")];
+    let (status, out, err) = run(&folder, SECONDS(20), &args);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains("agreed as far as it went") && out.contains("no pinned windows"), "{out}");
+    assert!(out.contains("0 agreed, 1 agreed in part, 0 with a finding"), "{out}");
+}
+
+/// Windows of one bridge come and go in every order, and what is gone is unknown. (QEMU 7.2 brings a bridge's default window back when the
+/// last other one goes: found by a campaign, which then took a window for gone that was there.)
+#[test]
+fn windows_that_are_gone_are_unknown() {
+    if !installed() {
+        return;
+    }
+    let voters = Voters { qemu: Some(qemu::Config::default()), ..Voters::default() };
+    let mut panel = voters.panel_looking(Look::Whole).expect("QEMU is there");
+    let first = "0x80000200 page_shift=16 base=0x0 entries=2 emulated table=0x9000000";
+    let second = "0x80000201 page_shift=16 base=0x100000000 entries=2 emulated table=0x9001000";
+    let look = "cpu0 H_GET_TCE liobn=0x80000200 ioba=0x0\ncpu0 H_GET_TCE liobn=0x80000201 ioba=0x100000000\n";
+    let change = |words: &[String]| words.iter().map(|word| format!("{word}\n{look}")).collect::<String>();
+    let (close, create) =
+        (|window: &str| format!("close-window {}", &window[..10]), |window| format!("create-window {window}"));
+    for (windows, steps) in [
+        (vec![], vec![]),
+        (vec![first], vec![close(first), create(first), close(first)]),
+        (vec![second], vec![close(second), create(first), create(second)]),
+        (vec![first, second], vec![close(second), close(first), create(first)]),
+        (vec![first, second], vec![close(first), close(second), create(first), create(second), close(second)]),
+    ] {
+        let windows: String = windows.iter().map(|window| format!("window {window}\n")).collect();
+        let text = format!(
+            "realmode-program 1\ndialect qemu\nmachine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32\n\
+             {windows}steps\n{look}{}",
+            change(&steps)
+        );
+        let program = realmode_diff::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let verdict = panel.check(&program).expect("QEMU is there");
+        assert!(matches!(verdict, Verdict::Agreed(_)), "{verdict:?}\n{text}");
+    }
+    let voter = panel.take_roll().voters.remove(0);
+    assert_eq!((voter.uncovered, voter.incidents), (0, 0), "{voter:?}");
+}
+
+/// Shrinking by a live vote keeps rule, field, kind of step and dialect. An empty ledger makes a declared difference a finding.
+#[test]
+fn shrinking_keeps_what_differs() {
+    if !installed() {
+        return;
+    }
+    let folder = folder();
+    fs::write(folder.path().join("empty.toml"), "").expect("a ledger");
+    let file = root().join("corpora/dialects/count-zero-indirect.realmode");
+    let text = fs::read_to_string(file).expect("a program").replace("dialect qemu", "dialect lopapr");
+    fs::write(folder.path().join("a.realmode"), text).expect("a program");
+    let args = ["shrink", "--against", "qemu", "--ledger", "empty.toml", "a.realmode", "-o", "b.realmode"];
+    let (status, out, err) = run(&folder, SECONDS(60), &args);
+    assert_eq!(status, 1, "{out}{err}");
+    let shrunk = inputs::read_text(&folder.path().join("b.realmode")).expect("a program");
+    assert_eq!((shrunk.dialect, shrunk.steps.len()), (realmode_diff::Dialect::Lopapr, 1), "{shrunk}");
+    let (_, out, _) =
+        run(&folder, SECONDS(20), &["replay", "--against", "qemu", "--ledger", "empty.toml", "b.realmode"]);
+    assert!(out.contains("DIVERGE.STATUS") && out.contains("H_PUT_TCE_INDIRECT"), "{out}");
+    // By the ledger that comes with the harness it is no finding.
+    let (status, out, _) = run(&folder, SECONDS(20), &["replay", "--against", "qemu", "b.realmode"]);
+    assert_eq!(status, 0, "{out}");
+    assert!(out.contains("up to a declared difference"), "{out}");
+}
+
+// ---- ledgers ---------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_ledger_that_is_none_says_where() {
+    let folder = folder();
+    let good = "[[difference]]\nbetween = [\"reference\", \"qemu\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\nreason = \"a test\"\n";
+    for (text, said) in [
+        (good.replace("DIVERGE.R4", "DIVERGE.R5"), "line 1: no rule is called \"DIVERGE.R5\""),
+        (format!("{good}\n{}", good.replace("\"a test\"", "\" \"")), "line 7: a declared difference needs a reason"),
+        (good.replace("field = ", "filed = "), "filed"),
+        (good.replace("reason = \"a test\"\n", ""), "reason"),
+        ("[[difference\n".into(), "1"),
+    ] {
+        fs::write(folder.path().join("ledger.toml"), text).expect("a ledger");
+        let args = ["fuzz", "--against", "model/qemu", "--ledger", "ledger.toml"];
+        let (status, _, err) = run(&folder, SECONDS(10), &args);
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains("ledger.toml") && err.contains(said), "expected {said:?}: {err}");
+    }
+    let (status, _, err) = run(&folder, SECONDS(10), &["fuzz", "--against", "model/qemu", "--ledger", "none.toml"]);
+    assert_eq!(status, 2, "{err}");
+}
+
+#[test]
+fn entries_are_counted_or_stale() {
+    let folder = folder();
+    let ledger = |more: &str| {
+        let text = include_str!("../../harness/src/voters/ledger/dialects.toml");
+        fs::write(folder.path().join("ledger.toml"), format!("{text}{more}")).expect("a ledger");
+        let args = ["fuzz", "--against", "model/qemu", "--dialect", "kvm", "--programs", "3000", "--seed", "1"];
+        run(&folder, SECONDS(120), &[&args[..], &["--ledger", "ledger.toml"]].concat())
+    };
+    let stale = "[[difference]]\nbetween = [\"reference/kvm\", \"qemu\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\nreason = \"a test\"\n";
+    let (status, out, err) = ledger(stale);
+    assert_eq!(status, 0, "{out}{err}");
+    assert!(out.contains("declared difference, seen ") && out.contains("STUFF.PERM"), "{out}");
+    assert!(
+        out.contains("declared difference never seen, stale: reference/kvm - qemu: DIVERGE.R4 r4: a test"),
+        "{out}"
+    );
+    // What concerns the other dialect is no part of this campaign.
+    assert!(!out.contains("reference/lopapr"), "{out}");
+    fs::write(folder.path().join("ledger.toml"), "").expect("a ledger");
+    let args = ["fuzz", "--against", "model/qemu", "--dialect", "kvm", "--programs", "300", "--seed", "1"];
+    let (status, out, _) = run(&folder, SECONDS(120), &[&args[..], &["--ledger", "ledger.toml"]].concat());
+    assert_eq!(status, 1, "undeclared: {out}");
+    assert!(out.contains("FINDING DIVERGE."), "{out}");
+}

@@ -1,0 +1,330 @@
+//! The shrinker keeps what a program shows and leaves nothing in it that could go; the report and the exported test say all of it.
+
+use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
+use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
+use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
+use machine::Subject as _;
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::findings::report::{Context, export, outcomes, report};
+use realmode_diff::shrink::{Shrunk, shrink};
+use realmode_diff::{Checker, Finding, Identity, Program, SubjectKind, Verdict, parse};
+
+use super::findings::wrong::{self, HONEST, Hooks};
+
+/// Mistakes that show on random programs: some at once, some only where several steps and items come together.
+const MISTAKES: [(&str, Hooks, Rule); 7] = [
+    (
+        "STUFF is always deferred",
+        Hooks {
+            real: |subject, cpu, call| match call.opcode {
+                H_STUFF_TCE => HcallAnswer::status(Status::TOO_HARD),
+                _ => subject.real_mode(cpu, call),
+            },
+            ..HONEST
+        },
+        Rule::RmLazy,
+    ),
+    (
+        "INDIRECT of three entries or more allocates",
+        Hooks {
+            real: |subject, cpu, call| {
+                let answer = subject.real_mode(cpu, call);
+                if call.opcode == H_PUT_TCE_INDIRECT && call.args[3] > 2 && answer.status == Status::SUCCESS {
+                    cpu.allocate(64);
+                }
+                answer
+            },
+            ..HONEST
+        },
+        Rule::RmAlloc,
+    ),
+    (
+        "virtual mode's H_PUT_TCE panics",
+        Hooks {
+            virt: |subject, cpu, call| match call.opcode {
+                H_PUT_TCE => panic!("a crash"),
+                _ => subject.virtual_mode(cpu, call),
+            },
+            ..HONEST
+        },
+        Rule::SubjectCrash,
+    ),
+    ("a close forgets its entries", Hooks { close_window: |_, _, _| {}, ..HONEST }, Rule::DivergeTce),
+    ("changes of slots are missed", Hooks { set_slot: |_, _| {}, ..HONEST }, Rule::DivergeStatus),
+    ("blocks that come later are missed", Hooks { hot_add: |_, _, _| {}, ..HONEST }, Rule::DivergeLookup),
+    (
+        "another vCPU that reads an entry which lets the device write is refused",
+        Hooks {
+            real: |subject, cpu, call| match subject.real_mode(cpu, call) {
+                answer if answer.r4.is_some_and(|tce| tce & 2 != 0) && cpu.vcpu() > 0 => {
+                    HcallAnswer::status(Status::PARAMETER)
+                }
+                answer => answer,
+            },
+            ..HONEST
+        },
+        Rule::DivergeStatus,
+    ),
+];
+
+/// The first program of a seed on which the checker finds the rule.
+fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
+    (0..20_000)
+        .find_map(|index| {
+            let program = generate(&GeneratorConfig::default(), seed, index);
+            match checker.check(&program) {
+                Verdict::Finding(finding, _) if finding.identity.rule == rule => Some((program, *finding)),
+                _ => None,
+            }
+        })
+        .expect("the mistake shows on some program")
+}
+
+fn identity(checker: &mut Checker, program: &Program) -> Option<Identity> {
+    checker.check(program).finding().map(|finding| finding.identity)
+}
+
+/// Every program that lacks one step or one item of `program`, with what it lacks.
+fn smaller(program: &Program) -> Vec<(String, Program)> {
+    let mut all = Vec::new();
+    let mut without = |what: &str, count: usize, remove: &dyn Fn(&mut Program, usize)| {
+        for index in 0..count {
+            let mut copy = program.clone();
+            remove(&mut copy, index);
+            all.push((format!("{what} {}", index + 1), copy));
+        }
+    };
+    let machine = &program.machine;
+    without("step", program.steps.len(), &|copy, index| _ = copy.steps.remove(index));
+    without("window", machine.windows.len(), &|copy, index| _ = copy.machine.windows.remove(index));
+    without("map", machine.mappings.len(), &|copy, index| _ = copy.machine.mappings.remove(index));
+    without("slot", machine.slots.len(), &|copy, index| _ = copy.machine.slots.remove(index));
+    without("page", machine.pages.len(), &|copy, index| _ = copy.machine.pages.remove(index));
+    without("compound", machine.compounds.len(), &|copy, index| _ = copy.machine.compounds.remove(index));
+    without("ram", machine.ram.len(), &|copy, index| _ = copy.machine.ram.remove(index));
+    if let MemoryModel::SparsememVmemmap { sections, .. } = &machine.memory {
+        without("section", sections.len(), &|copy, index| remove_section(&mut copy.machine, index));
+    }
+    all
+}
+
+/// Takes a section and the blocks that no other needs; what else names its pages stays, and makes the program invalid.
+fn remove_section(machine: &mut Machine, index: usize) {
+    let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
+    let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return };
+    sections.remove(index);
+    let size = 1 << *block_shift;
+    let needed = |block: u64| {
+        sections.iter().any(|section| section * bytes < (block + 1) * size && block * size < (section + 1) * bytes)
+    };
+    let single = |run: &BlockRun| {
+        let BlockRun { first, places } = *run;
+        (0..places.count).map(move |i| BlockRun {
+            first: first + i,
+            places: AddrRun { at: RealAddr(places.at.0 + i * size), count: 1 },
+        })
+    };
+    *blocks = blocks.iter().flat_map(single).filter(|run| needed(run.first)).collect();
+}
+
+/// What must hold of a shrunk program, whatever it shows.
+fn sound(name: &str, checker: &mut Checker, drawn: &Program, before: &Finding, shrunk: &Shrunk) {
+    let Shrunk { program, finding, minimal, .. } = shrunk;
+    assert_eq!(finding.identity, before.identity, "{name}");
+    assert!(minimal, "{name}: the budget ran out");
+    assert_eq!(program.validate(), Ok(()), "{name}");
+    assert_eq!(parse(&program.to_string()).as_ref(), Ok(program), "{name}");
+    assert!(program.steps.len() <= 6, "{name}: {} steps\n{program}", program.steps.len());
+    assert!(program.to_string().len() <= drawn.to_string().len(), "{name}");
+    // The finding is the shrunk program's own.
+    match checker.check(program) {
+        Verdict::Finding(again, _) => assert_eq!(&*again, finding, "{name}"),
+        verdict => panic!("{name}: {verdict:?}"),
+    }
+    for (what, smaller) in smaller(program) {
+        assert_ne!(
+            identity(checker, &smaller),
+            Some(finding.identity),
+            "{name}: {what} is not needed\n{program}\n{smaller}"
+        );
+    }
+}
+
+#[test]
+fn what_a_program_shows_is_kept_and_nothing_else() {
+    for (name, hooks, rule) in MISTAKES {
+        let mut checker = wrong::checker(hooks);
+        for seed in [41, 42, 43] {
+            let (drawn, before) = first(&mut checker, rule, seed);
+            let shrunk = shrink(&mut checker, &drawn).expect("a finding");
+            sound(name, &mut wrong::checker(hooks), &drawn, &before, &shrunk);
+            reports(&shrunk);
+        }
+    }
+}
+
+#[test]
+fn the_canary_shrinks_to_two_steps() {
+    let mut checker = SubjectKind::Canary.checker();
+    for seed in 50..60 {
+        let (drawn, before) = first(&mut checker, Rule::DivergeR4, seed);
+        let shrunk = shrink(&mut checker, &drawn).expect("a finding");
+        sound("canary", &mut SubjectKind::Canary.checker(), &drawn, &before, &shrunk);
+        // A write permission goes in, and does not come out.
+        let kinds: Vec<&str> = shrunk.program.steps.iter().map(Step::kind).collect();
+        assert!(matches!(kinds[..], ["H_PUT_TCE", "H_GET_TCE"]), "{kinds:?}\n{}", shrunk.program);
+        assert_eq!(shrunk.program.machine.windows.len(), 1);
+        reports(&shrunk);
+        exported(&shrunk);
+    }
+}
+
+/// Shrinking is part of what a campaign prints: the same on every machine.
+#[test]
+fn a_program_shrinks_to_the_same_every_time() {
+    let (name, hooks, rule) = MISTAKES[1];
+    let (drawn, _) = first(&mut wrong::checker(hooks), rule, 44);
+    let mut checker = wrong::checker(hooks);
+    let first = shrink(&mut checker, &drawn).expect("a finding");
+    let again = shrink(&mut checker, &drawn).expect("a finding");
+    similar_asserts::assert_eq!(first.program.to_string(), again.program.to_string(), "{name}");
+    assert_eq!((first.finding, first.checks), (again.finding, again.checks));
+    // What is minimal stays as it is.
+    let twice = shrink(&mut checker, &first.program).expect("a finding");
+    similar_asserts::assert_eq!(twice.program.to_string(), first.program.to_string());
+}
+
+#[test]
+fn what_shows_nothing_is_not_shrunk() {
+    let program = generate(&GeneratorConfig::default(), 45, 0);
+    assert!(shrink(&mut SubjectKind::Candidate.checker(), &program).is_none());
+    let mut invalid = program;
+    invalid.machine.struct_page = 1;
+    assert!(shrink(&mut SubjectKind::Canary.checker(), &invalid).is_none());
+}
+
+// ---- what is told ----------------------------------------------------------------------------------------------------
+
+/// The program text in a longer text: from its header to the end.
+fn program_in(text: &str) -> Program {
+    let start = text.find(contract::text::HEADER).expect("a header");
+    parse(&text[start..]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The report names rule, place and both values, and its program is the program.
+fn reports(shrunk: &Shrunk) {
+    let Shrunk { program, finding, .. } = shrunk;
+    let context = Context { origin: "seed 1, program 2", minimal: Some(true) };
+    let text = report(program, finding, context);
+    let line = |key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)).map_or_else(|| panic!("no {key} in\n{text}"), str::trim)
+    };
+    let rule = finding.identity.rule;
+    assert_eq!(line("finding "), format!("{rule}: {}", rule.meaning()));
+    assert_eq!(line("section "), format!("docs/semantics.md {}", rule.section()));
+    assert_eq!(line("subject "), finding.voter);
+    assert_eq!(line("program "), "seed 1, program 2");
+    assert_eq!(line("expected "), finding.expected);
+    assert_eq!(line("found "), finding.found);
+    let field = line("field ");
+    assert!(field.starts_with(finding.identity.field) && field.ends_with(&finding.what), "{field}");
+    let step = |index: usize| match program.steps.get(index) {
+        Some(step) => format!("step {}: {step}", index + 1),
+        None => "the end of the program: all windows closed, everything unmapped".into(),
+    };
+    assert_eq!(line("differs "), step(finding.step));
+    assert_eq!(line("agreed "), finding.agreed.map_or("none before it".into(), step));
+    assert!(text.contains("1-minimal"), "{text}");
+    assert!(!text.contains('\u{1b}'), "no colours");
+    for object in &finding.objects {
+        assert!(text.contains(&format!("\n{}:\n", object.name)), "{text}");
+    }
+    assert_eq!(&program_in(&text), program);
+}
+
+/// The parts of an exported test. It is not compiled here, but taken apart as the compiler would: the raw string is the
+/// program, the array is what the reference says.
+fn exported(shrunk: &Shrunk) {
+    let Shrunk { program, finding, .. } = shrunk;
+    for finding in [Some(finding), None] {
+        let text = export(program, finding);
+        assert_eq!(text.matches("#[test]").count(), 1);
+        let name = text.split_once("fn ").and_then(|(_, rest)| rest.split_once("()")).expect("a function").0;
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'), "{name}");
+        let prefix = finding.map_or("program".into(), |f| f.identity.rule.id().to_lowercase().replace('.', "_"));
+        assert!(name.starts_with(&prefix), "{name}");
+        let expected = text.split_once("] = [\n").and_then(|(_, rest)| rest.split_once("    ];")).expect("an array").0;
+        let lines: String = outcomes(program).iter().map(|line| format!("        {line:?},\n")).collect();
+        similar_asserts::assert_eq!(expected, lines);
+        assert!(text.contains("report::assert_agrees(&program);"));
+        assert!(text.contains("assert_eq!(realmode_diff::report::outcomes(&program), expected);"));
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+        if let Some(finding) = finding {
+            assert!(text.starts_with(&format!("/// {finding}.\n")), "{text}");
+        }
+        for line in text.lines().take_while(|line| !line.starts_with("fn ")) {
+            assert!(line.starts_with("///") || line == "#[test]", "{line}");
+        }
+    }
+}
+
+/// The string literal of an exported test is the program. In a raw string a backslash is a backslash.
+#[test]
+fn the_literal_of_an_exported_test_is_the_program() {
+    let program = generate(&GeneratorConfig::default(), 46, 0);
+    let text = export(&program, None);
+    let (before, rest) = text.split_once("realmode_diff::parse(").expect("a call");
+    assert!(!before.contains('"'));
+    let literal = rest.trim_start();
+    let found = match literal.strip_prefix("r\"") {
+        Some(raw) => raw.split_once('"').expect("an end").0.to_string(),
+        None => {
+            let plain = literal.strip_prefix('"').and_then(|plain| plain.split_once('"')).expect("a literal").0;
+            // At the end of a line it takes the line break and the blanks that follow.
+            plain.split("\\\n").map(str::trim_start).collect()
+        }
+    };
+    assert_eq!(parse(&found).map_err(|error| error.to_string()), Ok(program));
+}
+
+/// A program without steps, a finding at its end, a finding before its first step: nothing to index, nothing to panic about.
+#[test]
+fn findings_at_either_end_are_told() {
+    let machine = "realmode-program 1\ndialect lopapr\n\
+                   machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=1\n\
+                   window 0x1 page_shift=12 base=0x0 entries=1 emulated table=0x9000000\nsteps\n";
+    let cases = [
+        (Hooks { start: |_, _, _| panic!("at the start"), ..HONEST }, "", "start", 0),
+        (
+            Hooks { close_window: |_, _, _| panic!("at the end"), ..HONEST },
+            "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x0\n",
+            "end",
+            0,
+        ),
+    ];
+    for (hooks, steps, kind, left) in cases {
+        let program = parse(&format!("{machine}{steps}")).unwrap_or_else(|error| panic!("{error}"));
+        let mut checker = wrong::checker(hooks);
+        let shrunk = shrink(&mut checker, &program).expect("a finding");
+        assert_eq!((shrunk.finding.identity.kind, shrunk.program.steps.len()), (kind, left));
+        assert_eq!(shrunk.finding.agreed, None);
+        let text = report(&shrunk.program, &shrunk.finding, Context::default());
+        assert_eq!(program_in(&text), shrunk.program);
+        let agreed = text.lines().find(|line| line.starts_with("agreed")).expect("a line");
+        assert!(agreed.ends_with("none before it"), "{agreed}");
+        assert!(export(&shrunk.program, Some(&shrunk.finding)).contains("let expected: [&str; 0] = [\n    ];"));
+    }
+}
+
+/// The start comes before the first step, and is not it.
+#[test]
+fn a_crash_at_the_start_names_no_step() {
+    let program = generate(&GeneratorConfig::default(), 47, 0);
+    let mut checker = wrong::checker(Hooks { start: |_, _, _| panic!("at the start"), ..HONEST });
+    let verdict = checker.check(&program);
+    let finding = verdict.finding().expect("a finding");
+    assert!(!finding.to_string().contains("step 1"), "{finding}");
+    let text = report(&program, finding, Context::default());
+    let differs = text.lines().find(|line| line.starts_with("differs")).expect("a line");
+    assert!(!differs.contains("step 1"), "{differs}");
+}

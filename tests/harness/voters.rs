@@ -1,0 +1,138 @@
+//! Panels: several voters on one program, what each of them answered, and what is counted.
+
+use contract::{Rule, Status};
+use realmode_diff::voters::ledger::Ledger;
+use realmode_diff::voters::{Panel, Voters};
+use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+
+fn program(dialect: &str, steps: &str) -> Program {
+    let text = format!(
+        "realmode-program 1
+dialect {dialect}
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
+map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
+window 0x80000100 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
+steps
+{steps}"
+    );
+    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x80000100 ioba=0x0 tce=0x1003
+cpu0 H_GET_TCE liobn=0x80000100 ioba=0x0
+";
+const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x80000100 ioba=0x0 tce=0x0 count=0
+";
+
+fn panel(subjects: &[SubjectKind], models: &[Dialect], ledger: &str) -> Panel {
+    let ledger = Ledger::parse(ledger).expect("a ledger");
+    let voters = Voters { subjects: subjects.to_vec(), models: models.to_vec(), ledger, ..Voters::default() };
+    voters.panel().expect("nothing is missing")
+}
+
+#[test]
+fn everybody_agrees() {
+    let mut panel = panel(&[SubjectKind::Candidate, SubjectKind::Null], &[Dialect::Lopapr], "");
+    let verdict = panel.check(&program("lopapr", READ_BACK)).expect("all are there");
+    let Verdict::Agreed(tally) = verdict else { panic!("{verdict:?}") };
+    assert_eq!((tally.programs, tally.hypercalls), (1, 2));
+    let roll = panel.take_roll();
+    let names: Vec<(&str, u64, u64)> =
+        roll.voters.iter().map(|voter| (voter.name.as_str(), voter.programs, voter.hypercalls)).collect();
+    assert_eq!(names, [("candidate", 1, 2), ("null", 1, 2), ("model/lopapr", 1, 2)]);
+    // What was taken is gone.
+    assert!(panel.take_roll().voters.iter().all(|voter| voter.programs == 0));
+}
+
+#[test]
+fn a_finding_has_the_votes_of_all() {
+    let mut panel = panel(&[SubjectKind::Candidate, SubjectKind::Canary], &[Dialect::Qemu], "");
+    let finding = panel.check(&program("lopapr", READ_BACK)).expect("all are there").into_finding().expect("a finding");
+    assert_eq!((finding.identity.rule, finding.voter.as_str(), finding.step), (Rule::DivergeR4, "canary", 1));
+    let votes: Vec<(&str, &str)> =
+        finding.votes.iter().map(|vote| (vote.voter.as_str(), vote.answer.as_str())).collect();
+    let expected = [("reference", "0x1003"), ("candidate", "0x1003"), ("canary", "0x1001"), ("model/qemu", "0x1003")];
+    assert_eq!(votes, expected);
+    let report = realmode_diff::findings::report::report(&program("lopapr", READ_BACK), &finding, Default::default());
+    assert!(report.contains("\nvotes      reference: 0x1003\n           candidate: 0x1003\n"), "{report}");
+}
+
+#[test]
+fn the_earliest_finding_is_told() {
+    // The model of another dialect differs at step 1, the canary at step 3.
+    let steps = format!("{COUNT_ZERO}{READ_BACK}");
+    let mut panel = panel(&[SubjectKind::Canary], &[Dialect::Qemu], "");
+    let finding = panel.check(&program("lopapr", &steps)).expect("all are there").into_finding().expect("a finding");
+    assert_eq!((finding.voter.as_str(), finding.step), ("model/qemu", 0));
+    assert_eq!(
+        (finding.expected.as_str(), finding.found.as_str()),
+        (Status::SUCCESS.to_string().as_str(), Status::PARAMETER.to_string().as_str())
+    );
+}
+
+#[test]
+fn declared_differences_are_counted_and_no_findings() {
+    let entry = |rule: &str, decided: &str, call: &str| {
+        format!(
+            "[[difference]]\nbetween = [\"qemu\", \"reference/lopapr\"]\nrule = \"{rule}\"\nfield = \"status\"\n\
+             decided = \"{decided}\"\ncall = \"{call}\"\nreason = \"a test\"\n"
+        )
+    };
+    let steps = program("lopapr", COUNT_ZERO);
+    let right = entry("DIVERGE.STATUS", "COUNT.ZERO", "H_STUFF_TCE");
+    let mut declared =
+        panel(&[], &[Dialect::Qemu], &format!("{}{right}", entry("DIVERGE.R4", "COUNT.ZERO", "H_STUFF_TCE")));
+    assert!(declared.check(&steps).expect("all are there").into_finding().is_none());
+    let roll = declared.take_roll();
+    assert_eq!((roll.voters[0].declared, roll.uses), (1, vec![0, 1]));
+    // Another rule, another deciding rule, another call, another pair: not this difference.
+    for other in [
+        entry("DIVERGE.R4", "COUNT.ZERO", "H_STUFF_TCE"),
+        entry("DIVERGE.STATUS", "IOBA.ALIGN", "H_STUFF_TCE"),
+        entry("DIVERGE.STATUS", "COUNT.ZERO", "H_PUT_TCE"),
+        right.replace("lopapr", "kvm"),
+        right.replace("\"qemu\"", "\"candidate\""),
+    ] {
+        let finding = panel(&[], &[Dialect::Qemu], &other).check(&steps).expect("all are there").into_finding();
+        assert!(finding.is_some(), "{other}");
+    }
+}
+
+#[test]
+fn what_a_voter_cannot_have_is_not_asked() {
+    let mut odd = program("qemu", READ_BACK);
+    odd.machine.windows[0].base = 1;
+    let mut panel = panel(&[], &[Dialect::Lopapr], "");
+    assert!(matches!(panel.check(&odd), Ok(Verdict::Agreed(_))));
+    let voter = panel.take_roll().voters.remove(0);
+    assert_eq!((voter.programs, voter.uncovered, voter.hypercalls), (1, 1, 0));
+    assert!(voter.why_uncovered.expect("a reason").contains("base 0x1"));
+}
+
+#[test]
+fn invalid_programs_are_refused() {
+    let mut invalid = program("lopapr", READ_BACK);
+    invalid.machine.windows[0].entries = 0;
+    assert!(matches!(panel(&[SubjectKind::Candidate], &[], "").check(&invalid), Ok(Verdict::Invalid(_))));
+}
+
+#[test]
+fn a_declared_difference_expires() {
+    let text = |day: &str| {
+        let entry = "[[difference]]\nbetween = [\"reference\", \"canary\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\n";
+        format!("{entry}reason = \"the canary\"\nexpires = {day}\n")
+    };
+    let ledger = |day: &str| Ledger::parse(&text(day)).expect("a ledger").on("2026-11-25");
+    let (over, last_day) = (ledger("2026-11-24"), ledger("2026-11-25"));
+    assert_eq!((over.len(), over.expired().count()), (0, 1));
+    assert_eq!((last_day.len(), last_day.expired().count()), (1, 0));
+    assert!(over.expired().next().expect("one").to_string().ends_with("the canary (until 2026-11-24)"));
+    for day in ["\"2026-11-24\"", "2026-11-24T10:00:00Z", "10:00:00", "2026-13-01"] {
+        let refused = Ledger::parse(&text(day)).expect_err("no day");
+        assert!(
+            refused.contains("line ") && (refused.contains("2027-06-30") || refused.contains("expires")),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The encoding for fuzzing engines: exact inversion, and a meaning for every byte string.
+
+use std::path::Path;
+
+use programs::encoding::{Form, MAGIC, RECORD, VERSION, decode, decode_exact, encode, form};
+use programs::generate::{GeneratorConfig, generate};
+use programs::repair::repair;
+use programs::store;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
+use realmode_diff::{Program, Verdict, check};
+
+fn corpus() -> Vec<Program> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
+    let files = store::programs_under(&folder).expect("the corpora");
+    files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
+}
+
+fn inverts(program: &Program) {
+    let bytes = encode(program);
+    assert_eq!(bytes.len() % RECORD, 0);
+    assert_eq!(form(&bytes), Form::Current);
+    assert_eq!(decode(&bytes), *program, "\n{program}");
+    assert_eq!(decode_exact(&bytes).as_ref(), Ok(program), "\n{program}");
+}
+
+#[test]
+fn encoding_inverts_exactly() {
+    corpus().iter().for_each(inverts);
+    (0..20_000).for_each(|index| inverts(&generate(&GeneratorConfig::default(), 7, index)));
+}
+
+/// Bytes with a header and anything behind it; and encodings in which bytes or whole records were hit.
+fn hostile(rng: &mut Xoshiro256PlusPlus, index: u64) -> Vec<u8> {
+    let mut bytes = if index.is_multiple_of(3) {
+        let mut bytes = vec![0; rng.random_range(0..40 * RECORD)];
+        rng.fill_bytes(&mut bytes);
+        if bytes.len() >= 8 {
+            bytes[..4].copy_from_slice(&MAGIC);
+            bytes[4..8].copy_from_slice(&VERSION.to_le_bytes());
+        }
+        return bytes;
+    } else {
+        encode(&generate(&GeneratorConfig::default(), 3, index))
+    };
+    for _ in 0..rng.random_range(1..12) {
+        let at = rng.random_range(8..bytes.len());
+        match rng.random_range(0..5) {
+            0 => bytes[at] = rng.random(),
+            1 => bytes[at] ^= 1 << rng.random_range(0..8),
+            2 => bytes[at] = [0, 0xff, 0x7f, 0x80][rng.random_range(0..4)],
+            3 => bytes.truncate(at.max(9)),
+            _ => {
+                let record = at / RECORD * RECORD;
+                let copy = bytes[record..(record + RECORD).min(bytes.len())].to_vec();
+                bytes.extend(copy);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn every_byte_string_is_a_sound_program() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+    for index in 0..20_000 {
+        let bytes = hostile(&mut rng, index);
+        let program = decode(&bytes);
+        assert_eq!(program.validate(), Ok(()), "input {index}");
+        inverts(&program);
+        assert_eq!(decode(&bytes), program);
+        // What an engine finds is kept as text.
+        assert_eq!(realmode_diff::parse(&program.to_string()).as_ref(), Ok(&program), "input {index}\n{program}");
+        if index.is_multiple_of(20) {
+            match check(&program) {
+                Verdict::Agreed(_) => {}
+                other => panic!("input {index}: {other:?}\n{program}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn short_inputs_decode() {
+    let bytes = encode(&generate(&GeneratorConfig::default(), 1, 1));
+    for length in 0..200 {
+        assert_eq!(decode(&bytes[..length]).validate(), Ok(()));
+    }
+    assert_eq!(form(&[]), Form::Decisions);
+}
+
+#[test]
+fn repair_leaves_sound_programs_alone() {
+    for program in corpus() {
+        let mut copy = program.clone();
+        repair(&mut copy);
+        assert_eq!(copy, program);
+    }
+}
+
+/// A machine whose windows overlap is mended, not stripped: engines copy whole records.
+#[test]
+fn what_overlaps_is_moved() {
+    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+                window 0x1 page_shift=16 base=0x0 entries=8 pinned table=0x9000000 hardware=0x9001000\nsteps\n";
+    let mut program = realmode_diff::parse(text).expect("a program");
+    let mut copy = program.machine.windows[0];
+    copy.liobn.0 = 2;
+    program.machine.windows.push(copy);
+    assert!(program.validate().is_err());
+    repair(&mut program);
+    assert_eq!(program.validate(), Ok(()));
+    assert_eq!(program.machine.windows.len(), 2, "{program}");
+}
+
+/// Found by AFL++: a run of no words was sound, and printed as a text that the parser refuses.
+#[test]
+fn a_run_of_no_words_is_not_sound() {
+    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+                ram 0x0 0x1 0x2\nsteps\nwrite 0x0 0x1 0x2\n";
+    let program = realmode_diff::parse(text).expect("a program");
+    let empty = |run: &mut contract::description::WordRun| run.count = 0;
+    let mut ram = program.clone();
+    empty(&mut ram.machine.ram[0].words[1]);
+    let mut write = program.clone();
+    let contract::Step::Write { words, .. } = &mut write.steps[0] else { panic!("{program}") };
+    empty(&mut words[0]);
+    for (broken, says) in [
+        (ram, "ram line 1: a run of words needs at least one"),
+        (write, "step line 1: a run of words needs at least one"),
+    ] {
+        assert_eq!(broken.validate().expect_err("it is not sound").to_string(), says);
+        let read = decode(&encode(&broken));
+        assert_eq!(realmode_diff::parse(&read.to_string()), Ok(read));
+    }
+}
+
+#[test]
+fn errors_say_where() {
+    let good = encode(&generate(&GeneratorConfig::default(), 1, 2));
+    let error = |bytes: &[u8]| decode_exact(bytes).expect_err("an error").to_string();
+    assert_eq!(error(b"hello"), "byte 0: found no header, expected `RMDP` and the version 1");
+    let mut other = good.clone();
+    other[4] = 9;
+    assert_eq!(form(&other), Form::Other(9));
+    assert_eq!(error(&other), "byte 4: found version 9, expected 1");
+    assert_eq!(
+        error(&good[..good.len() - 1]),
+        format!("byte {}: found 47 bytes, expected a record of 48", good.len() - 48)
+    );
+    let mut key = good.clone();
+    key[RECORD..RECORD + 4].copy_from_slice(b"ab\n!");
+    assert_eq!(error(&key), "byte 48: found the key `ab\\n!`, which names no kind of record");
+    let mut unused = good.clone();
+    unused[28] = 1;
+    assert_eq!(error(&unused), "byte 28: found 0x01, expected what encoding writes");
+}

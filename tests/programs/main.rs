@@ -1,0 +1,6 @@
+//! The crate `programs`: text form, encoding, generator, mutation.
+
+mod encoding;
+mod generator;
+mod mutation;
+mod text;

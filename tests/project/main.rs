@@ -1,0 +1,6 @@
+//! The project as a whole: its structure, documents, planted faults and fuzz targets.
+
+mod defects;
+mod documentation;
+mod fuzzing;
+mod walls;

@@ -1,0 +1,239 @@
+//! The walls of the house (docs/architecture.md), held up by a test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources(folder: &str) -> Vec<PathBuf> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    collect(&root().join(folder), &mut files);
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has no sources");
+    files
+}
+
+/// The names of the `[dependencies]` and `[dev-dependencies]` of a manifest.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in read(manifest).lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            inside = section.contains("dependencies");
+        } else if inside && let Some((name, _)) = line.split_once('=') {
+            names.push(name.trim().to_string());
+        }
+    }
+    names
+}
+
+/// Code without comments, so that a word in a text is no use of it.
+fn code(path: &Path) -> String {
+    fs::read_to_string(path)
+        .expect("a source file")
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Wall 1: two independent readings of the semantics; shared code would hide a shared mistake.
+#[test]
+fn reference_and_candidate_share_nothing_but_the_contract() {
+    assert_eq!(dependencies("reference/Cargo.toml"), ["contract"], "the reference needs only the contract");
+    for name in dependencies("candidate/Cargo.toml") {
+        let allowed = ["contract", "machine", "once_cell", "loom"];
+        assert!(allowed.contains(&name.as_str()), "the candidate depends on {name}");
+    }
+    assert_eq!(dependencies("machine/Cargo.toml"), ["contract"], "the simulated machine needs only the contract");
+    // loom is there for its own tests (scripts/loom), and no part of what is built otherwise.
+    assert!(read("candidate/Cargo.toml").contains("[target.'cfg(loom)'.dependencies]\nloom = "));
+    for file in sources("reference/src") {
+        assert!(!code(&file).contains("candidate"), "{} speaks of the candidate", file.display());
+        assert!(
+            !code(&file).contains("blocks_of_section"),
+            "{} takes its arithmetic from the contract",
+            file.display()
+        );
+    }
+    for file in sources("candidate/src") {
+        assert!(!code(&file).contains("reference::"), "{} speaks of the reference", file.display());
+        assert!(
+            !code(&file).contains("blocks_of_section"),
+            "{} takes its arithmetic from the contract",
+            file.display()
+        );
+    }
+}
+
+/// The fuzz targets and AFL++'s mutator build without what belongs to a terminal.
+#[test]
+fn only_the_command_knows_the_terminal() {
+    for manifest in
+        ["contract", "machine", "reference", "candidate", "abi", "programs", "harness", "fuzz", "fuzz/afl-mutator"]
+    {
+        for name in dependencies(&format!("{manifest}/Cargo.toml")) {
+            assert!(
+                !matches!(name.as_str(), "clap" | "indicatif" | "ctrlc" | "realmode"),
+                "{manifest} depends on {name}"
+            );
+        }
+    }
+    assert_eq!(dependencies("fuzz/afl-mutator/Cargo.toml"), ["programs", "rand"]);
+}
+
+/// The modules at the top of a crate import each other in one direction only.
+#[test]
+fn no_crate_imports_in_circles() {
+    for krate in ["contract", "machine", "reference", "candidate", "abi", "programs", "harness"] {
+        let modules = top_modules(krate);
+        let imports: BTreeMap<String, BTreeSet<String>> =
+            modules.iter().map(|name| (name.clone(), imports_of(krate, name, &modules))).collect();
+        let mut left = imports.clone();
+        while let Some(free) = left.iter().find(|(_, needs)| needs.iter().all(|need| !left.contains_key(need))) {
+            let free = free.0.clone();
+            left.remove(&free);
+        }
+        assert!(left.is_empty(), "{krate}: these modules import each other in a circle: {left:?}");
+    }
+}
+
+/// Names of the modules that a crate's root declares, those of its tests left out.
+fn top_modules(krate: &str) -> BTreeSet<String> {
+    let root = code(&root().join(krate).join("src/lib.rs"));
+    let mut before = "";
+    let mut names = BTreeSet::new();
+    for line in root.lines().map(str::trim) {
+        if let Some((_, name)) = line.strip_suffix(';').and_then(|line| line.split_once("mod "))
+            && before != "#[cfg(test)]"
+        {
+            names.insert(name.to_string());
+        }
+        before = line;
+    }
+    names
+}
+
+/// Code up to the tests at its end.
+fn untested(code: &str) -> &str {
+    code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
+}
+
+/// Which of `modules` the module `name` names by a path from the crate's root.
+fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
+    let source = root().join(krate).join("src");
+    let mut files = vec![source.join(format!("{name}.rs"))];
+    if source.join(name).is_dir() {
+        files.extend(sources(&format!("{krate}/src/{name}")));
+    }
+    let text: String =
+        files.iter().filter(|file| file.is_file()).map(|file| untested(&code(file)).to_string()).collect();
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        // One path, or a list of them in braces.
+        let list = match rest.strip_prefix('{') {
+            Some(list) => list.split("};").next().unwrap_or_default(),
+            None => rest.split([';', ',', '(', ')', '{', '<', '>', ' ']).next().unwrap_or_default(),
+        };
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let heads = if rest.starts_with('{') {
+            list.split(word).collect::<Vec<_>>()
+        } else {
+            vec![list.split(word).next().unwrap_or_default()]
+        };
+        found.extend(heads.into_iter().filter(|head| *head != name && modules.contains(*head)).map(str::to_string));
+    }
+    found
+}
+
+/// Wall 1 and 2: the contract depends on nothing, of ours or others'.
+#[test]
+fn the_contract_depends_on_nothing() {
+    assert_eq!(dependencies("contract/Cargo.toml"), Vec::<String>::new());
+    assert!(read("contract/src/lib.rs").contains("#![no_std]"));
+}
+
+/// The real-mode half has no allocator, no lock and no panic: the lints are the compiler's to hold, the rest is read here.
+#[test]
+fn the_real_mode_half_cannot_allocate_or_lock() {
+    let lib = read("candidate/src/lib.rs");
+    assert!(lib.contains("#![no_std]") && lib.contains("#![forbid(unsafe_code)]"));
+    assert!(!lib.contains("extern crate alloc"), "the crate's root must not bring the allocator in");
+    for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "arithmetic_side_effects"] {
+        let denied = lib.contains(lint) || read("candidate/src/real_mode/mod.rs").contains(lint);
+        assert!(denied, "clippy::{lint} is not denied in the real-mode half");
+    }
+    for file in sources("candidate/src/real_mode") {
+        let code = code(&file);
+        for word in
+            ["alloc", "std::", "Box", "Vec", "String", "format!", "Mutex", "RwLock", "virtual_mode", "Mode::Virtual"]
+        {
+            assert!(!code.contains(word), "{} contains {word}", file.display());
+        }
+    }
+}
+
+/// Wall 3: the oracle reads the machine, never the implementation's word.
+#[test]
+fn the_oracle_does_not_know_subjects() {
+    let oracle = code(&root().join("harness/src/check/oracle.rs"));
+    for word in ["Subject", "candidate", "Candidate"] {
+        assert!(!oracle.contains(word), "the oracle contains {word}");
+    }
+}
+
+/// Wall 8: defects are patches, never hooks in the candidate's source.
+#[test]
+fn the_candidate_has_no_hooks_for_defects() {
+    for file in sources("candidate/src") {
+        let code = code(&file).to_lowercase();
+        for word in ["defect", "mutant", "sabotage", "cfg(feature", "env!("] {
+            assert!(!code.contains(word), "{} contains {word}", file.display());
+        }
+    }
+}
+
+/// Unsafe code is forbidden or denied in every crate; what links with an engine is fenced, in these files, each place with its reason.
+#[test]
+fn unsafe_code_is_fenced() {
+    assert!(read("Cargo.toml").contains("unsafe_code = \"deny\""));
+    for folder in
+        ["src", "contract/src", "machine/src", "reference/src", "candidate/src", "programs/src", "harness/src", "fuzz"]
+    {
+        for file in sources(folder) {
+            let name = file.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+            let fenced =
+                ["fuzz/src/lib.rs", "fuzz/src/libfuzzer.rs", "fuzz/src/aflpp.rs", "fuzz/afl-mutator/src/lib.rs"];
+            let code = code(&file);
+            let names = if name == "fuzz/afl-mutator/src/lib.rs" { "#[unsafe(link_section" } else { "#[unsafe(" };
+            let unsafe_places = code.matches("unsafe {").count() + code.matches(names).count();
+            if fenced.contains(&name.as_str()) {
+                let text = fs::read_to_string(&file).expect("a source file");
+                assert!(unsafe_places > 0, "{name} needs no fence");
+                assert!(text.matches("SAFETY: ").count() >= unsafe_places, "{name} has unsafe code without its reason");
+            } else {
+                assert_eq!(unsafe_places, 0, "{name} has unsafe code");
+                assert!(!code.contains("allow(unsafe_code"), "{name} allows unsafe code");
+            }
+        }
+    }
+}
