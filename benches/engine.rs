@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use programs::encoding::{decode, encode};
 use programs::focus::Focus;
 use programs::generate::{GeneratorConfig, generate};
-use realmode_diff::hunts::engine::{Engine, Run};
+use realmode_diff::hunts::engine::{Engine, EngineRun};
 use realmode_diff::{Program, SubjectKind};
 
 const PROGRAMS: u64 = 2000;
@@ -42,7 +42,7 @@ fn row_run(engine: &mut Engine, inputs: &[Vec<u8>]) {
     for input in inputs {
         let mut reached = 0;
         let run = engine.run(input, &mut |combination| reached += combination);
-        assert!(!matches!(run, Run::Finding(..)), "{run:?}");
+        assert!(!matches!(run, EngineRun::Finding(..)), "{run:?}");
         black_box(reached);
     }
 }

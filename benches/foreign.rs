@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::voters::isolate::{Config, Isolated};
-use realmode_diff::voters::{Ballot, Told, Voter};
-use realmode_diff::{Program, SubjectKind, Tally};
+use realmode_diff::voters::{Task, Told, Voter};
+use realmode_diff::{Program, SubjectKind, Tally, Verdict};
 
 const ROUNDS: usize = 15;
 
@@ -32,6 +32,7 @@ fn main() {
     println!("| programs | candidate | examples/c in process | / candidate | examples/c isolated | / candidate |");
     println!("|---|---|---|---|---|---|");
     for (name, programs) in [("campaign", campaign()), ("long", long())] {
+        let programs: Vec<Task> = programs.into_iter().map(Task::from).collect();
         let mut voters = [candidate(), in_process(), isolated()];
         let mut rates = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
@@ -69,14 +70,13 @@ fn long() -> Vec<Program> {
 }
 
 /// Puts the programs to the voter; all of them must agree.
-fn rate(voter: &mut dyn Voter, programs: &[Program]) -> f64 {
+fn rate(voter: &mut dyn Voter, programs: &[Task]) -> f64 {
     let mut tally = Tally::default();
     let started = Instant::now();
     for group in programs.chunks(voter.group()) {
         let voted = voter.vote(group, &mut tally, &mut |told| match told {
-            Told::Ballot(_, Ballot::Agreed) => {}
-            Told::Ballot(_, Ballot::Finding(finding)) => panic!("{finding}"),
-            Told::Ballot(_, Ballot::Uncovered(why)) => panic!("{why}"),
+            Told::Verdict(_, Verdict::Agreed) => {}
+            Told::Verdict(_, verdict) => panic!("{verdict}"),
             Told::Incident(incident) => panic!("{}", incident.what),
         });
         voted.expect("the subject is there");

@@ -9,20 +9,20 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::voters::qemu::BoardLimits;
 use realmode_diff::voters::qemu::{Config, Qemu};
-use realmode_diff::voters::{Ballot, Told, Voter};
-use realmode_diff::{Program, Tally};
+use realmode_diff::voters::{Task, Told, Voter};
+use realmode_diff::{Program, Tally, Verdict};
 use std::sync::Arc;
 
 const PROGRAMS: u64 = 256;
 
 /// Puts the programs to the voter; all of them must agree. Answers how many hypercalls were compared.
-fn vote(qemu: &mut Qemu, programs: &[Program]) -> u64 {
+fn vote(qemu: &mut Qemu, programs: &[Task]) -> u64 {
     let before = qemu.counts();
     let mut tally = Tally::default();
     for group in programs.chunks(qemu.group()) {
         let voted = qemu.vote(group, &mut tally, &mut |told| match told {
-            Told::Ballot(_, Ballot::Agreed | Ballot::Uncovered(_)) => {}
-            Told::Ballot(_, Ballot::Finding(finding)) => panic!("{finding}"),
+            Told::Verdict(_, Verdict::Agreed | Verdict::NotCompared(_)) => {}
+            Told::Verdict(_, verdict) => panic!("{verdict}"),
             Told::Incident(incident) => panic!("{}", incident.what),
         });
         voted.expect("QEMU is there");
@@ -43,7 +43,7 @@ fn qemu(batch: usize) -> Option<Qemu> {
 
 fn calls(c: &mut Criterion) {
     let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
-    let programs: Vec<Program> = (0..PROGRAMS).map(|index| generate(&config, 9, index)).collect();
+    let programs: Vec<Task> = (0..PROGRAMS).map(|index| generate(&config, 9, index).into()).collect();
     let mut group = c.benchmark_group("compared calls");
     group.sample_size(10);
     for batch in [1, 64, 512, 4096] {
@@ -63,13 +63,13 @@ fn calls(c: &mut Criterion) {
 }
 
 /// A program that makes `calls` of a window with these entries and base.
-fn small(page_shift: u32, base: u64, entries: u64, calls: &[Hypercall]) -> Program {
+fn small(page_shift: u32, base: u64, entries: u64, calls: &[Hypercall]) -> Task {
     let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 16 };
     let mut machine = Machine::bare(PageShift::Shift12, 64, memory);
     let (liobn, table) = (Liobn(0x8000_0100), RealAddr(1 << 31));
     machine.windows.push(WindowSpec { liobn, page_shift, base, entries, table, backing: Backing::Emulated });
     let steps = calls.iter().map(|call| Step::Hypercall { vcpu: 0, call: *call }).collect();
-    Program { dialect: Dialect::Qemu, machine, steps }
+    Task::from(Program { dialect: Dialect::Qemu, machine, steps })
 }
 
 fn machines(c: &mut Criterion) {

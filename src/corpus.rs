@@ -8,10 +8,11 @@ use programs::corpus::{self, CorpusError, Kept, Migrated};
 use programs::focus::Focus;
 use programs::inputs::{Files, InputError, Wanted, find, read};
 use realmode_diff::hunts::stats::{Forms, Spread, Stats, StepCounts};
-use realmode_diff::{Rule, SubjectKind};
+use realmode_diff::{Rule, SubjectKind, Verdict};
 use serde::Serialize;
 
-use super::fuzz::{JsonRule, json_rules, rule_table};
+use super::fuzz::rule_table;
+use super::json::{JsonRule, JsonVerdict, json_rules};
 use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
 
 #[derive(clap::Args)]
@@ -159,11 +160,21 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     for (path, finding) in &stats.findings {
         eprintln!("realmode: {}: {finding}", path.display());
     }
+    for (path, not) in &stats.not_compared {
+        eprintln!("realmode: {}: {not}", path.display());
+    }
     print(text(&stats, &files))?;
     if let Some(path) = json {
         save_json(path, &Json::new(&stats, focus))?;
     }
-    Ok(if stats.findings.is_empty() { CLEAN } else { FINDING })
+    let compared = stats.tally.programs > stats.not_compared.iter().filter(|(_, not)| !not.compared).count() as u64;
+    match (&stats.findings[..], &stats.not_compared[..]) {
+        ([_, ..], _) => Ok(FINDING),
+        ([], [(path, not), ..]) if !compared => {
+            Err(Failure::missing(format!("nothing was compared: {}: {not}", path.display())))
+        }
+        _ => Ok(CLEAN),
+    }
 }
 
 fn text(stats: &Stats, files: &Files) -> String {
@@ -194,6 +205,10 @@ fn text(stats: &Stats, files: &Files) -> String {
         tally.deferred,
     );
     let _ = writeln!(out, "findings    {}", stats.findings.len());
+    if !stats.not_compared.is_empty() {
+        let nothing = stats.not_compared.iter().filter(|(_, not)| !not.compared).count();
+        let _ = writeln!(out, "compared    not all of {} programs, nothing of {nothing}", stats.not_compared.len());
+    }
     let combinations = stats.combinations.len();
     let _ = writeln!(out, "reached     {combinations} combinations of rule, outcome, memory model and mode");
     let _ = writeln!(out, "\n{:<24} {:>12} {:>12}", "step", "run", "skipped");
@@ -223,6 +238,7 @@ struct Json<'a> {
     deferred: u64,
     kinds: Vec<JsonKind>,
     findings: Vec<JsonFinding<'a>>,
+    not_compared: Vec<JsonVerdict>,
     combinations: usize,
     rules_reached: usize,
     rules_total: usize,
@@ -282,10 +298,15 @@ impl<'a> Json<'a> {
                 .iter()
                 .map(|(file, finding)| JsonFinding {
                     file: file.to_string_lossy(),
-                    rule: finding.identity.rule.id(),
-                    field: finding.identity.field,
-                    step_kind: finding.identity.kind,
+                    rule: finding.rule.id(),
+                    field: finding.identity().field.name(),
+                    step_kind: finding.kind.name(),
                 })
+                .collect(),
+            not_compared: stats
+                .not_compared
+                .iter()
+                .map(|(file, not)| JsonVerdict::new(file.clone(), &Verdict::NotCompared(not.clone())))
                 .collect(),
             combinations: stats.combinations.len(),
             rules_reached: tally.reached(),

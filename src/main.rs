@@ -4,7 +4,9 @@ mod corpus;
 mod exhaust;
 mod export;
 mod fuzz;
+mod hunt;
 mod isolated;
+mod json;
 mod replay;
 mod rules;
 mod show;
@@ -20,7 +22,8 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use programs::focus::Focus;
-use programs::{inputs, store};
+use programs::sequence::{self, Runnable};
+use programs::store;
 use realmode_diff::subjects::NoSubject;
 use realmode_diff::{Program, SubjectKind};
 
@@ -159,7 +162,14 @@ fn focuses() -> impl TypedValueParser<Value = Focus> {
 
 /// The program in a file.
 fn load(path: &Path) -> Result<Program, Failure> {
-    inputs::read_text(path).map_err(Failure::input)
+    match sequence::read(path).map_err(Failure::input)? {
+        Runnable::Program(program) => Ok(*program),
+        Runnable::Sequence(sequence) => {
+            let programs = sequence.parts.len();
+            let what = "expected one program; `realmode replay` runs sequences";
+            Err(Failure::input(format!("{}: found a sequence of {programs} programs, {what}", path.display())))
+        }
+    }
 }
 
 /// All program files under the paths, in order.

@@ -30,17 +30,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
             let mut checker = SubjectKind::Candidate.checker();
             let mut sum = Tally::default();
             for path in files(std::slice::from_ref(folder))? {
-                match checker.check(&load(&path)?) {
-                    Verdict::Agreed(tally) => sum.add(&tally),
-                    Verdict::Finding(finding, tally) => {
-                        found += 1;
-                        sum.add(&tally);
-                        eprintln!("realmode: {}: {finding}", path.display());
-                    }
-                    Verdict::Invalid(invalid) => {
-                        return Err(Failure::input(format!("{}: {invalid}", path.display())));
+                let verdict = checker.check(&load(&path)?);
+                match &verdict {
+                    Verdict::Agreed => {}
+                    Verdict::Invalid(invalid) => return Err(Failure::input(format!("{}: {invalid}", path.display()))),
+                    Verdict::Finding(_) | Verdict::NotCompared(_) => {
+                        found += u64::from(verdict.finding().is_some());
+                        eprintln!("realmode: {}: {verdict}", path.display());
                     }
                 }
+                sum.add(checker.tally());
             }
             Some(sum)
         }

@@ -1,37 +1,19 @@
 //! Which voters a command runs: the options that `fuzz`, `exhaust`, `replay` and `shrink` share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use contract::Dialect;
 use realmode_diff::SubjectKind;
-use realmode_diff::check::verdict::Finding;
 use realmode_diff::subjects::is_library;
+use realmode_diff::voters::Voter as _;
 use realmode_diff::voters::isolate::{self, Isolated};
 use realmode_diff::voters::ledger::Ledger;
-use realmode_diff::voters::qemu::{self, Look};
-use realmode_diff::voters::{Apart, Panel, Voter as _, Voters};
+use realmode_diff::voters::qemu;
+use realmode_diff::voters::roster::{Apart, Candidacy, Options, Roster, against};
 
 use super::Failure;
-
-/// Who else votes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Against {
-    Reference,
-    Qemu,
-    Model(Dialect),
-}
-
-fn against(name: &str) -> Result<Against, String> {
-    match name {
-        "reference" => Ok(Against::Reference),
-        "qemu" => Ok(Against::Qemu),
-        _ => match name.strip_prefix("model/").and_then(Dialect::from_name) {
-            Some(dialect) => Ok(Against::Model(dialect)),
-            None => Err("expected reference, qemu, model/lopapr, model/kvm or model/qemu".into()),
-        },
-    }
-}
 
 #[derive(clap::Args, Default)]
 #[group(skip)]
@@ -50,8 +32,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
     /// Who votes as well: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
-    #[arg(long, value_name = "VOTER", value_parser = against)]
-    against: Vec<Against>,
+    #[arg(long, value_name = "VOTER")]
+    against: Vec<String>,
     /// Differences between the reference and a voter that are declared and no findings, as TOML [default: what the dialect table says]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -67,11 +49,6 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether a live QEMU votes.
-    pub(crate) fn live(&self) -> bool {
-        self.against.contains(&Against::Qemu)
-    }
-
     /// A subject for a process of its own, started once to see whether it can be.
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {
@@ -84,59 +61,60 @@ impl Args {
         Ok(Apart { config, subject: subject.into(), name })
     }
 
-    /// The voters, for programs of these dialects. Those that this machine lacks are found out when a panel is made of them.
-    pub(crate) fn voters(&self, dialects: &[Dialect]) -> Result<Voters, Failure> {
-        let (mut subjects, mut isolated) = (Vec::new(), Vec::new());
-        for subject in &self.subject {
-            match self.isolate {
-                true => isolated.push(self.apart(subject)?),
-                false => subjects.push(super::subject(subject)?),
-            }
-        }
-        let models = self.against.iter().filter_map(|against| match against {
-            Against::Model(dialect) => Some(*dialect),
-            _ => None,
-        });
-        let models: Vec<Dialect> = models.collect();
-        let qemu = self.live().then(|| {
-            let default = qemu::Config::default();
-            qemu::Config {
+    fn candidate(&self, subject: &str) -> Result<Arc<dyn Candidacy>, Failure> {
+        Ok(match self.isolate {
+            true => Arc::new(self.apart(subject)?),
+            false => Arc::new(super::subject(subject)?),
+        })
+    }
+
+    fn options(&self) -> Options {
+        let default = qemu::Config::default();
+        Options {
+            qemu: qemu::Config {
                 program: self.qemu.clone().unwrap_or(default.program),
                 limit: self.qemu_limit.unwrap_or(default.limit),
                 batch: self.qemu_batch.map_or(default.batch, usize::from),
-            }
-        });
-        if self.subject.is_empty() && models.is_empty() && qemu.is_none() {
-            match self.isolate {
-                true => isolated.push(self.apart(SubjectKind::default().name())?),
-                false => subjects.push(SubjectKind::default()),
-            }
+            },
         }
-        let mut voters = Voters { subjects, isolated, models, qemu, ledger: Ledger::default() };
-        let ledger = match &self.ledger {
-            Some(path) => Ledger::read(path).map_err(Failure::input)?,
-            None => Ledger::dialects(),
-        };
+    }
+
+    /// The voters, with no difference declared. Those that this machine lacks are found out when a panel is made of them.
+    pub(crate) fn roster(&self) -> Result<Roster, Failure> {
+        let mut candidates = Vec::new();
+        for subject in &self.subject {
+            candidates.push(self.candidate(subject)?);
+        }
+        let options = self.options();
+        for name in self.against.iter().filter(|name| *name != "reference") {
+            let candidate = against(name, &options);
+            candidates.push(candidate.map_err(|error| Failure::input(format!("--against {name}: {error}")))?);
+        }
+        if candidates.is_empty() {
+            candidates.push(self.candidate(&SubjectKind::default().name())?);
+        }
+        Ok(Roster::of(candidates))
+    }
+
+    /// Declares the ledger's differences, as far as programs of these dialects can use them.
+    pub(crate) fn declare(&self, roster: &mut Roster, dialects: &[Dialect]) -> Result<(), Failure> {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let ledger = ledger.on(now.get(..10).unwrap_or_default());
-        voters.ledger = ledger.among(dialects, &voters.names());
-        Ok(voters)
+        let today = now.get(..10).unwrap_or_default();
+        roster.ledger = match &self.ledger {
+            Some(path) => Ledger::read(path).map_err(Failure::input)?.on(today).among(dialects, &roster.names()),
+            // The harness's own ledger has entries for every voter that there is.
+            None => Ledger::dialects().on(today).among(dialects, &roster.names()).without_idle(),
+        };
+        Ok(())
     }
 
-    /// Whether subjects run in processes of their own.
-    pub(crate) fn isolated(&self) -> bool {
-        self.isolate
-    }
-
-    /// A panel of them, for shrinking what this finding was made on.
-    pub(crate) fn panel_shrinking(&self, finding: &Finding, look: Look) -> Result<Panel, Failure> {
-        let voters = self.voters(&Dialect::ALL)?.shrinking(finding);
-        voters.panel_looking(look).map_err(Failure::missing)
-    }
-
-    /// A panel of them, for single programs of any dialect.
-    pub(crate) fn panel(&self, look: Look) -> Result<Panel, Failure> {
-        let voters = self.voters(&Dialect::ALL)?;
-        voters.panel_looking(look).map_err(Failure::missing)
+    /// The voters for single programs of any dialect.
+    pub(crate) fn for_programs(&self) -> Result<Roster, Failure> {
+        let mut roster = self.roster()?;
+        self.declare(&mut roster, &Dialect::ALL)?;
+        if let Some(idle) = roster.ledger.told_idle() {
+            eprintln!("realmode: {idle}");
+        }
+        Ok(roster)
     }
 }

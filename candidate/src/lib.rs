@@ -83,7 +83,7 @@ impl Candidate {
 }
 
 impl Subject for Candidate {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "candidate"
     }
 

@@ -108,6 +108,7 @@ rules! {
     DivergeFlag "DIVERGE.FLAG" "7" Finding "page flags or the page table differ";
     DivergeLookup "DIVERGE.LOOKUP" "7" Finding "a lookup or probe answered otherwise";
     RefConserve "REF.CONSERVE" "7" Finding "a count is not own + mappings + hardware TCEs";
+    HarnessFault "HARNESS.FAULT" "7" Finding "the harness contradicts itself: a state that cannot be; no subject is to blame";
     RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count is not own";
 }
 
@@ -127,6 +128,21 @@ impl Rule {
     /// All rules that coverage counts.
     pub fn outcomes() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|rule| rule.is_outcome())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = alloc::string::String::deserialize(deserializer)?;
+        Self::from_id(&id).ok_or_else(|| serde::de::Error::custom("no rule has this id"))
     }
 }
 

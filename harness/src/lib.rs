@@ -25,8 +25,7 @@ pub mod shrink;
 pub mod subjects;
 pub mod voters;
 
-pub use check::lockstep::Checker;
-pub use check::verdict::{Finding, Identity, Tally, Verdict};
+pub use check::{Checker, Finding, Identity, Tally, Verdict};
 pub use contract::text::parse;
 pub use contract::{Dialect, Program, Rule};
 pub use subjects::SubjectKind;

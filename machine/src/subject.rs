@@ -87,7 +87,7 @@ impl Coverage {
 /// other does. Host steps that change only memory or the page table are not announced.
 pub trait Subject: Sync {
     /// The name in reports.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// A new machine. Everything remembered of an earlier one is to be forgotten. Runs in virtual mode, before any step; the
     /// image already holds what the description says.

@@ -43,13 +43,14 @@ fn load(file: &Path) -> Result<(String, Program), Failed> {
 }
 
 fn check(program: &Program) -> Result<Tally, Failed> {
-    match SubjectKind::Candidate.checker().check(program) {
-        Verdict::Agreed(tally) => Ok(tally),
-        Verdict::Invalid(invalid) => Err(invalid.to_string().into()),
-        Verdict::Finding(finding, _) => {
+    let mut checker = SubjectKind::Candidate.checker();
+    match checker.check(program) {
+        Verdict::Agreed => Ok(checker.tally().clone()),
+        Verdict::Finding(finding) => {
             let context = Context::default();
             Err(format!("\n{}", report(program, &finding, context)).into())
         }
+        verdict => Err(verdict.to_string().into()),
     }
 }
 

@@ -13,8 +13,8 @@ use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, ROWS, Row, Seen, Sh
 use contract::{Dialect, Hypercall, Pte, RealAddr, Step};
 use libtest_mimic::{Failed, Trial};
 use programs::{inputs, store};
-use realmode_diff::voters::Voters;
 use realmode_diff::voters::ledger::Ledger;
+use realmode_diff::voters::{Look, Roster};
 use realmode_diff::{Finding, Program, SubjectKind, Verdict, dialects, voters::qemu};
 use reference::{Answer, Outcome, Owes, Page, Reference};
 
@@ -217,9 +217,8 @@ fn run(program: &Program) -> Result<(Vec<Outcome>, End), Failed> {
 /// The candidate is held to the same in every dialect, not only in the one that the file names.
 fn candidate_agrees(program: &Program) -> Result<(), Failed> {
     match SubjectKind::Candidate.checker().check(program) {
-        Verdict::Agreed(_) => Ok(()),
-        Verdict::Invalid(invalid) => Err(invalid.to_string().into()),
-        Verdict::Finding(finding, _) => Err(format!("dialect {}: the candidate: {finding}", program.dialect).into()),
+        Verdict::Agreed => Ok(()),
+        verdict => Err(format!("dialect {}: the candidate: {verdict}", program.dialect).into()),
     }
 }
 
@@ -343,8 +342,9 @@ fn all_agree() -> Result<(), Failed> {
 
 /// What a live QEMU makes of the program: the finding if there is one; `declared` where the ledger has it. It must be asked to the end.
 fn ask_live(program: &Program, ledger: Ledger) -> Result<(Option<Finding>, u64), Failed> {
-    let voters = Voters { qemu: Some(qemu::Config::default()), ledger, ..Voters::default() };
-    let mut panel = voters.panel_looking(qemu::Look::Whole)?;
+    let mut roster = Roster::of(vec![std::sync::Arc::new(qemu::Config::default())]);
+    roster.ledger = ledger;
+    let mut panel = roster.panel(Look::Whole)?;
     let verdict = panel.check(program)?;
     let voter = panel.take_roll().voters.remove(0);
     ensure(voter.uncovered == 0 && voter.incidents == 0, || format!("not asked to the end: {voter:?}"))?;
@@ -368,7 +368,9 @@ fn shows_live(row: &Row) -> Result<(), Failed> {
         let (finding, _) = ask_live(&program, Ledger::default())?;
         let live = seen[2];
         let same = (expected.status, expected.r4, expected.entries) == (live.status, live.r4, live.entries);
-        let found = finding.as_ref().map(|finding| (finding.step, finding.expected.clone(), finding.found.clone()));
+        let found = finding
+            .as_ref()
+            .map(|finding| (finding.place.steps_before(&program), finding.expected.clone(), finding.found.clone()));
         match (&found, same) {
             (None, true) => continue,
             (Some((step, expected_status, found_status)), false) if expected.status != live.status => {

@@ -1,6 +1,7 @@
 //! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C, findings.
 
 mod campaign;
+mod carried;
 mod exhaust;
 mod findings;
 mod libraries;

@@ -9,7 +9,7 @@ use programs::focus::Focus;
 use programs::generate::{GeneratorConfig, generate};
 use programs::store;
 use realmode_diff::check::feedback::{COMBINATIONS, describe};
-use realmode_diff::hunts::engine::{Engine, MAX_WORK, Run, text, work};
+use realmode_diff::hunts::engine::{Engine, EngineRun, MAX_WORK, text, work};
 use realmode_diff::{Program, SubjectKind};
 
 fn root() -> &'static Path {
@@ -118,9 +118,10 @@ fn targets_run_the_corpora() {
             let mut rejected = 0;
             for program in programs(folder) {
                 match engine.run(&encode(&program), &mut |combination| _ = reached.insert(combination)) {
-                    Run::Agreed => {}
-                    Run::Rejected => rejected += 1,
-                    Run::Finding(finding, _) => panic!("{}: {finding}\n{program}", focus.name()),
+                    EngineRun::Agreed => {}
+                    EngineRun::NotCompared(not) => panic!("{not}"),
+                    EngineRun::Rejected => rejected += 1,
+                    EngineRun::Finding(finding, _) => panic!("{}: {finding}\n{program}", focus.name()),
                 }
             }
             rejected
@@ -140,7 +141,8 @@ fn targets_run_the_corpora() {
 #[test]
 fn the_canary_is_found_on_the_corpora() {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Canary);
-    let found = corpus().iter().any(|program| matches!(engine.run(&encode(program), &mut |_| {}), Run::Finding(..)));
+    let found =
+        corpus().iter().any(|program| matches!(engine.run(&encode(program), &mut |_| {}), EngineRun::Finding(..)));
     assert!(found);
 }
 
@@ -152,16 +154,16 @@ fn programs_that_take_long_are_rejected() {
     let program = realmode_diff::parse(text).expect("a program");
     assert!(work(&program) > MAX_WORK);
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
-    assert!(matches!(engine.run(&encode(&program), &mut |_| panic!("it ran")), Run::Rejected));
+    assert!(matches!(engine.run(&encode(&program), &mut |_| panic!("it ran")), EngineRun::Rejected));
 }
 
 #[test]
 fn programs_of_another_version_are_rejected() {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
     let mut bytes = encode(&corpus()[0]);
-    assert!(matches!(engine.run(&bytes, &mut |_| {}), Run::Agreed));
+    assert!(matches!(engine.run(&bytes, &mut |_| {}), EngineRun::Agreed));
     bytes[4] = 2;
-    assert!(matches!(engine.run(&bytes, &mut |_| panic!("it ran")), Run::Rejected));
+    assert!(matches!(engine.run(&bytes, &mut |_| panic!("it ran")), EngineRun::Rejected));
 }
 
 #[test]
@@ -185,5 +187,5 @@ fn the_start_of_engines_does_nothing() {
     let start = realmode_diff::parse(&read("fuzz/start.realmode")).expect("a program");
     assert!(start.steps.is_empty() && start.machine.windows.is_empty() && start.machine.slots.is_empty(), "{start}");
     let run = Engine::new(Focus::Program, SubjectKind::Candidate).run(&encode(&start), &mut |_| unreachable!());
-    assert!(matches!(run, Run::Agreed), "{run:?}");
+    assert!(matches!(run, EngineRun::Agreed), "{run:?}");
 }

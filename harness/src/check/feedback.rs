@@ -7,7 +7,7 @@
 use contract::{Machine, MemoryModel, ProbeAnswer, Rule, RuleSet, Status};
 use reference::{Answer, Outcome};
 
-use crate::check::lockstep::{Handled, Observation};
+use super::checker::{Handled, Observation};
 
 /// Memory models that are told apart: flatmem, and vmemmap by its four block sizes.
 const MODELS: usize = 5;

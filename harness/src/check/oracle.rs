@@ -9,8 +9,9 @@ use contract::{Hva, Liobn, Pfn, RealAddr, Rule};
 use machine::memory::{Account, Owner, Place, RealMemory, Region, struct_page};
 use reference::{Compound, Object, Page, Reference};
 
-use crate::check::change::flag_names;
-use crate::check::verdict::{MAX_OBJECTS, ObjectDiff};
+use super::change::flag_names;
+use super::finding::{MAX_OBJECTS, ObjectDiff, Thing};
+use super::judge::rank;
 
 /// A word that is not what the reference has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,15 +19,11 @@ pub(crate) struct Mismatch {
     pub(crate) rule: Rule,
     /// The order among mismatches of one rule: the real address, or the hva for page-table entries.
     pub(crate) address: u64,
-    pub(crate) field: &'static str,
     pub(crate) object: Object,
-    pub(crate) what: String,
+    pub(crate) thing: Thing,
     pub(crate) expected: String,
     pub(crate) found: String,
 }
-
-/// The rules of mismatches, first reported first.
-const ORDER: [Rule; 4] = [Rule::DivergeTce, Rule::DivergeCount, Rule::DivergeFlag, Rule::RefConserve];
 
 /// Compares a memory with a reference.
 pub(crate) struct Oracle<'a> {
@@ -111,9 +108,8 @@ impl Oracle<'_> {
 
     /// The mismatch to report: by the order of rules, then the lowest address.
     pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
-        let rank = |rule: Rule| ORDER.iter().position(|other| *other == rule).unwrap_or(ORDER.len());
         found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
-        found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.field == b.field);
+        found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.thing == b.thing);
         let first = found.first()?.clone();
         Some((first, found))
     }
@@ -199,38 +195,27 @@ impl Oracle<'_> {
         if now == expected {
             return;
         }
-        let mut push = |rule, name, what, expected, found_value| {
-            found.push(Mismatch {
-                rule,
-                address: real.0,
-                field: name,
-                object: Object::Page(pfn),
-                what,
-                expected,
-                found: found_value,
-            });
+        let mut push = |rule, thing, expected, found_value| {
+            let object = Object::Page(pfn);
+            found.push(Mismatch { rule, address: real.0, object, thing, expected, found: found_value });
         };
         let hex = |value: u64| format!("{value:#x}");
         match field {
             struct_page::FLAGS => {
-                let what = format!("flags of page {pfn}");
-                push(Rule::DivergeFlag, "page flags", what, flag_names(expected), flag_names(now));
+                push(Rule::DivergeFlag, Thing::Flags(pfn), flag_names(expected), flag_names(now));
             }
             struct_page::COUNT => {
                 // The count is half of its word; the other half is zero.
                 let (expected, count) = (expected as i32, now as i32);
                 if count != expected {
-                    let what = format!("count of page {pfn}");
-                    push(Rule::DivergeCount, "count", what, expected.to_string(), count.to_string());
+                    push(Rule::DivergeCount, Thing::Count(pfn), expected.to_string(), count.to_string());
                 }
                 if now >> 32 != 0 {
-                    let what = format!("bytes 12 to 15 of the struct page of page {pfn}");
-                    push(Rule::DivergeFlag, "struct page", what, hex(0), hex(now >> 32));
+                    push(Rule::DivergeFlag, Thing::BesideCount(pfn), hex(0), hex(now >> 32));
                 }
             }
             _ => {
-                let what = format!("word at offset {field} of the struct page of page {pfn}");
-                push(Rule::DivergeFlag, "struct page", what, hex(expected), hex(now));
+                push(Rule::DivergeFlag, Thing::StructPage(pfn, field), hex(expected), hex(now));
             }
         }
     }
@@ -241,9 +226,8 @@ impl Oracle<'_> {
             found.push(Mismatch {
                 rule: Rule::RefConserve,
                 address: real.0,
-                field: "count",
                 object: Object::Page(pfn),
-                what: format!("count of page {pfn}"),
+                thing: Thing::Count(pfn),
                 expected: format!("own {own} + {holders} mappings and hardware TCEs"),
                 found: (now as i32).to_string(),
             });
@@ -265,13 +249,12 @@ impl Oracle<'_> {
         });
         let now = now.swap_bytes();
         if now != expected {
-            let field = if hardware { "hardware entry" } else { "guest value" };
+            let thing = if hardware { Thing::HardwareEntry(liobn, index) } else { Thing::GuestValue(liobn, index) };
             found.push(Mismatch {
                 rule: Rule::DivergeTce,
                 address: real.0,
-                field,
                 object: Object::Entry { liobn, index },
-                what: format!("{field} {index} of window {liobn}"),
+                thing,
                 expected: format!("{expected:#x}"),
                 found: format!("{now:#x}"),
             });
@@ -285,9 +268,8 @@ impl Oracle<'_> {
             found.push(Mismatch {
                 rule: Rule::DivergeFlag,
                 address: real.0,
-                field: "memory",
                 object: Object::Ram(real),
-                what: format!("word at real address {real}"),
+                thing: Thing::Word(real),
                 expected: format!("{expected:#x}"),
                 found: format!("{now:#x}"),
             });
@@ -300,9 +282,8 @@ impl Oracle<'_> {
             found.push(Mismatch {
                 rule: Rule::DivergeFlag,
                 address: hva.0,
-                field: "page table",
                 object: Object::Pte(hva),
-                what: format!("page-table entry at hva {hva}"),
+                thing: Thing::Pte(hva),
                 expected: expected.to_string(),
                 found: now.to_string(),
             });

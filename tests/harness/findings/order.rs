@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use contract::{Ea, HcallAnswer, Hypercall, Rule, Status};
+use contract::{Ea, HcallAnswer, Hypercall, Liobn, Rule, Status};
 use machine::{Cpu, Subject as _};
-use realmode_diff::Verdict;
+use realmode_diff::check::{Field, Place, Thing};
+use realmode_diff::{Finding, Verdict};
 
 use super::machines::{FLAT, LIST, add, flags, guest, hardware, program, store_tce};
 use super::wrong::{HONEST, Hooks, checker};
@@ -263,9 +264,9 @@ fn the_first_rule_in_order_wins() {
     for (name, steps, real, rule, field) in cases {
         let program = program(FLAT, steps);
         match checker(Hooks { real, ..HONEST }).check(&program) {
-            Verdict::Finding(finding, _)
-                if (finding.identity.rule, finding.identity.field) == (rule, field)
-                    && finding.step + 1 == program.steps.len() => {}
+            Verdict::Finding(finding)
+                if (finding.rule, finding.identity().field.name()) == (rule, field)
+                    && finding.place == Place::Step(program.steps.len() - 1) => {}
             verdict => wrong.push(format!("{name}: expected {rule} of {field}, found {verdict:?}")),
         }
     }
@@ -317,7 +318,7 @@ fn the_lowest_address_is_reported_first() {
     ];
     for (real, what) in cases {
         let verdict = checker(Hooks { real, ..HONEST }).check(&program(FLAT, PUT));
-        assert_eq!(verdict.finding().map(|finding| finding.what.as_str()), Some(what));
+        assert_eq!(verdict.finding().map(Finding::what).as_deref(), Some(what));
     }
 }
 
@@ -332,8 +333,8 @@ fn memory_comes_before_what_a_probe_answers() {
         ..HONEST
     };
     let verdict = checker(hooks).check(&program(FLAT, "get_page_unless_zero 0x21\n"));
-    let identity = verdict.finding().expect("a finding").identity;
-    assert_eq!((identity.rule, identity.field), (Rule::DivergeCount, "count"));
+    let identity = verdict.finding().expect("a finding").identity();
+    assert_eq!((identity.rule, identity.field), (Rule::DivergeCount, Field::Count));
 }
 
 /// A divergence that no step showed, because no step looked there, is seen at the step that made it all the same: every store is
@@ -352,8 +353,8 @@ fn a_mistake_is_told_where_it_was_made() {
     let steps: String = (0..6).map(|entry| format!("cpu0 H_GET_TCE liobn=0x1 ioba={:#x}\n", entry << 12)).collect();
     let verdict = checker(hooks).check(&program(FLAT, &steps));
     let finding = verdict.finding().expect("a finding");
-    assert_eq!((finding.step, finding.agreed), (3, Some(2)));
-    assert_eq!(finding.what, "guest value 12 of window 0x1");
+    assert_eq!((finding.place, finding.agreed), (Place::Step(3), Some(2)));
+    assert_eq!(finding.thing, Thing::GuestValue(Liobn(1), 12));
 }
 
 /// What was skipped was not agreed on: the last agreed step is one that ran.
@@ -364,6 +365,6 @@ fn a_skipped_step_is_not_the_last_agreed_one() {
         let program = program(FLAT, &format!("{before}{PUT}"));
         let verdict = checker(hooks).check(&program);
         let finding = verdict.finding().expect("a finding");
-        assert_eq!((finding.step, finding.agreed), (program.steps.len() - 1, agreed));
+        assert_eq!((finding.place, finding.agreed), (Place::Step(program.steps.len() - 1), agreed));
     }
 }

@@ -1,10 +1,12 @@
 //! Tiny wrong subjects: the candidate with one method replaced. Addresses are those of the machines in `machines.rs`.
 
+use std::sync::atomic::AtomicU64;
+
 use candidate::Candidate;
 use contract::description::{AddrRun, Machine, SlotSpec};
 use contract::{Dialect, HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, RealAddr, WindowSpec};
 use machine::subject::Bound;
-use machine::{Cpu, Subject};
+use machine::{Coverage, Cpu, Subject};
 use realmode_diff::Checker;
 
 /// What runs in the place of each method; [`HONEST`] is the candidate itself.
@@ -22,6 +24,11 @@ pub struct Hooks {
     pub set_slot: fn(&mut Candidate, &SlotSpec),
     pub create_window: fn(&mut Candidate, &WindowSpec),
     pub close_window: fn(&mut Candidate, &Cpu<'_>, Liobn),
+    /// Changes what the real-mode half answers, by a number that the subject carries from program to program.
+    pub carry: fn(&AtomicU64, &Hypercall, HcallAnswer) -> HcallAnswer,
+    /// What `start` does to that number; the candidate would forget it.
+    pub begin: fn(&AtomicU64),
+    pub coverage: fn(&Candidate) -> Coverage,
 }
 
 /// No mistake.
@@ -38,25 +45,41 @@ pub const HONEST: Hooks = Hooks {
     set_slot: |subject, slot| subject.set_slot(slot),
     create_window: |subject, window| subject.create_window(window),
     close_window: |subject, cpu, liobn| subject.close_window(cpu, liobn),
+    carry: |_, _, answer| answer,
+    begin: |_| {},
+    coverage: |subject| subject.coverage(),
 };
 
-struct Wrong {
+/// The candidate with hooks.
+pub struct Wrong {
     inner: Candidate,
     hooks: Hooks,
+    carried: AtomicU64,
+}
+
+impl Wrong {
+    pub fn new(hooks: Hooks) -> Self {
+        Self { inner: Candidate::new(), hooks, carried: AtomicU64::new(0) }
+    }
 }
 
 /// A checker of the candidate with these hooks.
 pub fn checker(hooks: Hooks) -> Checker {
-    Checker::new(Box::new(Wrong { inner: Candidate::new(), hooks }))
+    Checker::new(Box::new(Wrong::new(hooks)))
 }
 
 impl Subject for Wrong {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "wrong"
     }
 
     fn start(&mut self, dialect: Dialect, machine: &Machine) {
+        (self.hooks.begin)(&self.carried);
         (self.hooks.start)(&mut self.inner, dialect, machine);
+    }
+
+    fn coverage(&self) -> Coverage {
+        (self.hooks.coverage)(&self.inner)
     }
 
     fn bound(&self) -> Bound {
@@ -64,7 +87,7 @@ impl Subject for Wrong {
     }
 
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
-        (self.hooks.real)(&self.inner, cpu, call)
+        (self.hooks.carry)(&self.carried, call, (self.hooks.real)(&self.inner, cpu, call))
     }
 
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {

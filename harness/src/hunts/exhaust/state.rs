@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Counts, Walked};
-use crate::check::verdict::{RuleTally, Tally};
+use crate::check::tally::{RuleTally, Tally};
 use crate::voters::Roll;
 use programs::store;
 
