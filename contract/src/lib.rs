@@ -33,6 +33,6 @@ pub use answer::{HcallAnswer, ProbeAnswer};
 pub use description::{Backing, Machine, MemoryModel, PageShift, Pte, WindowSpec};
 pub use dialect::Dialect;
 pub use hcall::{Hypercall, Status};
-pub use program::{Program, Step};
+pub use program::{Program, Step, StepKind};
 pub use rule::{Rule, RuleSet};
 pub use validate::{Extent, MAX_FRAMES};

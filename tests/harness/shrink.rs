@@ -2,7 +2,7 @@
 
 use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
+use contract::{HcallAnswer, RealAddr, Rule, Status, Step, StepKind};
 use machine::Subject as _;
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::findings::report::{Context, export, outcomes, report};
@@ -171,8 +171,8 @@ fn the_canary_shrinks_to_two_steps() {
         let shrunk = shrink(&mut checker, &drawn).expect("a finding");
         sound("canary", &mut SubjectKind::Canary.checker(), &drawn, &before, &shrunk);
         // A write permission goes in, and does not come out.
-        let kinds: Vec<&str> = shrunk.program.steps.iter().map(Step::kind).collect();
-        assert!(matches!(kinds[..], ["H_PUT_TCE", "H_GET_TCE"]), "{kinds:?}\n{}", shrunk.program);
+        let kinds: Vec<StepKind> = shrunk.program.steps.iter().map(Step::kind).collect();
+        assert!(matches!(kinds[..], [StepKind::PutTce, StepKind::GetTce]), "{kinds:?}\n{}", shrunk.program);
         assert_eq!(shrunk.program.machine.windows.len(), 1);
         reports(&shrunk);
         exported(&shrunk);

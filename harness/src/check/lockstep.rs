@@ -192,7 +192,7 @@ impl Checker {
                     let (memory, reference) = (&self.memory, &self.reference);
                     watch(&Observation { index, step, outcome: &outcome, handled, accesses, memory, reference });
                 }
-                Err(failure) => return Err(self.finding(*failure, index, step.kind(), agreed)),
+                Err(failure) => return Err(self.finding(*failure, index, step.kind().name(), agreed)),
             }
         }
         mark(program.steps.len() as u64);

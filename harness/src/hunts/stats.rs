@@ -103,7 +103,7 @@ impl Stats {
         let feedback = Feedback::new(&program.machine);
         let verdict = checker.check_observed(program, &mut |seen| {
             combinations.extend(feedback.of(seen));
-            let counts = kinds.entry(seen.step.kind()).or_default();
+            let counts = kinds.entry(seen.step.kind().name()).or_default();
             *(if seen.handled == Handled::Skipped { &mut counts.skipped } else { &mut counts.run }) += 1;
         });
         match verdict {

@@ -151,7 +151,7 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
         Ended::Panicked(message) => Checked::Panicked(message),
         Ended::Late => {
             let step = marks.0.load(Ordering::Relaxed);
-            let kind = program.steps.get(step).map_or("end", contract::Step::kind);
+            let kind = program.steps.get(step).map_or("end", |step| step.kind().name());
             Checked::Late(Box::new(Finding {
                 identity: Identity { rule: Rule::SubjectHang, field: "hang", kind },
                 step,

@@ -42,7 +42,7 @@ impl Model {
             tally.steps += 1;
             let (expected, found) = (self.reference.step(step), self.own.step(step));
             let finding = |rule, field, what: String, expected: String, found: String| {
-                let identity = Identity { rule, field, kind: step.kind() };
+                let identity = Identity { rule, field, kind: step.kind().name() };
                 Ballot::Finding(Box::new(Finding {
                     identity,
                     step: index,

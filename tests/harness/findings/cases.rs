@@ -1126,7 +1126,7 @@ fn every_mistake_is_found_for_what_it_is() {
         };
         let kind = match case.step {
             0 => "start",
-            step => program.steps.get(step - 1).map_or("end", contract::Step::kind),
+            step => program.steps.get(step - 1).map_or("end", |step| step.kind().name()),
         };
         let found = (finding.identity.rule, finding.identity.field, finding.identity.kind, finding.step);
         if found != (case.rule, case.field, kind, case.step.saturating_sub(1)) {

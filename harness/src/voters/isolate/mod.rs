@@ -29,7 +29,7 @@ mod wire;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contract::{Program, Rule, Step};
+use contract::{Program, Rule};
 
 use child::Telling;
 pub use child::{Orders, run};
@@ -159,7 +159,8 @@ impl Isolated {
     fn loss(&self, program: &Program, stopped: &Stopped) -> Finding {
         let mark = stopped.mark.unwrap_or(START);
         let step = if mark == START { 0 } else { mark as usize };
-        let kind = if mark == START { "start" } else { program.steps.get(step).map_or("end", Step::kind) };
+        let kind =
+            if mark == START { "start" } else { program.steps.get(step).map_or("end", |step| step.kind().name()) };
         let (rule, field) = match stopped.lost {
             Lost::Ended(_) => (Rule::SubjectCrash, "process"),
             Lost::Silent => (Rule::SubjectHang, "hang"),

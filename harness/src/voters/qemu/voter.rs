@@ -491,7 +491,7 @@ fn real_address(reference: &Reference, page_shift: u32, gpa: u64) -> Option<Real
 }
 
 fn finding(program: &Program, asked: Asked, answer: super::mailbox::Answer) -> Finding {
-    let kind = program.steps.get(asked.step).map_or("end", Step::kind);
+    let kind = program.steps.get(asked.step).map_or("end", |step| step.kind().name());
     let hex = |value: u64| format!("{value:#x}");
     let found_status = Status(answer.r3 as i64);
     let (rule, field, what, expected, found) = match asked.expect {
@@ -602,7 +602,7 @@ impl Voter for Qemu {
 
 /// The finding that a program ends QEMU, or leaves it without an answer.
 fn loss(program: &Program, step: usize, lost: &Lost, how: String) -> Finding {
-    let kind = program.steps.get(step).map_or("end", Step::kind);
+    let kind = program.steps.get(step).map_or("end", |step| step.kind().name());
     let (rule, field) = match lost {
         Lost::Silent => (Rule::SubjectHang, "hang"),
         _ => (Rule::SubjectCrash, "process"),
