@@ -27,13 +27,13 @@ use programs::store;
 use realmode_diff::subjects::NoSubject;
 use realmode_diff::{Program, SubjectKind};
 
-/// Exit status: nothing found.
+/// Exit status: something was compared and nothing found.
 const CLEAN: u8 = 0;
 /// Exit status: a finding.
 const FINDING: u8 = 1;
 /// Exit status: bad arguments or malformed input.
 const BAD_INPUT: u8 = 2;
-/// Exit status: something is missing on this machine, such as room to write to.
+/// Exit status: nothing was compared, or something is missing on this machine, such as room to write to.
 const MISSING: u8 = 3;
 
 #[derive(Parser)]
@@ -43,8 +43,8 @@ const MISSING: u8 = 3;
     about = "Differential fuzzing of PowerPC real-mode TCE handling",
     long_about = "Runs programs on a reference model and on an optimised real-mode candidate side by side, and reports the first \
                   difference as a short readable program. Without a command: a 30 s campaign on all cores.",
-    after_help = "Exit status: 0 nothing found, 1 a finding, 2 bad arguments or malformed input, 3 something is missing on \
-                  this machine."
+    after_help = "Exit status: 0 something was compared and nothing found, 1 a finding, 2 bad arguments or malformed input, 3 nothing \
+                  was compared or something is missing on this machine."
 )]
 struct Cli {
     #[command(subcommand)]

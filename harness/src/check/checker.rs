@@ -124,6 +124,8 @@ pub struct Checker {
     /// No second subject can be made beside the one that is there.
     only_one: bool,
     tally: Tally,
+    /// Where the running program is.
+    place: Place,
     /// Accesses of the running step's real-mode half.
     accesses: u64,
     /// The rule by which the reference decided the running step.
@@ -155,6 +157,7 @@ impl Checker {
             make,
             only_one: false,
             tally: Tally::default(),
+            place: Place::Start,
             accesses: 0,
             decided: None,
             coverage: Coverage::ALL,
@@ -215,7 +218,7 @@ impl Checker {
             return Verdict::Invalid(invalid);
         }
         self.tally.clear();
-        self.run(program, Ending::Close, watch)
+        self.guarded(program, Ending::Close, watch)
     }
 
     /// The counts of the last [`check`](Self::check).
@@ -233,9 +236,24 @@ impl Checker {
         watch: &mut dyn Watch,
     ) -> Verdict {
         std::mem::swap(&mut self.tally, tally);
-        let verdict = self.run(program, ending, watch);
+        let verdict = self.guarded(program, ending, watch);
         std::mem::swap(&mut self.tally, tally);
         verdict
+    }
+
+    /// Runs the program. A panic outside of the subject's code is the harness's own fault, and a finding that says so.
+    fn guarded(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
+        self.place = Place::Start;
+        match quiet::quietly(|| catch_unwind(AssertUnwindSafe(|| self.run(program, ending, watch)))) {
+            Ok(verdict) => verdict,
+            Err(_) => {
+                let found = format!("panic: {}", quiet::last_message());
+                // What the panic left half done is not used again.
+                self.reference = Reference::new(Dialect::Lopapr, &smallest());
+                self.driver.forget();
+                self.finding(*fault(found), self.place, program, None)
+            }
+        }
     }
 
     fn run(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
@@ -257,6 +275,7 @@ impl Checker {
         for (index, step) in program.steps.iter().enumerate() {
             let place = Place::Step(index);
             self.tally.steps += 1;
+            self.place = place;
             watch.begins(place);
             if !self.asks(step) {
                 self.tally.not_asked += 1;
@@ -278,6 +297,7 @@ impl Checker {
                 Err(failure) => return self.finding(*failure, place, program, agreed),
             }
         }
+        self.place = Place::End;
         watch.begins(Place::End);
         if let Err(failure) = self.end(ending) {
             return self.finding(*failure, Place::End, program, agreed);
@@ -436,7 +456,7 @@ impl Checker {
                     let thing = match step {
                         Step::GetPage { pfn } => Thing::GetPage(*pfn),
                         Step::PutPage { pfn } => Thing::PutPage(*pfn),
-                        _ => Thing::Harness,
+                        _ => return self.compare_answer(step, outcome, Ran::Host, judge),
                     };
                     judge.hear(Failure::new(Rule::DivergeLookup, thing, words::probe(expected), words::probe(found)));
                 }
@@ -444,8 +464,7 @@ impl Checker {
             }
             (Answer::Done, Ran::Host | Ran::Closed) => Handled::Host,
             (answer, ran) => {
-                let (expected, found) = (format!("what answers {answer:?}"), format!("{ran:?}"));
-                judge.hear(Failure::new(Rule::HarnessFault, Thing::Harness, expected, found));
+                judge.hear(fault(format!("the reference answered {answer:?}, the driver {ran:?}")));
                 Handled::Host
             }
         }
@@ -599,6 +618,10 @@ impl Conduct for Watched {
         }
     }
 
+    fn fault(&mut self, what: &'static str) -> Result<(), Box<Failure>> {
+        Err(fault(what))
+    }
+
     /// A deferred call must have changed nothing. That is looked at now, because virtual mode changes memory.
     fn deferred(&mut self, memory: &RealMemory) {
         // The reference is past the call, so what changed is told by the words themselves.
@@ -608,6 +631,11 @@ impl Conduct for Watched {
             self.judge.hear(Failure::new(Rule::DeferClean, first.thing, expected, first.new).at(Moment::Deferred));
         }
     }
+}
+
+/// A state of the harness that cannot be.
+fn fault(found: impl Into<String>) -> Box<Failure> {
+    Failure::new(Rule::HarnessFault, Thing::Harness, "no contradiction", found)
 }
 
 fn panicked(code: Code) -> Box<Failure> {

@@ -33,6 +33,9 @@ pub(crate) trait Conduct {
     /// Looks at what the subject says of its own interface after this code.
     fn interface<S: Subject + ?Sized>(&mut self, code: Code, subject: &S) -> Result<(), Self::Stop>;
 
+    /// The harness contradicts itself.
+    fn fault(&mut self, what: &'static str) -> Result<(), Self::Stop>;
+
     /// Real mode has deferred the call, and virtual mode has not run yet.
     fn deferred(&mut self, memory: &RealMemory);
 }
@@ -90,6 +93,13 @@ impl<S: Subject + ?Sized> Driver<S> {
         core::mem::replace(&mut self.subject, subject)
     }
 
+    /// Forgets memory, host and windows, for when their state is not to be trusted.
+    pub(crate) fn forget(&mut self) {
+        (self.memory, self.host) = (RealMemory::new(), Host::new());
+        self.open.clear();
+        self.closed = None;
+    }
+
     /// Real memory as it is now.
     pub(crate) const fn memory(&self) -> &RealMemory {
         &self.memory
@@ -145,7 +155,9 @@ impl<S: Subject + ?Sized> Driver<S> {
 
     /// Closes a window, for the end of a program. Its tables stay.
     pub(crate) fn close<C: Conduct>(&mut self, liobn: Liobn, conduct: &mut C) -> Result<(), C::Stop> {
-        let Some(at) = self.open.iter().position(|window| window.liobn == liobn) else { return Ok(()) };
+        let Some(at) = self.open.iter().position(|window| window.liobn == liobn) else {
+            return conduct.fault("a window is closed that is not open");
+        };
         let window = self.open.remove(at);
         self.closed = Some(window);
         let Self { memory, subject, .. } = self;

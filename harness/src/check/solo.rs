@@ -101,5 +101,9 @@ impl Conduct for Unwatched {
         Ok(())
     }
 
+    fn fault(&mut self, what: &'static str) -> Result<(), Infallible> {
+        panic!("{what}")
+    }
+
     fn deferred(&mut self, _: &RealMemory) {}
 }

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use contract::{Program, Rule};
 use programs::inputs;
-use programs::store::{self, EXTENSION};
 
 use super::pursuit;
 use crate::check::finding::Code;
@@ -38,8 +37,6 @@ pub enum Triaged {
     First(usize),
     /// The same as an earlier one, with that one's number.
     Again(usize),
-    /// The harness itself panicked, with this message, on the program in this file.
-    Broken(String, PathBuf),
 }
 
 /// A finding, and how many files show it.
@@ -95,10 +92,6 @@ impl Triage {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {invalid}", file.display())));
             }
             Checked::Late(finding) => (finding, true),
-            Checked::Panicked(message) => {
-                let name = format!("harness-panic-{engine}-{}.found.{EXTENSION}", store::fingerprint(program));
-                return Ok(Triaged::Broken(message, store::write(&self.out, name, program.to_string())?));
-            }
         };
         let identity = finding.identity();
         if let Some(&number) = self.known.get(&identity) {
@@ -136,8 +129,6 @@ pub enum Checked {
     Verdict(Verdict, Tally),
     /// It did not end in time; the finding says at which step.
     Late(Box<Finding>),
-    /// It panicked outside of the subject, which is the harness's fault.
-    Panicked(String),
 }
 
 /// Where a check on another thread is.
@@ -171,7 +162,11 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
     })?;
     Ok(match ended {
         Ended::Done((verdict, tally)) => Checked::Verdict(verdict, tally),
-        Ended::Panicked(message) => Checked::Panicked(message),
+        Ended::Panicked(message) => {
+            let blank = Finding::new(&name, program, Place::Start, Rule::HarnessFault, Thing::Harness);
+            let (expected, found) = ("no contradiction".into(), format!("panic: {message}"));
+            Checked::Verdict(Verdict::Finding(Box::new(Finding { expected, found, ..blank })), Tally::default())
+        }
         Ended::Late => {
             let done = marks.done.load(Ordering::Relaxed);
             let place = if done < program.steps.len() { Place::Step(done) } else { Place::End };
