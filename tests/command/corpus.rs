@@ -706,7 +706,7 @@ fn a_hang_is_told_with_its_step() {
     // What panics outside of the subject's code is the harness's fault, and no subject's.
     let Checked::Verdict(verdict, _) = checked else { panic!("{checked:?}") };
     let finding = verdict.finding().expect("a finding");
-    assert_eq!((finding.rule, finding.place), (Rule::HarnessFault, realmode_diff::check::Place::Step(0)), "{finding}");
+    assert_eq!((finding.rule, finding.place), (Rule::HarnessFault, realmode_diff::check::Place::Step(1)), "{finding}");
     assert!(finding.found.starts_with("panic: a mistake in the harness (line "), "{finding}");
     let canary = check_within(Duration::from_secs(60), SubjectKind::Canary.checker(), &program).expect("a thread");
     assert!(matches!(canary, Checked::Verdict(verdict, _) if verdict.finding().is_some()));
