@@ -23,7 +23,7 @@ use super::{CLEAN, Failure, Outcome, print, save_json};
 enum MemoryModel {
     /// One array of struct pages
     Flatmem,
-    /// Struct pages in blocks, sections that come and go
+    /// Struct pages in blocks; sections are added and removed
     SparsememVmemmap,
     /// Both
     #[default]
@@ -38,33 +38,33 @@ pub(crate) struct Args {
     /// Most steps of a program
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=64))]
     steps: u8,
-    /// How struct pages are found
+    /// The memory model of the machines
     #[arg(long, value_enum, default_value_t)]
     memory_model: MemoryModel,
-    /// Whose answers are expected: lopapr, kvm or qemu
+    /// The dialect whose answers are expected: lopapr, kvm or qemu
     #[arg(long, default_value = "lopapr", value_parser = dialect)]
     dialect: Dialect,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Threads [default: all cores; half of them where a live QEMU votes]
+    /// Number of threads [default: as many as keep all cores busy]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Stop after this long, such as 30s, 5min or 1h30m; the same command goes on
+    /// Stop after this time, such as 30s, 5min or 1h30m; the same command continues the run
     #[arg(long, value_parser = humantime::parse_duration)]
     time: Option<Duration>,
-    /// Where findings are written, and the state [default: findings]
+    /// The folder for findings and for the state [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Where it is kept what is finished [default: a file in --out whose name tells bounds, voters and builds apart]
+    /// The file that records which units are finished [default: a file in --out, named after bound, voters and build]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Begin anew, whatever the state says
+    /// Start from the beginning and ignore the state
     #[arg(long)]
     restart: bool,
-    /// Write the summary as one JSON object to this file
+    /// Write the summary to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Print the domain and end: each machine as a program whose steps are those that its programs are made of
+    /// Print the domain instead: each machine as a program whose steps are the alphabet of that machine
     #[arg(long)]
     list: bool,
 }
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         restart: args.restart,
     };
     let stop = hunt::stop_flag()?;
-    // By units.
+    // The bar counts units.
     let bar = Bar::new(exhaust.domain.units());
     let summary = exhaust.run(&stop, &mut |progress| show(&bar, &progress));
     bar.finish();
@@ -126,7 +126,7 @@ fn show(bar: &Bar, progress: &Progress) {
     bar.show(units, format!("{programs} of {of_programs} programs, {rate:.0} run/s, {findings} findings, {left} left"));
 }
 
-/// The summary. Times, and what an earlier run did, stand in its last lines only: the rest is the same for the same bound.
+/// The summary. Only its last lines have times and what an earlier run did, so the rest is the same for the same bound.
 fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     let Summary { counts, tally, .. } = summary;
     let (domain, voters) = (&exhaust.domain, exhaust.roster.names().join(", "));

@@ -19,9 +19,9 @@ use super::{Failure, Outcome, print, save_json};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum DialectChoice {
-    /// Mix all three, LoPAPR most
+    /// All three, LoPAPR most often
     All,
-    /// The specification
+    /// LoPAPR, the specification
     Lopapr,
     /// Linux's in-kernel handlers
     Kvm,
@@ -34,27 +34,27 @@ pub(crate) struct Args {
     /// How long to run, such as 30s, 5min or 1h30m [default: 30s]
     #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "programs")]
     time: Option<Duration>,
-    /// How many programs to check, instead of a time
+    /// The number of programs to check, instead of a time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     programs: Option<u64>,
     /// The seed of all programs [default: a random one, which is printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads [default: as many as keep all cores busy]
+    /// Number of threads [default: as many as keep all cores busy]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Whose answers are expected [default: all; the dialect of a live system that votes]
+    /// The dialect whose answers are expected [default: all; with a live system, the dialect of that system]
     #[arg(long, value_enum)]
     dialect: Option<DialectChoice>,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Stop once this many different findings (by rule, field and kind of step) are known [default: 1]
+    /// Stop after this many different findings (by rule, field and kind of step) [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     max_findings: Option<u32>,
-    /// Where findings are written [default: findings]
+    /// The folder for findings [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write the summary as one JSON object to this file
+    /// Write the summary to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Some(DialectChoice::Qemu) => Some(Dialect::Qemu),
     };
     args.voters.declare(&mut roster, &dialect.map_or_else(|| Dialect::ALL.to_vec(), |dialect| vec![dialect]))?;
-    // A voter that this machine lacks is missed before anything starts.
+    // A voter that cannot run on this machine is reported before anything starts.
     roster.panel(Look::Brief).map_err(Failure::missing)?;
     let campaign = Campaign {
         config: GeneratorConfig { dialect, limits: roster.limits() },
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         out: args.out.clone().unwrap_or_else(|| default_out().to_path_buf()),
     };
     let stop = hunt::stop_flag()?;
-    // The bar is full after the time, or the number of programs.
+    // The bar counts programs, or milliseconds for a run of limited time.
     let bar = Bar::new(match campaign.limit {
         Limit::Programs(programs) => programs,
         Limit::Time(time) => time.as_millis().try_into().unwrap_or(u64::MAX),
@@ -126,7 +126,7 @@ fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "-".into() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
-/// The summary. Times stand in its last line only: the rest is the same for the same seed and number of programs.
+/// The summary. Only its last line has times, so the rest is the same for the same seed and number of programs.
 fn text(campaign: &Campaign, summary: &Summary) -> String {
     let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, .. } = summary.tally;
     let mut out = String::new();
@@ -183,7 +183,7 @@ fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item 
     campaign.roster.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
 }
 
-/// What each voter did, unless one that shows everything votes alone: then that is the whole summary.
+/// What each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary is about it.
 fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;
@@ -268,9 +268,9 @@ struct Json {
     deferred: u64,
     seconds: f64,
     failing: u64,
-    /// The verdict on the whole run: finding, agreed, or not compared where nothing was compared.
+    /// The verdict on the whole run: `finding`, `agreed`, or `not compared` if nothing was compared.
     verdict: &'static str,
-    /// Entries of the ledger of whose voters one takes no part.
+    /// Entries of the ledger that this campaign cannot use, because a voter that they name takes no part.
     idle: Vec<String>,
     findings: Vec<JsonDrawn>,
     rules_reached: usize,

@@ -16,17 +16,17 @@ pub(crate) struct Args {
     /// Programs and sequences, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Run all programs as one sequence: in the order given, on one subject. Without it each file has a fresh subject
+    /// Run all programs as one sequence: in the given order, on one subject. Without this option each file gets a fresh subject
     #[arg(long)]
     sequence: bool,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Write each file's verdict as one JSON object to this file
+    /// Write the verdicts of all files to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// What came of the files so far.
+/// The results of the files so far.
 #[derive(Default)]
 struct Replayed {
     agreed: usize,
@@ -34,7 +34,7 @@ struct Replayed {
     nothing: usize,
     found: usize,
     verdicts: Vec<JsonVerdict>,
-    /// The first program of which nothing was compared.
+    /// The first program of which nothing was compared, with the reason.
     first: Option<String>,
 }
 
@@ -87,7 +87,7 @@ fn load(path: &Path) -> Result<Runnable, Failure> {
 }
 
 impl Replayed {
-    /// Runs a sequence; the programs behind a finding do not run.
+    /// Runs a sequence. Programs after the first finding do not run.
     fn sequence(&mut self, panel: &mut Panel, names: &[PathBuf], sequence: &Sequence) -> Result<(), Failure> {
         let verdicts = panel.check_sequence(sequence).map_err(Failure::missing)?;
         let (run, all) = (verdicts.len(), sequence.parts.len());

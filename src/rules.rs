@@ -1,4 +1,4 @@
-//! `realmode rules`: every rule, and how often a corpus decides it; or where the dialects disagree.
+//! `realmode rules`: lists every rule, how often a corpus decides each, or where the dialects disagree.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Count how often the programs in this folder (or this one program) decide each rule
+    /// Count how often the programs in this folder, or this one program, decide each rule
     #[arg(long, value_name = "DIR|FILE")]
     corpus: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! `realmode show`: a program step by step.
+//! `realmode show`: shows a program step by step.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The program
+    /// The file with the program
     file: PathBuf,
-    /// What runs against the reference: candidate, null, canary, or the path of a library
+    /// The subject to check: candidate, null, canary, or the path of a library
     #[arg(long, default_value = "candidate")]
     subject: String,
-    /// Most changes shown of one step
+    /// The largest number of changes to show for one step
     #[arg(long, default_value_t = 24)]
     changes: usize,
 }

@@ -1,4 +1,4 @@
-//! `realmode shrink`: make a failing program small.
+//! `realmode shrink`: shrinks a failing program.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The program
+    /// The file with the program
     file: PathBuf,
-    /// Where to write the shrunk program; else it is printed with its report
+    /// The file for the shrunk program [default: print it with its report]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let name = args.file.display().to_string();
     let roster = args.voters.for_programs()?;
     let mut shrunk = None;
-    // The closest look takes longest: it is taken where nothing else shows the finding.
+    // The closest look takes the longest, so it comes last.
     for &look in roster.looks() {
         let mut panel = roster.panel(look).map_err(Failure::missing)?;
         let finding = match panel.check(&program).map_err(Failure::missing)? {

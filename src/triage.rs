@@ -25,24 +25,24 @@ pub(crate) struct Args {
     /// The fuzz target that found them, which runs only its part of each program
     #[arg(long, value_parser = super::focuses(), default_value_t)]
     focus: Focus,
-    /// What runs against the reference: candidate, null, canary, or the path of a library
+    /// The subject to check: candidate, null, canary, or the path of a library
     #[arg(long, default_value = "candidate")]
     subject: String,
-    /// Where findings are written [default: findings]
+    /// The folder for findings [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The engine's name, for file names [default: libfuzzer, afl or file, by each file's name]
+    /// The engine's name, a part of file names [default: libfuzzer, afl or file, depending on each file's name]
     #[arg(long, value_name = "NAME", value_parser = engine)]
     engine: Option<String>,
-    /// How long a check may take before it counts as hung
+    /// The time after which a check counts as hung
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     limit: Duration,
-    /// Write what the files show as one JSON object to this file
+    /// Write the results to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// A name that file names can have in them.
+/// Parses a name that can be a part of file names.
 fn engine(name: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
     match !name.is_empty() && name.len() <= 40 && name.chars().all(good) {
@@ -54,7 +54,7 @@ fn engine(name: &str) -> Result<String, String> {
 pub(crate) fn run(args: &Args) -> Outcome {
     let found = find(&args.paths, Wanted::Findings).map_err(Failure::input)?;
     let (mut programs, mut broken) = (Vec::new(), 0u64);
-    // All are read before the first is checked, which may take long.
+    // All files are read before the first check, because checks may take long.
     for path in found.programs {
         match catch_unwind(|| read(&path)) {
             Ok(input) => {

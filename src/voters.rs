@@ -1,4 +1,4 @@
-//! Which voters a command runs: the options that `fuzz`, `exhaust`, `replay` and `shrink` share.
+//! The options that name voters. `fuzz`, `exhaust`, `replay` and `shrink` share them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,38 +18,39 @@ use super::Failure;
 #[derive(clap::Args, Default)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// What runs against the reference: candidate, null (a second reference, which agrees), canary (must be found), or the path of a library
-    /// with an implementation in C (docs/bring-your-own.md); may be given several times [default: candidate, or nothing where --against names another voter]
+    /// A subject to check: candidate, null (a second reference, which must agree), canary (which must be found), or the path of a library
+    /// with an implementation in C (docs/bring-your-own.md); may be given several times [default: candidate, or no subject if --against
+    /// names a voter]
     #[arg(long)]
     subject: Vec<String>,
-    /// Run each --subject in a process of its own: a crash, an endless loop, memory without end become findings
+    /// Run each --subject in a process of its own: then a crash, a hang, or too much memory is a finding
     #[arg(long)]
     isolate: bool,
-    /// How long a step of an isolated subject may take [default: 1s]
+    /// The time after which a step of an isolated subject counts as hung [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "isolate")]
     isolate_limit: Option<Duration>,
-    /// MiB of data that an isolated subject may have [default: 256]
+    /// MiB of data that an isolated subject may allocate [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
-    /// Who votes as well: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
+    /// Another voter: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
     #[arg(long, value_name = "VOTER")]
     against: Vec<String>,
-    /// Differences between the reference and a voter that are declared and no findings, as TOML [default: what the dialect table says]
+    /// A TOML file of declared differences, which are no findings (docs/voters.md) [default: the differences of the dialect table]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
     /// The QEMU to run [default: $REALMODE_QEMU, or qemu-system-ppc64 on the PATH]
     #[arg(long, value_name = "PROGRAM")]
     qemu: Option<PathBuf>,
-    /// After how long without an answer QEMU is taken for hung [default: 5s]
+    /// The time without an answer after which QEMU counts as hung [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     qemu_limit: Option<Duration>,
-    /// Most hypercalls that go to QEMU together [default: 512]
+    /// The largest number of hypercalls in one batch to QEMU [default: 512]
     #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u16).range(1..=4096))]
     qemu_batch: Option<u16>,
 }
 
 impl Args {
-    /// A subject for a process of its own, started once to see whether it can be.
+    /// A subject that runs in a process of its own. It is started once here, to report early if it cannot run.
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {
             super::subject(subject)?;
@@ -79,7 +80,7 @@ impl Args {
         }
     }
 
-    /// The voters, with no difference declared. Those that this machine lacks are found out when a panel is made of them.
+    /// The voters, without declared differences. A panel of them reports those that cannot run on this machine.
     pub(crate) fn roster(&self) -> Result<Roster, Failure> {
         let mut candidates = Vec::new();
         for subject in &self.subject {
@@ -96,13 +97,13 @@ impl Args {
         Ok(Roster::of(candidates))
     }
 
-    /// Declares the ledger's differences, as far as programs of these dialects can use them.
+    /// Takes the declared differences that programs of these dialects can use.
     pub(crate) fn declare(&self, roster: &mut Roster, dialects: &[Dialect]) -> Result<(), Failure> {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let today = now.get(..10).unwrap_or_default();
         roster.ledger = match &self.ledger {
             Some(path) => Ledger::read(path).map_err(Failure::input)?.on(today).among(dialects, &roster.names()),
-            // The harness's own ledger has entries for every voter that there is.
+            // The ledger that comes with the harness has entries for every voter, so unused ones are no mistake.
             None => Ledger::dialects().on(today).among(dialects, &roster.names()).without_idle(),
         };
         Ok(())
