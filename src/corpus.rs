@@ -59,9 +59,11 @@ enum Command {
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
-    /// Rewrite files in place that are not packed as this version packs them: decisions of the generator, and programs that need repair
+    /// Rewrite files in place that are not packed as this version packs them: decisions of the generator, and programs
+    /// that need repair
     ///
-    /// The command reads all files first. If one of them holds no program, or one of another version of the encoding, it changes no file.
+    /// The command reads all files first. If one of them holds no program, or one of another version of the encoding,
+    /// it changes no file.
     Migrate {
         /// Files of programs, or folders of them
         #[arg(required = true, value_name = "DIR|FILE")]

@@ -183,7 +183,8 @@ fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item 
     campaign.roster.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
 }
 
-/// What each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary is about it.
+/// What each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary is
+/// about it.
 fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;

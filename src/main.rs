@@ -57,16 +57,18 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Check every program up to a number of steps, over a small stated domain
     ///
-    /// The domain has four small machines for each memory model, and about seventy steps for each machine: hypercalls with edge values,
-    /// lookups, references, and host steps. Every sequence of up to --steps of these steps is accounted for exactly once: it was run, or it
-    /// equals a shorter one because its last step is skipped, or it lies behind a finding. A file records the finished units, so a run
-    /// that was stopped (Ctrl-C, a kill, --time) continues where it was. docs/exhaustive.md describes the domain and the argument.
+    /// The domain has four small machines for each memory model, and about seventy steps for each machine: hypercalls
+    /// with edge values, lookups, references, and host steps. Every sequence of up to --steps of these steps is
+    /// accounted for exactly once: it was run, or it equals a shorter one because its last step is skipped, or it lies
+    /// behind a finding. A file records the finished units, so a run that was stopped (Ctrl-C, a kill, --time)
+    /// continues where it was. docs/exhaustive.md describes the domain and the argument.
     Exhaust(exhaust::Args),
     /// Turn the crash files of fuzzing engines into shrunk programs, reports and tests
     ///
-    /// Checks the files of an engine again: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes and hangs in an output
-    /// folder of AFL++, or programs as text. Findings with the same rule, field and kind of step count as one: the command shrinks the first
-    /// by file name and writes its report and test, and counts the others. A check that hangs is a finding as well.
+    /// Checks the files of an engine again: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes
+    /// and hangs in an output folder of AFL++, or programs as text. Findings with the same rule, field and kind of step
+    /// count as one: the command shrinks the first by file name and writes its report and test, and counts the others.
+    /// A check that hangs is a finding as well.
     Triage(triage::Args),
     /// Check programs and sequences from files or folders
     Replay(replay::Args),
@@ -83,8 +85,9 @@ enum Command {
     Isolated(isolated::Args),
     /// Pack, unpack, migrate and measure the corpora of fuzzing engines
     ///
-    /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: corpus folders of libFuzzer, queues of AFL++, or
-    /// its whole output folder. In folders, the command passes over files that an engine keeps for itself.
+    /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: corpus folders of
+    /// libFuzzer, queues of AFL++, or its whole output folder. In folders, the command passes over files that an engine
+    /// keeps for itself.
     Corpus(corpus::Args),
 }
 
@@ -147,7 +150,8 @@ fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
     store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
 }
 
-/// The subject of that name. An unknown name is bad input (status 2); a library that cannot be used counts as missing (status 3).
+/// The subject of that name. An unknown name is bad input (status 2); a library that cannot be used counts as missing
+/// (status 3).
 fn subject(name: &str) -> Result<SubjectKind, Failure> {
     name.parse().map_err(|error| match error {
         NoSubject::Unknown => Failure::input(format!("--subject {name}: {error}")),

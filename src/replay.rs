@@ -16,7 +16,8 @@ pub(crate) struct Args {
     /// Programs and sequences, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Run all programs as one sequence: in the given order, on one subject. Without this option each file gets a fresh subject
+    /// Run all programs as one sequence: in the given order, on one subject. Without this option each file gets a fresh
+    /// subject
     #[arg(long)]
     sequence: bool,
     #[command(flatten)]

@@ -18,9 +18,9 @@ use super::Failure;
 #[derive(clap::Args, Default)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// A subject to check: candidate, null (a second reference, which must agree), canary (which must be found), or the path of a library
-    /// with an implementation in C (docs/bring-your-own.md); may be given several times [default: candidate, or no subject if --against
-    /// names a voter]
+    /// A subject to check: candidate, null (a second reference, which must agree), canary (which must be found), or the
+    /// path of a library with an implementation in C (docs/bring-your-own.md); may be given several times [default:
+    /// candidate, or no subject if --against names a voter]
     #[arg(long)]
     subject: Vec<String>,
     /// Run each --subject in a process of its own: then a crash, a hang, or too much memory is a finding
@@ -32,10 +32,12 @@ pub(crate) struct Args {
     /// MiB of data that an isolated subject may allocate [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
-    /// Another voter: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
+    /// Another voter: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given
+    /// several times
     #[arg(long, value_name = "VOTER")]
     against: Vec<String>,
-    /// A TOML file of declared differences, which are no findings (docs/voters.md) [default: the differences of the dialect table]
+    /// A TOML file of declared differences, which are no findings (docs/voters.md) [default: the differences of the
+    /// dialect table]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
     /// The QEMU to run [default: $REALMODE_QEMU, or qemu-system-ppc64 on the PATH]

@@ -1,5 +1,5 @@
-//! Differential fuzzing of PowerPC real-mode TCE handling: runs programs on a reference model and on an implementation, and says where they
-//! differ.
+//! Differential fuzzing of PowerPC real-mode TCE handling: runs programs on a reference model and on an implementation,
+//! and says where they differ.
 //!
 //! ```
 //! use realmode_diff::{Checker, Verdict, parse, report};

@@ -10,8 +10,8 @@
 //! ...
 //! ```
 //!
-//! The first line names the form. Each program stands as it does in a file of its own. The line `leave windows open` after a program says
-//! that its windows are not closed at its end; the next program's start then finds what it left.
+//! The first line names the form. Each program stands as it does in a file of its own. The line `leave windows open`
+//! after a program says that its windows are not closed at its end; the next program's start then finds what it left.
 
 use std::path::Path;
 use std::{fmt, fs};

@@ -97,8 +97,8 @@ pub(crate) fn flag_names(flags: u64) -> String {
     if names.is_empty() { "none".into() } else { names.join(" ") }
 }
 
-/// What changed since the step began, by address: `count of page 0x10: 1 -> 2`. Neighbours that changed alike share a line; the
-/// vmemmap list, which the host keeps, has one for all.
+/// What changed since the step began, by address: `count of page 0x10: 1 -> 2`. Neighbours that changed alike share a
+/// line; the vmemmap list, which the host keeps, has one for all.
 #[must_use]
 pub fn changes(memory: &RealMemory) -> Vec<String> {
     let mut changes: Vec<_> = memory.differences().map(|(place, old, new)| of(memory, place, old, new)).collect();

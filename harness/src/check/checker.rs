@@ -170,7 +170,8 @@ impl Checker {
     /// It could be made before and cannot now; why. The checker can then only be renewed again.
     pub fn renew(&mut self) -> Result<bool, String> {
         let Some(make) = &self.make else { return Ok(false) };
-        // The old one goes first, because of some subjects there can be only one, such as a library with memory mapped for it.
+        // The old one goes first, because of some subjects there can be only one, such as a library with memory mapped
+        // for it.
         drop(self.driver.replace(Box::new(Nobody)));
         let Instance { subject, witness } = make()?;
         self.driver.replace(subject);
@@ -178,8 +179,8 @@ impl Checker {
         Ok(true)
     }
 
-    /// Like [`check_into`](Self::check_into) on a subject that has seen no other program, beside the one that runs the others. Where no
-    /// second subject can be made, that one runs it.
+    /// Like [`check_into`](Self::check_into) on a subject that has seen no other program, beside the one that runs the
+    /// others. Where no second subject can be made, that one runs it.
     pub(crate) fn check_aside(
         &mut self,
         program: &Program,
@@ -227,7 +228,8 @@ impl Checker {
         &self.tally
     }
 
-    /// Like [`check_watched`](Self::check_watched) for a program known to be valid, adding to `tally` instead of making one.
+    /// Like [`check_watched`](Self::check_watched) for a program known to be valid, adding to `tally` instead of making
+    /// one.
     pub(crate) fn check_into(
         &mut self,
         program: &Program,
@@ -420,7 +422,8 @@ impl Checker {
         // INDIRECT refuses more than 512 in every dialect; other counts are limited by the largest window.
         let entries = call.count().min(MAX_WINDOW_ENTRIES);
         let bound = self.coverage.bounded.then_some(CallBound { published, entries });
-        // Hang limit: a call touches at most as many entries as the largest window has, so a larger count must not raise it.
+        // Hang limit: a call touches at most as many entries as the largest window has, so a larger count must not
+        // raise it.
         let touched = match entries {
             0..=512 => entries,
             _ => entries.min(self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0).max(512)),
@@ -507,7 +510,8 @@ impl Checker {
         if deferred { Handled::Deferred } else { Handled::Real }
     }
 
-    /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics 7).
+    /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics
+    /// 7).
     fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
         let oracle = self.oracle();
         if let Some(failure) = Failure::of_mismatches(&oracle, oracle.everything()) {

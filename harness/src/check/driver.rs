@@ -1,7 +1,8 @@
 //! The driver: takes a subject through a program, from its start over each step to the closing of its windows.
 //!
-//! It owns the real memory, the host, and the subject, and it compares nothing. What is looked at on the way, and how the subject's code is
-//! run, is decided by a [`Conduct`]: the [checker](super::checker) watches for broken rules, a [benchmark](super::solo) for nothing.
+//! It owns the real memory, the host, and the subject, and it compares nothing. What is looked at on the way, and how
+//! the subject's code is run, is decided by a [`Conduct`]: the [checker](super::checker) watches for broken rules, a
+//! [benchmark](super::solo) for nothing.
 
 use contract::{HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, Status, Step, WindowSpec};
 use machine::host::Host;

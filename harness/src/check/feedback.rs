@@ -1,8 +1,8 @@
 //! Feedback from meaning: which combinations of rule, outcome, memory model and mode a program reached.
 //!
-//! Engines that are guided by branches see each rule decided once and think that they know it. That `MAP.SAME` was deferred on a
-//! machine with 2 MiB blocks is no new branch. So each combination has a number, which targets report as an extra counter
-//! of libFuzzer or as IJON state of AFL++.
+//! Engines that are guided by branches see each rule decided once and think that they know it. That `MAP.SAME` was
+//! deferred on a machine with 2 MiB blocks is no new branch. So each combination has a number, which targets report as
+//! an extra counter of libFuzzer or as IJON state of AFL++.
 
 use contract::{Machine, MemoryModel, ProbeAnswer, Rule, RuleSet, Status};
 use reference::{Answer, Outcome};

@@ -8,8 +8,8 @@ use super::change;
 use super::finding::{Code, Moment, ObjectDiff, Thing, Whereabouts};
 use super::oracle::{Mismatch, Oracle};
 
-/// Which rule is reported where one step breaks several: the first of these lines, and of rules on one line the first that was seen
-/// (semantics 7).
+/// Which rule is reported where one step breaks several: the first of these lines, and of rules on one line the first
+/// that was seen (semantics 7).
 const ORDER: &[&[Rule]] = &[
     &[Rule::HarnessFault],
     // Events, as a CPU makes its accesses. The earliest one ends the step.
@@ -37,7 +37,8 @@ const ORDER: &[&[Rule]] = &[
     &[Rule::RefLeak],
 ];
 
-/// The line of a rule in [`ORDER`], 0 for what is reported before everything else. Outcome rules, which are never broken, come last.
+/// The line of a rule in [`ORDER`], 0 for what is reported before everything else. Outcome rules, which are never
+/// broken, come last.
 pub(crate) const fn rank(rule: Rule) -> u8 {
     RANKS[rule as usize]
 }

@@ -61,8 +61,8 @@ impl<S: Subject> Solo<S> {
         Self { driver: Driver::new(Box::new(subject)) }
     }
 
-    /// Runs the program's steps, each in real mode first, without looking at what comes out. At the end all windows are closed, as
-    /// the checker does.
+    /// Runs the program's steps, each in real mode first, without looking at what comes out. At the end all windows are
+    /// closed, as the checker does.
     pub fn run(&mut self, plan: &Plan) {
         let driver = &mut self.driver;
         let Ok(()) = driver.start(&plan.program, &mut Unwatched);

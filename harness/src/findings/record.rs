@@ -1,7 +1,8 @@
 //! The recorder: a finding on disk, as the program that was found, the same shrunk, the report, and a ready test.
 //!
-//! Campaigns, the exhaustive mode, triage of crash files, and fuzz targets all keep their findings here. A finding travels as a [`Catch`], with
-//! its program. The program is written as soon as it is caught, before shrinking takes its time, so that nothing is lost whatever happens later.
+//! Campaigns, the exhaustive mode, triage of crash files, and fuzz targets all keep their findings here. A finding
+//! travels as a [`Catch`], with its program. The program is written as soon as it is caught, before shrinking takes its
+//! time, so that nothing is lost whatever happens later.
 
 use std::fmt;
 use std::io;
@@ -107,7 +108,8 @@ pub struct Recorded {
     pub found_steps: usize,
     /// Whether the shrunk program is 1-minimal; `None` if it was not shrunk.
     pub minimal: Option<bool>,
-    /// For a finding that needs what earlier programs left: how many programs the recorded sequence has, the last of which shows it.
+    /// For a finding that needs what earlier programs left: how many programs the recorded sequence has, the last of
+    /// which shows it.
     pub sequence: Option<usize>,
     /// The program as it was found.
     pub found_file: PathBuf,
@@ -267,11 +269,13 @@ impl Recorder<'_> {
     }
 }
 
-/// Shrinks a catch and makes sure that a fresh subject shows what is left. `None` where a fresh subject does not show it at all. With `exact` it
-/// must show the same identity; a voter that looks more closely than before may show it elsewhere.
+/// Shrinks a catch and makes sure that a fresh subject shows what is left. `None` where a fresh subject does not show
+/// it at all. With `exact` it must show the same identity; a voter that looks more closely than before may show it
+/// elsewhere.
 ///
-/// The shrinker tries its programs on one subject, which is quick. Where what it leaves shows nothing on a fresh subject, because the tries
-/// before had left something behind, it shrinks once more with a fresh subject for every try.
+/// The shrinker tries its programs on one subject, which is quick. Where what it leaves shows nothing on a fresh
+/// subject, because the tries before had left something behind, it shrinks once more with a fresh subject for every
+/// try.
 pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool) -> Option<Shrunk> {
     judge.renew();
     let identity = judge.finding(&catch.program)?.identity();

@@ -1,13 +1,14 @@
 //! The embedded campaign: draws programs and checks them on all cores, on plain stable Rust.
 //!
-//! Program number i of a seed is the same on every thread and machine. Workers take *stretches* of programs and check them in batches; counts
-//! are merged in the order of the batches, and it is in that order that findings count. So the same seed and number of programs give
-//! the same summary with any number of jobs.
+//! Program number i of a seed is the same on every thread and machine. Workers take *stretches* of programs and check
+//! them in batches; counts are merged in the order of the batches, and it is in that order that findings count. So the
+//! same seed and number of programs give the same summary with any number of jobs.
 //!
-//! **What a subject remembers.** A stretch begins with a subject that has seen no program. From there on the subject runs one program after the
-//! other, as a kernel does. Two kinds of programs differ, by their numbers: one in [`FRESH_EVERY`] runs on a fresh subject of its own, and
-//! one in [`LEAVE_OPEN_EVERY`] leaves its windows open, so that the next start finds them. A finding that a fresh subject does not show needs what
-//! its stretch left before it, and is recorded as a sequence.
+//! **What a subject remembers.** A stretch begins with a subject that has seen no program. From there on the subject
+//! runs one program after the other, as a kernel does. Two kinds of programs differ, by their numbers: one in
+//! [`FRESH_EVERY`] runs on a fresh subject of its own, and one in [`LEAVE_OPEN_EVERY`] leaves its windows open, so that
+//! the next start finds them. A finding that a fresh subject does not show needs what its stretch left before it, and
+//! is recorded as a sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -266,7 +267,8 @@ impl Worker<'_> {
         true
     }
 
-    /// Puts tasks, the first of them number `first`, to the panel. A finding that is caught for the first time is on disk at once.
+    /// Puts tasks, the first of them number `first`, to the panel. A finding that is caught for the first time is on
+    /// disk at once.
     fn check(&self, panel: &mut Panel, tasks: Vec<Task>, first: u64, batch: &mut Batch) {
         let Self { campaign, started, .. } = self;
         let recorder = Recorder { out: &campaign.out };

@@ -18,8 +18,8 @@ pub enum EngineRun {
     Agreed,
     /// Something was not compared; the rest is equal.
     NotCompared(NotCompared),
-    /// The program was not run: it would take long (see [`work`]), or the header names another version of the encoding, so that it
-    /// would mean something else to those who look at it later.
+    /// The program was not run: it would take long (see [`work`]), or the header names another version of the encoding,
+    /// so that it would mean something else to those who look at it later.
     Rejected,
     /// A rule was broken, by this program.
     Finding(Box<Finding>, Box<Program>),
@@ -52,7 +52,8 @@ impl Engine {
         self.subject
     }
 
-    /// Runs the program that the bytes stand for; `reached` is told each [combination](crate::check::feedback), as it is reached.
+    /// Runs the program that the bytes stand for; `reached` is told each [combination](crate::check::feedback), as it
+    /// is reached.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if matches!(form(bytes), Form::Other(_)) {
             return EngineRun::Rejected;
@@ -80,10 +81,11 @@ impl Engine {
     }
 }
 
-/// What a program makes both sides do, roughly: entries that calls name, words written, pages mapped at boot, and a sixteenth of
-/// what its windows have room for. Engines take another number of rounds of a loop for progress, so they favour programs
-/// that do ever more, and dialects without a limit of 512 let one call name 65,536 entries: a few such programs would take a
-/// campaign's whole time without showing anything that shorter ones do not. The embedded campaign and replay run them.
+/// What a program makes both sides do, roughly: entries that calls name, words written, pages mapped at boot, and a
+/// sixteenth of what its windows have room for. Engines take another number of rounds of a loop for progress, so they
+/// favour programs that do ever more, and dialects without a limit of 512 let one call name 65,536 entries: a few such
+/// programs would take a campaign's whole time without showing anything that shorter ones do not. The embedded campaign
+/// and replay run them.
 #[must_use]
 pub fn work(program: &Program) -> u64 {
     let machine = &program.machine;
@@ -114,8 +116,8 @@ const fn count(call: &Hypercall) -> u64 {
     }
 }
 
-/// Hands hostile bytes to the parser. What it takes for a program must print, parse, encode and decode to itself; what it refuses
-/// must be refused with a place inside the text.
+/// Hands hostile bytes to the parser. What it takes for a program must print, parse, encode and decode to itself; what
+/// it refuses must be refused with a place inside the text.
 ///
 /// # Panics
 /// Where one of that fails: the engine's finding.

@@ -1,7 +1,7 @@
 //! The pool: runs a hunt's work on several threads and hands what they send to one place that adds it up.
 //!
-//! Every hunt uses it. Workers look at [`Pool::over`] between two pieces of work; what they have sent is merged before the run ends, so nothing
-//! that was checked is lost when a hunt is stopped.
+//! Every hunt uses it. Workers look at [`Pool::over`] between two pieces of work; what they have sent is merged before
+//! the run ends, so nothing that was checked is lost when a hunt is stopped.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

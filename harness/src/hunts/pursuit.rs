@@ -1,4 +1,5 @@
-//! From a catch to its record: sought again on fresh subjects, shrunk, or recorded as a sequence. All hunts go this way.
+//! From a catch to its record: sought again on fresh subjects, shrunk, or recorded as a sequence. All hunts go this
+//! way.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
 use crate::shrink::{Judge, shrink};
 use crate::voters::{Panel, Roster};
 
-/// Shrinks and records a catch whose program stands in `found_file`. `before` names the programs that the same subject had run before it, in
-/// order, for a finding that a fresh subject does not show; it is called only then.
+/// Shrinks and records a catch whose program stands in `found_file`. `before` names the programs that the same subject
+/// had run before it, in order, for a finding that a fresh subject does not show; it is called only then.
 ///
 /// # Errors
 /// A file could not be written; it is named.

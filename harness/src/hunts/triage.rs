@@ -108,7 +108,8 @@ impl Triage {
         Ok(Triaged::First(number))
     }
 
-    /// Shrinks and records a catch within the time for shrinking; as it was found where that is not enough, or where the check itself was late.
+    /// Shrinks and records a catch within the time for shrinking; as it was found where that is not enough, or where
+    /// the check itself was late.
     fn record(&self, catch: Catch, found_file: PathBuf, late: bool) -> io::Result<Recorded> {
         if !late {
             let (roster, out) = (Roster::from(self.subject), self.out.clone());

@@ -7,11 +7,11 @@
 //! | [`Qemu`](qemu::Qemu) | registers after a hypercall and, through H_GET_TCE, the tables |
 //! | [`Model`](model::Model), the reference in another dialect | registers and tables |
 //!
-//! A [`Roster`] says who votes, as data; each thread makes a [`Panel`] of it, which puts programs to all of them. Where a voter differs from the
-//! reference, the difference may have been [declared](ledger).
+//! A [`Roster`] says who votes, as data; each thread makes a [`Panel`] of it, which puts programs to all of them. Where
+//! a voter differs from the reference, the difference may have been [declared](ledger).
 //!
-//! A new voter is a module here: it implements [`Voter`], and [`Candidacy`] to be made on each thread, and stands in [`roster::KINDS`] if
-//! `--against` is to name it.
+//! A new voter is a module here: it implements [`Voter`], and [`Candidacy`] to be made on each thread, and stands in
+//! [`roster::KINDS`] if `--against` is to name it.
 
 pub mod isolate;
 pub mod ledger;
@@ -112,12 +112,12 @@ impl fmt::Display for Shows {
 /// How closely voters look that must be asked for their tables.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Look {
-    /// Now and then after a call, and at the end of each program: small windows whole, large ones in part and now and then whole. For
-    /// campaigns.
+    /// Now and then after a call, and at the end of each program: small windows whole, large ones in part and now and
+    /// then whole. For campaigns.
     #[default]
     Brief,
-    /// At the ends of what each call may have written, and at the end of each program, large windows in part. For shrinking: what is seen
-    /// does not depend on how many calls came before.
+    /// At the ends of what each call may have written, and at the end of each program, large windows in part. For
+    /// shrinking: what is seen does not depend on how many calls came before.
     EachCall,
     /// At everything that each call may have written, and at all windows whole at the end. For single programs.
     Whole,
@@ -152,7 +152,8 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// Something odd that is no finding: what happened, and the program that was running (its place among those that were handed over).
+/// Something odd that is no finding: what happened, and the program that was running (its place among those that were
+/// handed over).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Incident {
     /// Which program.
@@ -187,7 +188,8 @@ pub trait Voter {
         1
     }
 
-    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be booted.
+    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be
+    /// booted.
     fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }

@@ -170,8 +170,9 @@ impl Panel {
         Ok(all)
     }
 
-    /// Puts valid programs to all voters. `found` is told of each program that shows a finding, in order: the earliest one, and what
-    /// everybody voted there; `odd` of voters that were lost and came back. Counts of the first voter go to `tally`.
+    /// Puts valid programs to all voters. `found` is told of each program that shows a finding, in order: the earliest
+    /// one, and what everybody voted there; `odd` of voters that were lost and came back. Counts of the first voter go
+    /// to `tally`.
     ///
     /// # Errors
     /// A voter is gone. What was told until then stands.
@@ -258,7 +259,8 @@ impl Panel {
         Ok(self.together(&at))
     }
 
-    /// Runs a sequence on voters that have seen no other program. Answers the verdict on each program up to the first finding, or to the end.
+    /// Runs a sequence on voters that have seen no other program. Answers the verdict on each program up to the first
+    /// finding, or to the end.
     ///
     /// # Errors
     /// A voter is gone.

@@ -41,7 +41,8 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
     /// What the voter shows.
     fn shows(&self) -> Shows;
 
-    /// A checker of the subject that it is, if it is one in this process: for hunts that put very many short programs to one subject.
+    /// A checker of the subject that it is, if it is one in this process: for hunts that put very many short programs
+    /// to one subject.
     ///
     /// # Errors
     /// It cannot be had on this machine; why, and what helps.
@@ -130,7 +131,8 @@ impl Roster {
         self.candidates.iter().map(|candidate| candidate.name()).collect()
     }
 
-    /// What a program must keep to so that every voter can have it. Where several voters have limits, those of the first hold.
+    /// What a program must keep to so that every voter can have it. Where several voters have limits, those of the
+    /// first hold.
     #[must_use]
     pub fn limits(&self) -> Option<Arc<dyn Limits>> {
         self.candidates.iter().find_map(|candidate| candidate.limits())
@@ -149,7 +151,8 @@ impl Roster {
         cores.div_ceil(each.max(1))
     }
 
-    /// The looks at which a finding is sought again before it is shrunk, in order: the closer one looks, the longer shrinking takes.
+    /// The looks at which a finding is sought again before it is shrunk, in order: the closer one looks, the longer
+    /// shrinking takes.
     #[must_use]
     pub fn looks(&self) -> &'static [Look] {
         match self.candidates.iter().any(|candidate| candidate.looks()) {
@@ -158,8 +161,9 @@ impl Roster {
         }
     }
 
-    /// The same for shrinking what this finding was made on. Only while a hang is shrunk are steps given up early, because every program that
-    /// still hangs takes that long. For other findings the limit stays, so that a slow step is not taken for a hang.
+    /// The same for shrinking what this finding was made on. Only while a hang is shrunk are steps given up early,
+    /// because every program that still hangs takes that long. For other findings the limit stays, so that a slow step
+    /// is not taken for a hang.
     #[must_use]
     pub fn shrinking(&self, finding: &Finding) -> Self {
         let mut roster = self.clone();

@@ -1,4 +1,5 @@
-//! Declared differences: where two voters are known to differ, and why. What the ledger declares is counted and is no finding.
+//! Declared differences: where two voters are known to differ, and why. What the ledger declares is counted and is no
+//! finding.
 //!
 //! ```toml
 //! [[difference]]
@@ -11,10 +12,10 @@
 //! expires = 2027-06-30                    # the last day on which it holds; optional
 //! ```
 //!
-//! A difference that is declared ends the program for that voter, for from there on the two are in different states. An entry that a
-//! campaign never used is reported as stale: either the difference is gone, or the campaign can't reach it. An entry that has expired is
-//! reported and declares nothing any more. When that is looked at is the command's business, once, before anything runs: a verdict depends
-//! on no date.
+//! A difference that is declared ends the program for that voter, for from there on the two are in different states. An
+//! entry that a campaign never used is reported as stale: either the difference is gone, or the campaign can't reach
+//! it. An entry that has expired is reported and declares nothing any more. When that is looked at is the command's
+//! business, once, before anything runs: a verdict depends on no date.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -94,7 +95,8 @@ struct Raw {
 }
 
 impl Ledger {
-    /// The one that comes with the harness: what the dialect table makes of the reference in one dialect and QEMU, or a model in another.
+    /// The one that comes with the harness: what the dialect table makes of the reference in one dialect and QEMU, or a
+    /// model in another.
     ///
     /// # Panics
     /// Never: a test parses it.
@@ -161,7 +163,8 @@ impl Ledger {
         self.entries.iter()
     }
 
-    /// Puts the entries aside that are not between the reference in one of `dialects` and one of `voters`: such a campaign cannot use them.
+    /// Puts the entries aside that are not between the reference in one of `dialects` and one of `voters`: such a
+    /// campaign cannot use them.
     #[must_use]
     pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
         let concerns =
@@ -185,7 +188,8 @@ impl Ledger {
         Self { idle: Vec::new(), missing: BTreeSet::new(), ..self }
     }
 
-    /// A line about the entries that cannot be used because a voter that they name takes no part; `None` where there are none.
+    /// A line about the entries that cannot be used because a voter that they name takes no part; `None` where there
+    /// are none.
     #[must_use]
     pub fn told_idle(&self) -> Option<String> {
         let names: Vec<&str> = self.missing.iter().map(String::as_str).collect();
@@ -213,8 +217,8 @@ impl Ledger {
         self.expired.iter()
     }
 
-    /// The entry that declares the finding, by its number. The rule by which the reference decided the step is the finding's own, because
-    /// the voter may not have been asked all steps before it.
+    /// The entry that declares the finding, by its number. The rule by which the reference decided the step is the
+    /// finding's own, because the voter may not have been asked all steps before it.
     #[must_use]
     pub fn declares(&self, program: &Program, finding: &Finding) -> Option<usize> {
         let identity = finding.identity();
