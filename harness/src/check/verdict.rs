@@ -94,6 +94,7 @@ impl fmt::Display for NotCompared {
                 let (steps, s) = (steps, if *steps == 1 { "" } else { "s" });
                 write!(f, "compared but for {steps} step{s} from {from} on: {why}")
             }
+            (true, Reason::Declared(why)) => write!(f, "compared up to a declared difference at {from}: {why}"),
             (true, _) => write!(f, "compared up to {from}, not compared from there on: {why}"),
         }
     }
