@@ -13,6 +13,10 @@
 //! | [`program`] | steps and programs |
 //! | [`text`] | the text form of a program: parse and print are inverse |
 //! | [`answer`] | what a hypercall and a probe answer |
+//! | `by_name` | with feature `serde`: rules, dialects and kinds of steps as the strings that name them |
+//!
+//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps; nothing else
+//! needs a dependency.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +24,8 @@ extern crate alloc;
 
 pub mod addr;
 pub mod answer;
+#[cfg(feature = "serde")]
+mod by_name;
 pub mod description;
 pub mod dialect;
 pub mod hcall;

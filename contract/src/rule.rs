@@ -158,11 +158,11 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A set of rules; all of them fit 64 bits.
+/// A set of rules: one bit for each, at its place in [`Rule::ALL`].
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct RuleSet(u64);
+pub struct RuleSet(u128);
 
-const _: () = assert!(Rule::ALL.len() <= 64);
+const _: () = assert!(Rule::ALL.len() <= u128::BITS as usize, "RuleSet has a bit for every rule");
 
 impl RuleSet {
     /// The empty set.
@@ -203,5 +203,22 @@ impl FromIterator<Rule> for RuleSet {
             set.insert(rule);
         }
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_a_bit_for_every_rule() {
+        let all: RuleSet = Rule::ALL.iter().copied().collect();
+        assert!(all.iter().eq(Rule::ALL.iter().copied()));
+        for &rule in Rule::ALL {
+            let one: RuleSet = [rule].into_iter().collect();
+            assert!(one.iter().eq([rule]), "{rule}");
+            assert!(Rule::ALL.iter().all(|&other| one.contains(other) == (other == rule)), "{rule}");
+        }
+        assert_eq!(RuleSet::EMPTY.iter().next(), None);
     }
 }

@@ -10,7 +10,7 @@ use programs::generate::{GeneratorConfig, generate};
 use programs::store;
 use realmode_diff::check::feedback::{COMBINATIONS, describe};
 use realmode_diff::hunts::engine::{Engine, EngineRun, MAX_WORK, text, work};
-use realmode_diff::{Program, SubjectKind};
+use realmode_diff::{Program, Rule, SubjectKind};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -136,6 +136,17 @@ fn targets_run_the_corpora() {
         assert!(reached.len() >= least, "{} reached {names:?}", focus.name());
         assert!(rejected < 10, "{} rejected {rejected}", focus.name());
     }
+}
+
+/// Numbers and descriptions fit together to the end: each rule that a step can decide has as many, findings have none.
+#[test]
+fn every_combination_names_a_rule_that_steps_decide() {
+    let of = |combination| describe(combination).split(" x ").next().map(str::to_string);
+    let named: BTreeSet<_> = (0..COMBINATIONS).filter_map(of).collect();
+    let outcomes: BTreeSet<_> = Rule::outcomes().map(|rule| rule.id().to_string()).collect();
+    assert_eq!(named, outcomes);
+    let described: BTreeSet<_> = (0..COMBINATIONS).map(describe).collect();
+    assert_eq!(described.len(), COMBINATIONS);
 }
 
 #[test]
