@@ -15,14 +15,14 @@ use crate::told::Told;
 use crate::view::View;
 
 /// What `struct rm_cpu` is on this side.
-pub struct Handle<'a, 'm> {
-    pub cpu: &'a Cpu<'m>,
+pub struct Handle<'a> {
+    pub cpu: &'a Cpu<'a>,
     pub slots: &'a Slots,
     pub told: &'a Told,
     pub view: Option<&'a View>,
 }
 
-impl<'m> Handle<'_, 'm> {
+impl Handle<'_> {
     /// The pointer that a handler gets.
     pub const fn pointer(&self) -> *mut rm_cpu {
         core::ptr::from_ref(self).cast::<rm_cpu>().cast_mut()
@@ -38,7 +38,7 @@ impl<'m> Handle<'_, 'm> {
     }
 
     /// The CPU, once it has seen what was done through pointers before.
-    fn settled(&self) -> &Cpu<'m> {
+    fn settled(&self) -> &Cpu<'_> {
         if let Some(view) = self.view {
             view.settle(self.cpu);
         }

@@ -2,19 +2,42 @@
 //!
 //! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were written
 //! and at the objects that the reference touched; at the end of a program at everything.
+//!
+//! What no subject can bring about is no mismatch but a [`Fault`], which memory keeps ([`RealMemory::fault`]).
 
 use std::fmt::Write as _;
 
 use contract::{Hva, Liobn, Pfn, RealAddr, Rule};
-use machine::memory::{Account, Owner, Place, RealMemory, Region, struct_page};
+use machine::memory::{Account, Fault, Owner, Place, RealMemory, Region, struct_page};
 use reference::{Compound, Object, Page, Reference};
 
 use crate::check::change::flag_names;
 use crate::check::verdict::{MAX_OBJECTS, ObjectDiff};
 
+/// What differs, first reported first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Differs {
+    Entry,
+    Count,
+    Flag,
+    References,
+}
+
+impl Differs {
+    const fn rule(self) -> Rule {
+        match self {
+            Self::Entry => Rule::DivergeTce,
+            Self::Count => Rule::DivergeCount,
+            Self::Flag => Rule::DivergeFlag,
+            Self::References => Rule::RefConserve,
+        }
+    }
+}
+
 /// A word that is not what the reference has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mismatch {
+    differs: Differs,
     pub(crate) rule: Rule,
     /// The order among mismatches of one rule: the real address, or the hva for page-table entries.
     pub(crate) address: u64,
@@ -25,8 +48,19 @@ pub(crate) struct Mismatch {
     pub(crate) found: String,
 }
 
-/// The rules of mismatches, first reported first.
-const ORDER: [Rule; 4] = [Rule::DivergeTce, Rule::DivergeCount, Rule::DivergeFlag, Rule::RefConserve];
+impl Mismatch {
+    fn new(
+        differs: Differs,
+        (address, object): (u64, Object),
+        field: &'static str,
+        what: String,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        let (expected, found) = (expected.to_string(), found.to_string());
+        Self { differs, rule: differs.rule(), address, field, object, what, expected, found }
+    }
+}
 
 /// Compares a memory with a reference.
 pub(crate) struct Oracle<'a> {
@@ -91,6 +125,9 @@ impl Oracle<'_> {
         for (real, _) in self.reference.ram() {
             self.object(Object::Ram(real), Self::any, &mut found);
         }
+        if found.is_empty() {
+            self.fault(Fault::Words { memory: words as u64, reference: self.expected_words() as u64 });
+        }
         found
     }
 
@@ -111,8 +148,7 @@ impl Oracle<'_> {
 
     /// The mismatch to report: by the order of rules, then the lowest address.
     pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
-        let rank = |rule: Rule| ORDER.iter().position(|other| *other == rule).unwrap_or(ORDER.len());
-        found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
+        found.sort_by_key(|mismatch| (mismatch.differs, mismatch.address));
         found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.field == b.field);
         let first = found.first()?.clone();
         Some((first, found))
@@ -131,6 +167,10 @@ impl Oracle<'_> {
         diffs
     }
 
+    fn fault(&self, fault: Fault) {
+        self.memory.report_fault(fault);
+    }
+
     fn word(&self, place: Place, now: u64, found: &mut Vec<Mismatch>) {
         match place {
             Place::PageTable(hva) => self.pte(hva, found),
@@ -146,10 +186,19 @@ impl Oracle<'_> {
                 Owner::Table(liobn) => self.entry_word(liobn, (real.0 - start) / 8, false, real, now, found),
                 Owner::Hardware(liobn) => self.entry_word(liobn, (real.0 - start) / 8, true, real, now, found),
                 Owner::Ram => self.ram_word(real, now, found),
+                // The reference has no list. The host keeps it, and memory's audit holds it against the blocks.
                 Owner::List => {}
             },
-            // The region has gone; the host zeroed it.
-            Place::Real(real, None) => self.ram_word(real, now, found),
+            // The region has gone; the host zeroed it, and nobody gets there any more.
+            Place::Real(real, None) => {
+                if now != 0 {
+                    self.fault(Fault::Ownerless { real, word: now });
+                }
+                let word = self.reference.ram_word(real);
+                if word != 0 {
+                    self.fault(Fault::NoMemory { real, word });
+                }
+            }
         }
     }
 
@@ -158,8 +207,14 @@ impl Oracle<'_> {
         match object {
             Object::Page(pfn) => {
                 for field in [struct_page::FLAGS, struct_page::COUNT, struct_page::COMPOUND] {
-                    let word = self.memory.struct_page_word(pfn, field);
-                    if let Some((real, now)) = word.and_then(|real| Some((real, peek(self, real)?))) {
+                    let Some(real) = self.memory.struct_page_word(pfn, field) else {
+                        // The step took the block away, and with it what the page was.
+                        if self.reference.page(pfn) != Page::default() {
+                            self.fault(Fault::NoStructPage { pfn });
+                        }
+                        continue;
+                    };
+                    if let Some(now) = peek(self, real) {
                         self.page_word(pfn, field, real, now, found);
                         if field == struct_page::COUNT {
                             self.conserve(pfn, real, now, found);
@@ -171,12 +226,13 @@ impl Oracle<'_> {
             Object::Entry { liobn, index } => {
                 let open = self.reference.window(liobn).map(|window| window.spec);
                 // A closed window's tables may lie in memory together with those of nobody else.
-                if let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) {
-                    for ((start, _), hardware) in spec.regions().zip([false, true]) {
-                        let real = RealAddr(start.0 + index * 8);
-                        if let Some(now) = peek(self, real) {
-                            self.entry_word(liobn, index, hardware, real, now, found);
-                        }
+                let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) else {
+                    return self.fault(Fault::Window { liobn });
+                };
+                for ((start, _), hardware) in spec.regions().zip([false, true]) {
+                    let real = RealAddr(start.0 + index * 8);
+                    if let Some(now) = peek(self, real) {
+                        self.entry_word(liobn, index, hardware, real, now, found);
                     }
                 }
             }
@@ -199,54 +255,48 @@ impl Oracle<'_> {
         if now == expected {
             return;
         }
-        let mut push = |rule, name, what, expected, found_value| {
-            found.push(Mismatch {
-                rule,
-                address: real.0,
-                field: name,
-                object: Object::Page(pfn),
-                what,
-                expected,
-                found: found_value,
-            });
+        let at = (real.0, Object::Page(pfn));
+        let mut push = |differs, name, what, expected, now| {
+            found.push(Mismatch::new(differs, at, name, what, expected, now));
         };
-        let hex = |value: u64| format!("{value:#x}");
         match field {
             struct_page::FLAGS => {
                 let what = format!("flags of page {pfn}");
-                push(Rule::DivergeFlag, "page flags", what, flag_names(expected), flag_names(now));
+                push(Differs::Flag, "page flags", what, flag_names(expected), flag_names(now));
             }
             struct_page::COUNT => {
                 // The count is half of its word; the other half is zero.
                 let (expected, count) = (expected as i32, now as i32);
                 if count != expected {
                     let what = format!("count of page {pfn}");
-                    push(Rule::DivergeCount, "count", what, expected.to_string(), count.to_string());
+                    push(Differs::Count, "count", what, expected.to_string(), count.to_string());
                 }
                 if now >> 32 != 0 {
                     let what = format!("bytes 12 to 15 of the struct page of page {pfn}");
-                    push(Rule::DivergeFlag, "struct page", what, hex(0), hex(now >> 32));
+                    push(Differs::Flag, "struct page", what, hex(0), hex(now >> 32));
                 }
             }
             _ => {
                 let what = format!("word at offset {field} of the struct page of page {pfn}");
-                push(Rule::DivergeFlag, "struct page", what, hex(expected), hex(now));
+                push(Differs::Flag, "struct page", what, hex(expected), hex(now));
             }
         }
     }
 
     fn conserve(&self, pfn: Pfn, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let Account { own, holders } = self.memory.account(pfn);
+        // An idle page's own wraps together with its count.
         if now as u32 as i32 != own.wrapping_add(holders) {
-            found.push(Mismatch {
-                rule: Rule::RefConserve,
-                address: real.0,
-                field: "count",
-                object: Object::Page(pfn),
-                what: format!("count of page {pfn}"),
-                expected: format!("own {own} + {holders} mappings and hardware TCEs"),
-                found: (now as i32).to_string(),
-            });
+            let at = (real.0, Object::Page(pfn));
+            let expected = format!("own {own} + {holders} mappings and hardware TCEs");
+            found.push(Mismatch::new(
+                Differs::References,
+                at,
+                "count",
+                format!("count of page {pfn}"),
+                expected,
+                now as i32,
+            ));
         }
     }
 
@@ -259,22 +309,18 @@ impl Oracle<'_> {
         now: u64,
         found: &mut Vec<Mismatch>,
     ) {
-        let expected = self.reference.window(liobn).map_or(0, |window| match hardware {
-            false => window.guest(index),
-            true => window.hardware(index),
-        });
+        let expected = match self.reference.window(liobn) {
+            Some(window) if hardware => window.hardware(index),
+            Some(window) => window.guest(index),
+            None if self.closing.is_some_and(|closing| closing.liobn == liobn) => 0,
+            None => return self.fault(Fault::Window { liobn }),
+        };
         let now = now.swap_bytes();
         if now != expected {
             let field = if hardware { "hardware entry" } else { "guest value" };
-            found.push(Mismatch {
-                rule: Rule::DivergeTce,
-                address: real.0,
-                field,
-                object: Object::Entry { liobn, index },
-                what: format!("{field} {index} of window {liobn}"),
-                expected: format!("{expected:#x}"),
-                found: format!("{now:#x}"),
-            });
+            let what = format!("{field} {index} of window {liobn}");
+            let at = (real.0, Object::Entry { liobn, index });
+            found.push(Mismatch::new(Differs::Entry, at, field, what, hex(expected), hex(now)));
         }
     }
 
@@ -282,30 +328,18 @@ impl Oracle<'_> {
         let expected = self.reference.ram_word(real);
         let now = now.swap_bytes();
         if now != expected {
-            found.push(Mismatch {
-                rule: Rule::DivergeFlag,
-                address: real.0,
-                field: "memory",
-                object: Object::Ram(real),
-                what: format!("word at real address {real}"),
-                expected: format!("{expected:#x}"),
-                found: format!("{now:#x}"),
-            });
+            let what = format!("word at real address {real}");
+            let at = (real.0, Object::Ram(real));
+            found.push(Mismatch::new(Differs::Flag, at, "memory", what, hex(expected), hex(now)));
         }
     }
 
     fn pte(&self, hva: Hva, found: &mut Vec<Mismatch>) {
         let (expected, now) = (self.reference.pte(hva), self.memory.pte(hva));
         if expected != now {
-            found.push(Mismatch {
-                rule: Rule::DivergeFlag,
-                address: hva.0,
-                field: "page table",
-                object: Object::Pte(hva),
-                what: format!("page-table entry at hva {hva}"),
-                expected: expected.to_string(),
-                found: now.to_string(),
-            });
+            let what = format!("page-table entry at hva {hva}");
+            let at = (hva.0, Object::Pte(hva));
+            found.push(Mismatch::new(Differs::Flag, at, "page table", what, expected, now));
         }
     }
 
@@ -356,6 +390,10 @@ impl Oracle<'_> {
             ),
         }
     }
+}
+
+fn hex(value: u64) -> String {
+    format!("{value:#x}")
 }
 
 /// The word of a struct page that holds a head's order or a tail's head.

@@ -116,7 +116,9 @@ impl RealMemory {
                 }
                 // A head answers for pages whose words are zero, and so are not visited.
                 let spoilt = |page: &u64| word_at(*page) != pte::encode(entry, *page - head);
-                if page == head && let Some(page) = (head..head + entry.pages()).find(spoilt) {
+                if page == head
+                    && let Some(page) = (head..head + entry.pages()).find(spoilt)
+                {
                     return Err(Fault::PageTable { hva: Hva(page << shift), word: word_at(page) });
                 }
             }
@@ -132,7 +134,8 @@ impl RealMemory {
         }
         for &(head, order) in &self.compounds {
             for pfn in head..head + (1 << order) {
-                let (mark, word) = if pfn == head { (struct_page::HEAD, order.into()) } else { (struct_page::TAIL, head) };
+                let (mark, word) =
+                    if pfn == head { (struct_page::HEAD, order.into()) } else { (struct_page::TAIL, head) };
                 self.marked(Pfn(pfn), struct_page::FLAGS, MARKS, mark)?;
                 self.marked(Pfn(pfn), struct_page::COMPOUND, u64::MAX, word)?;
             }
@@ -141,8 +144,8 @@ impl RealMemory {
             if let Place::Real(real, Some(Region { start, owner: Owner::StructPages { offset }, .. })) = place {
                 let at = offset + real.0 - start;
                 let (pfn, offset) = (Pfn(at / self.struct_page), at % self.struct_page);
-                let single = self.compounds.binary_search_by_key(&pfn.0, |&(head, _)| head).is_err()
-                    && self.head(pfn) == pfn;
+                let single =
+                    self.compounds.binary_search_by_key(&pfn.0, |&(head, _)| head).is_err() && self.head(pfn) == pfn;
                 if single && offset == struct_page::FLAGS && word & MARKS != 0 {
                     return Err(Fault::CompoundWord { pfn, offset, expected: 0, found: word & MARKS });
                 }
@@ -171,18 +174,15 @@ impl RealMemory {
                 *counted.entry(pfn).or_default() += 1;
             }
         }
-        for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
-            for (index, _) in frame.nonzero() {
-                let pfn = Pfn(frame.key().number() << 9 | index);
-                let account = self.account(pfn);
-                let holders = counted.remove(&pfn).unwrap_or(0);
-                if account.holders != holders {
-                    return Err(Fault::Recount { pfn, account: account.holders, counted: holders });
-                }
-                // What a page-table entry or a TCE names is not idle, and own of such a page is 0 at least.
-                if holders > 0 && account.own < 0 {
-                    return Err(Fault::Owed { pfn, account });
-                }
+        for (pfn, account) in self.accounts() {
+            // No entry names the page: there is nothing to count.
+            let holders = counted.remove(&pfn).unwrap_or(0);
+            if account.holders != holders {
+                return Err(Fault::Recount { pfn, account: account.holders, counted: holders });
+            }
+            // What a page-table entry or a TCE names is not idle, and own of such a page is 0 at least.
+            if holders > 0 && account.own < 0 {
+                return Err(Fault::Owed { pfn, account });
             }
         }
         match counted.pop_first() {

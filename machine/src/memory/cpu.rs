@@ -38,7 +38,7 @@ pub struct Cpu<'m> {
     /// The frames of guest memory that were read first in this run (as number + 1), and which of their words.
     lists: [(Cell<u64>, [Cell<u64>; 8]); LISTS],
     /// Frames looked up last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
-    cache: [Cell<Cached<'m>>; CACHE],
+    cache: [Cell<Cached>; CACHE],
 }
 
 /// A list is one frame. A handler has no business in more, but `LIST.SNAPSHOT` watches what it reads of a few.
@@ -50,20 +50,24 @@ const AFTER_EVENT: u64 = 1 << 12;
 /// Slots of the cache of frames.
 const CACHE: usize = 8;
 
-/// A frame of real memory that was looked up.
+/// A frame of real memory that was looked up. Numbers, for with references `Cpu<'m>` would be invariant in `'m`, and subjects could not keep
+/// one as `&'a Cpu<'a>`.
 #[derive(Clone, Copy)]
-struct Cached<'m> {
+struct Cached {
     /// Real address >> 12; `u64::MAX` for none.
     number: u64,
-    /// `None` while nothing was stored to it.
-    frame: Option<&'m Frame>,
+    /// The frame's number, or [`UNTOUCHED`].
+    frame: u32,
     /// For a frame that is not there, how many frames there were: while there are no more, it is not among them.
     made: u32,
-    region: &'m Region,
+    /// The number of the region that holds the frame's first byte.
+    region: u32,
 }
 
-const NO_REGION: &Region = &Region { start: 0, end: 0, owner: Owner::Ram };
-const NOTHING: Cached<'static> = Cached { number: u64::MAX, frame: None, made: 0, region: NO_REGION };
+/// Nothing was stored to the frame yet.
+const UNTOUCHED: u32 = u32::MAX;
+
+const NOTHING: Cached = Cached { number: u64::MAX, frame: UNTOUCHED, made: 0, region: 0 };
 
 /// A word that an access names.
 struct Target<'m> {
@@ -326,10 +330,15 @@ impl<'m> Cpu<'m> {
     #[inline]
     fn find(&self, real: u64) -> Option<Target<'m>> {
         let number = real >> FRAME_SHIFT;
-        let Cached { number: cached, frame, made, region } = self.cache[number as usize % CACHE].get();
-        let fresh = frame.is_some() || made == self.memory.frames.made();
-        if cached == number && real < region.end && fresh {
-            return Some(Target { frame, real, region });
+        let cached = self.cache[number as usize % CACHE].get();
+        if cached.number == number
+            && let Some(region) = self.memory.regions.get(cached.region as usize)
+            && real < region.end
+        {
+            let frame = self.memory.frames.get(cached.frame);
+            if frame.is_some() || cached.made == self.memory.frames.made() {
+                return Some(Target { frame, real, region });
+            }
         }
         self.look_up(real)
     }
@@ -339,7 +348,9 @@ impl<'m> Cpu<'m> {
         let number = real >> FRAME_SHIFT;
         let made = self.memory.frames.made();
         let (frame, region) = self.memory.find(real)?;
-        self.cache[number as usize % CACHE].set(Cached { number, frame, made, region });
+        let cached = Cached { number, frame: frame.map_or(UNTOUCHED, Frame::number), made, region };
+        self.cache[number as usize % CACHE].set(cached);
+        let region = self.memory.regions.get(region as usize)?;
         Some(Target { frame, real, region })
     }
 

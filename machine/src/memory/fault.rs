@@ -179,6 +179,20 @@ pub enum Fault {
         /// The word, little-endian.
         word: u64,
     },
+    /// Memory is not present there, and the reference has something in it.
+    NoMemory {
+        /// Where.
+        real: RealAddr,
+        /// What the reference has, big-endian.
+        word: u64,
+    },
+    /// Memory and reference hold different numbers of words that are not 0, and no word differs.
+    Words {
+        /// Words of memory.
+        memory: u64,
+        /// Words of the reference.
+        reference: u64,
+    },
     /// A window's table lies in memory, and the reference has no such window; or the other way round.
     Window {
         /// Its LIOBN.
@@ -258,7 +272,10 @@ impl fmt::Display for Fault {
             Self::NoStructPage { pfn } => write!(f, "the host stores to the struct page of {pfn}, which is not backed"),
             Self::Holders { pfn, holders } => write!(f, "the account has {holders} holders of page {pfn}"),
             Self::Owed { pfn, account: Account { own, holders } } => {
-                write!(f, "page {pfn} has {holders} holders and own {own}, and own of a page with holders is at least 0")
+                write!(
+                    f,
+                    "page {pfn} has {holders} holders and own {own}, and own of a page with holders is at least 0"
+                )
             }
             Self::Recount { pfn, account, counted } => {
                 write!(f, "page {pfn} has {account} holders in the account, and {counted} are counted")
@@ -269,8 +286,12 @@ impl fmt::Display for Fault {
                 memory.own, memory.holders, reference.own, reference.holders
             ),
             Self::MappedTwice { hva } => write!(f, "the host maps over the page-table entry at hva {hva}"),
-            Self::InsideHuge { hva } => write!(f, "the host sets the page-table entry at hva {hva}, inside a huge entry"),
-            Self::PageTable { hva, word } => write!(f, "the page-table word of hva {hva} is {word:#x}, which is no entry"),
+            Self::InsideHuge { hva } => {
+                write!(f, "the host sets the page-table entry at hva {hva}, inside a huge entry")
+            }
+            Self::PageTable { hva, word } => {
+                write!(f, "the page-table word of hva {hva} is {word:#x}, which is no entry")
+            }
             Self::Compound { pfn, order: 0 } => write!(f, "page {pfn} is no head of a compound page"),
             Self::Compound { pfn, order } => write!(f, "there can be no compound page of order {order} at page {pfn}"),
             Self::CompoundWord { pfn, offset, expected, found } => write!(
@@ -284,7 +305,9 @@ impl fmt::Display for Fault {
             Self::List { at, expected, found } => {
                 write!(f, "the word at {at} of the vmemmap list is {found:#x}, and the blocks say {expected:#x}")
             }
-            Self::Directory { frame } => write!(f, "the directory does not lead to frame {frame}, or leads there twice"),
+            Self::Directory { frame } => {
+                write!(f, "the directory does not lead to frame {frame}, or leads there twice")
+            }
             Self::Range { frame, index } => {
                 write!(f, "word {index} of frame {frame} is not 0, and nothing was stored there")
             }
@@ -293,7 +316,16 @@ impl fmt::Display for Fault {
             }
             Self::FrameRegion { real } => write!(f, "the frame at {real} is taken for one of another region"),
             Self::Ownerless { real, word } => write!(f, "the word at {real} is {word:#x}, and lies in no region"),
-            Self::Window { liobn } => write!(f, "window {liobn} has tables in memory and none in the reference, or the reverse"),
+            Self::NoMemory { real, word } => {
+                write!(f, "the reference has {word:#x} at {real}, where memory is not present")
+            }
+            Self::Words { memory, reference } => write!(
+                f,
+                "{memory} words of memory are not 0, and {reference} in the reference, but none is found to differ"
+            ),
+            Self::Window { liobn } => {
+                write!(f, "window {liobn} has tables in memory and none in the reference, or the reverse")
+            }
             Self::Block { number, memory, reference } => {
                 write!(f, "block {number:#x} lies {} in memory, and {} in the reference", At(memory), At(reference))
             }

@@ -110,6 +110,10 @@ impl Frame {
         })
     }
 
+    pub(super) const fn number(&self) -> u32 {
+        self.number
+    }
+
     pub(super) fn key(&self) -> Key {
         self.key.get()
     }
@@ -211,7 +215,7 @@ impl Frames {
 
     /// The frame of that number, if it is in use. [`audit`](super::RealMemory::audit) sees to it that all in use are allocated.
     #[inline]
-    fn get(&self, number: u32) -> Option<&Frame> {
+    pub(super) fn get(&self, number: u32) -> Option<&Frame> {
         self.frames.get(number as usize)?.get().map(|frame| &**frame)
     }
 
@@ -368,8 +372,7 @@ impl Frames {
         let (first, last) = (start >> FRAME_SHIFT, (end - 1) >> FRAME_SHIFT);
         // Whichever is shorter: the range, looked up frame by frame, or all frames there are.
         let by_key = last - first < u64::from(self.used.get());
-        let looked_up =
-            by_key.then(|| (first..=last).filter_map(|number| self.find(Key::new(Space::Real, number))));
+        let looked_up = by_key.then(|| (first..=last).filter_map(|number| self.find(Key::new(Space::Real, number))));
         let filtered = (!by_key).then(|| {
             self.frames().filter(move |frame| {
                 frame.key().space() == Space::Real && (first..=last).contains(&frame.key().number())

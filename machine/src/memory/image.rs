@@ -205,20 +205,17 @@ impl RealMemory {
         self.number_from_below(real).filter(|&number| real < self.regions[number as usize].end)
     }
 
-    /// The frame that holds `real`, if a store has made it, and the region that owns the byte.
-    pub(super) fn find(&self, real: u64) -> Option<(Option<&Frame>, &Region)> {
-        match self.frames.find(Key::new(Space::Real, real >> FRAME_SHIFT)) {
-            Some(frame) => {
-                let mut number = frame.region();
-                if number == NO_REGION {
-                    number = self.region_number(real)?;
-                    frame.set_region(number);
-                }
-                let region = &self.regions[number as usize];
-                (real < region.end).then_some((Some(frame), region))
-            }
-            None => self.region_number(real).map(|number| (None, &self.regions[number as usize])),
+    /// The frame that holds `real`, if a store has made it, and the number of the region that owns the byte.
+    pub(super) fn find(&self, real: u64) -> Option<(Option<&Frame>, u32)> {
+        let Some(frame) = self.frames.find(Key::new(Space::Real, real >> FRAME_SHIFT)) else {
+            return self.region_number(real).map(|number| (None, number));
+        };
+        let mut number = frame.region();
+        if number == NO_REGION {
+            number = self.region_number(real)?;
+            frame.set_region(number);
         }
+        (real < self.regions[number as usize].end).then_some((Some(frame), number))
     }
 
     /// Backs block `number` by memory at `real`, a multiple of the block's size. Memory must be sparsemem-vmemmap, and the block not be
@@ -379,7 +376,8 @@ impl RealMemory {
             return self.report_fault(fault);
         }
         let at = self.compounds.partition_point(|&(other, _)| other < head.0);
-        let taken = self.head(head) != head || self.compounds.get(at).is_some_and(|&(other, _)| other - head.0 < 1 << order);
+        let taken =
+            self.head(head) != head || self.compounds.get(at).is_some_and(|&(other, _)| other - head.0 < 1 << order);
         if taken {
             return self.report_fault(fault);
         }
@@ -427,6 +425,12 @@ impl RealMemory {
         }
     }
 
+    /// The host's PAGE_SHIFT.
+    #[must_use]
+    pub const fn page_shift(&self) -> PageShift {
+        self.page_shift
+    }
+
     /// Size of a struct page in bytes.
     #[must_use]
     pub const fn struct_page_size(&self) -> u64 {
@@ -460,9 +464,9 @@ impl RealMemory {
     pub fn contents(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
         self.frames.frames().filter(|frame| frame.key().space() != Space::Account).flat_map(move |frame| {
             let (key, region) = (frame.key(), self.frame_region(frame));
-            frame.nonzero().filter_map(move |(index, value)| {
-                self.place_in(key, region, index).map(|place| (place, value))
-            })
+            frame
+                .nonzero()
+                .filter_map(move |(index, value)| self.place_in(key, region, index).map(|place| (place, value)))
         })
     }
 

@@ -5,10 +5,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use contract::addr::{Pfn, Tce};
 
+use super::account::Account;
 use super::fault::{Fault, Unstored};
 use super::frames::{Key, Space};
 use super::image::RealMemory;
-use super::account::Account;
 
 impl RealMemory {
     /// What the account says of the page (a head or an order-0 page).
@@ -18,6 +18,14 @@ impl RealMemory {
             Some(frame) => Account::of(frame.word(pfn.0).load(Relaxed)),
             None => Account { own: 0, holders: 0 },
         }
+    }
+
+    /// What the account says of every page of which it says something.
+    pub fn accounts(&self) -> impl Iterator<Item = (Pfn, Account)> + '_ {
+        self.frames.frames().filter(|frame| frame.key().space() == Space::Account).flat_map(|frame| {
+            let base = frame.key().number() << 9;
+            frame.nonzero().map(move |(index, word)| (Pfn(base | index), Account::of(word)))
+        })
     }
 
     fn change_account(&self, pfn: Pfn, own: i32, holders: i32) {

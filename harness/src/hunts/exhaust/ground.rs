@@ -1,11 +1,8 @@
 //! The ground that the machines of the domain stand on: sections, blocks, and where tables lie.
 
-use contract::description::{AddrRun, Backing, MemoryModel};
+use contract::description::{AddrRun, Backing, MemoryModel, blocks_of_section};
 use contract::dialect::PinnedWindows;
 use contract::{Dialect, Liobn, Machine, PageShift, Pfn, RealAddr, Step, WindowSpec};
-
-use super::domain::Model;
-use contract::description::blocks_of_section;
 use programs::layout::fit_blocks;
 
 /// The array, the list and the tables lie from here on, past all sections.
@@ -13,6 +10,15 @@ const STRUCT_PAGES: u64 = 1 << 44;
 const TABLES: u64 = STRUCT_PAGES + (1 << 28);
 /// Hot-added blocks lie here, or here.
 const HOT_PLACES: [u64; 2] = [STRUCT_PAGES + (2 << 28), STRUCT_PAGES + (3 << 28)];
+
+/// A memory model of the domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Model {
+    /// One array of struct pages.
+    Flatmem,
+    /// Blocks of struct pages.
+    SparsememVmemmap,
+}
 
 /// Page size, size of a struct page, and for sparsemem-vmemmap the block size and base.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 use contract::description::{CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec};
 use contract::{Gfn, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step};
 
-use super::domain::Scene;
 use super::ground::{Ground, Layout};
+use super::scene::Scene;
 use super::tables::{BOTH, EMULATED, HVA, PINNED, READ, WRITE, call, present, words};
 
 /// Guest pages: 0 plain with a list, 1 the first of two pages that can become a compound one, 2 a hole, 3 absent, 4 and 5 under a huge

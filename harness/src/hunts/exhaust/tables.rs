@@ -3,8 +3,8 @@
 use contract::description::{CompoundSpec, Mapping, RamSpec, SlotSpec, WordRun};
 use contract::{Gfn, Gpa, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step, Tce};
 
-use super::domain::Scene;
 use super::ground::{Ground, Layout};
+use super::scene::Scene;
 
 pub(super) const HVA: u64 = 0x7f00_0000_0000;
 pub(super) const READ: u64 = Tce::READ;
