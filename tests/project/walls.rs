@@ -123,8 +123,8 @@ fn no_crate_imports_in_circles() {
     }
 }
 
-/// The same inside these folders. `mod` is the folder's own file: a module that takes something from there is above those that the file
-/// takes something from.
+/// The same inside these folders. `mod` is the folder's own file: a module that takes something from there is above
+/// those that the file takes something from.
 #[test]
 fn no_folder_imports_in_circles() {
     for folder in FOLDERS_WITHOUT_CIRCLES {
@@ -266,7 +266,8 @@ fn first_word(text: &str) -> String {
 #[test]
 fn circles_are_seen() {
     let text = outside_of_inline_modules(
-        "use super::{a::{x, y}, b, Own};\nuse super::c::Z;\nfn f() { super::d::g() }\nmod inner {\n    use super::here;\n}\n",
+        "use super::{a::{x, y}, b, Own};\nuse super::c::Z;\nfn f() { super::d::g() }\n\
+         mod inner {\n    use super::here;\n}\n",
     );
     assert_eq!(path_heads(&text, "super::").into_iter().collect::<Vec<_>>(), ["Own", "a", "b", "c", "d"]);
     let imports = |pairs: &[(&str, &[&str])]| -> Imports {
@@ -287,7 +288,8 @@ fn the_contract_depends_on_nothing() {
     assert!(read("contract/src/lib.rs").contains("#![no_std]"));
 }
 
-/// The real-mode half has no allocator, no lock and no panic: the lints are the compiler's to hold, the rest is read here.
+/// The real-mode half has no allocator, no lock and no panic: the lints are the compiler's to hold, the rest is read
+/// here.
 #[test]
 fn the_real_mode_half_cannot_allocate_or_lock() {
     let lib = read("candidate/src/lib.rs");
@@ -327,7 +329,8 @@ fn the_candidate_has_no_hooks_for_defects() {
     }
 }
 
-/// Unsafe code is forbidden or denied in every crate; what links with an engine is fenced, in these files, each place with its reason.
+/// Unsafe code is forbidden or denied in every crate; what links with an engine is fenced, in these files, each place
+/// with its reason.
 #[test]
 fn unsafe_code_is_fenced() {
     assert!(read("Cargo.toml").contains("unsafe_code = \"deny\""));

@@ -1,4 +1,5 @@
-//! What a call on a pinned window has done so far: how far its passes got, and for each entry the old hardware entry with marks.
+//! What a call on a pinned window has done so far: how far its passes got, and for each entry the old hardware entry
+//! with marks.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -1,4 +1,5 @@
-//! The harness checks itself: the machine's own audit, and what memory and reference must agree on although no subject has a hand in it.
+//! The harness checks itself: the machine's own audit, and what memory and reference must agree on although no subject
+//! has a hand in it.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +7,9 @@ use contract::{Pfn, RealAddr};
 use machine::memory::{Account, Fault, Owner, RealMemory};
 use reference::{Compound, Reference};
 
-/// Makes the expensive checks of the harness itself, in time proportional to what memory and reference hold: [`RealMemory::audit`], then
-/// own and holders of every page, blocks and windows against the reference. Call it where memory and reference agree, after any step or at
-/// the end of a program.
+/// Makes the expensive checks of the harness itself, in time proportional to what memory and reference hold:
+/// [`RealMemory::audit`], then own and holders of every page, blocks and windows against the reference. Call it where
+/// memory and reference agree, after any step or at the end of a program.
 ///
 /// # Errors
 /// The first fault.
@@ -55,8 +56,8 @@ fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     }
 }
 
-/// The blocks of memory are where the reference has them. Blocks that the reference alone has are not looked for: the first use of a struct
-/// page there differs.
+/// The blocks of memory are where the reference has them. Blocks that the reference alone has are not looked for: the
+/// first use of a struct page there differs.
 fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for &(number, real) in memory.blocks() {
         let (memory, reference) = (Some(RealAddr(real)), reference.block(number));
@@ -67,8 +68,8 @@ fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Each window of the reference has its tables. A table without a window is empty: at the end of a program windows are closed, and their
-/// tables stay.
+/// Each window of the reference has its tables. A table without a window is empty: at the end of a program windows are
+/// closed, and their tables stay.
 fn windows(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for window in reference.windows() {
         let liobn = window.spec.liobn;
@@ -88,4 +89,78 @@ fn windows(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::Liobn;
+    use machine::host::Host;
+
+    use super::*;
+
+    const MACHINE: &str = "\
+realmode-program 1
+dialect lopapr
+machine sparsemem-vmemmap page_shift=12 struct_page=64 base=0xf000000000000000 block_shift=16 list=0x20000000
+section 0x4
+block 0x10 at=0x10000000*4
+slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
+map 0x7f0000000000 present pfn=0x4000 writable dirty young pages=2
+window 0x1 page_shift=12 base=0x0 entries=16 pinned table=0x9000000 hardware=0x9001000
+steps
+hot-add 0x6 0x10100000*4
+create-window 0x2 page_shift=12 base=0x0 entries=16 emulated table=0x9002000
+take 0x4000
+map 0x7f0000002000 present pfn=0x4001 writable
+cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3
+";
+    const PFN: Pfn = Pfn(0x4000);
+
+    /// What the audit says after the host has done some of the steps and the reference some.
+    fn after(host: &[usize], reference: &[usize], spoil: fn(&mut RealMemory)) -> Result<(), Fault> {
+        let program = contract::text::parse(MACHINE).expect("a program");
+        let (mut memory, mut actor) = (RealMemory::new(), Host::new());
+        actor.boot(&mut memory, &program);
+        let mut model = Reference::new(program.dialect, &program.machine);
+        assert_eq!(audit(&model, &memory), Ok(()));
+        host.iter().for_each(|&step| actor.step(&mut memory, &program.steps[step]));
+        reference.iter().for_each(|&step| {
+            model.step(&program.steps[step]);
+        });
+        spoil(&mut memory);
+        audit(&model, &memory)
+    }
+
+    #[test]
+    fn memory_and_reference_agree_where_no_subject_has_a_hand() {
+        let untouched: fn(&mut RealMemory) = |_| {};
+        let account = |own, holders| Account { own, holders };
+        let differs = |pfn, memory, reference| Err(Fault::Account { pfn, memory, reference });
+        assert_eq!(after(&[0, 1, 2, 3], &[0, 1, 2, 3], untouched), Ok(()));
+
+        let (number, place) = (0x18, Some(RealAddr(0x1010_0000)));
+        assert_eq!(after(&[0], &[], untouched), Err(Fault::Block { number, memory: place, reference: None }));
+        assert_eq!(after(&[], &[1], untouched), Err(Fault::Window { liobn: Liobn(2) }));
+        // A table without a window is empty.
+        assert_eq!(after(&[1], &[], untouched), Ok(()));
+        let fill: fn(&mut RealMemory) = |memory| memory.poke(RealAddr(0x900_2000), 1);
+        assert_eq!(after(&[1], &[], fill), Err(Fault::Window { liobn: Liobn(2) }));
+
+        assert_eq!(after(&[2], &[], untouched), differs(PFN, account(1, 1), account(0, 1)));
+        assert_eq!(after(&[], &[2], untouched), differs(PFN, account(0, 1), account(1, 1)));
+        assert_eq!(after(&[3], &[], untouched), differs(Pfn(PFN.0 + 1), account(0, 2), account(0, 1)));
+        // A TCE of the reference is a holder.
+        assert_eq!(after(&[], &[4], untouched), differs(PFN, account(0, 1), account(0, 2)));
+        // What memory finds by itself comes first.
+        let fault = Fault::Vcpu { vcpu: 9 };
+        assert_eq!(after(&[2], &[], |memory| memory.report_fault(Fault::Vcpu { vcpu: 9 })), Err(fault));
+    }
+
+    #[test]
+    fn an_idle_page_that_only_the_account_knows_is_found() {
+        let spoil: fn(&mut RealMemory) = |memory| memory.add_own(Pfn(0x4100), 3);
+        let (memory, reference) = (Account { own: 3, holders: 0 }, Account { own: 0, holders: 0 });
+        let pfn = Pfn(0x4100);
+        assert_eq!(after(&[], &[], spoil), Err(Fault::Account { pfn, memory, reference }));
+    }
 }

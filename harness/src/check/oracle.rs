@@ -1,7 +1,7 @@
 //! The oracle: holds real memory against the reference's state (semantics 7).
 //!
-//! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were written
-//! and at the objects that the reference touched; at the end of a program at everything.
+//! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were
+//! written and at the objects that the reference touched; at the end of a program at everything.
 //!
 //! What no subject can bring about is no mismatch but a [`Fault`], which memory keeps ([`RealMemory::fault`]).
 
@@ -420,5 +420,145 @@ pub(crate) fn object_name(object: Object) -> String {
         Object::Pte(hva) => format!("page-table entry at hva {hva}"),
         Object::Entry { liobn, index } => format!("entry {index} of window {liobn}"),
         Object::Ram(real) => format!("word at real address {real}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::description::WordRun;
+    use contract::{Gpa, Hypercall, MemoryModel, PageShift, Pte, Step};
+    use machine::host::Host;
+
+    use super::*;
+
+    const MACHINE: &str = "\
+realmode-program 1
+dialect lopapr
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=256
+page 0x20 own=2
+slot 0 gfn=0x0 pages=16 hva=0x7f0000000000
+map 0x7f0000000000 present pfn=0x10 writable dirty young pages=8
+window 0x1 page_shift=12 base=0x0 entries=16 emulated table=0x9000000
+steps
+";
+    const TABLE: RealAddr = RealAddr(0x900_0000);
+    /// Memory is not present there.
+    const NOWHERE: RealAddr = RealAddr(0xa00_0000);
+
+    /// Memory and reference of the same machine, where both agree.
+    fn both() -> (RealMemory, Reference) {
+        let program = contract::text::parse(MACHINE).expect("a program");
+        let (mut memory, mut host) = (RealMemory::new(), Host::new());
+        host.boot(&mut memory, &program);
+        let reference = Reference::new(program.dialect, &program.machine);
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        assert!(oracle.everything().is_empty() && memory.fault().is_none());
+        (memory, reference)
+    }
+
+    type Both<'a> = (&'a mut RealMemory, &'a mut Reference);
+
+    /// What memory and reference make of `spoil`, in a step and at the end: no mismatch, and this fault.
+    fn faults(spoil: fn(Both<'_>), step: Option<Fault>, end: Option<Fault>) {
+        for (at_end, fault) in [(false, step), (true, end)] {
+            let (mut memory, mut reference) = both();
+            spoil((&mut memory, &mut reference));
+            let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+            let found = if at_end { oracle.everything() } else { oracle.step() };
+            assert_eq!((memory.fault(), found), (fault, Vec::new()), "at the end: {at_end}");
+        }
+    }
+
+    #[test]
+    fn what_no_subject_can_bring_about_is_a_fault() {
+        // A window that one side has and the other has not, closed by nobody.
+        let window = Some(Fault::Window { liobn: Liobn(1) });
+        faults(
+            |(memory, reference)| {
+                memory.poke(TABLE, 5);
+                reference.step(&Step::CloseWindow { liobn: Liobn(1) });
+            },
+            window,
+            window,
+        );
+        let put = Hypercall::put(1, 0, 0x3);
+        let (memory, mut reference) = both();
+        reference.step(&Step::Hypercall { vcpu: 0, call: put });
+        reference.step(&Step::CloseWindow { liobn: Liobn(1) });
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        assert_eq!((oracle.step(), memory.fault()), (Vec::new(), window));
+
+        // Something in memory that is not present.
+        let ownerless = Some(Fault::Ownerless { real: NOWHERE, word: 5 });
+        faults(|(memory, _)| memory.poke(NOWHERE, 5), ownerless, ownerless);
+    }
+
+    #[test]
+    fn what_the_reference_has_lies_in_memory() {
+        // The region of guest memory goes, and the reference knows nothing of it.
+        let (mut memory, mut reference) = both();
+        let write = Step::Write { gpa: Gpa(0), words: vec![WordRun { value: 7, stride: 0, count: 1 }] };
+        memory.poke(RealAddr(0x1_0000), 7_u64.swap_bytes());
+        reference.step(&write);
+        memory.remove_region(0);
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        assert!(oracle.step().is_empty());
+        assert_eq!(memory.fault(), Some(Fault::NoMemory { real: RealAddr(0x1_0000), word: 7 }));
+
+        // The same for a struct page.
+        let (_, mut reference) = both();
+        reference.step(&Step::Take { pfn: Pfn(0x20) });
+        let mut small = RealMemory::new();
+        let model = MemoryModel::Flatmem { array: RealAddr(0x800_0000), pages: 1 };
+        small.reset(PageShift::Shift12, 64, &model, 8);
+        let oracle = Oracle { reference: &reference, memory: &small, struct_page: 64, closing: None };
+        assert!(oracle.step().is_empty());
+        assert_eq!(small.fault(), Some(Fault::NoStructPage { pfn: Pfn(0x20) }));
+    }
+
+    /// A second table of one window: each word is what the reference has, and one is too many.
+    #[test]
+    fn words_are_as_many_as_the_reference_has() {
+        let spoil = |(memory, reference): Both<'_>| {
+            let call = Hypercall::put(1, 0, 0x3);
+            reference.step(&Step::Hypercall { vcpu: 0, call });
+            memory.add_region(Region { start: NOWHERE.0, end: NOWHERE.0 + 128, owner: Owner::Table(Liobn(1)) });
+            for table in [TABLE, NOWHERE] {
+                memory.poke(table, 3_u64.swap_bytes());
+            }
+        };
+        // Eight counts, page 0x20's, eight entries of the page table, and one of the window.
+        faults(spoil, None, Some(Fault::Words { memory: 19, reference: 18 }));
+    }
+
+    /// What a subject can bring about is a mismatch, in the order of the rules and then by address.
+    #[test]
+    fn what_a_subject_can_bring_about_is_a_mismatch() {
+        let (mut memory, reference) = both();
+        memory.begin_step();
+        memory.poke(TABLE, 5);
+        memory.set_count(Pfn(0x20), 9);
+        memory.set_count(Pfn(0x12), 9);
+        memory.set_page_word(Pfn(0x30), struct_page::FLAGS, struct_page::DIRTY);
+        let hva = Hva(0x7f00_0000_8000);
+        memory.set_pte(hva, Pte::Absent { pfn: Pfn(0x40) });
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        let (first, all) = Oracle::first(oracle.step()).expect("mismatches");
+        assert_eq!((first.rule, first.field), (Rule::DivergeTce, "guest value"));
+        let all: Vec<_> = all.iter().map(|found| (found.rule, found.object)).collect();
+        let page = |pfn| Object::Page(Pfn(pfn));
+        assert_eq!(
+            all,
+            [
+                (Rule::DivergeTce, Object::Entry { liobn: Liobn(1), index: 0 }),
+                (Rule::DivergeCount, page(0x12)),
+                (Rule::DivergeCount, page(0x20)),
+                (Rule::DivergeFlag, page(0x30)),
+                (Rule::DivergeFlag, Object::Pte(hva)),
+                (Rule::RefConserve, page(0x12)),
+                (Rule::RefConserve, page(0x20)),
+            ]
+        );
+        assert_eq!(memory.fault(), None);
     }
 }

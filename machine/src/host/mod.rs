@@ -7,10 +7,12 @@
 //! | `vmemmap_list` | keeps the list of backed blocks in memory |
 //!
 //! The reference judges preconditions; the host does what comes to it. A step whose precondition fails after all is a
-//! [`Fault`](crate::memory::Fault). What the host does is held against the reference after each step like what a subject does, so a mistake
+//! [`Fault`]. What the host does is held against the reference after each step like what a subject does, so a mistake
 //! here shows as a divergence.
 
 mod steps;
+#[cfg(test)]
+mod tests;
 mod vmemmap_list;
 
 use alloc::collections::BTreeSet;

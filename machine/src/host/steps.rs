@@ -10,8 +10,8 @@ use super::{Host, SECTION_BYTES, Vmemmap, add_window, map};
 use crate::memory::{Fault, RealMemory, struct_page};
 
 impl Host {
-    /// Carries out a host step whose precondition holds: else it is a [`Fault`]. Hypercalls, probes and `close-window` are none of the
-    /// host's: a subject does them.
+    /// Carries out a host step whose precondition holds: else it is a [`Fault`]. Hypercalls, probes and `close-window`
+    /// are none of the host's: a subject does them.
     pub fn step(&mut self, memory: &mut RealMemory, step: &Step) {
         if let Err(Broken { needs, at }) = self.try_step(memory, step) {
             memory.report_fault(Fault::Precondition { step: step.kind(), needs, at });

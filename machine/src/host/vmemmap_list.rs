@@ -1,4 +1,5 @@
-//! The kernel's list of backed blocks, which the host keeps in real memory for subjects that walk it (docs/semantics.md, section 1).
+//! The kernel's list of backed blocks, which the host keeps in real memory for subjects that walk it
+//! (docs/semantics.md, section 1).
 
 use alloc::vec::Vec;
 

@@ -14,9 +14,10 @@ use super::region::{Owner, Place, Region};
 use super::struct_page;
 
 impl RealMemory {
-    /// Makes the expensive checks, in time proportional to what memory holds: every frame is found and none twice, the log has each change
-    /// once, regions and blocks are sorted and disjoint and match, nothing lies outside of regions, the page table is whole, compound pages
-    /// are marked, holders counted anew are those of the account, and the vmemmap list names the blocks.
+    /// Makes the expensive checks, in time proportional to what memory holds: every frame is found and none twice, the
+    /// log has each change once, regions and blocks are sorted and disjoint and match, nothing lies outside of regions,
+    /// the page table is whole, compound pages are marked, holders counted anew are those of the account, and the
+    /// vmemmap list names the blocks.
     ///
     /// Memory must agree with the reference: of struct pages that a subject has spoilt, the subject is to be blamed.
     ///

@@ -19,9 +19,9 @@ use super::{pte, struct_page};
 
 /// A CPU while it runs one call of a subject.
 ///
-/// Addresses are effective addresses: real ones, the linear map's, and in virtual mode the vmemmap's. An access that the mode cannot make,
-/// or a store where a handler has no business, is an [`Event`]; the run goes on, and the access reads 0 or does nothing. Each access
-/// states its memory ordering.
+/// Addresses are effective addresses: real ones, the linear map's, and in virtual mode the vmemmap's. An access that
+/// the mode cannot make, or a store where a handler has no business, is an [`Event`]; the run goes on, and the access
+/// reads 0 or does nothing. Each access states its memory ordering.
 pub struct Cpu<'m> {
     memory: &'m RealMemory,
     mode: Mode,
@@ -50,8 +50,8 @@ const AFTER_EVENT: u64 = 1 << 12;
 /// Slots of the cache of frames.
 const CACHE: usize = 8;
 
-/// A frame of real memory that was looked up. Numbers, for with references `Cpu<'m>` would be invariant in `'m`, and subjects could not keep
-/// one as `&'a Cpu<'a>`.
+/// A frame of real memory that was looked up. Numbers, for with references `Cpu<'m>` would be invariant in `'m`, and
+/// subjects could not keep one as `&'a Cpu<'a>`.
 #[derive(Clone, Copy)]
 struct Cached {
     /// Real address >> 12; `u64::MAX` for none.
@@ -78,8 +78,9 @@ struct Target<'m> {
 }
 
 impl RealMemory {
-    /// A CPU that runs one call of a subject. `vcpu` is below [`MAX_VCPUS`]: else it is a [`Fault`]. It may make `limit` accesses; the next
-    /// one panics, which is the only way out of code that hangs, and [`CpuReport::hung`] says so.
+    /// A CPU that runs one call of a subject. `vcpu` is below [`MAX_VCPUS`]: else it is a [`Fault`]. It may make
+    /// `limit` accesses; the next one panics, which is the only way out of code that hangs, and [`CpuReport::hung`]
+    /// says so.
     #[must_use]
     pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
         if vcpu >= MAX_VCPUS {
@@ -143,8 +144,8 @@ impl<'m> Cpu<'m> {
         self.stored(frame, &target, old, value);
     }
 
-    /// Exchanges the eight bytes at `ea` (a multiple of 8) atomically; answers with what was there. A stray exchange is an event, has no
-    /// effect, and answers with 0.
+    /// Exchanges the eight bytes at `ea` (a multiple of 8) atomically; answers with what was there. A stray exchange is
+    /// an event, has no effect, and answers with 0.
     pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return 0 };
@@ -153,8 +154,8 @@ impl<'m> Cpu<'m> {
         old
     }
 
-    /// Stores `new` at `ea` (a multiple of 8) if it holds `current`, in one atomic step; answers with what it held. A stray attempt is an
-    /// event, and fails.
+    /// Stores `new` at `ea` (a multiple of 8) if it holds `current`, in one atomic step; answers with what it held. A
+    /// stray attempt is an event, and fails.
     ///
     /// # Errors
     /// What it held instead; for a stray attempt, a number that is not `current`.
@@ -183,8 +184,8 @@ impl<'m> Cpu<'m> {
         self.readable(ea, 4).map_or(0, |target| (target.load(order) >> target.shift()) as i32)
     }
 
-    /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they hold `current`, in one atomic step; answers with what they held. A
-    /// stray attempt is an event, and fails.
+    /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they hold `current`, in one atomic step; answers
+    /// with what they held. A stray attempt is an event, and fails.
     ///
     /// # Errors
     /// What they held instead; for a stray attempt, a number that is not `current`.
@@ -226,9 +227,9 @@ impl<'m> Cpu<'m> {
         self.memory.pte(hva)
     }
 
-    /// Replaces the entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and release). `new` differs from
-    /// `current` in its bits only, or makes an absent page present; anything else is an event, and has no effect. References are the
-    /// caller's business.
+    /// Replaces the entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and release).
+    /// `new` differs from `current` in its bits only, or makes an absent page present; anything else is an event, and
+    /// has no effect. References are the caller's business.
     ///
     /// # Errors
     /// What the entry was instead.
@@ -262,8 +263,8 @@ impl<'m> Cpu<'m> {
         Ok(())
     }
 
-    /// Asks the host's allocator for `bytes` bytes: an event in real mode, nothing else. For implementations that manage memory of
-    /// their own.
+    /// Asks the host's allocator for `bytes` bytes: an event in real mode, nothing else. For implementations that
+    /// manage memory of their own.
     pub fn allocate(&self, bytes: u64) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -364,7 +365,8 @@ impl<'m> Cpu<'m> {
         Some(target)
     }
 
-    /// The word at `ea`, if a handler may store there. A store for which memory has no frame left is a fault of the harness, and no event.
+    /// The word at `ea`, if a handler may store there. A store for which memory has no frame left is a fault of the
+    /// harness, and no event.
     fn writable(&self, ea: Ea, size: u64) -> Option<(&'m Frame, Target<'m>)> {
         let target = self.target(ea, size)?;
         if !matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_)) {

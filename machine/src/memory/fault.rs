@@ -1,6 +1,7 @@
 //! What cannot be, in the simulated machine itself: `HARNESS.FAULT`.
 //!
-//! A fault is never the subject's doing. [`RealMemory`](super::RealMemory) keeps the first one; what a program shows after it means nothing.
+//! A fault is never the subject's doing. [`RealMemory`](super::RealMemory) keeps the first one; what a program shows
+//! after it means nothing.
 
 use core::fmt;
 
@@ -13,7 +14,8 @@ use super::region::Region;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A store found no frame left, and is lost: the program touches more memory than [`Program::frames_bound`] says, and then 64 MiB.
+    /// A store found no frame left, and is lost: the program touches more memory than [`Program::frames_bound`] says,
+    /// and then 64 MiB.
     ///
     /// [`Program::frames_bound`]: contract::Program::frames_bound
     NoFrame {
@@ -296,7 +298,7 @@ impl fmt::Display for Fault {
             Self::Compound { pfn, order } => write!(f, "there can be no compound page of order {order} at page {pfn}"),
             Self::CompoundWord { pfn, offset, expected, found } => write!(
                 f,
-                "the word at offset {offset} of the struct page of {pfn} has {found:#x} where the host put {expected:#x}"
+                "offset {offset} of the struct page of {pfn} has {found:#x}, where the host put {expected:#x}"
             ),
             Self::Precondition { step, needs, at } => {
                 write!(f, "the host is to do {step}, which needs {needs} at {at:#x}")

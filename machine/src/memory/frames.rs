@@ -1,9 +1,9 @@
 //! Sparse storage of words in frames of 4 KiB, with a log of the words that a step changed.
 //!
-//! The first store to a frame makes it. That works through a shared reference, because memory is borrowed while a CPU runs; the storage
-//! belongs to one thread. [`Frames::reset`] sets aside the frames that a program is known to need, and reuses them from program to
-//! program, so a store allocates nothing. A subject that stores where the reference does not may need more frames: those are allocated at
-//! the store, at most [`SPARE_FRAMES`] of them.
+//! The first store to a frame makes it. That works through a shared reference, because memory is borrowed while a CPU
+//! runs; the storage belongs to one thread. [`Frames::reset`] sets aside the frames that a program is known to need,
+//! and reuses them from program to program, so a store allocates nothing. A subject that stores where the reference
+//! does not may need more frames: those are allocated at the store, at most [`SPARE_FRAMES`] of them.
 //!
 //! Words are atomics, which take the orderings that a subject gives. One CPU runs at a time.
 
@@ -213,7 +213,8 @@ impl Frames {
         self.buckets.len().wrapping_sub(1)
     }
 
-    /// The frame of that number, if it is in use. [`audit`](super::RealMemory::audit) sees to it that all in use are allocated.
+    /// The frame of that number, if it is in use. [`audit`](super::RealMemory::audit) sees to it that all in use are
+    /// allocated.
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Frame> {
         self.frames.get(number as usize)?.get().map(|frame| &**frame)
@@ -310,13 +311,19 @@ impl Frames {
         self.limit
     }
 
+    /// Takes the frames away that are not in use yet.
+    #[cfg(test)]
+    pub(super) fn limit_to(&mut self, frames: u32) {
+        self.limit = frames;
+    }
+
     /// The frames that exist, in the order in which they were made.
     pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> + '_ {
         self.frames.iter().take(self.used.get() as usize).filter_map(|frame| frame.get().map(|frame| &**frame))
     }
 
-    /// Whether the directory leads to each frame in use and to no other, words were stored to only where frames say so, and the log has
-    /// each changed word once.
+    /// Whether the directory leads to each frame in use and to no other, words were stored to only where frames say so,
+    /// and the log has each changed word once.
     pub(super) fn audit(&self) -> Result<(), Fault> {
         let used = self.used.get();
         let mut left = used;
@@ -386,4 +393,129 @@ impl Frames {
 const fn bucket(key: Key, mask: usize) -> usize {
     // Fibonacci hashing; neighbouring frames land apart, which is fine for tables of a few KiB.
     (key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::memory::Actor;
+
+    const HOST: Actors = Actors::only(Actor::Host);
+
+    fn real(number: u64) -> Key {
+        Key::new(Space::Real, number)
+    }
+
+    /// Three frames with a word each that this step stored to, and one bucket for all.
+    fn three() -> Frames {
+        let mut frames = Frames::default();
+        frames.reset(0);
+        for number in [7, 8, 9] {
+            let frame = frames.find_or_make(real(number)).expect("a frame");
+            frame.word(number).store(1, Relaxed);
+            frames.log(frame, number, 0, HOST);
+        }
+        assert_eq!((frames.audit(), frames.buckets.len()), (Ok(()), 1));
+        frames
+    }
+
+    fn frame(frames: &Frames, number: u64) -> &Frame {
+        frames.find(real(number)).expect("it was made")
+    }
+
+    #[test]
+    fn what_was_stored_is_found_and_forgotten() {
+        let mut frames = three();
+        assert_eq!(frames.find(real(10)).map(Frame::number), None);
+        let nonzero = |frames: &Frames| {
+            frames.frames().map(|frame| (frame.key(), frame.nonzero().collect::<Vec<_>>())).collect::<Vec<_>>()
+        };
+        let expected: Vec<_> = [7, 8, 9].map(|number| (real(number), vec![(number, 1)])).into();
+        assert_eq!(nonzero(&frames), expected);
+        frames.reset(0);
+        assert!(nonzero(&frames).is_empty() && frames.find(real(7)).is_none());
+        let made = frames.find_or_make(real(7)).expect("a frame");
+        assert!(made.stored().is_empty() && (0..512).all(|index| made.word(index).load(Relaxed) == 0));
+    }
+
+    #[test]
+    fn both_ways_through_a_range_find_the_same() {
+        let frames = three();
+        let within = |start: u64, end: u64| {
+            let mut found: Vec<u64> = frames.frames_within(start, end).map(|frame| frame.key().number()).collect();
+            found.sort_unstable();
+            found
+        };
+        // Two frames are looked up; a million are not.
+        assert_eq!(within(8 << 12, 10 << 12), [8, 9]);
+        assert_eq!(within(8 << 12, 1 << 32), [8, 9]);
+        assert_eq!(within((7 << 12) + 8, (7 << 12) + 16), [7]);
+        assert_eq!(within(0, (7 << 12) + 1), [7]);
+        assert_eq!(within(0, 7 << 12), [0u64; 0]);
+    }
+
+    #[test]
+    fn a_step_begins_with_nothing_changed_also_when_epochs_begin_again() {
+        let mut frames = three();
+        assert_eq!(frames.changed().map(|frame| frames.logged(frame).count()).sum::<usize>(), 3);
+        frames.epoch = u32::MAX;
+        frames.log(frame(&frames, 7), 3, 5, HOST);
+        assert!(frames.is_logged(frame(&frames, 7), 3));
+        frames.begin_step();
+        assert_eq!((frames.epoch, frames.changed().count(), frames.audit()), (1, 0, Ok(())));
+        assert!(!frames.is_logged(frame(&frames, 7), 3));
+        // A stamp of the first epoch, from long ago, would be taken for one of now.
+        assert!(frames.frames().all(|frame| frame.stamps.iter().all(|stamp| stamp.get() == 0)));
+    }
+
+    #[test]
+    fn the_audit_walks_the_directory() {
+        let cases: [(fn(&Frames), u32); 6] = [
+            // The buckets lead nowhere, past a frame, in a circle, to a frame that is not in use.
+            (|frames| frames.buckets[0].set(0), 0),
+            (|frames| frame(frames, 9).next.set(frame(frames, 7).number + 1), 1),
+            (|frames| frame(frames, 7).next.set(frame(frames, 9).number + 1), 2),
+            (|frames| frame(frames, 7).next.set(100), 99),
+            // Two frames have one key; a frame has another key than it is looked for by.
+            (|frames| frame(frames, 8).key.set(real(9)), 1),
+            (|frames| frames.used.set(4), 3),
+        ];
+        for (spoil, number) in cases {
+            let frames = three();
+            spoil(&frames);
+            assert_eq!(frames.audit(), Err(Fault::Directory { frame: number }));
+        }
+    }
+
+    #[test]
+    fn the_audit_looks_for_words_that_nobody_stored() {
+        let frames = three();
+        frame(&frames, 8).word(100).store(1, Relaxed);
+        assert_eq!(frames.audit(), Err(Fault::Range { frame: 1, index: 100 }));
+    }
+
+    #[test]
+    fn the_audit_reads_the_log() {
+        let cases: [(fn(&Frames), u64); 4] = [
+            // Listed twice; changed and not listed; listed and not changed; a frame that the step's list has not.
+            (
+                |frames| {
+                    frame(frames, 8).log[1].set(8);
+                    frame(frames, 8).logged.set(2);
+                },
+                8,
+            ),
+            (|frames| frame(frames, 8).stamps[9].set(u64::from(frames.epoch) << 32), 9),
+            (|frames| frame(frames, 8).stamps[8].set(0), 8),
+            (|frames| frames.changed[1].set(0), 0),
+        ];
+        for (spoil, index) in cases {
+            let frames = three();
+            spoil(&frames);
+            let number = u32::from(index != 0);
+            assert_eq!(frames.audit(), Err(Fault::Log { frame: number, index }));
+        }
+    }
 }

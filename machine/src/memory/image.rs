@@ -78,9 +78,9 @@ impl RealMemory {
         }
     }
 
-    /// Forgets everything, faults included, and sets aside `frames` frames of 4 KiB of words: what stores are known to need
-    /// ([`Program::frames_bound`](contract::Program::frames_bound)). A frame of the page table holds 512 entries. `struct_page` is the size of
-    /// a struct page in bytes.
+    /// Forgets everything, faults included, and sets aside `frames` frames of 4 KiB of words: what stores are known to
+    /// need ([`Program::frames_bound`](contract::Program::frames_bound)). A frame of the page table holds 512 entries.
+    /// `struct_page` is the size of a struct page in bytes.
     pub fn reset(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel, frames: u32) {
         self.frames.reset(frames);
         self.regions.clear();
@@ -104,8 +104,8 @@ impl RealMemory {
         self.frames.begin_step();
     }
 
-    /// The first thing since [`reset`](Self::reset) that cannot be, if there was one. What memory says after it means nothing, so no
-    /// finding may come of it.
+    /// The first thing since [`reset`](Self::reset) that cannot be, if there was one. What memory says after it means
+    /// nothing, so no finding may come of it.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         self.fault.get().copied()
@@ -126,7 +126,8 @@ impl RealMemory {
         self.frames.made()
     }
 
-    /// Adds a region, which is not empty, starts at a multiple of 4 KiB and overlaps no other: else it is a [`Fault`], and not added.
+    /// Adds a region, which is not empty, starts at a multiple of 4 KiB and overlaps no other: else it is a [`Fault`],
+    /// and not added.
     pub fn add_region(&mut self, region: Region) {
         if region.start >= region.end || region.start % REGION_ALIGN != 0 {
             return self.report_fault(Fault::RegionShape(region));
@@ -170,7 +171,8 @@ impl RealMemory {
         }
     }
 
-    /// The words at real addresses `start .. end` (multiples of 8, `start` below `end`) that are not zero, little-endian.
+    /// The words at real addresses `start .. end` (multiples of 8, `start` below `end`) that are not zero,
+    /// little-endian.
     pub fn contents_within(&self, start: u64, end: u64) -> impl Iterator<Item = (RealAddr, u64)> + '_ {
         let words = self.frames.frames_within(start, end).flat_map(|frame| {
             let address = frame.key().number() << FRAME_SHIFT;
@@ -218,8 +220,8 @@ impl RealMemory {
         (real < self.regions[number as usize].end).then_some((Some(frame), number))
     }
 
-    /// Backs block `number` by memory at `real`, a multiple of the block's size. Memory must be sparsemem-vmemmap, and the block not be
-    /// backed: else it is a [`Fault`].
+    /// Backs block `number` by memory at `real`, a multiple of the block's size. Memory must be sparsemem-vmemmap, and
+    /// the block not be backed: else it is a [`Fault`].
     pub fn add_block(&mut self, number: u64, real: RealAddr) {
         let Model::Vmemmap { block_shift, .. } = self.model else {
             return self.report_fault(Fault::NoBlock { number });
@@ -299,8 +301,8 @@ impl RealMemory {
         }
     }
 
-    /// Real address of the word at byte `offset` of the page's struct page, if it is backed. Word by word: a struct page that is split
-    /// between two blocks has its words in both.
+    /// Real address of the word at byte `offset` of the page's struct page, if it is backed. Word by word: a struct
+    /// page that is split between two blocks has its words in both.
     #[must_use]
     pub fn struct_page_word(&self, pfn: Pfn, offset: u64) -> Option<RealAddr> {
         if pfn.0 >= self.page_shift.pfn_limit() {
@@ -319,7 +321,8 @@ impl RealMemory {
         self.block(offset >> block_shift).map(|block| block.0 + (offset & ((1 << block_shift) - 1)))
     }
 
-    /// The word at byte `offset` of the page's struct page, little-endian. Zero where it is not backed: a subject may name any page.
+    /// The word at byte `offset` of the page's struct page, little-endian. Zero where it is not backed: a subject may
+    /// name any page.
     #[must_use]
     pub fn page_word(&self, pfn: Pfn, offset: u64) -> u64 {
         self.struct_page_word(pfn, offset).map_or(0, |real| self.peek(real))
@@ -344,8 +347,8 @@ impl RealMemory {
         self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
     }
 
-    /// Host: changes the page's reference count by `delta`. It wraps, as the count of a page does that nobody names (docs/semantics.md,
-    /// section 3). Its struct page must be backed: else it is a [`Fault`].
+    /// Host: changes the page's reference count by `delta`. It wraps, as the count of a page does that nobody names
+    /// (docs/semantics.md, section 3). Its struct page must be backed: else it is a [`Fault`].
     pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
         match self.struct_page_word(pfn, struct_page::COUNT) {
             Some(real) => {
@@ -356,8 +359,8 @@ impl RealMemory {
         }
     }
 
-    /// The page that holds the references: the head for a tail, else the page itself. It comes from the host's picture of compound pages,
-    /// which no subject can change.
+    /// The page that holds the references: the head for a tail, else the page itself. It comes from the host's picture
+    /// of compound pages, which no subject can change.
     #[must_use]
     pub fn head(&self, pfn: Pfn) -> Pfn {
         let after = self.compounds.partition_point(|&(head, _)| head <= pfn.0);
@@ -367,9 +370,9 @@ impl RealMemory {
         }
     }
 
-    /// Host: marks 2^`order` pages from `head` on as a compound page: HEAD, TAIL, and the words that name order and head. References stay
-    /// where they are. The pages must be of no compound page, the order 1 to 9, and `head` a multiple of 2^`order`: else it is a
-    /// [`Fault`].
+    /// Host: marks 2^`order` pages from `head` on as a compound page: HEAD, TAIL, and the words that name order and
+    /// head. References stay where they are. The pages must be of no compound page, the order 1 to 9, and `head` a
+    /// multiple of 2^`order`: else it is a [`Fault`].
     pub fn mark_compound(&mut self, head: Pfn, order: u32) {
         let fault = Fault::Compound { pfn: head, order };
         if !(1..=MAX_ORDER).contains(&order) || head.0 % (1 << order) != 0 {
@@ -391,8 +394,8 @@ impl RealMemory {
         }
     }
 
-    /// Host: makes single pages of the compound page with that head, each with the head's DIRTY. References stay where they are. Answers
-    /// with the order; `None`, and a [`Fault`], if there is no such compound page.
+    /// Host: makes single pages of the compound page with that head, each with the head's DIRTY. References stay where
+    /// they are. Answers with the order; `None`, and a [`Fault`], if there is no such compound page.
     pub fn unmark_compound(&mut self, head: Pfn) -> Option<u32> {
         let Ok(at) = self.compounds.binary_search_by_key(&head.0, |&(head, _)| head) else {
             self.report_fault(Fault::Compound { pfn: head, order: 0 });
@@ -437,8 +440,8 @@ impl RealMemory {
         self.struct_page
     }
 
-    /// The words that were changed since [`begin_step`](Self::begin_step), each once, with who changed them. Words that are as they were
-    /// are among them. Their order is that of the stores alone, so it is the same in every run.
+    /// The words that were changed since [`begin_step`](Self::begin_step), each once, with who changed them. Words that
+    /// are as they were are among them. Their order is that of the stores alone, so it is the same in every run.
     pub fn log(&self) -> impl Iterator<Item = LoggedWord> + '_ {
         self.frames.changed().flat_map(move |frame| {
             let (key, region) = (frame.key(), self.frame_region(frame));
@@ -470,7 +473,8 @@ impl RealMemory {
         })
     }
 
-    /// The region that the frame's first byte lies in. Regions start where frames do, so it is that of every byte which it reaches.
+    /// The region that the frame's first byte lies in. Regions start where frames do, so it is that of every byte which
+    /// it reaches.
     #[inline]
     fn frame_region(&self, frame: &Frame) -> Option<&Region> {
         if frame.key().space() != Space::Real {

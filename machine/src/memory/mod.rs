@@ -1,15 +1,17 @@
 //! The simulated real memory: the one place where struct pages, TCE tables, guest pages and page-table entries lie.
 //!
-//! A subject reaches memory through a [`Cpu`] only, which knows the CPU's mode and sees what breaks a rule: a last release, an address that
-//! real mode cannot reach, a store to memory that belongs to nobody. The host (the harness) sets memory up and changes it with the methods
-//! of [`RealMemory`] that take `&mut self`. The oracle reads it with [`RealMemory::peek`], [`RealMemory::changes`] and
-//! [`RealMemory::contents`]. Memory that nothing was stored to reads as zero and costs nothing.
+//! A subject reaches memory through a [`Cpu`] only, which knows the CPU's mode and sees what breaks a rule: a last
+//! release, an address that real mode cannot reach, a store to memory that belongs to nobody. The host (the harness)
+//! sets memory up and changes it with the methods of [`RealMemory`] that take `&mut self`. The oracle reads it with
+//! [`RealMemory::peek`], [`RealMemory::changes`] and [`RealMemory::contents`]. Memory that nothing was stored to reads
+//! as zero and costs nothing.
 //!
-//! Beside the image memory keeps an *account*: for each page own(p) and its holders (page-table entries and hardware TCEs that name the
-//! page, on the head), followed store by store, so that `REF.HELD` is seen at the store that breaks it.
+//! Beside the image memory keeps an *account*: for each page own(p) and its holders (page-table entries and hardware
+//! TCEs that name the page, on the head), followed store by store, so that `REF.HELD` is seen at the store that breaks
+//! it.
 //!
-//! What cannot be is a [`Fault`] of the harness, and memory keeps the first one: [`RealMemory::fault`]. Cheap checks run always;
-//! [`RealMemory::audit`] makes the expensive ones.
+//! What cannot be is a [`Fault`] of the harness, and memory keeps the first one: [`RealMemory::fault`]. Cheap checks
+//! run always; [`RealMemory::audit`] makes the expensive ones.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -38,6 +40,8 @@ mod pte;
 mod references;
 mod region;
 pub mod struct_page;
+#[cfg(test)]
+mod tests;
 
 pub use account::Account;
 pub use actor::{Actor, Actors, Mode};

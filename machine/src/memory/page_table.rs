@@ -28,7 +28,8 @@ impl RealMemory {
         Some((frame, frame.word(page).load(Relaxed)))
     }
 
-    /// The entry that covers `hva` (under a huge one, that one). `None` where nothing was stored near it, so that there is a hole.
+    /// The entry that covers `hva` (under a huge one, that one). `None` where nothing was stored near it, so that there
+    /// is a hole.
     pub(super) fn find_pte(&self, hva: Hva) -> Option<Found<'_>> {
         let shift = self.page_shift.bits();
         let page = hva.0 >> shift;
@@ -55,8 +56,9 @@ impl RealMemory {
         self.find_pte(hva).map_or(Pte::Hole, |found| found.entry)
     }
 
-    /// Host: sets the entry at `hva` in the place of the one there, or removes that one ([`Pte::Hole`]). Keeps the account of holders,
-    /// not the counts. The hva of a huge entry, old or new, is its first, and a new one covers no third entry: else it is a [`Fault`].
+    /// Host: sets the entry at `hva` in the place of the one there, or removes that one ([`Pte::Hole`]). Keeps the
+    /// account of holders, not the counts. The hva of a huge entry, old or new, is its first, and a new one covers no
+    /// third entry: else it is a [`Fault`].
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {

@@ -1,5 +1,5 @@
-//! The account beside the image: who holds references on which page, kept store by store, so that `REF.HELD` is seen at the store that
-//! breaks it. A page is a head or an order-0 page; what names a tail counts for its head.
+//! The account beside the image: who holds references on which page, kept store by store, so that `REF.HELD` is seen at
+//! the store that breaks it. A page is a head or an order-0 page; what names a tail counts for its head.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -55,13 +55,14 @@ impl RealMemory {
         self.account(pfn).holders
     }
 
-    /// Host: changes own(p) by `delta`, not the count. It wraps, as own of a page does that nobody names (docs/semantics.md, section 3).
+    /// Host: changes own(p) by `delta`, not the count. It wraps, as own of a page does that nobody names
+    /// (docs/semantics.md, section 3).
     pub fn add_own(&mut self, pfn: Pfn, delta: i32) {
         self.change_account(pfn, delta, 0);
     }
 
-    /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone. No entry may name them:
-    /// else it is a [`Fault`].
+    /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone. No
+    /// entry may name them: else it is a [`Fault`].
     pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
             let base = frame.key().number() << 9;

@@ -34,7 +34,8 @@ pub struct Region {
 /// Where a word of the image lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// At a real address (a multiple of 8), in a region; `None` where the region has been removed, which made the word 0.
+    /// At a real address (a multiple of 8), in a region; `None` where the region has been removed, which made the word
+    /// 0.
     Real(RealAddr, Option<Region>),
     /// The page-table entry of an hva page.
     PageTable(Hva),

@@ -9,8 +9,8 @@
 //! | pages: lookups, references, mappings, compound pages, sections that come and go | 4 KiB pages, struct pages of 56 bytes |
 //! | pages | 64 KiB pages, struct pages of 64 bytes, a block for four sections |
 //!
-//! **Programs.** Every sequence of 0 to N steps of a machine's alphabet. A sequence comes before its extensions, and extensions come
-//! in the order of the alphabet; that order gives each program its number.
+//! **Programs.** Every sequence of 0 to N steps of a machine's alphabet. A sequence comes before its extensions, and
+//! extensions come in the order of the alphabet; that order gives each program its number.
 
 use contract::{Dialect, Program};
 use programs::store;

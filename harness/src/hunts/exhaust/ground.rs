@@ -46,8 +46,9 @@ impl Layout {
 
 /// Memory with `sections` sections, and the pages of it that are worth naming.
 ///
-/// Flatmem: sections 0 to `sections` - 1 in one array. Sparsemem-vmemmap: 1; 1 and 0; 1, 3 and 0; 1, 3, 4 and 0, of which 0, where it is
-/// among them, is added and removed by steps: then the list of blocks is out of order. Section 2 is never there.
+/// Flatmem: sections 0 to `sections` - 1 in one array. Sparsemem-vmemmap: 1; 1 and 0; 1, 3 and 0; 1, 3, 4 and 0, of
+/// which 0, where it is among them, is added and removed by steps: then the list of blocks is out of order. Section 2
+/// is never there.
 pub(super) struct Ground {
     pub layout: Layout,
     pub dialect: Dialect,
@@ -90,7 +91,8 @@ impl Ground {
                 (machine.memory, 1, boot[boot.len() - 1], (sections >= 2).then_some(0))
             }
         };
-        // The last block boundary inside the first section. With 64 KiB pages just 8 bytes of the struct page lie beyond it.
+        // The last block boundary inside the first section. With 64 KiB pages just 8 bytes of the struct page lie
+        // beyond it.
         let block = 1 << layout.block_shift;
         let boundary = ((main + 1) * per_section * layout.struct_page - 1) / block * block;
         let (main, last) = (main * per_section, last * per_section);
