@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use contract::RealAddr;
+use machine::Subject as _;
 use machine::subject::Bound;
 use programs::generate::{GeneratorConfig, generate};
 use programs::store;

@@ -66,11 +66,10 @@ impl RealMemory {
     pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
             let base = frame.key().number() << 9;
-            let stored = frame.stored();
-            for pfn in first.0.max(base + stored.start)..end.0.min(base + stored.end) {
-                let holders = Account::of(frame.word(pfn).swap(0, Relaxed)).holders;
+            for pfn in frame.stored().map(|index| Pfn(base | index)).filter(|pfn| (first..end).contains(pfn)) {
+                let holders = Account::of(frame.word(pfn.0).swap(0, Relaxed)).holders;
                 if holders != 0 {
-                    self.report_fault(Fault::Holders { pfn: Pfn(pfn), holders });
+                    self.report_fault(Fault::Holders { pfn, holders });
                 }
             }
         }
