@@ -55,7 +55,7 @@ pub fn start() -> (State, RealMemory) {
 }
 
 /// A CPU that runs a call.
-pub const fn cpu(memory: &RealMemory, mode: Mode) -> Cpu<'_> {
+pub fn cpu(memory: &RealMemory, mode: Mode) -> Cpu<'_> {
     memory.cpu(mode, 0, Context::Hypercall, 1000)
 }
 

@@ -160,7 +160,6 @@ macro_rules! step_kinds {
     ($($variant:ident $name:literal $what:literal;)*) => {
         /// The kind of a step (semantics 6). Each of the four hypercalls is a kind of its own.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub enum StepKind {
             $(#[doc = concat!("`", $name, "`: ", $what, ".")] $variant,)*
         }

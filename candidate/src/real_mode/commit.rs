@@ -16,19 +16,9 @@ use crate::tce;
 use crate::view::View;
 
 use super::bound::ATTEMPTS;
+use super::journal::{Mark, Progress};
 use super::plan::{self, Plan};
-use super::undo::{self, Mark};
-
-/// How far the passes got: entries done in each.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Progress {
-    /// New references taken.
-    pub taken: u64,
-    /// Hardware entries exchanged.
-    pub exchanged: u64,
-    /// Old pages looked at; what was done to each stands in the journal.
-    pub dropped: u64,
-}
+use super::undo;
 
 /// Carries a plan out.
 ///
@@ -120,7 +110,7 @@ fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Prog
 mod tests {
     use super::*;
     use crate::args::Run;
-    use crate::real_mode::undo::Journal;
+    use crate::real_mode::journal::Journal;
     use crate::small_machine::{self, HARDWARE, HVA, ready};
     use contract::addr::Pfn;
     use machine::memory::Mode;

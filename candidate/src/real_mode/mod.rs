@@ -11,6 +11,8 @@
 //! | store the guest's values | [`commit`] | table |
 //! | when any of these fails: undo all of it, defer | [`undo`] | back as it was |
 //!
+//! What a call has done so far stands in its [`journal`].
+//!
 //! Whether a drop is the last reference cannot be known before all takes and drops of the call are made (a list may
 //! name the same page many times), hence the undo. It is exact: takes precede drops, so a put is refused if and only if
 //! count + takes - drops is 0 (`DEFER.LAST_REF`).
@@ -25,6 +27,7 @@
 
 mod bound;
 mod commit;
+mod journal;
 mod plan;
 mod probe;
 mod undo;

@@ -14,7 +14,7 @@ use crate::struct_page::StructPage;
 use crate::tce;
 use crate::view::View;
 
-use super::undo::Journal;
+use super::journal::Journal;
 
 /// A call on a pinned window that met no reason to defer so far.
 pub struct Plan<'a> {

@@ -11,8 +11,6 @@
 //! A handler here runs the whole call from its registers, as if real mode had not been. It takes no lock; where another
 //! CPU changed a word first it looks again.
 
-extern crate alloc;
-
 mod exchange;
 mod list;
 mod page;

@@ -3,7 +3,9 @@
 //! Fuzzing starts tens of thousands of machines a second, so start clears and reuses: no vector ever shrinks, and
 //! scratch grows to the largest need seen. That is at most 8 vCPUs x (1024 + 65536) words, 4.1 MiB.
 
-use super::alloc::vec::Vec;
+extern crate alloc;
+
+use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 
 use contract::addr::Liobn;

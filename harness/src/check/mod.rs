@@ -12,8 +12,10 @@
 //! | [`change`] | changed words of real memory, as the things that they are |
 //! | [`words`] | what the reference says of a step, in words |
 //! | [`feedback`] | which combinations of rule, outcome, memory model and mode a program reached |
+//! | [`audit`] | the expensive checks of the harness itself |
 //! | [`solo`] | runs one side alone, for benchmarks |
 
+pub mod audit;
 pub mod change;
 pub mod checker;
 mod driver;

@@ -11,6 +11,7 @@
 pub mod domain;
 mod ground;
 mod pages;
+mod scene;
 pub mod state;
 mod tables;
 mod walk;

@@ -1,7 +1,9 @@
-//! Where a run stands, on disk: one JSON object a line, the first for what is run, then one for each unit that is finished.
+//! Where a run stands, on disk: one JSON object a line, the first for what is run, then one for each unit that is
+//! finished.
 //!
-//! A unit's line is written when the unit is finished, in one call. A kill at any moment loses the units that were under way; a last line that
-//! was cut short is passed over and overwritten. Whatever else is wrong with the file is refused.
+//! A unit's line is written when the unit is finished, in one call. A kill at any moment loses the units that were
+//! under way; a last line that was cut short is passed over and overwritten. Whatever else is wrong with the file is
+//! refused.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

@@ -2,14 +2,16 @@
 //!
 //! Not every program is run; each that is not is accounted for by an argument.
 //!
-//! **Equal to a shorter one.** Where the last step of a program is skipped (its precondition failed), nothing was done: the reference says so
-//! before anybody else is asked, the image stays, no subject hears of the step. So the run is that of the program without it, and
-//! the run of every extension is that of the same extension without it. Those are programs of the domain, one step shorter, and by the
-//! same argument again one whose every step is done stands for each of them. It is run, or lies behind a finding. For this the voters
-//! must be subjects: what another voter makes of a step that the reference skips is its own affair, so with other voters everything is run.
+//! **Equal to a shorter one.** Where the last step of a program is skipped (its precondition failed), nothing was done:
+//! the reference says so before anybody else is asked, the image stays, no subject hears of the step. So the run is
+//! that of the program without it, and the run of every extension is that of the same extension without it. Those are
+//! programs of the domain, one step shorter, and by the same argument again one whose every step is done stands for
+//! each of them. It is run, or lies behind a finding. For this the voters must be subjects: what another voter makes of
+//! a step that the reference skips is its own affair, so with other voters everything is run.
 //!
-//! **Behind a finding.** Where a step shows a finding, no later step is ever made: every extension shows the same finding at the same step. (A
-//! finding at the *end* of a program, where windows are closed, says nothing about extensions, which go on before that end.)
+//! **Behind a finding.** Where a step shows a finding, no later step is ever made: every extension shows the same
+//! finding at the same step. (A finding at the *end* of a program, where windows are closed, says nothing about
+//! extensions, which go on before that end.)
 //!
 //! A step that was done and changed nothing is another matter: the subject saw it, and may remember.
 
@@ -189,7 +191,8 @@ impl<'a> Walker<'a> {
 }
 
 impl Visit<'_, '_> {
-    /// Walks a stem with its extensions by up to `left` steps, unless what comes before its last step says what they are.
+    /// Walks a stem with its extensions by up to `left` steps, unless what comes before its last step says what they
+    /// are.
     fn from(&mut self, stem: &[u16], left: usize) -> Result<(), Broken> {
         if let Some((last, before)) = stem.split_last() {
             for &letter in before {
@@ -268,8 +271,8 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Keeps a finding if it is the first of its identity: of fewest steps, then of lowest number. Depth first comes upon long programs
-    /// before short ones.
+    /// Keeps a finding if it is the first of its identity: of fewest steps, then of lowest number. Depth first comes
+    /// upon long programs before short ones.
     fn keep(&mut self, finding: Box<Finding>) {
         let number = self.walker.domain.number(self.part, &self.letters);
         let found = UnitFinding { unit: self.unit, steps: self.letters.len(), number, finding };
