@@ -92,7 +92,7 @@ fn a_window_goes_with_empty_tables() {
         let (mut memory, _) = boot();
         memory.poke(RealAddr(at), 1);
         Host::remove_window(&mut memory, &window());
-        let (step, needs) = ("close-window", "an empty table");
+        let (step, needs) = (contract::StepKind::CloseWindow, "an empty table");
         assert_eq!(memory.fault(), Some(Fault::Precondition { step, needs, at }));
     }
     let (mut memory, _) = boot();
