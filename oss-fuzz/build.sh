@@ -1,6 +1,6 @@
 #!/bin/bash -eu
-# Builds every target but the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options in $OUT.
-# Without Docker: scripts/oss-fuzz.
+# Builds every target but the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options in
+# $OUT. Without Docker: scripts/oss-fuzz.
 
 cd "$SRC/realmode-diff"
 # A member of a workspace: its binaries lie in the workspace's target folder, or where CARGO_TARGET_DIR says; elsewhere

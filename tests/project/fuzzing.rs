@@ -78,7 +78,7 @@ fn engines_instrument_what_coverage_measures() {
     }
 }
 
-/// Packages, tests and benchmarks that scripts name to cargo exist, so that a script is not noticed to be broken by its next user.
+/// Packages, tests and benchmarks that scripts name to cargo exist. Most scripts are too slow for a test to run them.
 #[test]
 fn scripts_name_what_exists() {
     let mut packages = BTreeSet::new();
