@@ -5,7 +5,7 @@ use std::fmt;
 use contract::description::Invalid;
 use contract::{Rule, RuleSet, Status};
 
-/// What [`check`](crate::check) says of a program.
+/// What [`check`](crate::check()) says of a program.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// Both sides agreed from the first step to the end.
