@@ -118,10 +118,12 @@ pub trait Subject: Sync {
     /// The bound on accesses of a real-mode call (`RM.BOUNDED`).
     fn bound(&self) -> Bound;
 
-    /// The real-mode half: answers [`Status::TOO_HARD`], with nothing changed, for what virtual mode must do.
+    /// The real-mode half: answers [`Status::TOO_HARD`](contract::Status::TOO_HARD), with nothing changed, for what
+    /// virtual mode must do.
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// The virtual-mode half: runs the whole call from its registers; never answers [`Status::TOO_HARD`].
+    /// The virtual-mode half: runs the whole call from its registers; never answers
+    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
     /// Probe in real mode: the real address of the page's struct page; the linear map's nibble may be set.
