@@ -38,7 +38,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`check`] | runs a program on the reference and a subject, and says what comes of it: the verdict |
+//! | [`mod@check`] | runs a program on the reference and a subject, and says what comes of it: the verdict |
 //! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary; libraries in C |
 //! | [`shrink`] | makes a failing program small |
 //! | [`findings`] | says what differs, and keeps it: reports, tests, files |

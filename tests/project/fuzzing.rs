@@ -59,6 +59,70 @@ fn documents_manifest_and_scripts_name_the_targets() {
     assert!(others.is_subset(&targets));
 }
 
+/// What stands behind each `--OPTION` of a text, up to the next blank.
+fn values_of<'a>(text: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> {
+    let words = text.split_whitespace();
+    words.clone().zip(words.skip(1)).filter(move |(word, _)| *word == option).map(|(_, value)| value)
+}
+
+/// Engines see branches of the crates whose lines `scripts/coverage` lists.
+#[test]
+fn engines_instrument_what_coverage_measures() {
+    let coverage = read("scripts/coverage");
+    let sources = coverage.split("sources=(").nth(1).and_then(|rest| rest.split(')').next()).expect("a list");
+    let sources: BTreeSet<&str> = sources.split(' ').filter_map(|folder| folder.strip_suffix("/src")).collect();
+    assert_eq!(sources, BTreeSet::from(["candidate", "contract", "machine", "reference"]));
+    for wrapper in ["fuzz/instrument", "fuzz/instrument-afl"] {
+        let text = read(wrapper);
+        assert_eq!(values_of(&text, "--crate-name").collect::<BTreeSet<_>>(), sources, "{wrapper}");
+    }
+}
+
+/// Packages, tests and benchmarks that scripts name to cargo exist. Most scripts are too slow for a test to run them.
+#[test]
+fn scripts_name_what_exists() {
+    let mut packages = BTreeSet::new();
+    for manifest in [".", "contract", "machine", "reference", "candidate", "abi", "programs", "harness", "fuzz"] {
+        let manifest = read(&format!("{manifest}/Cargo.toml"));
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        packages.insert(name.expect("a package").to_string());
+    }
+    packages.insert("realmode-afl-mutator".into());
+    let mut found = 0;
+    for folder in ["scripts", ".ci", "oss-fuzz"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let text = fs::read_to_string(&path).expect("text");
+            let script = path.display();
+            let literal =
+                |option| values_of(&text, option).filter(|value| value.starts_with(|c: char| c.is_ascii_lowercase()));
+            for package in literal("--package").filter(|name| name.starts_with("realmode")) {
+                assert!(packages.contains(package), "{script} names the package {package}");
+                found += 1;
+            }
+            for test in literal("--test") {
+                assert!(root().join(format!("tests/{test}/main.rs")).exists(), "{script} names the test {test}");
+                found += 1;
+            }
+            for bench in literal("--bench") {
+                assert!(root().join(format!("benches/{bench}.rs")).exists(), "{script} names the benchmark {bench}");
+                found += 1;
+            }
+            // Modules of tests, as filters of test names.
+            for line in text.lines().filter(|line| line.contains("--test ")) {
+                for module in line.split_whitespace().filter_map(|word| word.strip_suffix("::")) {
+                    let test = values_of(line, "--test").next().expect("a test");
+                    assert!(
+                        root().join(format!("tests/{test}/{module}.rs")).exists(),
+                        "{script} names the module {module} of the test {test}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(found >= 10, "only {found} names");
+}
+
 #[test]
 fn targets_are_glue() {
     for target in targets() {
