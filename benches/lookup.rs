@@ -10,7 +10,7 @@
 //! | flatmem | one array: arithmetic only, the lower limit of the time |
 //! | index | the candidate's index: arithmetic, then three loads |
 //! | sorted array | blocks by address, binary search |
-//! | scanning list | the kernel's list (2013, as corrected), newest block first, up to the block of the whole struct page |
+//! | scanning list | the kernel's list (2013, as corrected), newest first, up to the block with the whole struct page |
 //! | first-match list | the same list, up to the first block at or below the address: wrong if the list is not sorted |
 //!
 //! All rows run on the same machine: struct pages of 56 bytes, 64 KiB pages and blocks, so that one struct page in 1170
