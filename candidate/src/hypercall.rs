@@ -21,7 +21,8 @@ pub trait Half {
     fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status>;
 
     /// Writes `values`, which have passed all checks of the arguments and TCEs, to a pinned window: hardware entries
-    /// and guest values. `hardware` is the real address of the window's hardware table. On error nothing has changed.
+    /// and guest values. `hardware` is the real address of the window's hardware table. Writes all entries or, on
+    /// error, none.
     ///
     /// H_HARDWARE in either mode; H_TOO_HARD from real mode.
     fn pinned(

@@ -9,7 +9,7 @@
 //! | all others | either | pure functions over a borrowed `view::View`; they use `core` only |
 //!
 //! The crate root does not declare `extern crate alloc`. Only `virtual_mode` and `pages::writer` declare it, each for
-//! itself, so code that runs in real mode cannot allocate: it does not compile.
+//! itself, so code in `real_mode` that allocates does not compile.
 //!
 //! **How a hypercall runs.** `hypercall::run` is the same code in both modes: check the arguments (`args`), copy the
 //! list, check the entries (`tce`), write. The trait `hypercall::Half` holds the two steps that differ between the

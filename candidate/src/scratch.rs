@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Scratch<'a> {
     /// The copy of the list of H_PUT_TCE_INDIRECT: 512 words.
     pub list: &'a [AtomicU64],
-    /// The new hardware entries of a call, 512 words. Only calls whose entries differ need it; they have at most 512
-    /// entries.
+    /// The new hardware entries of a call: 512 words. Longer calls (H_STUFF_TCE in dialect kvm) store only fault TCEs,
+    /// whose hardware entry is 0.
     pub hardware: &'a [AtomicU64],
     /// For each entry of the call, the old hardware entry and marks for what real mode did to its page. It has as many
     /// words as a call on a pinned window may have entries. After an undo, the first `owed` words name the references

@@ -68,7 +68,7 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
     // loom serves only its own tests (scripts/loom), and no other build uses it.
     assert!(read("candidate/Cargo.toml").contains("[target.'cfg(loom)'.dependencies]\nloom = "));
     for file in sources("reference/src") {
-        assert!(!code(&file).contains("candidate"), "{} speaks of the candidate", file.display());
+        assert!(!code(&file).contains("candidate"), "{} names the candidate", file.display());
         assert!(
             !code(&file).contains("blocks_of_section"),
             "{} takes its arithmetic from the contract",
@@ -76,7 +76,7 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
         );
     }
     for file in sources("candidate/src") {
-        assert!(!code(&file).contains("reference::"), "{} speaks of the reference", file.display());
+        assert!(!code(&file).contains("reference::"), "{} names the reference", file.display());
         assert!(
             !code(&file).contains("blocks_of_section"),
             "{} takes its arithmetic from the contract",
@@ -179,7 +179,7 @@ fn the_contract_depends_on_nothing() {
 fn the_real_mode_half_cannot_allocate_or_lock() {
     let lib = read("candidate/src/lib.rs");
     assert!(lib.contains("#![no_std]") && lib.contains("#![forbid(unsafe_code)]"));
-    assert!(!lib.contains("extern crate alloc"), "the crate's root must not bring the allocator in");
+    assert!(!lib.contains("extern crate alloc"), "the crate's root must not declare alloc");
     for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "arithmetic_side_effects"] {
         let denied = lib.contains(lint) || read("candidate/src/real_mode/mod.rs").contains(lint);
         assert!(denied, "clippy::{lint} is not denied in the real-mode half");
@@ -231,7 +231,7 @@ fn unsafe_code_is_fenced() {
             let unsafe_places = code.matches("unsafe {").count() + code.matches(names).count();
             if fenced.contains(&name.as_str()) {
                 let text = fs::read_to_string(&file).expect("a source file");
-                assert!(unsafe_places > 0, "{name} needs no fence");
+                assert!(unsafe_places > 0, "{name} has no unsafe code and needs no exception");
                 assert!(text.matches("SAFETY: ").count() >= unsafe_places, "{name} has unsafe code without its reason");
             } else {
                 assert_eq!(unsafe_places, 0, "{name} has unsafe code");

@@ -14,14 +14,14 @@
 //! the pointer sees a node of empty slots. No node is freed or reused for other block numbers while readers can run:
 //! only start frees nodes, and it has `&mut self`. A reader therefore never holds a freed node, which is the hazard of
 //! the kernel's list. A slot is one word, stored with Release and loaded with Acquire: a reader that sees the block's
-//! address sees the struct pages that the host zeroed before the notice. Address and presence change in the same atomic
-//! step, so a reader never gets a new address for a block that is not backed. A reader that got an address just before
-//! the block was removed keeps it: as in the kernel, only references on pages prevent the removal of a section.
+//! address sees the struct pages that the host zeroed before the notice. Address and number of sections change in the
+//! same atomic step, so a reader never combines a new address with an old number. A reader that got an address just
+//! before the block was removed keeps it: as in the kernel, only references on pages prevent the removal of a section.
 //!
 //! **Checked by loom.** `scripts/loom` runs one reader against one writer that adds, removes and reuses blocks, in
 //! every order that the memory model allows; and one reader against two writers in every order with at most three
-//! preemptions. It repeats the runs with each ordering above weakened to Relaxed, and those runs must fail. A reader
-//! has no loop: its number of steps is fixed whatever writers do.
+//! preemptions. It repeats the runs with each of these orderings weakened to Relaxed, and those runs must fail. A
+//! reader has no loop: its number of steps is fixed whatever writers do.
 //!
 //! **A slot** is one word. Its upper bits are the block's real address, whose low 12 bits are zero because blocks are
 //! aligned to at least 4 KiB. The low 12 bits hold the number of present sections that need the block; 0 means that the

@@ -13,8 +13,8 @@
 //! | if any step fails: undo all steps and defer | [`undo`] | everything back as it was |
 //!
 //! The undo is needed because a list may name the same page many times: only after all takes and drops of the call is
-//! it known whether a drop gives back the last reference. The rule is exact. Takes precede drops, so a put is refused
-//! if and only if count + takes - drops is 0 (`DEFER.LAST_REF`).
+//! it known whether a drop gives back the last reference. Real mode decides this exactly: takes precede drops, so a put
+//! is refused if and only if count + takes - drops is 0 (`DEFER.LAST_REF`).
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
