@@ -1140,7 +1140,7 @@ fn every_mistake_is_found_for_what_it_is() {
         }
         for (text, part) in [&finding.what(), &finding.expected, &finding.found].into_iter().zip(case.says) {
             if !text.contains(part) {
-                wrong.push(format!("{}: {part:?} is not told in {text:?}", case.name));
+                wrong.push(format!("{}: {part:?} does not appear in {text:?}", case.name));
             }
         }
         let tally = mistaken.tally();
