@@ -1,10 +1,11 @@
-//! What an implementation in C costs: compared hypercalls a second of the Rust candidate, of examples/c in this process, and of examples/c in a
-//! process of its own, in turns within one run. `cargo bench --bench foreign`; needs a C compiler and make.
+//! The cost of an implementation in C. Compares, in turns within one run, the compared hypercalls a second of three
+//! subjects: the Rust candidate, examples/c in this process, and examples/c in a process of its own. Run it with `cargo
+//! bench --bench foreign`; it needs a C compiler and make.
 //!
 //! | programs | what they are |
 //! |---|---|
-//! | campaign | the first of seed 1, as `realmode fuzz` draws them |
-//! | long | each with its steps sixteen times over, so that setting machines up weighs little |
+//! | campaign | the first programs of seed 1, as `realmode fuzz` draws them |
+//! | long | the same programs with their steps repeated sixteen times, so that setting machines up matters little |
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -69,7 +70,7 @@ fn long() -> Vec<Program> {
     programs.map(long).filter(|program| program.validate().is_ok()).collect()
 }
 
-/// Puts the programs to the voter; all of them must agree.
+/// Runs the programs on the voter, which must agree on all of them.
 fn rate(voter: &mut dyn Voter, programs: &[Task]) -> f64 {
     let mut tally = Tally::default();
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! The documents say what the program does: lists of rules, commands and files are held against the code.
+//! Compares the documents with the program: lists of rules, commands and files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,12 +20,13 @@ fn realmode(arguments: &[&str]) -> std::process::Output {
         .expect("realmode runs")
 }
 
-/// What stands between backticks in a text.
+/// Returns the words between backticks in a text.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Upper-case words with a dot between backticks, and the one rule that has none.
+/// Returns the rule ids in a text: the words in backticks that are upper-case with a dot, and the one rule without a
+/// dot.
 fn rule_ids(text: &str) -> BTreeSet<&str> {
     quoted(text)
         .filter(|word| {
@@ -61,7 +62,7 @@ fn rule_ids_are_unique_and_found_again() {
     }
 }
 
-/// The headings of a document, as links name them.
+/// Returns the headings of a document, in the form in which links name them.
 fn headings(file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
@@ -71,7 +72,7 @@ fn headings(file: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Links and folders of the README and the documents exist, and so do headings that a link names.
+/// Every link, heading and folder that the README or a document names exists.
 #[test]
 fn links_lead_somewhere() {
     for document in [
@@ -97,11 +98,12 @@ fn links_lead_somewhere() {
             assert!(target.exists(), "{document} links to {link}");
             assert!(heading.is_empty() || headings(&target).contains(heading), "{document} links to {link}");
         }
-        // Blocks of code between three backticks would upset the pairing of single ones.
+        // Code blocks between three backticks are left out, because they would upset the pairing of single ones.
         let prose: String = text.split("```").step_by(2).collect();
         for word in quoted(&prose).filter(|word| word.ends_with('/') && !word.contains(' ')) {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(word);
-            // Folders of the sources, the corpora and the candidate; `findings/` comes with the first finding.
+            // Folders inside the sources, the corpora and the candidate are allowed; `findings/` exists only after the
+            // first finding.
             let known = path.exists()
                 || word == "findings/"
                 || ["real_mode/", "virtual_mode/", "seeds/", "regressions/", "minimized/", "dialects/"].contains(&word);
@@ -110,7 +112,7 @@ fn links_lead_somewhere() {
     }
 }
 
-/// Every command of the README's table is one that `--help` lists, and the other way round.
+/// The README's table and `--help` list the same commands.
 #[test]
 fn the_readme_lists_the_commands() {
     let readme = read("README.md");
@@ -148,7 +150,7 @@ fn the_readme_names_options_that_exist() {
     }
 }
 
-/// The README's `console` blocks: what they print is what the command prints, where nothing is left out with `...`.
+/// The commands in the README's `console` blocks print what the README shows; `...` stands for omitted lines.
 #[test]
 fn the_tour_shows_what_the_program_prints() {
     let readme = read("README.md");
@@ -175,7 +177,8 @@ fn exit_statuses_are_documented_alike() {
     let help = String::from_utf8(realmode(&["--help"]).stdout).expect("text");
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let readme = read("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
-    let statuses = "0 something was compared and nothing found, 1 a finding, 2 bad arguments or malformed input, 3 nothing was compared";
+    let statuses = "0 something was compared and nothing found, 1 a finding, 2 bad arguments or malformed \
+                    input, 3 nothing was compared";
     assert!(help.contains(statuses));
     assert!(readme.contains(statuses));
 }

@@ -1,4 +1,4 @@
-//! The fuzz targets and what stands around them are held against each other and against the code.
+//! Compares the fuzz targets with the documents, scripts, dictionaries and code that name them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ fn targets() -> BTreeSet<String> {
     files.map(|entry| name(entry.expect("an entry").path())).collect()
 }
 
-/// First words in backticks of the rows of a table.
+/// Returns the first word in backticks of each row of a table.
 fn rows(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("| `"))
@@ -155,7 +155,7 @@ fn programs(folder: &str) -> Vec<Program> {
     files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
 }
 
-/// What a focus keeps of a program is sound, and nothing but what it keeps is left.
+/// The part of a program that a focus keeps is a valid program, and contains nothing that the focus leaves out.
 #[test]
 fn a_focus_keeps_its_part() {
     let drawn = (0..2000).map(|index| generate(&GeneratorConfig::default(), 5, index));
@@ -172,7 +172,8 @@ fn a_focus_keeps_its_part() {
     }
 }
 
-/// Every target reaches something on the corpora, agrees on it, and the numbers that it reports are in range and have names.
+/// Every target reaches something on the corpora and agrees on it, and the numbers that it reports are in range and
+/// have names.
 #[test]
 fn targets_run_the_corpora() {
     for focus in Focus::ALL {
@@ -190,7 +191,8 @@ fn targets_run_the_corpora() {
             }
             rejected
         };
-        // What engines keep has programs that were rejected: that is a branch too.
+        // `corpora/minimized` has programs that a target rejects, because engines keep those too: they reach a branch
+        // of their own.
         run("corpora/minimized");
         let rejected = run("corpora/seeds");
         assert!(reached.iter().all(|&combination| combination < COMBINATIONS));
@@ -223,7 +225,8 @@ fn the_canary_is_found_on_the_corpora() {
 
 #[test]
 fn programs_that_take_long_are_rejected() {
-    let text = "realmode-program 1\ndialect kvm\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+    let text = "realmode-program 1\ndialect kvm\n\
+                machine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
                 window 0x1 page_shift=16 base=0x0 entries=65536 emulated table=0x9000000\nsteps\n\
                 cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=65536\n";
     let program = realmode_diff::parse(text).expect("a program");
@@ -256,7 +259,7 @@ fn the_text_target_takes_anything() {
     }
 }
 
-/// Engines that are to learn by themselves are given a program that does nothing (`--no-corpora`).
+/// An engine that must start without the corpora (`--no-corpora`) gets a program that does nothing.
 #[test]
 fn the_start_of_engines_does_nothing() {
     let start = realmode_diff::parse(&read("fuzz/start.realmode")).expect("a program");

@@ -1,4 +1,4 @@
-//! The walls of the house (docs/architecture.md), held up by a test.
+//! Tests of the invariants in docs/architecture.md that concern the structure of the project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,7 +31,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The names of the `[dependencies]` and `[dev-dependencies]` of a manifest.
+/// Returns the names in the `[dependencies]` and `[dev-dependencies]` of a manifest.
 fn dependencies(manifest: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut inside = false;
@@ -45,7 +45,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
     names
 }
 
-/// Code without comments, so that a word in a text is no use of it.
+/// Returns a file's code without comments, so that a word in a comment does not count as a use.
 fn code(path: &Path) -> String {
     fs::read_to_string(path)
         .expect("a source file")
@@ -55,7 +55,8 @@ fn code(path: &Path) -> String {
         .join("\n")
 }
 
-/// Wall 1: two independent readings of the semantics; shared code would hide a shared mistake.
+/// Invariant 1: reference and candidate are two independent readings of docs/semantics.md. Shared code would hide a
+/// shared mistake.
 #[test]
 fn reference_and_candidate_share_nothing_but_the_contract() {
     assert_eq!(dependencies("reference/Cargo.toml"), ["contract"], "the reference needs only the contract");
@@ -64,10 +65,10 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
         assert!(allowed.contains(&name.as_str()), "the candidate depends on {name}");
     }
     assert_eq!(dependencies("machine/Cargo.toml"), ["contract"], "the simulated machine needs only the contract");
-    // loom is there for its own tests (scripts/loom), and no part of what is built otherwise.
+    // loom serves only its own tests (scripts/loom), and no other build uses it.
     assert!(read("candidate/Cargo.toml").contains("[target.'cfg(loom)'.dependencies]\nloom = "));
     for file in sources("reference/src") {
-        assert!(!code(&file).contains("candidate"), "{} speaks of the candidate", file.display());
+        assert!(!code(&file).contains("candidate"), "{} names the candidate", file.display());
         assert!(
             !code(&file).contains("blocks_of_section"),
             "{} takes its arithmetic from the contract",
@@ -75,7 +76,7 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
         );
     }
     for file in sources("candidate/src") {
-        assert!(!code(&file).contains("reference::"), "{} speaks of the reference", file.display());
+        assert!(!code(&file).contains("reference::"), "{} names the reference", file.display());
         assert!(
             !code(&file).contains("blocks_of_section"),
             "{} takes its arithmetic from the contract",
@@ -84,7 +85,7 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
     }
 }
 
-/// The fuzz targets and AFL++'s mutator build without what belongs to a terminal.
+/// The fuzz targets and AFL++'s mutator do not depend on crates that serve the terminal.
 #[test]
 fn only_the_command_knows_the_terminal() {
     for manifest in
@@ -112,7 +113,7 @@ const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The modules at the top of a crate import each other in one direction only.
+/// The top-level modules of a crate never import each other in a circle.
 #[test]
 fn no_crate_imports_in_circles() {
     for krate in ["contract", "machine", "reference", "candidate", "abi", "programs", "harness"] {
@@ -208,12 +209,12 @@ fn top_modules(krate: &str) -> BTreeSet<String> {
     names
 }
 
-/// Code up to the tests at its end.
+/// Returns the code before the tests at its end.
 fn untested(code: &str) -> &str {
     code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
 }
 
-/// Which of `modules` the module `name` names by a path from the crate's root.
+/// Returns those of `modules` that the module `name` names by a path from the crate's root.
 fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let source = root().join(krate).join("src");
     let mut files = vec![source.join(format!("{name}.rs"))];
@@ -281,7 +282,7 @@ fn circles_are_seen() {
     assert_eq!(left.into_keys().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
-/// Wall 1 and 2: the contract depends on nothing of ours. Of others' there is serde, for those who ask for it.
+/// Invariants 1 and 2: the contract depends on no crate of ours, and on serde only where a dependent asks for it.
 #[test]
 fn the_contract_depends_on_nothing() {
     let manifest = read("contract/Cargo.toml");
@@ -294,13 +295,13 @@ fn the_contract_depends_on_nothing() {
     assert!(read("contract/src/lib.rs").contains("#![no_std]"));
 }
 
-/// The real-mode half has no allocator, no lock and no panic: the lints are the compiler's to hold, the rest is read
-/// here.
+/// The real-mode half uses no allocator, no lock and no panic. The compiler enforces the lints; this test checks that
+/// they are denied, and searches the source for the rest.
 #[test]
 fn the_real_mode_half_cannot_allocate_or_lock() {
     let lib = read("candidate/src/lib.rs");
     assert!(lib.contains("#![no_std]") && lib.contains("#![forbid(unsafe_code)]"));
-    assert!(!lib.contains("extern crate alloc"), "the crate's root must not bring the allocator in");
+    assert!(!lib.contains("extern crate alloc"), "the crate's root must not declare alloc");
     for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "arithmetic_side_effects"] {
         let denied = lib.contains(lint) || read("candidate/src/real_mode/mod.rs").contains(lint);
         assert!(denied, "clippy::{lint} is not denied in the real-mode half");
@@ -315,7 +316,7 @@ fn the_real_mode_half_cannot_allocate_or_lock() {
     }
 }
 
-/// Wall 3: the oracle reads the machine, never the implementation's word.
+/// Invariant 3: the oracle reads the machine and never what an implementation says about itself.
 #[test]
 fn the_oracle_does_not_know_subjects() {
     let oracle = code(&root().join("harness/src/check/oracle.rs"));
@@ -324,7 +325,7 @@ fn the_oracle_does_not_know_subjects() {
     }
 }
 
-/// Wall 8: defects are patches, never hooks in the candidate's source.
+/// Invariant 8: planted faults are patches, never hooks in the candidate's source.
 #[test]
 fn the_candidate_has_no_hooks_for_defects() {
     for file in sources("candidate/src") {
@@ -335,8 +336,8 @@ fn the_candidate_has_no_hooks_for_defects() {
     }
 }
 
-/// Unsafe code is forbidden or denied in every crate; what links with an engine is fenced, in these files, each place
-/// with its reason.
+/// Unsafe code is forbidden or denied in every crate. The only exceptions are the files below, which link with an
+/// engine; each unsafe place in them has a `SAFETY:` comment.
 #[test]
 fn unsafe_code_is_fenced() {
     assert!(read("Cargo.toml").contains("unsafe_code = \"deny\""));
@@ -352,7 +353,7 @@ fn unsafe_code_is_fenced() {
             let unsafe_places = code.matches("unsafe {").count() + code.matches(names).count();
             if fenced.contains(&name.as_str()) {
                 let text = fs::read_to_string(&file).expect("a source file");
-                assert!(unsafe_places > 0, "{name} needs no fence");
+                assert!(unsafe_places > 0, "{name} has no unsafe code and needs no exception");
                 assert!(text.matches("SAFETY: ").count() >= unsafe_places, "{name} has unsafe code without its reason");
             } else {
                 assert_eq!(unsafe_places, 0, "{name} has unsafe code");

@@ -1,19 +1,20 @@
-//! Taking back a call on a pinned window, in an order that keeps every page held at every moment.
+//! The undo of a call on a pinned window, in an order that keeps every page held at every moment.
 //!
-//! 1. Old pages that were given back are taken again, and lose the DIRTY that this call gave them: before an entry
-//!    names them again.
-//! 2. Hardware entries are exchanged back: from here on the new pages are named no more.
-//! 3. New references are given back. One that has become the last must not be dropped here: it is *owed*, and virtual
-//!    mode's half of the same call gives it back first (semantics 5).
+//! 1. The old pages that were given back are taken again before an entry names them again, and lose the DIRTY that this
+//!    call set.
+//! 2. The hardware entries are exchanged back. From now on no entry of this call names the new pages.
+//! 3. The new references are given back. A reference that has become the last must not be dropped in real mode: it is
+//!    *owed*, and the virtual-mode half of the same call gives it back first (docs/semantics.md, section 5).
 //!
-//! With one CPU this restores everything. With several, another CPU may have come between:
+//! With one CPU this restores everything. With several, another CPU may have changed a word in between:
 //!
-//! - An entry that was exchanged again meanwhile is not exchanged back. The new reference went with it, so the old
-//!   page's is the one to give back, and DIRTY is due.
-//! - An old page whose other holders all went after it was given back cannot be taken again. Its entry stays
-//!   exchanged, which is what virtual mode is about to make of it anyway.
-//! - DIRTY is cleared although another CPU found it set and left it so; virtual mode's half of this call, whose entries
-//!   name the page again, sets it once more.
+//! - Another CPU exchanged an entry after this call did. The undo then does not exchange it back. The other CPU also
+//!   gives the new page's reference back, so this call gives the old page's reference back instead, and sets DIRTY on
+//!   the old page if the device could write it.
+//! - All other holders of an old page gave their references back after this call had. The page cannot be taken again,
+//!   so its entry stays exchanged; the virtual-mode half is about to make the same exchange anyway.
+//! - Another CPU found DIRTY set and left it so, and this call then clears it. The virtual-mode half of this call sets
+//!   it again when it replaces the entry, which names the page again.
 
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -28,7 +29,7 @@ use super::bound::ATTEMPTS;
 use super::journal::{Mark, Progress};
 use super::plan::{self, Plan};
 
-/// Takes back what `progress` says was done.
+/// Undoes the passes as far as `progress` says they got.
 pub fn all(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     take_again(view, cpu, plan, progress);
     exchange_back(view, cpu, plan, progress);
@@ -46,13 +47,15 @@ fn take_again(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progres
         if old.has(Mark::Dropped) && page.get_unless_zero(cpu, ATTEMPTS) != Change::Done {
             plan.journal.mark(i, Mark::Lost);
         } else if old.has(Mark::Dirtied) {
-            // Too contended to clear: a page marked without need is written back once too often, no more.
+            // The result does not matter: if other CPUs prevent the clear, the page stays DIRTY and is written back
+            // once more than needed.
             page.clear_dirty(cpu, ATTEMPTS);
         }
     }
 }
 
-/// Exchanges entries back and leaves in the journal, for each, the hardware entry whose reference is to be given back.
+/// Exchanges the entries back. For each entry it leaves in the journal the hardware entry whose reference must be given
+/// back.
 fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     for (i, old) in plan.journal.entries().take(progress.exchanged as usize) {
         let new = plan.new.get(i);
@@ -78,8 +81,8 @@ fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Prog
     }
 }
 
-/// Gives references back; those that are the last ones move to the front of the journal. Entry `owed` is never past the
-/// one being read.
+/// Gives the references in the journal back. References that cannot be given back here move to the front of the
+/// journal; `owed` never passes the entry being read.
 fn give_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     let mut owed = 0_u64;
     for (_, word) in plan.journal.entries().take(progress.taken as usize) {

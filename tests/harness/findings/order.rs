@@ -1,4 +1,4 @@
-//! Where several rules are broken at once, which one is reported (semantics 7).
+//! Which rule is reported when a step breaks several (docs/semantics.md, section 7).
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -26,7 +26,7 @@ fn wrong_load(cpu: &Cpu<'_>) {
 fn the_first_rule_in_order_wins() {
     use Rule::*;
     let cases: Vec<(&str, &str, Half, Rule, &str)> = vec![
-        // Events: the earliest.
+        // The earliest event wins.
         (
             "allocation, then a bad access",
             PUT,
@@ -60,7 +60,7 @@ fn the_first_rule_in_order_wins() {
             RmFinalRelease,
             "count",
         ),
-        // Events come before everything that is seen at the end of the step.
+        // Events come before all rules that are checked at the end of the step.
         (
             "an event, then a panic",
             PUT,
@@ -72,7 +72,7 @@ fn the_first_rule_in_order_wins() {
             "allocation",
         ),
         (
-            "an event, then no end",
+            "an event, then a hang",
             PUT,
             |_, cpu, _| {
                 cpu.allocate(8);
@@ -84,7 +84,7 @@ fn the_first_rule_in_order_wins() {
             "allocation",
         ),
         (
-            "no end in real mode is over the bound first",
+            "a hang in real mode exceeds the bound first",
             PUT,
             |_, cpu, _| loop {
                 let _ = cpu.load(guest(0), SeqCst);
@@ -163,9 +163,9 @@ fn the_first_rule_in_order_wins() {
             ListSnapshot,
             "list",
         ),
-        // The end of the step, in the order of the table.
+        // Rules that are checked at the end of the step, in the order of the table.
         (
-            "a panic with something changed",
+            "a panic after a change",
             PUT,
             |_, cpu, _| {
                 store_tce(cpu, guest(5), 1);
@@ -175,7 +175,7 @@ fn the_first_rule_in_order_wins() {
             "panic",
         ),
         (
-            "deferred, unclean, what had to be finished",
+            "a call that must be finished is deferred unclean",
             GET,
             |_, cpu, _| {
                 store_tce(cpu, guest(5), 1);
@@ -273,7 +273,7 @@ fn the_first_rule_in_order_wins() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Among mismatches of one rule the lowest address is told, whatever the order of the stores.
+/// Of several mismatches of one rule, the one at the lowest address is reported, whatever the order of the stores.
 #[test]
 fn the_lowest_address_is_reported_first() {
     let cases: [(Half, &str); 4] = [
@@ -322,7 +322,7 @@ fn the_lowest_address_is_reported_first() {
     }
 }
 
-/// A probe that answers wrongly and spoils a count: what lies in memory is told first.
+/// A probe that answers wrongly and changes a count: the difference in memory is reported first.
 #[test]
 fn memory_comes_before_what_a_probe_answers() {
     let hooks = Hooks {
@@ -337,8 +337,8 @@ fn memory_comes_before_what_a_probe_answers() {
     assert_eq!((identity.rule, identity.field), (Rule::DivergeCount, Field::Count));
 }
 
-/// A divergence that no step showed, because no step looked there, is seen at the step that made it all the same: every store is
-/// compared when it happens.
+/// A divergence that no later step reads is reported at the step that caused it, because every store is compared when
+/// it happens.
 #[test]
 fn a_mistake_is_told_where_it_was_made() {
     let hooks = Hooks {
@@ -357,7 +357,7 @@ fn a_mistake_is_told_where_it_was_made() {
     assert_eq!(finding.thing, Thing::GuestValue(Liobn(1), 12));
 }
 
-/// What was skipped was not agreed on: the last agreed step is one that ran.
+/// A skipped step is not an agreed step: the last agreed step is one that ran.
 #[test]
 fn a_skipped_step_is_not_the_last_agreed_one() {
     let hooks = Hooks { real: |_, _, _| HcallAnswer::status(Status::FUNCTION), ..HONEST };

@@ -1,4 +1,4 @@
-//! A verdict depends on the program and the subject alone: not on when, where, or after what it was checked.
+//! A verdict depends on the program and the subject alone: not on the time, the thread or the programs checked before.
 
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::findings::report::{Context, report};
@@ -7,7 +7,7 @@ use realmode_diff::{Checker, Program, SubjectKind, Verdict};
 use super::cases;
 use super::wrong::checker;
 
-/// Everything that a verdict says, in bytes.
+/// Returns everything that a verdict contains, as text.
 fn told(program: &Program, checker: &mut Checker) -> String {
     let verdict = checker.check(program);
     let tally = checker.tally();
@@ -27,7 +27,7 @@ fn a_verdict_is_the_same_again_elsewhere_and_after_others() {
         let first = told(&program, &mut fresh);
         similar_asserts::assert_eq!(told(&program, &mut fresh), first, "{}: checked again", case.name);
         for other in &others {
-            // Most of these end in findings too, some in the middle of a hypercall.
+            // Most of these programs end in a finding too, some in the middle of a hypercall.
             fresh.check(other);
         }
         similar_asserts::assert_eq!(told(&program, &mut fresh), first, "{}: after others", case.name);
@@ -42,8 +42,8 @@ fn a_verdict_is_the_same_again_elsewhere_and_after_others() {
     }
 }
 
-/// The same for programs on which both sides agree, and for the canary, which also fails at times: in any order on one checker
-/// as on a fresh one each.
+/// Programs on which both sides agree, and the canary, which sometimes fails: a checker that runs all programs in
+/// reverse order returns the same verdicts as a fresh checker for each.
 #[test]
 fn nothing_leaks_from_program_to_program() {
     for kind in [SubjectKind::Candidate, SubjectKind::Null, SubjectKind::Canary] {

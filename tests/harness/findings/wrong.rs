@@ -1,4 +1,4 @@
-//! Tiny wrong subjects: the candidate with one method replaced. Addresses are those of the machines in `machines.rs`.
+//! Wrong subjects: the candidate with one method replaced. Addresses are those of the machines in `machines.rs`.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,7 +9,7 @@ use machine::subject::Bound;
 use machine::{Coverage, Cpu, Subject};
 use realmode_diff::Checker;
 
-/// What runs in the place of each method; [`HONEST`] is the candidate itself.
+/// The function that runs in place of each method; [`HONEST`] runs the candidate's own.
 #[derive(Clone, Copy)]
 pub struct Hooks {
     pub start: fn(&mut Candidate, Dialect, &Machine),
@@ -24,14 +24,14 @@ pub struct Hooks {
     pub set_slot: fn(&mut Candidate, &SlotSpec),
     pub create_window: fn(&mut Candidate, &WindowSpec),
     pub close_window: fn(&mut Candidate, &Cpu<'_>, Liobn),
-    /// Changes what the real-mode half answers, by a number that the subject carries from program to program.
+    /// Changes the answer of the real-mode half. It may use a number that the subject keeps from program to program.
     pub carry: fn(&AtomicU64, &Hypercall, HcallAnswer) -> HcallAnswer,
-    /// What `start` does to that number; the candidate would forget it.
+    /// Changes that number at `start`. The candidate's own state would be forgotten there.
     pub begin: fn(&AtomicU64),
     pub coverage: fn(&Candidate) -> Coverage,
 }
 
-/// No mistake.
+/// Hooks without a mistake: every method is the candidate's own.
 pub const HONEST: Hooks = Hooks {
     start: |subject, dialect, machine| subject.start(dialect, machine),
     bound: |subject| subject.bound(),
@@ -63,7 +63,7 @@ impl Wrong {
     }
 }
 
-/// A checker of the candidate with these hooks.
+/// Makes a checker of the candidate with these hooks.
 pub fn checker(hooks: Hooks) -> Checker {
     Checker::new(Box::new(Wrong::new(hooks)))
 }
