@@ -1,4 +1,4 @@
-//! The harness's checks of itself: whatever agrees passes them after every step, and a full memory is nobody's finding.
+//! The harness's checks of itself: whatever agrees passes them, and a full memory is nobody's finding.
 
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,13 +14,16 @@ use realmode_diff::{Checker, Program, SubjectKind, Verdict};
 
 use super::findings::wrong::{HONEST, Hooks, checker};
 
-/// Runs the program with every check after every step. Answers with how many steps were looked at.
-fn audited(checker: &mut Checker, program: &Program) -> u64 {
+/// Runs the program with every check after every `nth` step and the last. Answers with how many steps were looked at.
+fn audited(checker: &mut Checker, program: &Program, nth: usize) -> u64 {
     let mut steps = 0;
     let bound = program.frames_bound();
     let verdict = checker.check_watched(program, &mut |seen: &Observation<'_>| {
-        steps += 1;
         let index = seen.index;
+        if index % nth != 0 && index + 1 != program.steps.len() {
+            return;
+        }
+        steps += 1;
         if let Err(fault) = audit(seen.reference, seen.memory) {
             panic!("step {}: {fault}\n{program}", index + 1);
         }
@@ -37,13 +40,13 @@ fn generated_programs_pass_the_audit_after_every_step() {
     for subject in [SubjectKind::Candidate, SubjectKind::Null] {
         let mut checker = subject.checker();
         let config = GeneratorConfig::default();
-        let steps: u64 = (0..100).map(|index| audited(&mut checker, &generate(&config, 30, index))).sum();
+        let steps: u64 = (0..100).map(|index| audited(&mut checker, &generate(&config, 30, index), 1)).sum();
         assert!(steps > 1_000, "{steps} steps");
     }
 }
 
 #[test]
-fn the_corpora_pass_the_audit_after_every_step() {
+fn the_corpora_pass_the_audit() {
     let files = store::programs_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora")).expect("the corpora");
     assert!(files.len() > 100, "{} programs", files.len());
     let mut checker = SubjectKind::Candidate.checker();
@@ -56,7 +59,7 @@ fn the_corpora_pass_the_audit_after_every_step() {
         let program = realmode_diff::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         // Some machines of `dialects` are not valid in every dialect.
         if program.validate().is_ok() {
-            audited(&mut checker, &program);
+            audited(&mut checker, &program, 16);
         }
     }
 }

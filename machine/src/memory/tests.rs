@@ -9,7 +9,7 @@ use super::fault::{Fault, Unstored};
 use super::frames::{Key, SPARE_FRAMES, Space};
 use super::region::{Owner, Place, Region};
 use super::{Account, Actor, Context, Cpu, LoggedWord, Mode, RealMemory, pte, struct_page};
-use crate::fixture::{ABSENT, BLOCKS, HARDWARE, HEAD, HOLE, HUGE, HVA, IDLE, LIST, PFN, TABLE, boot};
+use crate::fixture::{ABSENT, BASE, BLOCKS, HARDWARE, HEAD, HOLE, HUGE, HVA, IDLE, LIST, PFN, TABLE, boot};
 
 /// What made memory report, with what was reported.
 type Case = (fn(&mut RealMemory), Fault);
@@ -371,4 +371,58 @@ fn the_log_says_who_changed_a_word() {
     assert_eq!(memory.peek_unchanged(RealAddr(flags + 8)), Some(0xffff_ffff));
     memory.begin_step();
     assert_eq!((memory.log().count(), memory.peek_unchanged(RealAddr(flags))), (0, Some(4)));
+}
+
+/// A subject that does anything at all: memory has no fault of its own, and its audit blames what a subject can spoil alone.
+#[test]
+fn no_subject_can_bring_a_fault_about() {
+    let mut spoilt = [0; 3];
+    for seed in 1..400_u64 {
+        let (mut memory, _) = boot();
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(seed);
+            (state >> 33) % below
+        };
+        for _ in 0..3 {
+            memory.begin_step();
+            let mode = if random(2) == 0 { Mode::Real } else { Mode::Virtual };
+            let context = [Context::Hypercall, Context::Probe, Context::Close][random(3) as usize];
+            let cpu = memory.cpu(mode, random(8) as u8, context, 1 << 20);
+            for _ in 0..random(60) {
+                let at = [struct_page_at(PFN), struct_page_at(HEAD), TABLE, HARDWARE, BASE + PFN * 64, LIST, 0];
+                let at = Ea(at[random(7) as usize] + random(80) * 4);
+                let page = [PFN, PFN + 1, HEAD, HEAD + 1, IDLE, random(1 << 34)][random(6) as usize];
+                let value = [0, random(1 << 34), page, (page << 12 | random(4)).swap_bytes()][random(4) as usize];
+                match random(6) {
+                    0 => cpu.store(at, value, Relaxed),
+                    1 => _ = cpu.swap(at, value, Relaxed),
+                    2 => _ = cpu.compare_exchange(at, cpu.load(at, Relaxed), value, Relaxed, Relaxed),
+                    3 => {
+                        let new = cpu.load_i32(at, Relaxed).wrapping_add(random(3) as i32 - 1);
+                        _ = cpu.compare_exchange_i32(at, cpu.load_i32(at, Relaxed), new, Relaxed, Relaxed);
+                    }
+                    4 => {
+                        let hva = Hva(HVA + random(7) * 4096);
+                        let (writable, dirty, young) = (random(2) == 0, random(2) == 0, random(2) == 0);
+                        let new = match cpu.load_pte(hva) {
+                            Pte::Huge { pfn, order, .. } => Pte::Huge { pfn, order, writable, dirty, young },
+                            entry => Pte::Present { pfn: entry.pfn().unwrap_or(Pfn(page)), writable, dirty, young },
+                        };
+                        _ = cpu.compare_exchange_pte(hva, cpu.load_pte(hva), new);
+                    }
+                    _ => cpu.free_page(Pfn(page)),
+                }
+            }
+            assert_eq!(memory.fault(), None, "seed {seed}");
+        }
+        match memory.audit() {
+            Ok(()) => spoilt[0] += 1,
+            Err(Fault::CompoundWord { .. }) => spoilt[1] += 1,
+            // The subject lets a device at a page that nobody holds.
+            Err(Fault::Owed { .. }) => spoilt[2] += 1,
+            Err(fault) => panic!("seed {seed}: {fault}"),
+        }
+    }
+    assert!(spoilt.iter().all(|&times| times > 10), "{spoilt:?}");
 }
