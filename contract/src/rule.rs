@@ -88,6 +88,7 @@ rules! {
     DeferLookup "DEFER.LOOKUP" "5" Reason "a struct page is split, real mode has no address of it";
     DeferCompound "DEFER.COMPOUND" "5" Reason "a page is compound";
     DeferLastRef "DEFER.LAST_REF" "5" Reason "the call drops the last reference of a page";
+    HarnessFault "HARNESS.FAULT" "7" Finding "the harness contradicts itself: an impossible state; never the subject's fault";
     RmFinalRelease "RM.FINAL_RELEASE" "7" Finding "real mode dropped a last reference or asked for a page to be freed";
     RmBadAccess "RM.BAD_ACCESS" "7" Finding "real mode touched what it cannot reach";
     RmAlloc "RM.ALLOC" "7" Finding "real mode asked for memory";
