@@ -109,7 +109,6 @@ rules! {
     DivergeFlag "DIVERGE.FLAG" "7" Finding "page flags or the page table differ";
     DivergeLookup "DIVERGE.LOOKUP" "7" Finding "a lookup or probe answered otherwise";
     RefConserve "REF.CONSERVE" "7" Finding "a count is not own + mappings + hardware TCEs";
-    HarnessFault "HARNESS.FAULT" "7" Finding "the harness contradicts itself: a state that cannot be; no subject is to blame";
     RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count is not own";
 }
 
