@@ -1,8 +1,9 @@
-//! What a fuzzing engine pays for a short program: bytes to verdict, and the parts of it that do not run the program.
+//! The cost of a short program for a fuzzing engine: from bytes to verdict, and the parts of it that do not run the
+//! program.
 //!
-//! Engines run machines for a handful of steps, so here setting a machine up and taking it down is most of the work, unlike in
-//! `lockstep`. Programs are the first 2000 of seed 9, cut to 8 steps and encoded. `elem/s` is programs a second; docs/performance.md
-//! has the table, and how to count instructions, which are steadier than times.
+//! Engines run few steps per machine, so setting a machine up and taking it down is most of the work here, unlike in
+//! `lockstep`. The programs are the first 2000 of seed 9, cut to 8 steps and encoded. `elem/s` is programs a second.
+//! docs/performance.md has the table, and says how to count instructions, which vary less than times.
 
 use std::hint::black_box;
 
@@ -11,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use programs::encoding::{decode, encode};
 use programs::focus::Focus;
 use programs::generate::{GeneratorConfig, generate};
-use realmode_diff::hunts::engine::{Engine, Run};
+use realmode_diff::hunts::engine::{Engine, EngineRun};
 use realmode_diff::{Program, SubjectKind};
 
 const PROGRAMS: u64 = 2000;
@@ -26,7 +27,7 @@ fn inputs() -> Vec<Vec<u8>> {
     (0..PROGRAMS).map(short).collect()
 }
 
-/// The rows are functions of their own, so that callgrind can be told to count one (`--toggle-collect`).
+/// Each row is a function of its own, so that callgrind can count it alone (`--toggle-collect`).
 #[inline(never)]
 fn row_decode(inputs: &[Vec<u8>]) {
     inputs.iter().for_each(|input| drop(black_box(decode(input))));
@@ -42,7 +43,7 @@ fn row_run(engine: &mut Engine, inputs: &[Vec<u8>]) {
     for input in inputs {
         let mut reached = 0;
         let run = engine.run(input, &mut |combination| reached += combination);
-        assert!(!matches!(run, Run::Finding(..)), "{run:?}");
+        assert!(!matches!(run, EngineRun::Finding(..)), "{run:?}");
         black_box(reached);
     }
 }
@@ -56,7 +57,7 @@ fn short_programs(c: &mut Criterion) {
     group.bench_function("validate alone", |b| b.iter(|| row_validate(&programs)));
     for focus in [Focus::Program, Focus::Lookup] {
         let mut engine = Engine::new(focus, SubjectKind::Candidate);
-        // What is kept from program to program has grown by now.
+        // Runs all programs once before measuring, so that reused memory has grown to its full size.
         inputs.iter().for_each(|input| drop(engine.run(input, &mut |_| {})));
         group.bench_function(format!("run, focus {}", focus.name()), |b| b.iter(|| row_run(&mut engine, &inputs)));
     }

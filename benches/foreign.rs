@@ -1,10 +1,11 @@
-//! What an implementation in C costs: compared hypercalls a second of the Rust candidate, of examples/c in this process, and of examples/c in a
-//! process of its own, in turns within one run. `cargo bench --bench foreign`; needs a C compiler and make.
+//! The cost of an implementation in C. Compares, in turns within one run, the compared hypercalls a second of three
+//! subjects: the Rust candidate, examples/c in this process, and examples/c in a process of its own. Run it with `cargo
+//! bench --bench foreign`; it needs a C compiler and make.
 //!
 //! | programs | what they are |
 //! |---|---|
-//! | campaign | the first of seed 1, as `realmode fuzz` draws them |
-//! | long | each with its steps sixteen times over, so that setting machines up weighs little |
+//! | campaign | the first programs of seed 1, as `realmode fuzz` draws them |
+//! | long | the same programs with their steps repeated sixteen times, so that setting machines up matters little |
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +13,8 @@ use std::time::Instant;
 
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::voters::isolate::{Config, Isolated};
-use realmode_diff::voters::{Ballot, Told, Voter};
-use realmode_diff::{Program, SubjectKind, Tally};
+use realmode_diff::voters::{Task, Told, Voter};
+use realmode_diff::{Program, SubjectKind, Tally, Verdict};
 
 const ROUNDS: usize = 15;
 
@@ -32,6 +33,7 @@ fn main() {
     println!("| programs | candidate | examples/c in process | / candidate | examples/c isolated | / candidate |");
     println!("|---|---|---|---|---|---|");
     for (name, programs) in [("campaign", campaign()), ("long", long())] {
+        let programs: Vec<Task> = programs.into_iter().map(Task::from).collect();
         let mut voters = [candidate(), in_process(), isolated()];
         let mut rates = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
@@ -68,15 +70,14 @@ fn long() -> Vec<Program> {
     programs.map(long).filter(|program| program.validate().is_ok()).collect()
 }
 
-/// Puts the programs to the voter; all of them must agree.
-fn rate(voter: &mut dyn Voter, programs: &[Program]) -> f64 {
+/// Runs the programs on the voter, which must agree on all of them.
+fn rate(voter: &mut dyn Voter, programs: &[Task]) -> f64 {
     let mut tally = Tally::default();
     let started = Instant::now();
     for group in programs.chunks(voter.group()) {
         let voted = voter.vote(group, &mut tally, &mut |told| match told {
-            Told::Ballot(_, Ballot::Agreed) => {}
-            Told::Ballot(_, Ballot::Finding(finding)) => panic!("{finding}"),
-            Told::Ballot(_, Ballot::Uncovered(why)) => panic!("{why}"),
+            Told::Verdict(_, Verdict::Agreed) => {}
+            Told::Verdict(_, verdict) => panic!("{verdict}"),
             Told::Incident(incident) => panic!("{}", incident.what),
         });
         voted.expect("the subject is there");

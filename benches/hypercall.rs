@@ -1,13 +1,13 @@
-//! What the candidate's hypercalls cost in real mode, alone: by call and number of entries, and against the number of windows and memory
-//! slots.
+//! The cost of the candidate's hypercalls in real mode alone: by call and number of entries, and by number of windows
+//! and memory slots.
 //!
 //! ```text
 //! cargo bench --bench hypercall                 # nanoseconds an entry, medians
 //! scripts/instructions --hypercalls             # instructions an entry, under callgrind
 //! ```
 //!
-//! Each row first brings the tables into a state (not measured), then makes its calls on `RealMemory`, as the harness does: what
-//! memory does to watch each access is part of the cost. No oracle, no reference.
+//! Each row first puts the tables into a state (not measured), then makes its calls on `RealMemory`, as the harness
+//! does. The cost includes the memory's monitoring of each access, but no oracle and no reference.
 
 use std::time::Instant;
 
@@ -21,14 +21,14 @@ use machine::host::Host;
 use machine::memory::{Context, Mode};
 use machine::{RealMemory, Subject};
 
-/// Entries of each window, and calls of a row in all, by entries.
+/// Number of entries in each window, and number of entries that the calls of a row write in all.
 const ENTRIES: u64 = 512;
-/// Pages of each slot; the next begins one page later, so that no two are adjacent.
+/// Number of pages in each slot. The next slot begins one page later, so that no two slots are adjacent.
 const SLOT_PAGES: u64 = 8;
 const LIST_GFN: u64 = 0;
 const ROUNDS: usize = 101;
 
-/// In which order the description names the slots.
+/// The order in which the description names the slots.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Ascending,
@@ -55,7 +55,7 @@ impl Rig {
         match order {
             Order::Ascending => {}
             Order::Descending => numbers.reverse(),
-            // 167 and 512 have no divisor in common.
+            // 167 is coprime to the number of slots, which divides 512, so every slot number occurs once.
             Order::Shuffled => numbers.iter_mut().for_each(|number| *number = *number * 167 % slots),
         }
         for number in numbers {
@@ -79,13 +79,13 @@ impl Rig {
         Self { memory, candidate, slots, windows }
     }
 
-    /// A TCE of page number `page` of the guest: pages go round the slots.
+    /// Returns a TCE for guest page number `page`; consecutive numbers lie in different slots.
     fn tce(&self, page: u64) -> u64 {
         let (slot, inside) = (page % self.slots, page / self.slots % SLOT_PAGES);
         (slot * (SLOT_PAGES + 1) + inside) << 12 | 3
     }
 
-    /// Fills the list with TCEs of pages from `page` on, or with zeros.
+    /// Fills the list with TCEs for the pages from `page` on, or with zeros.
     fn list(&mut self, page: Option<u64>) {
         let at = RealAddr(1 << 12);
         for index in 0..512 {
@@ -104,17 +104,18 @@ impl Rig {
     }
 }
 
-/// What is measured.
+/// One measurement.
 struct Row {
     name: String,
     rig: Rig,
-    /// Brings the tables to where the calls start from.
+    /// Puts the tables into the state in which the calls start.
     before: Vec<Hypercall>,
     calls: Vec<Hypercall>,
     entries: u64,
 }
 
-/// H_PUT_TCE of every entry, of windows in turn; pages from `page` on, none for 0.
+/// Returns an H_PUT_TCE for every entry, with the windows in turn. `page` is the first guest page to name; `None`
+/// stores 0.
 fn puts(rig: &Rig, page: Option<u64>) -> Vec<Hypercall> {
     let put = |index| {
         let window = index * 5 % rig.windows;
@@ -123,7 +124,7 @@ fn puts(rig: &Rig, page: Option<u64>) -> Vec<Hypercall> {
     (0..ENTRIES).map(put).collect()
 }
 
-/// H_STUFF_TCE or H_PUT_TCE_INDIRECT of `count` entries, until all of a window's are covered.
+/// Returns the H_STUFF_TCE or H_PUT_TCE_INDIRECT calls of `count` entries each that cover a window.
 fn many(count: u64, call: impl Fn(u64, u64) -> Hypercall) -> Vec<Hypercall> {
     (0..ENTRIES / count).map(|run| call((run * count) << 12, count)).collect()
 }
@@ -184,7 +185,7 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// callgrind counts while this runs.
+/// callgrind counts instructions while this function runs.
 #[inline(never)]
 fn measured(rig: &mut Rig, calls: &[Hypercall]) {
     rig.run(calls);
@@ -194,7 +195,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let mut rows = rows();
     if let Some(number) = arguments.first() {
-        // The row with that number, once: for scripts/instructions.
+        // Runs the row with that number once, for scripts/instructions.
         let Some(row) = number.parse().ok().and_then(|number: usize| rows.get_mut(number)) else {
             eprintln!("found row {number}, expected a number below {}", rows.len());
             std::process::exit(2);

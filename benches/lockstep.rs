@@ -1,7 +1,7 @@
-//! Compared hypercalls a second, beside each side alone on the same programs, and the cost of an empty program.
+//! Compared hypercalls a second, the speed of each side alone on the same programs, and the cost of an empty program.
 //!
-//! `cargo bench` prints times a pass over a fixed set of programs and, as `elem/s`, hypercalls a second; the ratios
-//! between the rows of one run are what counts. docs/performance.md says how to read them.
+//! `cargo bench` prints the time of a pass over a fixed set of programs and, as `elem/s`, hypercalls a second. Compare
+//! only rows of one run with each other; docs/performance.md says how to read them.
 
 use candidate::Candidate;
 use contract::{Dialect, Machine, MemoryModel, PageShift, RealAddr};
@@ -10,11 +10,11 @@ use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::solo::{Plan, Solo, reference, run_reference};
 use realmode_diff::{Program, SubjectKind, Verdict};
 
-/// Programs of the fixed set: the first of seed 1 in dialect lopapr, as the campaign draws them.
+/// Number of programs in the fixed set: the first of seed 1 in dialect lopapr, as the campaign draws them.
 const PROGRAMS: u64 = 1000;
 const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
 
-/// Both sides in lockstep and each alone, on the same programs.
+/// Measures both sides in lockstep and each side alone, on the same programs.
 fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
     let hypercalls: u64 = plans.iter().map(|plan| plan.hypercalls).sum();
     println!("{name}: {} programs, {hypercalls} hypercalls a pass; elem/s is hypercalls a second", plans.len());
@@ -24,7 +24,7 @@ fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
     group.bench_function("lockstep, everything checked", |b| {
         b.iter(|| {
             for plan in plans {
-                assert!(matches!(checker.check(plan.program()), Verdict::Agreed(_)));
+                assert!(matches!(checker.check(plan.program()), Verdict::Agreed));
             }
         });
     });
@@ -37,7 +37,7 @@ fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
     group.finish();
 }
 
-/// Programs as the campaign draws them: a machine is set up for about fifteen hypercalls.
+/// Measures programs as the campaign draws them: about fifteen hypercalls for each machine.
 fn campaign_programs(c: &mut Criterion) {
     let plans: Vec<Plan> = (0..PROGRAMS).map(|index| Plan::new(generate(&CONFIG, 1, index))).collect();
     sides(c, "campaign programs", &plans);
@@ -46,12 +46,12 @@ fn campaign_programs(c: &mut Criterion) {
     });
 }
 
-/// Programs that keep one machine for many calls: what a compared hypercall costs apart from its machine.
+/// Measures programs with many calls on one machine: the cost of a compared hypercall apart from its machine.
 fn long_programs(c: &mut Criterion) {
     let plans: Vec<Plan> = (0..200)
         .map(|index| {
             let mut program = generate(&CONFIG, 2, index);
-            // Sixteen times the same story: the later rounds run on what the earlier ones left.
+            // Repeats the same steps sixteen times; later rounds run on the state that earlier rounds left.
             program.steps = std::iter::repeat_n(program.steps, 16).flatten().collect();
             Plan::new(program)
         })

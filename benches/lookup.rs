@@ -1,21 +1,21 @@
-//! pfn to struct page: the candidate's index beside what others do, in one run.
+//! Translation from a pfn to its struct page: the candidate's index beside other implementations, in one run.
 //!
 //! ```text
 //! cargo bench --bench lookup              # prints the tables
-//! cargo bench --bench lookup -- --write   # and renews docs/performance.md and docs/lookup.svg
+//! cargo bench --bench lookup -- --write   # also writes docs/performance.md and docs/lookup.svg
 //! ```
 //!
 //! | row | what it is |
 //! |---|---|
-//! | flatmem | one array: arithmetic, the limit |
-//! | index | the candidate's: arithmetic, then three loads |
+//! | flatmem | one array: arithmetic only, the lower limit of the time |
+//! | index | the candidate's index: arithmetic, then three loads |
 //! | sorted array | blocks by address, binary search |
-//! | scanning list | the kernel's list, newest block first, walked until a block holds the whole struct page (2013, as corrected) |
-//! | first-match list | the same list, walked until a block starts at or below the address (the seed's rule): wrong once the list is not sorted |
+//! | scanning list | the kernel's list (2013, as corrected), newest first, up to the block with the whole struct page |
+//! | first-match list | the same list, up to the first block at or below the address: wrong if the list is not sorted |
 //!
-//! All are given the same machine: struct pages of 56 bytes, 64 KiB pages and blocks, so that one page in 1170 straddles two
-//! blocks. Times are medians of rounds; what is looked up is drawn before. Only ratios within a run mean something; those with
-//! an aim are taken in rounds of their own (see `ratios`).
+//! All rows run on the same machine: struct pages of 56 bytes, 64 KiB pages and blocks, so that one struct page in 1170
+//! is split. Times are medians of rounds, and the pfns are drawn before. Only ratios within a run are meaningful;
+//! ratios with a target are measured in rounds of their own (see `ratios`).
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -35,14 +35,14 @@ const BLOCK: u64 = 1 << BLOCK_SHIFT;
 const PAGES_PER_SECTION: u64 = 256;
 const BASE: u64 = 0xf << 60;
 const BLOCKS: [u64; 5] = [1, 16, 256, 4096, 65_536];
-/// pfns of a round, drawn before.
+/// Number of pfns in a round, drawn before it.
 const DRAWN: usize = 4096;
-/// Rounds that a median is taken of.
+/// Number of rounds for a median.
 const ROUNDS: usize = 15;
-/// Rounds in which the parts of a ratio are timed side by side.
+/// Number of rounds in which both parts of a ratio are timed one after the other.
 const PAIRED_ROUNDS: usize = 201;
 
-/// A way from a pfn to the real address of its struct page.
+/// An implementation of the translation from a pfn to the real address of its struct page.
 trait Lookup {
     fn lookup(&self, pfn: u64) -> Option<u64>;
 }
@@ -55,7 +55,7 @@ impl Lookup for Index {
     }
 }
 
-/// Blocks by virtual address.
+/// Blocks as (virtual address, real address), sorted by virtual address.
 struct Sorted(Vec<(u64, u64)>);
 
 impl Lookup for Sorted {
@@ -67,7 +67,7 @@ impl Lookup for Sorted {
     }
 }
 
-/// A node of the list of blocks.
+/// A node of the list of blocks: virtual and real address of its block.
 struct Node {
     virt: u64,
     real: u64,
@@ -75,7 +75,7 @@ struct Node {
 }
 
 impl Drop for Node {
-    /// Not one frame a node.
+    /// Frees the list in a loop. The default drop recurses, and would need a stack frame for each node.
     fn drop(&mut self) {
         let mut next = self.next.take();
         while let Some(mut node) = next {
@@ -116,12 +116,12 @@ impl Lookup for FirstMatch {
     }
 }
 
-/// Where block `number` lies: neighbours are not adjacent.
+/// Returns the real address of block `number`. Neighbouring numbers are not adjacent in memory.
 const fn place(number: u64) -> u64 {
     (1 << 40) + 2 * number * BLOCK
 }
 
-/// Sections that `blocks` blocks hold in full, from section 0 on.
+/// Returns the sections from 0 on whose struct pages lie wholly in the first `blocks` blocks.
 const fn sections(blocks: u64) -> u64 {
     blocks * BLOCK / (PAGES_PER_SECTION * STRUCT_PAGE)
 }
@@ -147,13 +147,13 @@ fn flatmem(blocks: u64) -> Index {
     Index(index)
 }
 
-/// Boot adds blocks in ascending order, each in front of the others.
+/// Builds the list as boot does: adds blocks in ascending order, each at the front.
 fn list(blocks: u64) -> Option<Box<Node>> {
     (0..blocks)
         .fold(None, |next, number| Some(Box::new(Node { virt: BASE + number * BLOCK, real: place(number), next })))
 }
 
-/// What is looked up.
+/// The kind of pfns to look up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Random,
@@ -186,7 +186,8 @@ impl Kind {
                     next = (next + 1) % pages;
                     next
                 }
-                // The page that ends at or behind a boundary, the last one's in a single block.
+                // Takes the page whose struct page ends at or past a block boundary. A single block has only the
+                // boundary at its end.
                 Self::Split => rng.random_range(1..=blocks) * BLOCK / STRUCT_PAGE,
                 Self::Miss => rng.random_range(pages + 1200..1 << 30),
             };
@@ -203,9 +204,9 @@ impl Kind {
     }
 }
 
-/// Median nanoseconds a lookup.
+/// Returns the median time of a lookup in nanoseconds.
 fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
-    // A round takes a millisecond or so, but each of the drawn pfns is looked up once at least, unless that takes too long.
+    // A round takes about a millisecond, but looks up each drawn pfn at least once, unless that takes too long.
     let started = Instant::now();
     let mut sample = pfns;
     for (done, pfn) in pfns.iter().enumerate() {
@@ -232,8 +233,8 @@ fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     times[ROUNDS / 2]
 }
 
-/// Nanoseconds of one lookup when nothing of the index is in a cache: between lookups 64 MiB are read. What it takes to read
-/// the clock is measured and taken off.
+/// Returns the time of one lookup in nanoseconds when no part of the index is in a cache: 64 MiB are read between
+/// lookups. The time to read the clock is measured and subtracted.
 fn cold(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     let other = vec![1_u64; 8 << 20];
     let median = |look: &mut dyn FnMut(u64)| {
@@ -254,7 +255,7 @@ fn cold(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     median(&mut |pfn| _ = black_box(of.lookup(black_box(pfn)))) - clock
 }
 
-/// A ratio that there is an aim for, of two ways, each with its number of blocks.
+/// A ratio with a target: the time of one implementation over another's, each with its number of blocks.
 struct Ratio {
     what: &'static str,
     aim: &'static str,
@@ -277,7 +278,7 @@ const RATIOS: [Ratio; 4] = [
 /// Lower quartile, median, upper quartile.
 type Spread = [f64; 3];
 
-/// Nanoseconds a lookup, once: `passes` times over what is looked up.
+/// Returns the time of a lookup in nanoseconds, measured once over `passes` passes.
 fn once(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     let started = Instant::now();
     for _ in 0..passes {
@@ -288,14 +289,14 @@ fn once(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / (passes * pfns.len()) as f64
 }
 
-/// The same, but each pfn is known only when the lookup before has answered: loads that wait for each other cost their time here,
-/// while above a CPU does several lookups at a time.
+/// Like `once`, but each pfn depends on the result before, so loads that wait for each other cost their full time. In
+/// `once` a CPU runs several lookups at the same time.
 fn chained(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     let started = Instant::now();
     let mut before = 0;
     for _ in 0..passes {
         for pfn in pfns {
-            // Real addresses are below 2^63, which only we know.
+            // Real addresses are below 2^63, so this adds 0; the compiler does not know that.
             before = of.lookup(*pfn ^ (before >> 63)).unwrap_or_default();
         }
     }
@@ -303,8 +304,8 @@ fn chained(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / (passes * pfns.len()) as f64
 }
 
-/// Nanoseconds of chained lookups at 1 and at 65,536 blocks, when so many different pfns are looked up: the more, the more of the index's
-/// memory is used.
+/// Measures chained lookups in nanoseconds at 1 and at 65,536 blocks, for growing numbers of different pfns: more pfns
+/// use more of the index's memory.
 fn footprint(different: usize) -> [f64; 2] {
     [1, 65_536].map(|blocks| {
         let way = row("index", blocks);
@@ -315,15 +316,15 @@ fn footprint(different: usize) -> [f64; 2] {
     })
 }
 
-/// The ratios by random and sequential pfns, and chained. One and the same code takes up to 1.4 times as long in some columns of a run, and
-/// in others in the next (the object's address does not decide it): so both parts of a ratio are timed one right after the other, in many
-/// rounds, and what is told has its spread.
+/// Measures the ratios for random pfns, sequential pfns and chained lookups. The same code takes up to 1.4 times as
+/// long in some columns of a run and in other columns of the next run; the object's address is not the reason. Both
+/// parts of a ratio are therefore timed one after the other in many rounds, and each result is printed with its spread.
 fn ratios() -> Vec<[Spread; 3]> {
     let spread = |ratio: &Ratio, kind: Kind, time: fn(&dyn Lookup, &[u64], usize) -> f64| {
         let parts = [ratio.of, ratio.to].map(|(name, blocks)| {
             let (way, mut pfns) = (row(name, blocks), kind.pfns(blocks));
             let passes = if name == "scanning list" { 1 } else { 40 };
-            // A list takes microseconds a lookup; some hundred show where it is walked to on average.
+            // A list takes microseconds a lookup, and some hundred pfns are enough for the average length of its walk.
             pfns.truncate(if name == "scanning list" { 512 } else { DRAWN });
             (way, pfns, passes)
         });
@@ -354,7 +355,8 @@ fn row(name: &str, blocks: u64) -> Box<dyn Lookup> {
     }
 }
 
-/// All but flatmem answer alike: with a list that is sorted, the seed's rule is right.
+/// All rows except flatmem must give the same answers. Here the first-match list is right too, because the list is
+/// sorted.
 fn agree(blocks: u64) {
     let ways: Vec<Box<dyn Lookup>> = ROWS[1..].iter().map(|name| row(name, blocks)).collect();
     for kind in Kind::ALL {
@@ -367,7 +369,7 @@ fn agree(blocks: u64) {
     }
 }
 
-/// Nanoseconds by kind, row and number of blocks.
+/// Measures nanoseconds by kind, row and number of blocks.
 type Times = Vec<[[f64; BLOCKS.len()]; ROWS.len()]>;
 
 fn times() -> Times {
@@ -410,8 +412,8 @@ fn tables(times: &Times, ratios: &[[Spread; 3]], cold: [f64; 2]) -> String {
     }
     let _ = writeln!(
         out,
-        "\nWith cold caches (64 MiB of other memory are read before each lookup) the index takes {:.0} ns at 1 block and {:.0} ns at \
-         65,536.",
+        "\nWith cold caches (64 MiB of other memory are read before each lookup) the index takes {:.0} ns at 1 block \
+         and {:.0} ns at 65,536.",
         cold[0], cold[1]
     );
     out
@@ -419,7 +421,7 @@ fn tables(times: &Times, ratios: &[[Spread; 3]], cold: [f64; 2]) -> String {
 
 fn plot(times: &Times, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::new(path, (860, 480)).into_drawing_area();
-    // A background of its own: the page may be dark.
+    // The plot has its own background, because the page around it may be dark.
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .margin(12)
@@ -463,7 +465,8 @@ const BEGIN: &str = "<!-- lookup: written by cargo bench --bench lookup -- --wri
 const END: &str = "<!-- lookup: end -->\n";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // `cargo test --benches` runs this with --test: the ways are compared, nothing is timed.
+    // `cargo test --benches` runs this with --test: the answers of the implementations are compared, and nothing is
+    // timed.
     if std::env::args().any(|argument| argument == "--test") {
         BLOCKS.into_iter().for_each(agree);
         return Ok(());

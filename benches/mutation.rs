@@ -1,8 +1,8 @@
-//! What a mutation costs, and what mutated programs are worth: how their hypercalls end.
+//! The cost of a mutation, and the worth of mutated programs: how their hypercalls end.
 //!
-//! `cargo bench --bench mutation` prints first the histogram of validity. An engine without feedback is played: from each program of
-//! the corpus chains of mutations go eight deep, and every program on the way is checked. Then it prints times; `elem/s` is
-//! mutations, or programs, a second.
+//! `cargo bench --bench mutation` first prints the histogram of validity. It simulates an engine without feedback: from
+//! each program of the corpus it makes chains of eight mutations, and checks every program on the way. Then it prints
+//! times; `elem/s` is mutations, or programs, a second.
 
 use std::path::Path;
 
@@ -16,11 +16,11 @@ use programs::store;
 use realmode_diff::{Program, SubjectKind, Verdict};
 use reference::Answer;
 
-/// Chains from each program of the corpus.
+/// Number of chains from each program of the corpus.
 const CHAINS: u64 = 40;
-/// Mutations of a chain.
+/// Number of mutations in a chain.
 const DEPTH: u64 = 8;
-/// Most bytes of a program.
+/// Largest size of an encoded program in bytes.
 const MAX_SIZE: usize = 1 << 14;
 
 fn corpus() -> Vec<Program> {
@@ -29,21 +29,21 @@ fn corpus() -> Vec<Program> {
     files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
 }
 
-/// How hypercalls ended.
+/// Counts of how hypercalls ended.
 #[derive(Default)]
 struct Histogram {
     calls: u64,
     accepted: u64,
-    /// Refused before anything about the call was looked at.
+    /// Calls refused at the first gate: for their opcode, their LIOBN or their IOBA alone.
     gate: u64,
-    /// By rule: calls that it decided, and those of them that were refused.
+    /// By rule: the number of calls that it decided, and how many of them were refused.
     rules: Vec<(u64, u64)>,
 }
 
 impl Histogram {
     fn take(&mut self, checker: &mut realmode_diff::Checker, program: &Program) {
         self.rules.resize(Rule::ALL.len(), (0, 0));
-        let verdict = checker.check_observed(program, &mut |seen| {
+        let verdict = checker.check_watched(program, &mut |seen: &realmode_diff::check::Observation<'_>| {
             let (Step::Hypercall { call, .. }, Answer::Hypercall { status, .. }) = (seen.step, &seen.outcome.answer)
             else {
                 return;
@@ -67,7 +67,7 @@ impl Histogram {
                 *refused += u64::from(!accepted);
             }
         });
-        assert!(matches!(verdict, Verdict::Agreed(_)), "{verdict:?}\n{program}");
+        assert!(matches!(verdict, Verdict::Agreed), "{verdict:?}\n{program}");
     }
 
     fn print(&self, what: &str) {
@@ -109,7 +109,7 @@ fn validity(_: &mut Criterion) {
     mutated.print("mutated programs, chains of 8 from the corpus");
 }
 
-/// Programs of about two dozen steps, as the campaign draws them.
+/// Measures programs of about 24 steps, as the campaign draws them.
 fn typical() -> Vec<Program> {
     (0..)
         .map(|index| generate(&GeneratorConfig::default(), 1, index))

@@ -1,28 +1,29 @@
-//! What a live QEMU costs as a voter: compared calls a second by batch size, a boot, and what a program pays for a clean machine.
+//! The cost of a live QEMU as a voter: compared calls a second by batch size, the time of a boot, and the cost of a
+//! clean machine for each program.
 //!
-//! The programs are the first 256 of seed 9, as `realmode fuzz --against qemu` draws them; they share one board. `elem/s` is compared
-//! hypercalls a second, entries that are read back included: each is a hypercall whose answer is held against the reference. Needs
-//! QEMU; without it there is nothing to measure.
+//! The programs are the first 256 of seed 9, as `realmode fuzz --against qemu` draws them; they share one board.
+//! `elem/s` is compared hypercalls a second. It includes entries that are read back, because each is a hypercall whose
+//! answer is compared with the reference. Without QEMU nothing is measured.
 
 use contract::{Backing, Dialect, Hypercall, Liobn, Machine, MemoryModel, PageShift, RealAddr, Step, WindowSpec};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::voters::qemu::BoardLimits;
 use realmode_diff::voters::qemu::{Config, Qemu};
-use realmode_diff::voters::{Ballot, Told, Voter};
-use realmode_diff::{Program, Tally};
+use realmode_diff::voters::{Task, Told, Voter};
+use realmode_diff::{Program, Tally, Verdict};
 use std::sync::Arc;
 
 const PROGRAMS: u64 = 256;
 
-/// Puts the programs to the voter; all of them must agree. Answers how many hypercalls were compared.
-fn vote(qemu: &mut Qemu, programs: &[Program]) -> u64 {
+/// Runs the programs on the voter, which must agree on all of them. Returns the number of compared hypercalls.
+fn vote(qemu: &mut Qemu, programs: &[Task]) -> u64 {
     let before = qemu.counts();
     let mut tally = Tally::default();
     for group in programs.chunks(qemu.group()) {
         let voted = qemu.vote(group, &mut tally, &mut |told| match told {
-            Told::Ballot(_, Ballot::Agreed | Ballot::Uncovered(_)) => {}
-            Told::Ballot(_, Ballot::Finding(finding)) => panic!("{finding}"),
+            Told::Verdict(_, Verdict::Agreed | Verdict::NotCompared(_)) => {}
+            Told::Verdict(_, verdict) => panic!("{verdict}"),
             Told::Incident(incident) => panic!("{}", incident.what),
         });
         voted.expect("QEMU is there");
@@ -43,7 +44,7 @@ fn qemu(batch: usize) -> Option<Qemu> {
 
 fn calls(c: &mut Criterion) {
     let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
-    let programs: Vec<Program> = (0..PROGRAMS).map(|index| generate(&config, 9, index)).collect();
+    let programs: Vec<Task> = (0..PROGRAMS).map(|index| generate(&config, 9, index).into()).collect();
     let mut group = c.benchmark_group("compared calls");
     group.sample_size(10);
     for batch in [1, 64, 512, 4096] {
@@ -62,14 +63,14 @@ fn calls(c: &mut Criterion) {
     group.finish();
 }
 
-/// A program that makes `calls` of a window with these entries and base.
-fn small(page_shift: u32, base: u64, entries: u64, calls: &[Hypercall]) -> Program {
+/// Returns a program that makes `calls` on a window with these entries and this base.
+fn small(page_shift: u32, base: u64, entries: u64, calls: &[Hypercall]) -> Task {
     let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 16 };
     let mut machine = Machine::bare(PageShift::Shift12, 64, memory);
     let (liobn, table) = (Liobn(0x8000_0100), RealAddr(1 << 31));
     machine.windows.push(WindowSpec { liobn, page_shift, base, entries, table, backing: Backing::Emulated });
     let steps = calls.iter().map(|call| Step::Hypercall { vcpu: 0, call: *call }).collect();
-    Program { dialect: Dialect::Qemu, machine, steps }
+    Task::from(Program { dialect: Dialect::Qemu, machine, steps })
 }
 
 fn machines(c: &mut Criterion) {
@@ -77,10 +78,11 @@ fn machines(c: &mut Criterion) {
     let mut group = c.benchmark_group("machines");
     group.sample_size(10);
     let get = [Hypercall::get(0x8000_0100, 0)];
-    // Two boards, in turn: each program boots.
+    // The two programs need different boards, so each boots one.
     let boots = [small(12, 0, 1, &get), small(12, 0x1000, 1, &get)];
     group.bench_function("two boots, two programs of one call", |b| b.iter(|| vote(&mut qemu, &boots)));
-    // Two page sizes of one window, in turn: RTAS resets the bridge, removes a window and creates one.
+    // The two programs need different page sizes of one window, so RTAS resets the bridge, removes a window and creates
+    // one for each.
     let windows = [small(16, 0, 1, &get), small(21, 0, 1, &get)];
     group.bench_function("two windows made anew, two programs of one call", |b| b.iter(|| vote(&mut qemu, &windows)));
     let clean = [small(12, 0, 256, &get), small(12, 0, 256, &get)];

@@ -1,7 +1,8 @@
-//! Five fixed workloads whose instructions `scripts/instructions` counts: a guard against slow drift, steadier than times.
+//! Five fixed workloads whose instructions `scripts/instructions` counts. Instruction counts vary less than times, so
+//! they show a slow drift.
 //!
-//! `cargo bench --bench workloads -- NAME` runs one of them once; without a name it lists them. Only what runs inside `measured` is
-//! counted, so setting up is free.
+//! `cargo bench --bench workloads -- NAME` runs one workload once; without a name it lists them. Only the code inside
+//! `measured` is counted, so setting up costs nothing.
 
 use std::hint::black_box;
 
@@ -16,27 +17,27 @@ use realmode_diff::{SubjectKind, Verdict};
 
 const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
 
-/// callgrind counts while this runs.
+/// callgrind counts instructions while this function runs.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();
 }
 
-/// Programs as the campaign draws them, both sides in lockstep, everything checked.
+/// Programs as the campaign draws them, with both sides in lockstep and everything checked.
 fn lockstep() {
     let programs: Vec<_> = (0..300).map(|index| generate(&CONFIG, 1, index)).collect();
     let mut checker = SubjectKind::Candidate.checker();
     let mut check = || {
         for program in &programs {
-            assert!(matches!(checker.check(program), Verdict::Agreed(_)));
+            assert!(matches!(checker.check(program), Verdict::Agreed));
         }
     };
-    // What is kept from program to program has grown by now.
+    // Runs all programs once before measuring, so that reused memory has grown to its full size.
     check();
     measured(&mut check);
 }
 
-/// Programs that keep one machine for many calls.
+/// Programs with many calls on one machine.
 fn long_programs() -> Vec<Plan> {
     let long = |index| {
         let mut program = generate(&CONFIG, 2, index);
@@ -83,7 +84,7 @@ fn lookup() {
     });
 }
 
-/// What engines hand over: bytes to a valid program.
+/// Decoding: from the bytes that an engine hands over to a valid program.
 fn decoding() {
     let short = |index| {
         let mut program = generate(&GeneratorConfig::default(), 9, index);

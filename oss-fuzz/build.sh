@@ -1,6 +1,6 @@
 #!/bin/bash -eu
-# Builds every target but the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options in $OUT.
-# Without Docker: scripts/oss-fuzz.
+# Builds every target but the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options in
+# $OUT. Without Docker: scripts/oss-fuzz.
 
 cd "$SRC/realmode-diff"
 # A member of a workspace: its binaries lie in the workspace's target folder, or where CARGO_TARGET_DIR says; elsewhere
@@ -8,8 +8,8 @@ cd "$SRC/realmode-diff"
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-# The command that packs the corpora is for this machine, not for the fuzzer.
-RUSTFLAGS="" CARGO_PROFILE_RELEASE_LTO=off cargo build --release --locked --bin realmode --target-dir "$WORK/tools"
+# The command that packs the corpora runs on this machine, so it is built without the flags of the fuzzer.
+env -u RUSTFLAGS -u RUSTC_BOOTSTRAP cargo build --release --locked --bin realmode --target-dir "$WORK/tools"
 rm -rf "$WORK/seeds" && mkdir -p "$WORK/seeds/packed" "$WORK/seeds/text"
 "$WORK/tools/release/realmode" corpus pack corpora -o "$WORK/seeds/packed"
 find corpora -name '*.realmode' -exec cp {} "$WORK/seeds/text" \;

@@ -1,7 +1,7 @@
 # What the scripts of this folder share. Sourced, not run.
 #
-# Status of every script: 0 nothing found, 1 a finding, 2 bad arguments or input, 3 something is missing or could not be built.
-# Variables go both ways between this file and the scripts: target, out, jobs, seed are theirs.
+# Status of every script: 0 nothing found, 1 a finding, 2 bad arguments or input, 3 something is missing or could not be
+# built. Variables go both ways between this file and the scripts: target, out, jobs, seed are theirs.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 set -euo pipefail
@@ -127,7 +127,8 @@ subject_of() { if [ "$1" = canary ]; then echo canary; else echo "${REALMODE_SUB
 # focus_of TARGET: what part of programs it runs.
 focus_of() { if [ "$1" = canary ] || [ "$1" = text ]; then echo program; else echo "$1"; fi; }
 
-# Running engines, each in a process group of its own: Ctrl-C goes to this script, which ends them all, with their children.
+# Running engines, each in a process group of its own: Ctrl-C goes to this script, which ends them all, with their
+# children.
 engines=() shown=""
 trap stop_engines EXIT
 trap 'exit 130' INT TERM HUP
@@ -163,8 +164,8 @@ stop_engines() {
     done
 }
 
-# await_engines last|first: waits until the last has ended, or the first, which ends the others, as one that fails always does. Leaves
-# the status of the first that failed in $status, and how long they ran in $seconds.
+# await_engines last|first: waits until the last has ended, or the first, which ends the others, as one that fails
+# always does. Leaves the status of the first that failed in $status, and how long they ran in $seconds.
 await_engines() {
     local pid code started=${EPOCHREALTIME/[.,]/}
     status=0
@@ -184,7 +185,8 @@ await_engines() {
     stop_engines
 }
 
-# triage ENGINE FILE...: makes findings of what the engine left in files. Answers with status 0 or 1; leaves its JSON in $triaged.
+# triage ENGINE FILE...: makes findings of what the engine left in files. Answers with status 0 or 1; leaves its JSON in
+# $triaged.
 triage() {
     local engine=$1 status=0
     shift

@@ -8,10 +8,11 @@ use programs::corpus::{self, CorpusError, Kept, Migrated};
 use programs::focus::Focus;
 use programs::inputs::{Files, InputError, Wanted, find, read};
 use realmode_diff::hunts::stats::{Forms, Spread, Stats, StepCounts};
-use realmode_diff::{Rule, SubjectKind};
+use realmode_diff::{Rule, SubjectKind, Verdict};
 use serde::Serialize;
 
-use super::fuzz::{JsonRule, json_rules, rule_table};
+use super::fuzz::rule_table;
+use super::json::{JsonRule, JsonVerdict, json_rules};
 use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
 
 #[derive(clap::Args)]
@@ -22,24 +23,24 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Pack texts for engines, a file for each different program, named after its contents
+    /// Pack programs for engines: one file for each different program, named after its contents
     Pack {
         /// Programs as text, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         from: Vec<PathBuf>,
-        /// The folder to write to; what is there stays
+        /// The folder to write to; files that are already there stay
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
-    /// Write the programs of engines as text, one for each that is different, named after its contents
+    /// Write programs of engines as text: one file for each different program, named after its contents
     Unpack {
         /// Files of programs, packed or text, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         from: Vec<PathBuf>,
-        /// The folder to write to; what is there stays
+        /// The folder to write to; files that are already there stay
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
-        /// Keep only what this fuzz target runs
+        /// Keep only the part of each program that this fuzz target runs
         #[arg(long, value_parser = super::focuses(), default_value_t)]
         focus: Focus,
     },
@@ -48,36 +49,38 @@ enum Command {
         /// The seed of all programs
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How many to draw
+        /// The number of programs to draw
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
         programs: u64,
-        /// Cut each program off after so many steps [default: as drawn]
+        /// Cut each program after this many steps [default: as drawn]
         #[arg(long, value_name = "N")]
         steps: Option<usize>,
-        /// The folder to write to; what is there stays
+        /// The folder to write to; files that are already there stay
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
-    /// Rewrite in place what is not packed as it would be now: decisions of the generator, and what needs mending
+    /// Rewrite files in place that are not packed as this version packs them: decisions of the generator, and programs
+    /// that need repair
     ///
-    /// All files are read first. One that holds no program, or a packed one of another version, and none is touched.
+    /// The command reads all files first. If one of them holds no program, or one of another version of the encoding,
+    /// it changes no file.
     Migrate {
         /// Files of programs, or folders of them
         #[arg(required = true, value_name = "DIR|FILE")]
         folders: Vec<PathBuf>,
     },
-    /// Say what a corpus is made of and what running it decides
+    /// Print what a corpus consists of and which rules it decides
     Stats {
         /// Files of programs, packed or text, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         from: Vec<PathBuf>,
-        /// Count only what this fuzz target runs
+        /// Count only the part of each program that this fuzz target runs
         #[arg(long, value_parser = super::focuses(), default_value_t)]
         focus: Focus,
         /// What runs against the reference: candidate, null, canary, or the path of a library
         #[arg(long, default_value = "candidate")]
         subject: String,
-        /// Write the figures as one JSON object to this file
+        /// Write the figures to this file as one JSON object
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
@@ -125,7 +128,7 @@ fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
     print(format_args!("{output}: {written} written, {there} already there, {equal} equal to another{others}{more}\n"))
 }
 
-/// All files of programs under the paths; there must be some.
+/// All files of programs under the paths. It is an error if there are none.
 fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     let files = find(paths, Wanted::Corpus).map_err(Failure::input)?;
     if files.programs.is_empty() {
@@ -159,11 +162,21 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     for (path, finding) in &stats.findings {
         eprintln!("realmode: {}: {finding}", path.display());
     }
+    for (path, not) in &stats.not_compared {
+        eprintln!("realmode: {}: {not}", path.display());
+    }
     print(text(&stats, &files))?;
     if let Some(path) = json {
         save_json(path, &Json::new(&stats, focus))?;
     }
-    Ok(if stats.findings.is_empty() { CLEAN } else { FINDING })
+    let compared = stats.tally.programs > stats.not_compared.iter().filter(|(_, not)| !not.compared).count() as u64;
+    match (&stats.findings[..], &stats.not_compared[..]) {
+        ([_, ..], _) => Ok(FINDING),
+        ([], [(path, not), ..]) if !compared => {
+            Err(Failure::missing(format!("nothing was compared: {}: {not}", path.display())))
+        }
+        _ => Ok(CLEAN),
+    }
 }
 
 fn text(stats: &Stats, files: &Files) -> String {
@@ -194,6 +207,10 @@ fn text(stats: &Stats, files: &Files) -> String {
         tally.deferred,
     );
     let _ = writeln!(out, "findings    {}", stats.findings.len());
+    if !stats.not_compared.is_empty() {
+        let nothing = stats.not_compared.iter().filter(|(_, not)| !not.compared).count();
+        let _ = writeln!(out, "compared    not all of {} programs, nothing of {nothing}", stats.not_compared.len());
+    }
     let combinations = stats.combinations.len();
     let _ = writeln!(out, "reached     {combinations} combinations of rule, outcome, memory model and mode");
     let _ = writeln!(out, "\n{:<24} {:>12} {:>12}", "step", "run", "skipped");
@@ -223,6 +240,7 @@ struct Json<'a> {
     deferred: u64,
     kinds: Vec<JsonKind>,
     findings: Vec<JsonFinding<'a>>,
+    not_compared: Vec<JsonVerdict>,
     combinations: usize,
     rules_reached: usize,
     rules_total: usize,
@@ -282,10 +300,15 @@ impl<'a> Json<'a> {
                 .iter()
                 .map(|(file, finding)| JsonFinding {
                     file: file.to_string_lossy(),
-                    rule: finding.identity.rule.id(),
-                    field: finding.identity.field,
-                    step_kind: finding.identity.kind,
+                    rule: finding.rule.id(),
+                    field: finding.identity().field.name(),
+                    step_kind: finding.kind.name(),
                 })
+                .collect(),
+            not_compared: stats
+                .not_compared
+                .iter()
+                .map(|(file, not)| JsonVerdict::new(file.clone(), &Verdict::NotCompared(not.clone())))
                 .collect(),
             combinations: stats.combinations.len(),
             rules_reached: tally.reached(),

@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use contract::Dialect;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::HumanDuration;
 use realmode_diff::Rule;
 use realmode_diff::findings::record::Recorded;
 use realmode_diff::hunts::campaign::default_out;
@@ -16,14 +14,16 @@ use realmode_diff::hunts::exhaust::domain::MAX_SECTIONS;
 use realmode_diff::hunts::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Model, Progress, Summary};
 use serde::Serialize;
 
-use super::fuzz::{JsonFinding, JsonRule, json_rules, rule_table};
-use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
+use super::fuzz::rule_table;
+use super::hunt::{self, Bar};
+use super::json::{JsonFinding, JsonRule, json_rules};
+use super::{CLEAN, Failure, Outcome, print, save_json};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 enum MemoryModel {
     /// One array of struct pages
     Flatmem,
-    /// Struct pages in blocks, sections that come and go
+    /// Struct pages in blocks; sections are added and removed
     SparsememVmemmap,
     /// Both
     #[default]
@@ -38,33 +38,33 @@ pub(crate) struct Args {
     /// Most steps of a program
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=64))]
     steps: u8,
-    /// How struct pages are found
+    /// The memory model of the machines
     #[arg(long, value_enum, default_value_t)]
     memory_model: MemoryModel,
-    /// Whose answers are expected: lopapr, kvm or qemu
+    /// The dialect whose answers are expected: lopapr, kvm or qemu
     #[arg(long, default_value = "lopapr", value_parser = dialect)]
     dialect: Dialect,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Threads [default: all cores; half of them where a live QEMU votes]
+    /// Number of threads [default: as many as keep all cores busy]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Stop after this long, such as 30s, 5min or 1h30m; the same command goes on
+    /// Stop after this time, such as 30s, 5min or 1h30m; the same command continues the run
     #[arg(long, value_parser = humantime::parse_duration)]
     time: Option<Duration>,
-    /// Where findings are written, and the state [default: findings]
+    /// The folder for findings and for the state [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Where it is kept what is finished [default: a file in --out whose name tells bounds, voters and builds apart]
+    /// The file that records which units are finished [default: a file in --out, named after bound, voters and build]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Begin anew, whatever the state says
+    /// Start from the beginning and ignore the state
     #[arg(long)]
     restart: bool,
-    /// Write the summary as one JSON object to this file
+    /// Write the summary to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Print the domain and end: each machine as a program whose steps are those that its programs are made of
+    /// Print the domain instead: each machine as a program whose steps are the alphabet of that machine
     #[arg(long)]
     list: bool,
 }
@@ -95,70 +95,41 @@ pub(crate) fn run(args: &Args) -> Outcome {
         print(&domain)?;
         return Ok(CLEAN);
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut roster = args.voters.roster()?;
+    args.voters.declare(&mut roster, &[args.dialect])?;
     let exhaust = Exhaust {
         domain,
-        voters: args.voters.voters(&[args.dialect])?,
-        jobs: args.jobs.map_or(if args.voters.live() { cores.div_ceil(2) } else { cores }, usize::from),
+        jobs: hunt::jobs(args.jobs, &roster),
+        roster,
         time: args.time,
         out: args.out.clone().unwrap_or_else(|| default_out().to_path_buf()),
         state: args.state.clone(),
         restart: args.restart,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = Arc::clone(&stop);
-    // The first Ctrl-C ends the run with its summary, a second one ends the process.
-    let set = ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    set.map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
-    let bar = Bar::new(&exhaust.domain);
-    let summary = exhaust.run(&stop, &mut |progress| bar.show(&progress));
-    bar.bar.finish_and_clear();
+    let stop = hunt::stop_flag()?;
+    // The bar counts units.
+    let bar = Bar::new(exhaust.domain.units());
+    let summary = exhaust.run(&stop, &mut |progress| show(&bar, &progress));
+    bar.finish();
     let summary = summary?;
     print(text(&exhaust, &summary))?;
     if let Some(path) = &args.json {
         save_json(path, &Json::new(&exhaust, &summary))?;
     }
-    if let Some(gone) = &summary.gone {
-        let status = if summary.findings.is_empty() { MISSING } else { FINDING };
-        return Err(Failure { status, message: gone.to_string() });
-    }
-    Ok(if summary.findings.is_empty() { CLEAN } else { FINDING })
+    hunt::end(summary.findings.len(), summary.gone.as_ref(), &summary.roll)
 }
 
-/// The progress bar, by units.
-struct Bar {
-    bar: ProgressBar,
-    started: Instant,
+fn show(bar: &Bar, progress: &Progress) {
+    let Progress { units, programs, of_programs, findings, run, left, .. } = *progress;
+    let rate = run as f64 / bar.elapsed().as_secs_f64().max(0.001);
+    let left = left.map_or("some time".into(), |left| HumanDuration(left).to_string());
+    bar.show(units, format!("{programs} of {of_programs} programs, {rate:.0} run/s, {findings} findings, {left} left"));
 }
 
-impl Bar {
-    fn new(domain: &Domain) -> Self {
-        let bar = ProgressBar::new(domain.units());
-        if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {bar:24} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, started: Instant::now() }
-    }
-
-    fn show(&self, progress: &Progress) {
-        let Progress { units, programs, of_programs, findings, run, left, .. } = *progress;
-        let rate = run as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        let left = left.map_or("some time".into(), |left| HumanDuration(left).to_string());
-        self.bar.set_position(units);
-        self.bar.set_message(format!(
-            "{programs} of {of_programs} programs, {rate:.0} run/s, {findings} findings, {left} left"
-        ));
-    }
-}
-
-/// The summary. Times, and what an earlier run did, stand in its last lines only: the rest is the same for the same bound.
+/// The summary. Only its last lines have times and what an earlier run did, so the rest is the same for the same bound.
 fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     let Summary { counts, tally, .. } = summary;
-    let (domain, voters) = (&exhaust.domain, exhaust.voters.names().join(", "));
+    let (domain, voters) = (&exhaust.domain, exhaust.roster.names().join(", "));
     let total = domain.programs();
     let mut out = String::new();
     let _ = writeln!(out, "{voters} against the reference, every program of {}", domain.bound());
@@ -178,7 +149,7 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     let _ = write!(out, "\n{}", rule_table(tally));
     if summary.roll.voters.len() > 1 || summary.roll.voters.iter().any(|voter| voter.uncovered + voter.declared > 0) {
         for voter in &summary.roll.voters {
-            let _ = write!(out, "\n{}, which shows {}: {} programs", voter.name, voter.level, voter.programs);
+            let _ = write!(out, "\n{}, which shows {}: {} programs", voter.name, voter.shows, voter.programs);
             let _ = write!(out, ", {} of them not to their end", voter.uncovered);
             let _ = write!(out, ", {} ended in a declared difference", voter.declared);
         }
@@ -268,7 +239,7 @@ impl Json {
         };
         let counts = &summary.counts;
         Self {
-            subject: exhaust.voters.names().join("+"),
+            subject: exhaust.roster.names().join("+"),
             sections: bound.sections,
             steps: bound.steps,
             memory_model: bound.models_name(),

@@ -2,30 +2,26 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use contract::Dialect;
-use indicatif::{ProgressBar, ProgressStyle};
-use programs::generate::{GeneratorConfig, Limits};
-use realmode_diff::check::verdict::RuleTally;
-use realmode_diff::findings::record::Recorded;
-use realmode_diff::hunts::campaign::{Campaign, Found, Limit, Progress, Summary, default_out};
+use programs::generate::GeneratorConfig;
+use realmode_diff::hunts::campaign::{Campaign, CampaignFinding, Limit, Progress, Summary, default_out};
 use realmode_diff::voters::ledger::Entry;
-use realmode_diff::voters::qemu::BoardLimits;
-use realmode_diff::voters::{Level, VoterTally};
+use realmode_diff::voters::{Look, Shows, VoterTally};
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
+use super::hunt::{self, Bar};
+use super::json::{JsonFinding, JsonRule, json_rules};
+use super::{Failure, Outcome, print, save_json};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum DialectChoice {
-    /// Mix all three, LoPAPR most
+    /// All three, LoPAPR most often
     All,
-    /// The specification
+    /// LoPAPR, the specification
     Lopapr,
     /// Linux's in-kernel handlers
     Kvm,
@@ -38,139 +34,106 @@ pub(crate) struct Args {
     /// How long to run, such as 30s, 5min or 1h30m [default: 30s]
     #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "programs")]
     time: Option<Duration>,
-    /// How many programs to check, instead of a time
+    /// The number of programs to check, instead of a time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     programs: Option<u64>,
     /// The seed of all programs [default: a random one, which is printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads [default: all cores; half of them where a live QEMU votes]
+    /// Number of threads [default: as many as keep all cores busy]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// Whose answers are expected [default: all; qemu where a live QEMU votes]
+    /// The dialect whose answers are expected [default: all; with a live system, the dialect of that system]
     #[arg(long, value_enum)]
     dialect: Option<DialectChoice>,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Stop once this many different findings (by rule, field and kind of step) are known [default: 1]
+    /// Stop after this many different findings (by rule, field and kind of step) [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     max_findings: Option<u32>,
-    /// Where findings are written [default: findings]
+    /// The folder for findings [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write the summary as one JSON object to this file
+    /// Write the summary to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let live = args.voters.live();
+    let mut roster = args.voters.roster()?;
     let dialect = match args.dialect {
-        None if live => Some(Dialect::Qemu),
-        None | Some(DialectChoice::All) => None,
+        None => roster.dialect(),
+        Some(DialectChoice::All) => None,
         Some(DialectChoice::Lopapr) => Some(Dialect::Lopapr),
         Some(DialectChoice::Kvm) => Some(Dialect::Kvm),
         Some(DialectChoice::Qemu) => Some(Dialect::Qemu),
     };
-    let dialects = dialect.map_or_else(|| Dialect::ALL.to_vec(), |dialect| vec![dialect]);
-    let voters = args.voters.voters(&dialects)?;
-    // Whoever is missing is missed before anything starts.
-    voters.panel().map_err(Failure::missing)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    args.voters.declare(&mut roster, &dialect.map_or_else(|| Dialect::ALL.to_vec(), |dialect| vec![dialect]))?;
+    // A voter that cannot run on this machine is reported before anything starts.
+    roster.panel(Look::Brief).map_err(Failure::missing)?;
     let campaign = Campaign {
-        config: GeneratorConfig { dialect, limits: live.then(|| Arc::new(BoardLimits) as Arc<dyn Limits>) },
+        config: GeneratorConfig { dialect, limits: roster.limits() },
         seed: args.seed.unwrap_or_else(rand::random),
-        // A machine of QEMU's keeps a core busy, and so does the thread that feeds it.
-        jobs: args.jobs.map_or(if live { cores.div_ceil(2) } else { cores }, usize::from),
+        jobs: hunt::jobs(args.jobs, &roster),
         limit: match args.programs {
             Some(programs) => Limit::Programs(programs),
             None => Limit::Time(args.time.unwrap_or(Duration::from_secs(30))),
         },
-        voters,
+        roster,
         max_findings: args.max_findings.unwrap_or(1) as usize,
         out: args.out.clone().unwrap_or_else(|| default_out().to_path_buf()),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = Arc::clone(&stop);
-    // The first Ctrl-C ends the campaign with its summary, a second one ends the process.
-    let set = ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
+    let stop = hunt::stop_flag()?;
+    // The bar counts programs, or milliseconds for a run of limited time.
+    let bar = Bar::new(match campaign.limit {
+        Limit::Programs(programs) => programs,
+        Limit::Time(time) => time.as_millis().try_into().unwrap_or(u64::MAX),
     });
-    set.map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
-    let bar = Bar::new(&campaign);
-    let summary = campaign.run(&stop, &mut |progress| bar.show(progress)).map_err(Failure::missing)?;
+    let summary =
+        campaign.run(&stop, &mut |progress| show(&bar, campaign.limit, progress)).map_err(Failure::missing)?;
     bar.finish();
     print(text(&campaign, &summary))?;
     if let Some(path) = &args.json {
         save_json(path, &Json::new(&campaign, &summary))?;
     }
-    if let Some(gone) = &summary.gone {
-        return Err(Failure {
-            status: if summary.findings.is_empty() { MISSING } else { FINDING },
-            message: gone.to_string(),
-        });
-    }
-    Ok(if summary.findings.is_empty() { CLEAN } else { FINDING })
+    hunt::end(summary.findings.len(), summary.gone.as_ref(), &summary.roll)
 }
 
-/// The progress bar: full for a number of programs, by time for a time.
-struct Bar {
-    bar: ProgressBar,
-    started: Instant,
-    by_time: bool,
-}
-
-impl Bar {
-    fn new(campaign: &Campaign) -> Self {
-        let (length, by_time) = match campaign.limit {
-            Limit::Programs(programs) => (programs, false),
-            Limit::Time(time) => (time.as_millis().try_into().unwrap_or(u64::MAX), true),
-        };
-        let bar = ProgressBar::new(length);
-        if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {bar:24} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, started: Instant::now(), by_time }
-    }
-
-    fn show(&self, progress: Progress) {
-        let elapsed = self.started.elapsed();
-        let seconds = elapsed.as_secs_f64().max(0.001);
-        self.bar.set_position(if self.by_time { elapsed.as_millis() as u64 } else { progress.programs });
-        let incidents = match progress.incidents {
-            0 => String::new(),
-            incidents => format!(", {incidents} incidents"),
-        };
-        self.bar.set_message(format!(
-            "{:.0} programs/s, {:.0} hypercalls/s, {} accepted, {} of {} rules, {} findings{incidents}",
-            progress.programs as f64 / seconds,
-            progress.hypercalls as f64 / seconds,
-            percent(progress.accepted, progress.hypercalls),
-            progress.reached,
-            Rule::outcomes().count(),
-            progress.findings,
-        ));
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
+fn show(bar: &Bar, limit: Limit, progress: Progress) {
+    let elapsed = bar.elapsed();
+    let seconds = elapsed.as_secs_f64().max(0.001);
+    let position = match limit {
+        Limit::Programs(_) => progress.programs,
+        Limit::Time(_) => elapsed.as_millis() as u64,
+    };
+    let incidents = match progress.incidents {
+        0 => String::new(),
+        incidents => format!(", {incidents} incidents"),
+    };
+    let message = format!(
+        "{:.0} programs/s, {:.0} hypercalls/s, {} accepted, {} of {} rules, {} findings{incidents}",
+        progress.programs as f64 / seconds,
+        progress.hypercalls as f64 / seconds,
+        percent(progress.accepted, progress.hypercalls),
+        progress.reached,
+        Rule::outcomes().count(),
+        progress.findings,
+    );
+    bar.show(position, message);
 }
 
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "-".into() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
-/// The summary. Times stand in its last line only: the rest is the same for the same seed and number of programs.
+/// The summary. Only its last line has times, so the rest is the same for the same seed and number of programs.
 fn text(campaign: &Campaign, summary: &Summary) -> String {
     let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, .. } = summary.tally;
     let mut out = String::new();
     let _ = writeln!(
         out,
         "{} against the reference, seed {}: {programs} programs, {steps} steps ({} skipped), {hypercalls} hypercalls",
-        campaign.voters.names().join(", "),
+        campaign.roster.names().join(", "),
         campaign.seed,
         percent(skipped, steps),
     );
@@ -185,10 +148,13 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     }
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
     out.push_str(&votes(campaign, summary));
-    for Found { recorded, .. } in &summary.findings {
+    for CampaignFinding { recorded, .. } in &summary.findings {
         let _ = write!(out, "\n{recorded}");
     }
     let _ = match summary.findings.len() {
+        0 if summary.roll.nothing_compared().is_some() => {
+            writeln!(out, "\nnothing was compared in {programs} programs")
+        }
         0 => writeln!(out, "\nno divergence in {programs} programs"),
         n => writeln!(out, "\n{n} different findings, {} programs show one", summary.failing),
     };
@@ -203,34 +169,47 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// The ledger's entries with how often each was used.
-fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
-    campaign.voters.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
+/// The verdict on the whole run.
+fn verdict(summary: &Summary) -> &'static str {
+    match (summary.findings.is_empty(), summary.roll.nothing_compared()) {
+        (false, _) => "finding",
+        (true, None) => "agreed",
+        (true, Some(_)) => "not compared",
+    }
 }
 
-/// What each voter did, unless a subject votes alone: then that is the whole summary.
+/// The ledger's entries with how often each was used.
+fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
+    campaign.roster.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
+}
+
+/// What each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary is
+/// about it.
 fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;
-    let alone = voters.len() == 1 && voters[0].level == Level::Memory;
-    if let ([VoterTally { uncovered, why_uncovered: Some(why), .. }], true) = (&voters[..], alone) {
-        let _ = writeln!(out, "\n{uncovered} programs not run: the subject does not cover them, the first: {why}");
-    }
-    for voter in voters.iter().filter(|_| !alone) {
-        let VoterTally { name, level, programs, hypercalls, read_back, uncovered, why_uncovered, declared, incidents } =
-            voter;
-        let _ = write!(out, "\n{name}, which shows {level}: {programs} programs, {hypercalls} compared hypercalls");
-        if *read_back > 0 {
-            let _ = write!(out, ", {read_back} entries read back");
+    let alone = voters.len() == 1 && voters[0].shows == Shows::ALL;
+    for voter in voters {
+        let VoterTally { name, shows, programs, hypercalls, read_back, uncovered, declared, incidents, .. } = voter;
+        if !alone {
+            let _ = write!(out, "\n{name}, which shows {shows}: {programs} programs, {hypercalls} compared hypercalls");
+            if *read_back > 0 {
+                let _ = write!(out, ", {read_back} entries read back");
+            }
+            let _ = writeln!(out);
         }
-        let _ = writeln!(out);
-        if let Some(why) = why_uncovered {
-            let _ = writeln!(out, "  {uncovered} programs could not be put to it to their end, the first: {why}");
+        if let Some(first) = &voter.why_uncovered {
+            let nothing = programs - voter.compared;
+            let head = if alone { "\n" } else { "  " };
+            let _ = writeln!(
+                out,
+                "{head}not compared: something of {uncovered} programs, all of {nothing}; the first: {first}"
+            );
         }
         if *declared > 0 {
             let _ = writeln!(out, "  {declared} programs ended in a declared difference");
         }
-        if *incidents > 0 {
+        if *incidents > 0 && !alone {
             let _ = writeln!(out, "  lost and started again {incidents} times");
         }
     }
@@ -240,7 +219,10 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
             _ => writeln!(out, "declared difference, seen {uses} times: {entry}"),
         };
     }
-    for entry in campaign.voters.ledger.expired() {
+    if let Some(idle) = campaign.roster.ledger.told_idle() {
+        let _ = writeln!(out, "{idle}");
+    }
+    for entry in campaign.roster.ledger.expired() {
         let _ = writeln!(out, "declared difference, expired and no longer in force: {entry}");
     }
     for (index, what) in &summary.incidents {
@@ -287,6 +269,10 @@ struct Json {
     deferred: u64,
     seconds: f64,
     failing: u64,
+    /// The verdict on the whole run: `finding`, `agreed`, or `not compared` if nothing was compared.
+    verdict: &'static str,
+    /// Entries of the ledger that this campaign cannot use, because a voter that they name takes no part.
+    idle: Vec<String>,
     findings: Vec<JsonDrawn>,
     rules_reached: usize,
     rules_total: usize,
@@ -298,25 +284,29 @@ struct JsonVoter {
     name: String,
     shows: String,
     programs: u64,
+    compared: u64,
     hypercalls: u64,
     read_back: u64,
     uncovered: u64,
+    why_uncovered: Option<String>,
     declared: u64,
     incidents: u64,
 }
 
 impl JsonVoter {
     fn new(voter: &VoterTally) -> Self {
-        let VoterTally { name, level, programs, hypercalls, read_back, uncovered, declared, incidents, .. } = voter;
+        let VoterTally { name, shows, programs, compared, hypercalls, read_back, .. } = voter;
         Self {
             name: name.clone(),
-            shows: level.to_string(),
+            shows: shows.to_string(),
             programs: *programs,
+            compared: *compared,
             hypercalls: *hypercalls,
             read_back: *read_back,
-            uncovered: *uncovered,
-            declared: *declared,
-            incidents: *incidents,
+            uncovered: voter.uncovered,
+            why_uncovered: voter.why_uncovered.as_ref().map(ToString::to_string),
+            declared: voter.declared,
+            incidents: voter.incidents,
         }
     }
 }
@@ -325,41 +315,6 @@ impl JsonVoter {
 struct JsonEntry {
     entry: String,
     uses: u64,
-}
-
-/// A finding and its files.
-#[derive(Serialize)]
-pub(super) struct JsonFinding {
-    voter: String,
-    rule: &'static str,
-    field: &'static str,
-    step_kind: &'static str,
-    what: String,
-    expected: String,
-    found: String,
-    program: Option<u64>,
-    steps: usize,
-    minimal: bool,
-    file: PathBuf,
-}
-
-impl JsonFinding {
-    pub(super) fn new(recorded: &Recorded) -> Self {
-        let finding = &recorded.finding;
-        Self {
-            voter: finding.voter.clone(),
-            rule: finding.identity.rule.id(),
-            field: finding.identity.field,
-            step_kind: finding.identity.kind,
-            what: finding.what.clone(),
-            expected: finding.expected.clone(),
-            found: finding.found.clone(),
-            program: recorded.origin.index(),
-            steps: recorded.program.steps.len(),
-            minimal: recorded.minimal == Some(true),
-            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -372,8 +327,8 @@ struct JsonDrawn {
 }
 
 impl JsonDrawn {
-    fn new(found: &Found) -> Self {
-        let Found { recorded, after, recording } = found;
+    fn new(found: &CampaignFinding) -> Self {
+        let CampaignFinding { recorded, after, recording } = found;
         Self {
             finding: JsonFinding::new(recorded),
             drawn_steps: recorded.found_steps,
@@ -383,24 +338,14 @@ impl JsonDrawn {
     }
 }
 
-/// How a rule was decided.
-#[derive(Serialize)]
-pub(super) struct JsonRule {
-    rule: &'static str,
-    real_mode: u64,
-    deferred: u64,
-    accepted: u64,
-    refused: u64,
-}
-
 impl Json {
     fn new(campaign: &Campaign, summary: &Summary) -> Self {
         let tally = &summary.tally;
         Self {
-            subject: campaign.voters.names().join("+"),
+            subject: campaign.roster.names().join("+"),
             voters: summary.roll.voters.iter().map(JsonVoter::new).collect(),
             ledger: uses(campaign, summary).map(|(entry, uses)| JsonEntry { entry: entry.to_string(), uses }).collect(),
-            expired: campaign.voters.ledger.expired().map(ToString::to_string).collect(),
+            expired: campaign.roster.ledger.expired().map(ToString::to_string).collect(),
             seed: campaign.seed,
             jobs: campaign.jobs,
             programs: tally.programs,
@@ -412,19 +357,12 @@ impl Json {
             deferred: tally.deferred,
             seconds: summary.elapsed.as_secs_f64(),
             failing: summary.failing,
+            verdict: verdict(summary),
+            idle: campaign.roster.ledger.idle().map(ToString::to_string).collect(),
             findings: summary.findings.iter().map(JsonDrawn::new).collect(),
             rules_reached: tally.reached(),
             rules_total: Rule::outcomes().count(),
             rules: json_rules(tally),
         }
     }
-}
-
-/// Every outcome rule with how it was decided.
-pub(super) fn json_rules(tally: &Tally) -> Vec<JsonRule> {
-    let rule = |rule: Rule| {
-        let RuleTally { real, deferred, accepted, refused } = tally.rule(rule);
-        JsonRule { rule: rule.id(), real_mode: real, deferred, accepted, refused }
-    };
-    Rule::outcomes().map(rule).collect()
 }

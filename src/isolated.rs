@@ -1,4 +1,4 @@
-//! `realmode isolated`: the child of another realmode. Not for people.
+//! `realmode isolated`: runs a subject for another realmode process. It is not meant for people.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use super::{CLEAN, Failure, Outcome};
 pub(crate) struct Args {
     /// The subject
     subject: String,
-    /// The process that it is run for
+    /// The id of the process that it runs for
     #[arg(long)]
     parent: u32,
-    /// Where programs are handed over
+    /// The shared memory that programs come through
     #[arg(long)]
     memory: PathBuf,
-    /// Bytes of data that it may have
+    /// Bytes of data that the subject may allocate
     #[arg(long)]
     bytes: u64,
 }

@@ -4,7 +4,9 @@ mod corpus;
 mod exhaust;
 mod export;
 mod fuzz;
+mod hunt;
 mod isolated;
+mod json;
 mod replay;
 mod rules;
 mod show;
@@ -20,17 +22,18 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use programs::focus::Focus;
-use programs::{inputs, store};
+use programs::sequence::{self, Runnable};
+use programs::store;
 use realmode_diff::subjects::NoSubject;
 use realmode_diff::{Program, SubjectKind};
 
-/// Exit status: nothing found.
+/// Exit status: something was compared and nothing found.
 const CLEAN: u8 = 0;
 /// Exit status: a finding.
 const FINDING: u8 = 1;
 /// Exit status: bad arguments or malformed input.
 const BAD_INPUT: u8 = 2;
-/// Exit status: something is missing on this machine, such as room to write to.
+/// Exit status: nothing was compared, or something is missing on this machine, such as room to write to.
 const MISSING: u8 = 3;
 
 #[derive(Parser)]
@@ -39,9 +42,9 @@ const MISSING: u8 = 3;
     version,
     about = "Differential fuzzing of PowerPC real-mode TCE handling",
     long_about = "Runs programs on a reference model and on an optimised real-mode candidate side by side, and reports the first \
-                  difference as a short readable program. Without a command: a 30 s campaign on all cores.",
-    after_help = "Exit status: 0 nothing found, 1 a finding, 2 bad arguments or malformed input, 3 something is missing on \
-                  this machine."
+                  difference as a short readable program. Without a command it runs a 30 s campaign on all cores.",
+    after_help = "Exit status: 0 something was compared and nothing found, 1 a finding, 2 bad arguments or malformed input, 3 nothing \
+                  was compared or something is missing on this machine."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -54,38 +57,41 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Check every program up to a number of steps, over a small stated domain
     ///
-    /// A handful of small machines for each memory model, and for each of them some seventy steps: hypercalls at their edge values, lookups,
-    /// references, and what the host does. Every sequence of up to --steps of them is accounted for, exactly once: it was run, or it equals a
-    /// shorter one because its last step is skipped, or it lies behind a finding. What is finished is kept in a file, so a run that was stopped
-    /// (Ctrl-C, a kill, --time) goes on where it was. docs/exhaustive.md has the domain and the argument.
+    /// The domain has four small machines for each memory model, and about seventy steps for each machine: hypercalls
+    /// with edge values, lookups, references, and host steps. Every sequence of up to --steps of these steps is
+    /// accounted for exactly once: it was run, or it equals a shorter one because its last step is skipped, or it lies
+    /// behind a finding. A file records the finished units, so a run that was stopped (Ctrl-C, a kill, --time)
+    /// continues where it was. docs/exhaustive.md describes the domain and the argument.
     Exhaust(exhaust::Args),
     /// Turn the crash files of fuzzing engines into shrunk programs, reports and tests
     ///
-    /// Checks again what an engine left: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes and hangs of AFL++
-    /// (its output folder will do), or programs as text. Of findings of one kind (rule, field, kind of step) the first by file
-    /// name is shrunk and gets a report and a test; the others are counted. A check that makes no end is a finding too.
+    /// Checks the files of an engine again: libFuzzer's crash-*, timeout-*, oom-* and slow-unit-* files, the crashes
+    /// and hangs in an output folder of AFL++, or programs as text. Findings with the same rule, field and kind of step
+    /// count as one: the command shrinks the first by file name and writes its report and test, and counts the others.
+    /// A check that hangs is a finding as well.
     Triage(triage::Args),
-    /// Check programs from files or folders
+    /// Check programs and sequences from files or folders
     Replay(replay::Args),
-    /// Show each step of a program: outcome, deciding rule, and what changed
+    /// Show each step of a program: outcome, deciding rule, and changes of memory
     Show(show::Args),
-    /// Make a failing program small, keeping rule, field and kind of step
+    /// Shrink a failing program; rule, field and kind of step stay the same
     Shrink(shrink::Args),
     /// Print a program as a #[test] to paste
     Export(export::Args),
-    /// List every rule; with a corpus, how often each was decided; or where the dialects disagree
+    /// List every rule, how often a corpus decides each, or where the dialects disagree
     Rules(rules::Args),
-    /// Run a subject for another realmode
+    /// Run a subject for another realmode process
     #[command(hide = true)]
     Isolated(isolated::Args),
-    /// Pack, unpack, bring up to date and measure the corpora of fuzzing engines
+    /// Pack, unpack, migrate and measure the corpora of fuzzing engines
     ///
-    /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: libFuzzer's corpus folders, the queues of
-    /// AFL++, or its whole output folder. In folders, files that are an engine's own are passed over.
+    /// Engines keep packed programs, git keeps text. Packed programs may come from any engine: corpus folders of
+    /// libFuzzer, queues of AFL++, or its whole output folder. In folders, the command passes over files that an engine
+    /// keeps for itself.
     Corpus(corpus::Args),
 }
 
-/// Why a command ends without an answer.
+/// Why a command ends without a result.
 struct Failure {
     status: u8,
     message: String,
@@ -126,7 +132,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints to standard output. A reader who has seen enough (a closed pipe) is no error.
+/// Prints to standard output. A closed pipe is no error: the reader has seen enough.
 fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -144,7 +150,8 @@ fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
     store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
 }
 
-/// The subject of that name. A name that there is not is bad input; a library that cannot be used is something missing.
+/// The subject of that name. An unknown name is bad input (status 2); a library that cannot be used counts as missing
+/// (status 3).
 fn subject(name: &str) -> Result<SubjectKind, Failure> {
     name.parse().map_err(|error| match error {
         NoSubject::Unknown => Failure::input(format!("--subject {name}: {error}")),
@@ -152,14 +159,21 @@ fn subject(name: &str) -> Result<SubjectKind, Failure> {
     })
 }
 
-/// Takes the name of a focus.
+/// Parses the name of a focus.
 fn focuses() -> impl TypedValueParser<Value = Focus> {
     PossibleValuesParser::new(Focus::ALL.map(Focus::name)).map(|name| Focus::from_name(&name).unwrap_or_default())
 }
 
 /// The program in a file.
 fn load(path: &Path) -> Result<Program, Failure> {
-    inputs::read_text(path).map_err(Failure::input)
+    match sequence::read(path).map_err(Failure::input)? {
+        Runnable::Program(program) => Ok(*program),
+        Runnable::Sequence(sequence) => {
+            let programs = sequence.parts.len();
+            let what = "expected one program; `realmode replay` runs sequences";
+            Err(Failure::input(format!("{}: found a sequence of {programs} programs, {what}", path.display())))
+        }
+    }
 }
 
 /// All program files under the paths, in order.

@@ -1,55 +1,165 @@
 //! `realmode replay`: check programs from files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use programs::sequence::{Part, Runnable, Sequence, read};
 use realmode_diff::findings::report::{Context, report};
-use realmode_diff::voters::VoterTally;
-use realmode_diff::voters::qemu::Look;
-use realmode_diff::{Tally, Verdict};
+use realmode_diff::voters::{Look, Panel};
+use realmode_diff::{Finding, Program, Tally, Verdict};
+use serde::Serialize;
 
-use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
+use super::json::JsonVerdict;
+use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Programs, or folders of them
+    /// Programs and sequences, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
+    /// Run all programs as one sequence: in the given order, on one subject. Without this option each file gets a fresh
+    /// subject
+    #[arg(long)]
+    sequence: bool,
     #[command(flatten)]
     voters: super::voters::Args,
+    /// Write the verdicts of all files to this file as one JSON object
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// The results of the files so far.
+#[derive(Default)]
+struct Replayed {
+    agreed: usize,
+    partly: usize,
+    nothing: usize,
+    found: usize,
+    verdicts: Vec<JsonVerdict>,
+    /// The first program of which nothing was compared, with the reason.
+    first: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Json {
+    agreed: usize,
+    compared_in_part: usize,
+    not_compared: usize,
+    findings: usize,
+    files: Vec<JsonVerdict>,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let mut panel = args.voters.panel(Look::Whole)?;
-    let (mut agreed, mut partly, mut found) = (0, 0, 0);
-    for path in files(&args.paths)? {
-        let program = load(&path)?;
+    let roster = args.voters.for_programs()?;
+    let mut panel = roster.panel(Look::Whole).map_err(Failure::missing)?;
+    let mut replayed = Replayed::default();
+    let paths = files(&args.paths)?;
+    if args.sequence {
+        let mut parts = Vec::new();
+        let mut names = Vec::new();
+        for path in paths {
+            let more = match load(&path)? {
+                Runnable::Program(program) => vec![Part { program: *program, left_open: false }],
+                Runnable::Sequence(sequence) => sequence.parts,
+            };
+            names.extend(more.iter().map(|_| path.clone()));
+            parts.extend(more);
+        }
+        replayed.sequence(&mut panel, &names, &Sequence { parts })?;
+    } else {
+        for path in paths {
+            match load(&path)? {
+                Runnable::Program(program) => {
+                    panel.renew().map_err(Failure::missing)?;
+                    let verdict = panel.check(&program).map_err(Failure::missing)?;
+                    replayed.tell(&mut panel, &path, &program, verdict)?;
+                }
+                Runnable::Sequence(sequence) => {
+                    let names = vec![path; sequence.parts.len()];
+                    replayed.sequence(&mut panel, &names, &sequence)?;
+                }
+            }
+        }
+    }
+    replayed.end(args.json.as_deref())
+}
+
+fn load(path: &Path) -> Result<Runnable, Failure> {
+    read(path).map_err(Failure::input)
+}
+
+impl Replayed {
+    /// Runs a sequence. Programs after the first finding do not run.
+    fn sequence(&mut self, panel: &mut Panel, names: &[PathBuf], sequence: &Sequence) -> Result<(), Failure> {
+        let verdicts = panel.check_sequence(sequence).map_err(Failure::missing)?;
+        let (run, all) = (verdicts.len(), sequence.parts.len());
+        for (number, ((verdict, name), part)) in verdicts.into_iter().zip(names).zip(&sequence.parts).enumerate() {
+            let name = format!("{} (program {} of {all})", name.display(), number + 1);
+            self.tell(panel, Path::new(&name), &part.program, verdict)?;
+        }
+        if run < all {
+            print(format_args!("{} programs of the sequence behind it did not run\n", all - run))?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, panel: &mut Panel, path: &Path, program: &Program, verdict: Verdict) -> Result<(), Failure> {
         let name = path.display().to_string();
-        match panel.check(&program).map_err(Failure::missing)? {
-            Verdict::Agreed(tally) => {
-                let Tally { steps, skipped, hypercalls, .. } = tally;
-                let votes = panel.take_roll().voters;
-                let short = votes.iter().any(|voter| voter.uncovered + voter.declared > 0);
-                *(if short { &mut partly } else { &mut agreed }) += 1;
-                let how = if short { "agreed as far as it went" } else { "agreed" };
-                print(format_args!("{name}: {how}, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
-                for VoterTally { name, why_uncovered, declared, .. } in votes {
-                    if let Some(why) = why_uncovered {
-                        print(format_args!("  {name} was not asked to the end: {why}\n"))?;
+        self.verdicts.push(JsonVerdict::new(path.into(), &verdict));
+        let &Tally { steps, skipped, hypercalls, .. } = panel.tally();
+        let votes = panel.take_roll().voters;
+        let ran = format!("{steps} steps ({skipped} skipped), {hypercalls} hypercalls");
+        match verdict {
+            Verdict::Agreed => {
+                self.agreed += 1;
+                print(format_args!("{name}: agreed, {ran}\n"))?;
+            }
+            Verdict::NotCompared(not) => {
+                *(if not.compared { &mut self.partly } else { &mut self.nothing }) += 1;
+                if !not.compared {
+                    self.first.get_or_insert_with(|| format!("{name}: {not}"));
+                }
+                if votes.len() == 1 {
+                    return print(format_args!("{name}: {not}; {ran}\n"));
+                }
+                print(format_args!("{name}: not compared by all, {ran}\n"))?;
+                for voter in votes {
+                    if let Some(not) = voter.why_uncovered {
+                        print(format_args!("  {}: {not}\n", voter.name))?;
                     }
-                    if declared > 0 {
-                        print(format_args!("  {name} was compared up to a declared difference\n"))?;
+                    if voter.declared > 0 {
+                        print(format_args!("  {}: compared up to a declared difference\n", voter.name))?;
                     }
                 }
             }
             Verdict::Invalid(invalid) => return Err(Failure::input(format!("{name}: {invalid}"))),
-            Verdict::Finding(finding, _) => {
-                found += 1;
+            Verdict::Finding(finding) => {
+                self.found += 1;
+                let finding: Finding = *finding;
                 let context = Context { origin: &name, minimal: None };
-                print(format_args!("{name}: FINDING\n{}\n", report(&program, &finding, context)))?;
+                print(format_args!("{name}: FINDING\n{}\n", report(program, &finding, context)))?;
             }
         }
+        Ok(())
     }
-    let partly = if partly == 0 { String::new() } else { format!("{partly} agreed in part, ") };
-    print(format_args!("{agreed} agreed, {partly}{found} with a finding\n"))?;
-    Ok(if found == 0 { CLEAN } else { FINDING })
+
+    fn end(self, json: Option<&Path>) -> Outcome {
+        let Self { agreed, partly, nothing, found, verdicts, first } = self;
+        let mut text = format!("{agreed} agreed, ");
+        for (count, what) in [(partly, "compared in part"), (nothing, "not compared")] {
+            if count > 0 {
+                text += &format!("{count} {what}, ");
+            }
+        }
+        print(text + &format!("{found} with a finding\n"))?;
+        if let Some(path) = json {
+            let summary =
+                Json { agreed, compared_in_part: partly, not_compared: nothing, findings: found, files: verdicts };
+            save_json(path, &summary)?;
+        }
+        match first {
+            _ if found > 0 => Ok(FINDING),
+            Some(first) if agreed + partly == 0 => Err(Failure::missing(format!("nothing was compared: {first}"))),
+            _ => Ok(CLEAN),
+        }
+    }
 }

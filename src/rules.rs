@@ -1,4 +1,4 @@
-//! `realmode rules`: every rule, and how often a corpus decides it; or where the dialects disagree.
+//! `realmode rules`: lists every rule, how often a corpus decides each, or where the dialects disagree.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Count how often the programs in this folder (or this one program) decide each rule
+    /// Count how often the programs in this folder, or this one program, decide each rule
     #[arg(long, value_name = "DIR|FILE")]
     corpus: Option<PathBuf>,
 
@@ -30,17 +30,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
             let mut checker = SubjectKind::Candidate.checker();
             let mut sum = Tally::default();
             for path in files(std::slice::from_ref(folder))? {
-                match checker.check(&load(&path)?) {
-                    Verdict::Agreed(tally) => sum.add(&tally),
-                    Verdict::Finding(finding, tally) => {
-                        found += 1;
-                        sum.add(&tally);
-                        eprintln!("realmode: {}: {finding}", path.display());
-                    }
-                    Verdict::Invalid(invalid) => {
-                        return Err(Failure::input(format!("{}: {invalid}", path.display())));
+                let verdict = checker.check(&load(&path)?);
+                match &verdict {
+                    Verdict::Agreed => {}
+                    Verdict::Invalid(invalid) => return Err(Failure::input(format!("{}: {invalid}", path.display()))),
+                    Verdict::Finding(_) | Verdict::NotCompared(_) => {
+                        found += u64::from(verdict.finding().is_some());
+                        eprintln!("realmode: {}: {verdict}", path.display());
                     }
                 }
+                sum.add(checker.tally());
             }
             Some(sum)
         }

@@ -1,22 +1,23 @@
-//! `realmode show`: a program step by step.
+//! `realmode show`: shows a program step by step.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use realmode_diff::Verdict;
-use realmode_diff::check::lockstep::{Handled, changes};
+use realmode_diff::check::change::changes;
 use realmode_diff::check::words::outcome;
+use realmode_diff::check::{Handled, Observation};
 
-use super::{CLEAN, FINDING, Failure, Outcome, load, print};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The program
+    /// The file with the program
     file: PathBuf,
-    /// What runs against the reference: candidate, null, canary, or the path of a library
+    /// The subject to check: candidate, null, canary, or the path of a library
     #[arg(long, default_value = "candidate")]
     subject: String,
-    /// Most changes shown of one step
+    /// The largest number of changes to show for one step
     #[arg(long, default_value_t = 24)]
     changes: usize,
 }
@@ -24,7 +25,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let mut text = String::new();
-    let verdict = super::subject(&args.subject)?.checker().check_observed(&program, &mut |seen| {
+    let mut checker = super::subject(&args.subject)?.try_checker().map_err(Failure::missing)?;
+    let verdict = checker.check_watched(&program, &mut |seen: &Observation<'_>| {
         let _ = writeln!(text, "{:>4}  {}", seen.index + 1, seen.step);
         let how = match seen.handled {
             Handled::Skipped | Handled::Host => String::new(),
@@ -46,14 +48,14 @@ pub(crate) fn run(args: &Args) -> Outcome {
     });
     print(text)?;
     match verdict {
-        Verdict::Agreed(_) => {
-            print("agreed to the end\n")?;
-            Ok(CLEAN)
-        }
-        Verdict::Finding(finding, _) => {
-            print(format_args!("FINDING {finding}\n"))?;
-            Ok(FINDING)
-        }
         Verdict::Invalid(invalid) => Err(Failure::input(format!("{}: {invalid}", args.file.display()))),
+        verdict => {
+            print(format_args!("{verdict}\n"))?;
+            match verdict {
+                Verdict::Finding(_) => Ok(FINDING),
+                _ if verdict.compared() => Ok(CLEAN),
+                _ => Ok(MISSING),
+            }
+        }
     }
 }

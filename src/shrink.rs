@@ -1,19 +1,19 @@
-//! `realmode shrink`: make a failing program small.
+//! `realmode shrink`: shrinks a failing program.
 
 use std::path::PathBuf;
 
 use programs::store;
+use realmode_diff::Verdict;
+use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::findings::report::{Context, report};
-use realmode_diff::shrink::{self, Judge as _};
-use realmode_diff::voters::qemu::Look;
 
-use super::{CLEAN, FINDING, Failure, Outcome, load, print};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The program
+    /// The file with the program
     file: PathBuf,
-    /// Where to write the shrunk program; else it is printed with its report
+    /// The file for the shrunk program [default: print it with its report]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -23,17 +23,30 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
-    // The closest look takes longest: it is taken where nothing else shows the finding.
-    let mut panel = args.voters.panel(Look::EachCall)?;
-    if let Some(finding) = args.voters.isolated().then(|| panel.finding(&program)).flatten() {
-        panel = args.voters.panel_shrinking(&finding, Look::EachCall)?;
-    }
-    let mut shrunk = shrink::shrink(&mut panel, &program);
-    if shrunk.is_none() && args.voters.live() {
-        shrunk = shrink::shrink(&mut args.voters.panel(Look::Whole)?, &program);
+    let roster = args.voters.for_programs()?;
+    let mut shrunk = None;
+    // The closest look takes the longest, so it comes last.
+    for &look in roster.looks() {
+        let mut panel = roster.panel(look).map_err(Failure::missing)?;
+        let finding = match panel.check(&program).map_err(Failure::missing)? {
+            Verdict::Finding(finding) => *finding,
+            Verdict::Invalid(invalid) => return Err(Failure::input(format!("{name}: {invalid}"))),
+            verdict if !verdict.compared() => {
+                print(format_args!("{name}: nothing to shrink: {verdict}\n"))?;
+                return Ok(MISSING);
+            }
+            _ => continue,
+        };
+        let origin = Origin::Engine { engine: "shrink".into(), file: Some(args.file.clone()) };
+        let catch = Catch { origin, program: program.clone(), finding };
+        let mut panel = roster.shrinking(&catch.finding).panel(look).map_err(Failure::missing)?;
+        shrunk = shrink_catch(&mut panel, &catch, false);
+        if shrunk.is_some() {
+            break;
+        }
     }
     let Some(shrunk) = shrunk else {
-        print(format_args!("{name}: nothing to shrink, all sides agree\n"))?;
+        print(format_args!("{name}: nothing to shrink: no voter differs from the reference\n"))?;
         return Ok(CLEAN);
     };
     let context = Context { origin: &name, minimal: Some(shrunk.minimal) };

@@ -14,6 +14,7 @@ use realmode_diff::hunts::campaign::default_out;
 use realmode_diff::hunts::triage::{Shown, Triage, Triaged};
 use serde::Serialize;
 
+use super::json::JsonFinding;
 use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
 
 #[derive(clap::Args)]
@@ -24,24 +25,24 @@ pub(crate) struct Args {
     /// The fuzz target that found them, which runs only its part of each program
     #[arg(long, value_parser = super::focuses(), default_value_t)]
     focus: Focus,
-    /// What runs against the reference: candidate, null, canary, or the path of a library
+    /// The subject to check: candidate, null, canary, or the path of a library
     #[arg(long, default_value = "candidate")]
     subject: String,
-    /// Where findings are written [default: findings]
+    /// The folder for findings [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The engine's name, for file names [default: libfuzzer, afl or file, by each file's name]
+    /// The engine's name, a part of file names [default: libfuzzer, afl or file, depending on each file's name]
     #[arg(long, value_name = "NAME", value_parser = engine)]
     engine: Option<String>,
-    /// How long a check may take before it counts as hung
+    /// The time after which a check counts as hung
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     limit: Duration,
-    /// Write what the files show as one JSON object to this file
+    /// Write the results to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// A name that file names can have in them.
+/// Parses a name that can be a part of file names.
 fn engine(name: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
     match !name.is_empty() && name.len() <= 40 && name.chars().all(good) {
@@ -53,7 +54,7 @@ fn engine(name: &str) -> Result<String, String> {
 pub(crate) fn run(args: &Args) -> Outcome {
     let found = find(&args.paths, Wanted::Findings).map_err(Failure::input)?;
     let (mut programs, mut broken) = (Vec::new(), 0u64);
-    // All are read before the first is checked, which may take long.
+    // All files are read before the first check, because checks may take long.
     for path in found.programs {
         match catch_unwind(|| read(&path)) {
             Ok(input) => {
@@ -70,7 +71,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let out = args.out.clone().unwrap_or_else(|| default_out().to_path_buf());
     let subject = super::subject(&args.subject)?;
     let mut triage = Triage::new(subject, args.limit, out, args.engine.clone());
-    let (mut agreed, mut failing) = (0u64, 0u64);
+    let (mut agreed, mut failing, mut not_compared, mut nothing) = (0u64, 0u64, 0u64, None);
+    let mut partly = 0u64;
     for (path, program) in programs {
         let name = path.display();
         let triaged = triage.check(&path, &program).map_err(Failure::missing)?;
@@ -79,6 +81,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 agreed += 1;
                 print(format_args!("{name}: agreed, {steps} steps ({skipped} skipped), {hypercalls} hypercalls\n"))?;
             }
+            Triaged::NotCompared(not, Tally { steps, hypercalls, .. }) => {
+                not_compared += 1;
+                print(format_args!("{name}: {not}; {steps} steps, {hypercalls} hypercalls\n"))?;
+                partly += u64::from(not.compared);
+                nothing = nothing.or((!not.compared).then(|| format!("{name}: {not}")));
+            }
             Triaged::First(number) => {
                 failing += 1;
                 print(format_args!("{name}: {}\n", triage.shown()[number].recorded.finding))?;
@@ -86,12 +94,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
             Triaged::Again(number) => {
                 failing += 1;
                 let shown = &triage.shown()[number];
-                let rule = shown.recorded.finding.identity.rule;
+                let rule = shown.recorded.finding.rule;
                 print(format_args!("{name}: {rule} as {}\n", shown.first.display()))?;
-            }
-            Triaged::Broken(message, file) => {
-                broken += 1;
-                eprintln!("realmode: {name}: the harness panicked: {message}; the program is in {}", file.display());
             }
         }
     }
@@ -104,48 +108,49 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     let different = triage.shown().len();
     let _ = write!(text, "\n{agreed} agreed, {failing} with a finding, {different} different");
-    for (count, what) in [(broken, "on which the harness panicked"), (found.others as u64, "other files passed over")] {
+    for (count, what) in [
+        (not_compared, "not compared in whole"),
+        (broken, "on which the harness panicked"),
+        (found.others as u64, "other files passed over"),
+    ] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }
     }
     print(text + "\n")?;
     if let Some(path) = &args.json {
-        let findings = triage.shown().iter().map(JsonFinding::new).collect();
+        let findings = triage.shown().iter().map(JsonShown::new).collect();
         let (subject, focus) = (subject.name(), args.focus.name());
-        let files = agreed + failing + broken;
+        let files = agreed + failing + not_compared + broken;
         let others = found.others;
-        save_json(path, &Json { subject, focus, files, agreed, failing, broken, others, findings })?;
+        save_json(path, &Json { subject, focus, files, agreed, not_compared, failing, broken, others, findings })?;
     }
-    Ok(if failing + broken == 0 { CLEAN } else { FINDING })
+    match nothing {
+        _ if failing + broken > 0 => Ok(FINDING),
+        Some(first) if agreed == 0 && partly == 0 => Err(Failure::missing(format!("nothing was compared: {first}"))),
+        _ => Ok(CLEAN),
+    }
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
-    subject: &'static str,
+    subject: String,
     focus: &'static str,
     files: u64,
     agreed: u64,
+    not_compared: u64,
     failing: u64,
     broken: u64,
     others: usize,
-    findings: Vec<JsonFinding<'a>>,
+    findings: Vec<JsonShown<'a>>,
 }
 
-/// Keys that `realmode fuzz --json` has too mean the same there.
 #[derive(Serialize)]
-struct JsonFinding<'a> {
-    rule: &'static str,
-    field: &'static str,
-    step_kind: &'static str,
-    what: &'a str,
-    expected: &'a str,
-    found: &'a str,
+struct JsonShown<'a> {
+    #[serde(flatten)]
+    finding: JsonFinding,
     engine: Option<&'a str>,
     found_steps: usize,
-    steps: usize,
-    minimal: bool,
-    file: &'a Path,
     found_file: &'a Path,
     report_file: &'a Path,
     test_file: Option<&'a Path>,
@@ -153,25 +158,16 @@ struct JsonFinding<'a> {
     others: u64,
 }
 
-impl<'a> JsonFinding<'a> {
+impl<'a> JsonShown<'a> {
     fn new(shown: &'a Shown) -> Self {
         let Shown { recorded, first, others } = shown;
-        let finding = &recorded.finding;
         Self {
-            rule: finding.identity.rule.id(),
-            field: finding.identity.field,
-            step_kind: finding.identity.kind,
-            what: &finding.what,
-            expected: &finding.expected,
-            found: &finding.found,
+            finding: JsonFinding::new(recorded),
             engine: match &recorded.origin {
                 Origin::Engine { engine, .. } => Some(engine),
                 Origin::Campaign { .. } | Origin::Exhaust { .. } => None,
             },
             found_steps: recorded.found_steps,
-            steps: recorded.program.steps.len(),
-            minimal: recorded.minimal == Some(true),
-            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file),
             found_file: &recorded.found_file,
             report_file: &recorded.report_file,
             test_file: recorded.test_file.as_deref(),

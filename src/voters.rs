@@ -1,78 +1,58 @@
-//! Which voters a command runs: the options that `fuzz`, `exhaust`, `replay` and `shrink` share.
+//! The options that name voters. `fuzz`, `exhaust`, `replay` and `shrink` share them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use contract::Dialect;
 use realmode_diff::SubjectKind;
-use realmode_diff::check::verdict::Finding;
 use realmode_diff::subjects::is_library;
+use realmode_diff::voters::Voter as _;
 use realmode_diff::voters::isolate::{self, Isolated};
 use realmode_diff::voters::ledger::Ledger;
-use realmode_diff::voters::qemu::{self, Look};
-use realmode_diff::voters::{Apart, Panel, Voter as _, Voters};
+use realmode_diff::voters::qemu;
+use realmode_diff::voters::roster::{Apart, Candidacy, Options, Roster, against};
 
 use super::Failure;
-
-/// Who else votes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Against {
-    Reference,
-    Qemu,
-    Model(Dialect),
-}
-
-fn against(name: &str) -> Result<Against, String> {
-    match name {
-        "reference" => Ok(Against::Reference),
-        "qemu" => Ok(Against::Qemu),
-        _ => match name.strip_prefix("model/").and_then(Dialect::from_name) {
-            Some(dialect) => Ok(Against::Model(dialect)),
-            None => Err("expected reference, qemu, model/lopapr, model/kvm or model/qemu".into()),
-        },
-    }
-}
 
 #[derive(clap::Args, Default)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// What runs against the reference: candidate, null (a second reference, which agrees), canary (must be found), or the path of a library
-    /// with an implementation in C (docs/bring-your-own.md); may be given several times [default: candidate, or nothing where --against names another voter]
+    /// A subject to check: candidate, null (a second reference, which must agree), canary (which must be found), or the
+    /// path of a library with an implementation in C (docs/bring-your-own.md); may be given several times [default:
+    /// candidate, or no subject if --against names a voter]
     #[arg(long)]
     subject: Vec<String>,
-    /// Run each --subject in a process of its own: a crash, an endless loop, memory without end become findings
+    /// Run each --subject in a process of its own: then a crash, a hang, or too much memory is a finding
     #[arg(long)]
     isolate: bool,
-    /// How long a step of an isolated subject may take [default: 1s]
+    /// The time after which a step of an isolated subject counts as hung [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "isolate")]
     isolate_limit: Option<Duration>,
-    /// MiB of data that an isolated subject may have [default: 256]
+    /// MiB of data that an isolated subject may allocate [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
-    /// Who votes as well: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given several times
-    #[arg(long, value_name = "VOTER", value_parser = against)]
-    against: Vec<Against>,
-    /// Differences between the reference and a voter that are declared and no findings, as TOML [default: what the dialect table says]
+    /// Another voter: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given
+    /// several times
+    #[arg(long, value_name = "VOTER")]
+    against: Vec<String>,
+    /// A TOML file of declared differences, which are no findings (docs/voters.md) [default: the differences of the
+    /// dialect table]
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
     /// The QEMU to run [default: $REALMODE_QEMU, or qemu-system-ppc64 on the PATH]
     #[arg(long, value_name = "PROGRAM")]
     qemu: Option<PathBuf>,
-    /// After how long without an answer QEMU is taken for hung [default: 5s]
+    /// The time without an answer after which QEMU counts as hung [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     qemu_limit: Option<Duration>,
-    /// Most hypercalls that go to QEMU together [default: 512]
+    /// The largest number of hypercalls in one batch to QEMU [default: 512]
     #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u16).range(1..=4096))]
     qemu_batch: Option<u16>,
 }
 
 impl Args {
-    /// Whether a live QEMU votes.
-    pub(crate) fn live(&self) -> bool {
-        self.against.contains(&Against::Qemu)
-    }
-
-    /// A subject for a process of its own, started once to see whether it can be.
+    /// A subject that runs in a process of its own. It is started once here, to report early if it cannot run.
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {
             super::subject(subject)?;
@@ -84,59 +64,60 @@ impl Args {
         Ok(Apart { config, subject: subject.into(), name })
     }
 
-    /// The voters, for programs of these dialects. Those that this machine lacks are found out when a panel is made of them.
-    pub(crate) fn voters(&self, dialects: &[Dialect]) -> Result<Voters, Failure> {
-        let (mut subjects, mut isolated) = (Vec::new(), Vec::new());
-        for subject in &self.subject {
-            match self.isolate {
-                true => isolated.push(self.apart(subject)?),
-                false => subjects.push(super::subject(subject)?),
-            }
-        }
-        let models = self.against.iter().filter_map(|against| match against {
-            Against::Model(dialect) => Some(*dialect),
-            _ => None,
-        });
-        let models: Vec<Dialect> = models.collect();
-        let qemu = self.live().then(|| {
-            let default = qemu::Config::default();
-            qemu::Config {
+    fn candidate(&self, subject: &str) -> Result<Arc<dyn Candidacy>, Failure> {
+        Ok(match self.isolate {
+            true => Arc::new(self.apart(subject)?),
+            false => Arc::new(super::subject(subject)?),
+        })
+    }
+
+    fn options(&self) -> Options {
+        let default = qemu::Config::default();
+        Options {
+            qemu: qemu::Config {
                 program: self.qemu.clone().unwrap_or(default.program),
                 limit: self.qemu_limit.unwrap_or(default.limit),
                 batch: self.qemu_batch.map_or(default.batch, usize::from),
-            }
-        });
-        if self.subject.is_empty() && models.is_empty() && qemu.is_none() {
-            match self.isolate {
-                true => isolated.push(self.apart(SubjectKind::default().name())?),
-                false => subjects.push(SubjectKind::default()),
-            }
+            },
         }
-        let mut voters = Voters { subjects, isolated, models, qemu, ledger: Ledger::default() };
-        let ledger = match &self.ledger {
-            Some(path) => Ledger::read(path).map_err(Failure::input)?,
-            None => Ledger::dialects(),
-        };
+    }
+
+    /// The voters, without declared differences. A panel of them reports those that cannot run on this machine.
+    pub(crate) fn roster(&self) -> Result<Roster, Failure> {
+        let mut candidates = Vec::new();
+        for subject in &self.subject {
+            candidates.push(self.candidate(subject)?);
+        }
+        let options = self.options();
+        for name in self.against.iter().filter(|name| *name != "reference") {
+            let candidate = against(name, &options);
+            candidates.push(candidate.map_err(|error| Failure::input(format!("--against {name}: {error}")))?);
+        }
+        if candidates.is_empty() {
+            candidates.push(self.candidate(&SubjectKind::default().name())?);
+        }
+        Ok(Roster::of(candidates))
+    }
+
+    /// Takes the declared differences that programs of these dialects can use.
+    pub(crate) fn declare(&self, roster: &mut Roster, dialects: &[Dialect]) -> Result<(), Failure> {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let ledger = ledger.on(now.get(..10).unwrap_or_default());
-        voters.ledger = ledger.among(dialects, &voters.names());
-        Ok(voters)
+        let today = now.get(..10).unwrap_or_default();
+        roster.ledger = match &self.ledger {
+            Some(path) => Ledger::read(path).map_err(Failure::input)?.on(today).among(dialects, &roster.names()),
+            // The ledger that comes with the harness has entries for every voter, so unused ones are no mistake.
+            None => Ledger::dialects().on(today).among(dialects, &roster.names()).without_idle(),
+        };
+        Ok(())
     }
 
-    /// Whether subjects run in processes of their own.
-    pub(crate) fn isolated(&self) -> bool {
-        self.isolate
-    }
-
-    /// A panel of them, for shrinking what this finding was made on.
-    pub(crate) fn panel_shrinking(&self, finding: &Finding, look: Look) -> Result<Panel, Failure> {
-        let voters = self.voters(&Dialect::ALL)?.shrinking(finding);
-        voters.panel_looking(look).map_err(Failure::missing)
-    }
-
-    /// A panel of them, for single programs of any dialect.
-    pub(crate) fn panel(&self, look: Look) -> Result<Panel, Failure> {
-        let voters = self.voters(&Dialect::ALL)?;
-        voters.panel_looking(look).map_err(Failure::missing)
+    /// The voters for single programs of any dialect.
+    pub(crate) fn for_programs(&self) -> Result<Roster, Failure> {
+        let mut roster = self.roster()?;
+        self.declare(&mut roster, &Dialect::ALL)?;
+        if let Some(idle) = roster.ledger.told_idle() {
+            eprintln!("realmode: {idle}");
+        }
+        Ok(roster)
     }
 }

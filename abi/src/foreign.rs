@@ -27,7 +27,7 @@ const POISON: u8 = 0xa5;
 /// An implementation in a library. Each has a copy of the library to itself.
 pub struct Foreign {
     instance: Instance,
-    name: &'static str,
+    name: String,
     machine: Described,
     started: bool,
     slots: Slots,
@@ -45,11 +45,11 @@ unsafe impl Send for Foreign {}
 unsafe impl Sync for Foreign {}
 
 impl Foreign {
-    /// Loads a copy of the library. `name` is how reports call it.
+    /// Loads a copy of the library. Reports call it by the library's name.
     ///
     /// # Errors
     /// It cannot be loaded, or memory cannot be mapped for it.
-    pub fn new(library: &Library, name: &'static str) -> Result<Self, Unusable> {
+    pub fn new(library: &Library) -> Result<Self, Unusable> {
         let instance = library.instance()?;
         let view = match instance.table.flags & RM_MAP_MEMORY {
             0 => None,
@@ -62,7 +62,7 @@ impl Foreign {
         };
         Ok(Self {
             instance,
-            name,
+            name: library.name().into(),
             machine: Described::new(),
             started: false,
             slots: Slots::default(),
@@ -215,8 +215,8 @@ impl Drop for Foreign {
 }
 
 impl Subject for Foreign {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn start(&mut self, dialect: Dialect, machine: &Machine) {

@@ -1,8 +1,8 @@
-//! Checks of a call's arguments, before any entry is looked at (semantics 4, steps 1 to 4, in the order of each
-//! dialect).
+//! The checks of a call's arguments, before any entry is checked: docs/semantics.md, section 4, steps 1 to 4, in the
+//! order of each dialect.
 //!
-//! Pure: no memory is read, so both modes decide alike. Where several checks fail with the same status their order
-//! cannot be seen, and the cheapest order is taken.
+//! The checks read no memory, so both modes decide alike. Where several checks fail with the same status, nobody can
+//! observe their order, and the cheapest comes first.
 
 use contract::addr::{Ea, Gpa, Hva, Ioba, Liobn, RealAddr, Tce};
 use contract::dialect::{CheckOrder, CountZero, CrossingRange, StuffLimit, StuffPermissions};
@@ -11,28 +11,29 @@ use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL, Status};
 use crate::view::View;
 use crate::window::{self, Window};
 
-/// The entries that a call writes.
+/// The range of entries that a call writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// The window.
+    /// The window that contains the entries.
     pub window: &'a Window,
-    /// The first entry.
+    /// Number of the first entry.
     pub first: u64,
-    /// How many are written.
+    /// Number of entries to write.
     pub count: u64,
-    /// What the call answers when they are: not H_SUCCESS where only a prefix fits (dialect qemu).
+    /// Status of the call after the entries are written. It is not H_SUCCESS if only a prefix of the range fits the
+    /// window (dialect qemu).
     pub after: Status,
 }
 
 impl Run<'_> {
-    /// Where entry `i` of the call lies in `table`.
+    /// Returns the effective address of entry `i` of the call in `table`.
     #[must_use]
     pub const fn entry(&self, table: RealAddr, i: u64) -> Ea {
         RealAddr(table.0.wrapping_add(self.first.wrapping_add(i).wrapping_mul(8))).ea()
     }
 }
 
-/// A call that is decided carries its status as the error, H_SUCCESS for count 0 included.
+/// The result of a check. `Err` holds the status of a call that ends here, also H_SUCCESS for count 0.
 pub type Decided<T> = Result<T, Status>;
 
 #[inline]
@@ -45,7 +46,7 @@ fn first(view: &View<'_>, window: &Window, ioba: u64) -> Decided<u64> {
     window.index(Ioba(ioba), view.answers.unaligned_ioba).ok_or(Status::PARAMETER)
 }
 
-/// `count` entries from the one at `ioba` on, or the prefix of them that the dialect stores.
+/// Returns the range of `count` entries from the one at `ioba`, or the prefix of it that the dialect stores.
 fn range<'a>(view: &View<'_>, window: &'a Window, ioba: u64, count: u64) -> Decided<Run<'a>> {
     let start = first(view, window, ioba);
     match view.answers.crossing_range {
@@ -68,10 +69,9 @@ fn range<'a>(view: &View<'_>, window: &'a Window, ioba: u64, count: u64) -> Deci
     }
 }
 
-/// H_GET_TCE and H_PUT_TCE: the one entry.
+/// Checks the arguments of H_GET_TCE and H_PUT_TCE, and returns the one entry.
 ///
-/// # Errors
-/// H_PARAMETER.
+/// H_PARAMETER for an unknown LIOBN or an IOBA that the window refuses.
 #[inline]
 pub fn one<'a>(view: &View<'a>, liobn: u64, ioba: u64) -> Decided<Run<'a>> {
     let window = find(view, liobn)?;
@@ -79,14 +79,15 @@ pub fn one<'a>(view: &View<'a>, liobn: u64, ioba: u64) -> Decided<Run<'a>> {
     Ok(Run { window, first, count: 1, after: Status::SUCCESS })
 }
 
-/// H_STUFF_TCE.
+/// Checks the arguments of H_STUFF_TCE, and returns the entries to write.
 ///
 /// # Errors
 /// The status that decides the call.
 pub fn stuff<'a>(view: &View<'a>, liobn: u64, ioba: u64, tce: Tce, count: u64) -> Decided<Run<'a>> {
     let window = find(view, liobn)?;
     if view.answers.order == CheckOrder::IobaFirst {
-        // Its limit answers H_P4, so here the order shows.
+        // In this order the IOBA comes before the count. The difference is visible, because the count limit answers
+        // H_P4.
         first(view, window, ioba)?;
     }
     match view.answers.stuff_limit {
@@ -104,7 +105,8 @@ pub fn stuff<'a>(view: &View<'a>, liobn: u64, ioba: u64, tce: Tce, count: u64) -
     Ok(run)
 }
 
-/// H_PUT_TCE_INDIRECT: the entries, and where the list lies; no hva where the dialect reads zeros.
+/// Checks the arguments of H_PUT_TCE_INDIRECT. Returns the entries to write and the hva of the list, `None` if the list
+/// lies outside guest memory and the dialect reads zeros.
 ///
 /// # Errors
 /// The status that decides the call.
@@ -144,7 +146,8 @@ mod tests {
     use contract::dialect::Dialect;
     use core::sync::atomic::AtomicU64;
 
-    /// Window 7: eight 64 KiB pages from 0x10_0000 on. Guest memory: gfns 0 ..= 0x2f of 4 KiB.
+    /// Runs `test` on a view with window 7, eight pages of 64 KiB from IOBA 0x10_0000 on, and guest memory at gfns 0
+    /// ..= 0x2f of 4 KiB.
     fn with_view(dialect: Dialect, test: impl Fn(&View<'_>)) {
         let table = RealAddr(0x1000);
         let (liobn, used) = (Liobn(7), window::Used::nothing());

@@ -1,4 +1,5 @@
-//! The four hypercalls, the same in both modes but for what [`Half`] holds (semantics 4).
+//! The four hypercalls (docs/semantics.md, section 4). Both modes run this code; the trait [`Half`] holds the steps
+//! that differ.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -12,18 +13,18 @@ use crate::scratch::Values;
 use crate::tce;
 use crate::view::View;
 
-/// What the two modes do differently.
+/// The steps of a hypercall that differ between real mode and virtual mode.
 pub trait Half {
-    /// Copies the first `count` words of the list at `hva` to scratch.
+    /// Copies the first `count` words (0 to 512) of the list at `hva` to the vCPU's scratch memory.
     ///
-    /// # Errors
-    /// The status that decides the call, H_TOO_HARD among them.
+    /// The status that decides the call; H_TOO_HARD from real mode.
     fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status>;
 
-    /// Writes checked `values` to a pinned window, guest values included: all of it or, on error, nothing.
+    /// Writes `values`, which have passed all checks of the arguments and TCEs, to a pinned window: hardware entries
+    /// and guest values. `hardware` is the real address of the window's hardware table. Writes all entries or, on
+    /// error, none.
     ///
-    /// # Errors
-    /// H_HARDWARE, or H_TOO_HARD from real mode.
+    /// H_HARDWARE in either mode; H_TOO_HARD from real mode.
     fn pinned(
         view: &View<'_>,
         cpu: &Cpu<'_>,
@@ -33,7 +34,7 @@ pub trait Half {
     ) -> Result<(), Status>;
 }
 
-/// Runs a hypercall from its registers.
+/// Runs a hypercall with the registers in `call`. An unknown opcode answers H_FUNCTION.
 pub fn run<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
     let status = match call.opcode {
         H_GET_TCE => return get(view, cpu, call),
@@ -72,14 +73,14 @@ fn indirect<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> Result
     let [liobn, ioba, list, count] = call.args;
     let (run, hva) = args::indirect(view, liobn, ioba, Gpa(list), count)?;
     let values = match hva {
-        // Also where no entry will be stored: reading is what makes the page young.
+        // The list is read even if no entry will be stored, because the read makes its page young.
         Some(hva) => H::list(view, cpu, hva, run.count)?,
         None => view.unbacked_list()?,
     };
     write::<H>(view, cpu, &run, values, true)
 }
 
-/// Checks all entries, then writes them.
+/// Checks all entries, then writes them. `in_list` is true for H_PUT_TCE_INDIRECT.
 #[inline]
 fn write<H: Half>(
     view: &View<'_>,
@@ -101,7 +102,8 @@ fn write<H: Half>(
     Ok(run.after)
 }
 
-/// Stores the guest's values. Relaxed: a guest value is a word on its own, nothing else is read because of it.
+/// Stores the guest's values in the window's table, big-endian. Relaxed is enough: no other word is read because of a
+/// guest value.
 #[inline]
 pub fn store_guest_values(cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) {
     for i in 0..run.count {
@@ -109,11 +111,11 @@ pub fn store_guest_values(cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) {
     }
 }
 
-/// Copies the first `count` words of the list at `hva` in `page` to scratch, each read once. Relaxed: the words are the
-/// guest's, which promised nothing about their order; what matters is that from here on only the copy is looked at.
+/// Copies the first `count` words of the list at `hva`, which lies in host page `page`, to scratch memory. Each word is
+/// read once, and the rest of the call uses only the copy (`LIST.SNAPSHOT`). Relaxed is enough: the guest has no
+/// guarantee about the order in which its words are read.
 ///
-/// # Errors
-/// H_PARAMETER for more words than a list has, which the argument checks exclude.
+/// H_PARAMETER if `count` is above 512. The argument checks have already refused such a count.
 pub fn copy_list<'a>(view: &View<'a>, cpu: &Cpu<'_>, page: Pfn, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
     let words = view.scratch.list.get(..count as usize).ok_or(Status::PARAMETER)?;
     let mut at = RealAddr(page.0.wrapping_shl(view.page_shift) | hva.0 & view.offset_mask());

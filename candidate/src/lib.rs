@@ -1,24 +1,26 @@
 //! The candidate: the optimised implementation under test (docs/semantics.md).
 //!
-//! It is split the way a kernel splits it, by what the CPU can do while the code runs:
+//! The modules are split as in a kernel: by what the CPU may do while the code runs.
 //!
 //! | module | runs with | may |
 //! |---|---|---|
-//! | `real_mode` | MMU off | load, store, compare-and-swap; no allocation, lock or panic; accesses are bounded |
-//! | `virtual_mode` | MMU on | also allocate, fault pages in, drop last references; it owns all memory |
-//! | all others | either | pure functions over a borrowed `view::View`, core only |
+//! | `real_mode` | MMU off | load, store, compare-and-swap; it never allocates, locks or panics; accesses are bounded |
+//! | `virtual_mode` | MMU on | also allocate, fault pages in and drop last references; it owns all memory |
+//! | all others | either | pure functions over a borrowed `view::View`; they use `core` only |
 //!
-//! The crate root does not name `alloc`: only `virtual_mode` and `pages::writer` do, each for itself, so that what real
-//! mode runs cannot even spell an allocation.
+//! The crate root does not declare `extern crate alloc`. Only `virtual_mode` and `pages::writer` declare it, each for
+//! itself, so code in `real_mode` that allocates does not compile.
 //!
-//! **The way of a hypercall.** `hypercall::run` is the same in both modes: check the arguments (`args`), copy the list,
-//! check the entries (`tce`), write. Two steps differ between the modes and are behind `hypercall::Half`: reading the
-//! list (virtual mode faults it in) and writing to a pinned window. Real mode does the latter optimistically: it looks
-//! at everything first, then takes, exchanges and gives back, and takes it all back when it meets a reason to defer.
+//! **How a hypercall runs.** `hypercall::run` is the same code in both modes: check the arguments (`args`), copy the
+//! list, check the entries (`tce`), write. The trait `hypercall::Half` holds the two steps that differ between the
+//! modes: reading the list (virtual mode faults its page in) and writing to a pinned window. Real mode writes
+//! optimistically: it first reads all pages and entries that the call names, then takes references, exchanges entries
+//! and gives the old references back. It undoes all of that when it finds a reason to defer.
 //!
-//! **Concurrency.** Calls on several vCPUs, and hot-plug notices, run at a time. What they share are the words of the
-//! simulated memory, accessed through [`Cpu`] only, and the block index (`pages`), whose readers take no lock. Tables
-//! of slots and windows change only under `&mut`, when nobody runs. Scratch memory is a vCPU's own.
+//! **Concurrency.** Calls on several vCPUs and hot-plug notices may run at the same time. They share the words of the
+//! simulated memory, which they access through [`Cpu`] only, and the block index (`pages`), whose readers take no lock.
+//! The tables of slots and windows change only through `&mut self`, while no call runs. Each vCPU has its own scratch
+//! memory.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -74,8 +76,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A candidate without a machine: every LIOBN is unknown and every lookup gives none until
-    /// [`start`](Subject::start).
+    /// Makes a candidate without a machine. Until [`start`](Subject::start), every LIOBN is unknown and every lookup
+    /// returns `None`.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -83,7 +85,7 @@ impl Candidate {
 }
 
 impl Subject for Candidate {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "candidate"
     }
 

@@ -1,10 +1,10 @@
-//! Small questions to a page-table entry.
+//! Pure functions on one entry of the host page table.
 
 use contract::addr::{Hva, Pfn};
 use contract::description::Pte;
 
-/// The page behind `hva` when its entry is `pte`: inside a huge entry, the page itself rather than its head. `None`
-/// unless a page is there.
+/// Returns the pfn of the page at `hva`, given its page-table entry `pte`. For a huge entry this is the page at `hva`
+/// itself, not the head. `None` for a hole or an absent page.
 #[must_use]
 pub fn page(pte: Pte, hva: Hva, page_shift: u32) -> Option<Pfn> {
     match pte {
@@ -17,7 +17,8 @@ pub fn page(pte: Pte, hva: Hva, page_shift: u32) -> Option<Pfn> {
     }
 }
 
-/// The entry made young, and dirty too where `written`.
+/// Returns the entry with young set, and with dirty set too if `written`. Holes and absent entries are returned
+/// unchanged.
 #[must_use]
 pub const fn touched(pte: Pte, written: bool) -> Pte {
     match pte {
@@ -31,7 +32,8 @@ pub const fn touched(pte: Pte, written: bool) -> Pte {
     }
 }
 
-/// Whether the host cannot supply the page for an entry of these permissions (`PIN.HARDWARE`).
+/// Returns whether the host refuses this entry's page to a device (`PIN.HARDWARE`): the entry is a hole, or the device
+/// may write and the entry is not writable.
 #[must_use]
 pub const fn refuses(pte: Pte, device_writes: bool) -> bool {
     match pte {

@@ -1,36 +1,38 @@
-//! A vCPU's scratch memory, and the values of a call that may lie there.
+//! The scratch memory of a vCPU, and the type [`Values`] for the words of a call, which may lie in it.
 //!
-//! Virtual mode allocates it before a call can need it (start, create_window); handlers borrow it. A vCPU runs one
-//! handler at a time and no other vCPU looks, so all accesses are relaxed: atomics serve only to write through a shared
-//! borrow without a lock.
+//! Virtual mode allocates scratch memory before a call can need it (in `start` and `create_window`), and handlers
+//! borrow it. A vCPU runs one handler at a time and no other vCPU accesses its scratch, so all accesses are Relaxed.
+//! The words are atomics only because handlers write them through a shared borrow and take no lock.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Scratch words of one vCPU.
+/// The scratch words of one vCPU.
 #[derive(Clone, Copy)]
 pub struct Scratch<'a> {
-    /// The copied list of H_PUT_TCE_INDIRECT: 512 words.
+    /// The copy of the list of H_PUT_TCE_INDIRECT: 512 words.
     pub list: &'a [AtomicU64],
-    /// The new hardware entries of a call that names at most 512 different ones.
+    /// The new hardware entries of a call: 512 words. Longer calls (H_STUFF_TCE in dialect kvm) store only fault TCEs,
+    /// whose hardware entry is 0.
     pub hardware: &'a [AtomicU64],
-    /// Per entry of the call, the old hardware entry and what was done about it; as many as a call on a pinned window
-    /// can name. After an undo, its first `owed` words are the references that virtual mode must give back.
+    /// For each entry of the call, the old hardware entry and marks for what real mode did to its page. It has as many
+    /// words as a call on a pinned window may have entries. After an undo, the first `owed` words name the references
+    /// that virtual mode must give back.
     pub journal: &'a [AtomicU64],
-    /// How many references real mode holds for virtual mode to give back.
+    /// Number of references that real mode still holds and virtual mode must give back.
     pub owed: &'a AtomicU64,
 }
 
-/// One word for each entry of a call.
+/// The words of a call, one for each entry.
 #[derive(Clone, Copy)]
 pub enum Values<'a> {
-    /// The same for all.
+    /// Every entry has the same word.
     Same(u64),
-    /// One each.
+    /// Entry `i` has word `i`.
     List(&'a [AtomicU64]),
 }
 
 impl Values<'_> {
-    /// The word of entry `i` of the call.
+    /// Returns the word of entry `i` of the call.
     #[must_use]
     pub fn get(&self, i: u64) -> u64 {
         match *self {
@@ -39,7 +41,8 @@ impl Values<'_> {
         }
     }
 
-    /// The words that differ by their place alone, once each, first to last, for a call of `count` entries.
+    /// Returns the words of a call of `count` entries, first to last, but a word that all entries share only once. An
+    /// empty call has no words.
     pub fn distinct(&self, count: u64) -> impl Iterator<Item = u64> {
         let count = match *self {
             Self::Same(_) => count.min(1),

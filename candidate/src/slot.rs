@@ -1,44 +1,46 @@
-//! Memory slots: gfn to hva by binary search, and 'is all of this guest memory' by one more comparison.
+//! Memory slots: translation from gfn to hva by binary search, and a check in constant time more whether a range of
+//! gfns is all guest memory.
 
 use contract::addr::{Gfn, Hva};
 
-/// A memory slot. Slices of slots are sorted by `first`.
+/// A memory slot. Slices of slots are sorted by `first`, and slots never overlap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slot {
-    /// First guest frame.
+    /// First gfn.
     pub first: u64,
-    /// Last guest frame, inclusive.
+    /// Last gfn, inclusive.
     pub last: u64,
-    /// Last guest frame of the longest run of adjacent slots from this one on. Kept up to date by whoever changes a
-    /// slot, so that a window's page of up to 2^34 bytes is checked without a walk over the slots that it spans.
+    /// Last gfn, inclusive, of the longest run of adjacent slots that begins with this slot. It lets [`cover`] check a
+    /// window's page of up to 2^34 bytes without a walk over the slots in it. [`index`] recomputes it after each
+    /// change.
     pub run_last: u64,
-    /// Host virtual address of the first page, a multiple of the host page.
+    /// Host virtual address of the first page, a multiple of the host page size.
     pub hva: u64,
     /// The slot's number.
     pub id: u32,
 }
 
-/// The slot that holds `gfn`.
+/// Returns the slot that contains `gfn`.
 #[must_use]
 pub fn find(slots: &[Slot], gfn: Gfn) -> Option<&Slot> {
     let after = slots.partition_point(|slot| slot.first <= gfn.0);
     slots.get(after.checked_sub(1)?).filter(|slot| gfn.0 <= slot.last)
 }
 
-/// Whether every gfn of `first ..= last` lies in some slot.
+/// Returns whether every gfn of `first ..= last` lies in some slot.
 #[must_use]
 pub fn cover(slots: &[Slot], first: Gfn, last: Gfn) -> bool {
     find(slots, first).is_some_and(|slot| last.0 <= slot.run_last)
 }
 
-/// The hva of a gfn's page.
+/// Returns the hva of the page of `gfn`, or `None` if no slot contains it. `page_shift` is the host's.
 #[must_use]
 pub fn hva(slots: &[Slot], gfn: Gfn, page_shift: u32) -> Option<Hva> {
     let slot = find(slots, gfn)?;
     Some(Hva(slot.hva.wrapping_add(gfn.0.wrapping_sub(slot.first).wrapping_shl(page_shift))))
 }
 
-/// Sorts slots by gfn and brings `run_last` up to date, after a change.
+/// Sorts slots by gfn and recomputes `run_last`. Must run after every change of the slots.
 pub fn index(slots: &mut [Slot]) {
     slots.sort_unstable_by_key(|slot| slot.first);
     let mut next: Option<(u64, u64)> = None;

@@ -1,4 +1,5 @@
-//! The machine that tests of single parts run on: what another CPU would have done in between is done by hand.
+//! The machine on which tests of single modules run. A test itself makes the changes that another CPU would have made
+//! in between.
 
 extern crate alloc;
 
@@ -10,14 +11,14 @@ use machine::memory::{Context, Cpu, Mode, Owner, RealMemory, Region};
 
 use crate::virtual_mode::State;
 
-/// hva of gfn 0.
+/// The hva of gfn 0.
 pub const HVA: Hva = Hva(0x7000_0000);
 const ARRAY: u64 = 0x10_0000;
 const TABLE: u64 = 0x20_0000;
-/// The window's hardware entries.
+/// Real address of the window's hardware table.
 pub const HARDWARE: RealAddr = RealAddr(0x20_1000);
 
-/// Sixteen pages of 4 KiB, four of them guest memory, and a pinned window of four.
+/// Starts a machine with 16 host pages of 4 KiB, four pages of guest memory and a pinned window of four entries.
 pub fn start() -> (State, RealMemory) {
     let liobn = Liobn(1);
     let window = WindowSpec {
@@ -54,12 +55,12 @@ pub fn start() -> (State, RealMemory) {
     (state, memory)
 }
 
-/// A CPU that runs a call.
-pub const fn cpu(memory: &RealMemory, mode: Mode) -> Cpu<'_> {
+/// Returns vCPU 0 in the context of a hypercall.
+pub fn cpu(memory: &RealMemory, mode: Mode) -> Cpu<'_> {
     memory.cpu(mode, 0, Context::Hypercall, 1000)
 }
 
-/// A present page-table entry that needs no change.
+/// Returns a present page-table entry that a call need not change: writable, dirty and young.
 pub const fn ready(pfn: u64) -> Pte {
     Pte::Present { pfn: Pfn(pfn), writable: true, dirty: true, young: true }
 }

@@ -1,33 +1,34 @@
-//! One struct page: its flags and its reference count, as atomic steps on simulated memory (semantics 1 and 3).
+//! One struct page: atomic operations on its flags and its reference count in simulated memory (docs/semantics.md,
+//! sections 1 and 3).
 //!
-//! **Orderings.** A successful change of a count is `SeqCst`, the 'fully ordered' of semantics 3: what the holder did
-//! to the page comes before its reference goes, and what a new holder does comes after its reference is there. A failed
-//! one is `Relaxed`, it orders nothing. Flag changes are `Relaxed`: DIRTY is always set before the put of the same CPU
-//! on the same page, and that put carries it. Flag reads are `Acquire`, so that a head's or tail's third word is not
-//! read older than its flag.
+//! **Orderings.** A successful change of a count is `SeqCst`, the "fully ordered" of section 3: accesses to the page by
+//! a CPU that gives up its reference come before the reference goes, and accesses by a CPU that gets a reference come
+//! after it has the reference. A failed change is `Relaxed` because it orders nothing. Flag changes are `Relaxed`: each
+//! CPU sets DIRTY before it puts the same page, and that put publishes the flag. Flag reads are `Acquire`, so that the
+//! third word of a head or tail is never read older than its flag.
 //!
-//! **Bounded retries.** A compare-and-swap fails only because another CPU succeeded, so retries make progress, but real
-//! mode owes a bound on its accesses. Its handlers therefore give a number of attempts and defer when those are used
-//! up.
+//! **Bounded retries.** A compare-and-swap fails only because another CPU succeeded, so the system as a whole makes
+//! progress. Real mode must also bound its own accesses (`RM.BOUNDED`). Its handlers therefore pass a number of
+//! attempts, and defer when all attempts have failed.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 use contract::addr::{Ea, Pfn};
 use machine::memory::{Cpu, struct_page as layout};
 
-/// Where a struct page is reached: in real mode at a real address, in virtual mode at its vmemmap address, where its
-/// words may lie in different blocks.
+/// The effective address of a struct page. Real mode uses its real address. Virtual mode uses its vmemmap address,
+/// because the words of a split struct page lie in different blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct StructPage(pub Ea);
 
-/// What became of an attempt to change a word.
+/// The result of an attempt to change a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// It was changed.
+    /// The word was changed.
     Done,
-    /// It held what the condition excludes (the count), or what it should become (the flag).
+    /// The word was left alone: the count had the excluded value, or the flag already had the wanted value.
     Refused,
-    /// Other CPUs changed it as often as there were attempts.
+    /// Every attempt failed because another CPU changed the word first.
     Contended,
 }
 
@@ -36,32 +37,32 @@ impl StructPage {
         Ea(self.0.0.wrapping_add(offset))
     }
 
-    /// The flags.
+    /// Returns the flags word.
     #[must_use]
     pub fn flags(self, cpu: &Cpu<'_>) -> u64 {
         cpu.load(self.field(layout::FLAGS), Acquire)
     }
 
-    /// Whether it is a head or a tail.
+    /// Returns whether the page is the head or a tail of a compound page.
     #[must_use]
     pub fn is_compound(self, cpu: &Cpu<'_>) -> bool {
         self.flags(cpu) & (layout::HEAD | layout::TAIL) != 0
     }
 
-    /// The head's pfn, for a tail.
+    /// Returns the pfn of the head if this page is a tail, else `None`.
     #[must_use]
     pub fn head(self, cpu: &Cpu<'_>) -> Option<Pfn> {
         let tail = self.flags(cpu) & layout::TAIL != 0;
         tail.then(|| Pfn(cpu.load(self.field(layout::COMPOUND), Relaxed)))
     }
 
-    /// `get_page_unless_zero`: one more reference unless there is none. At most 1 + `attempts` accesses.
+    /// `get_page_unless_zero`: adds 1 to the count unless it is 0. At most 1 + `attempts` accesses.
     #[must_use]
     pub fn get_unless_zero(self, cpu: &Cpu<'_>, attempts: u32) -> Change {
         self.add_unless(cpu, 0, 1, attempts)
     }
 
-    /// `put_page_unless_one`: one reference less unless it is the last. At most 1 + `attempts` accesses.
+    /// `put_page_unless_one`: subtracts 1 from the count unless it is 1. At most 1 + `attempts` accesses.
     #[must_use]
     pub fn put_unless_one(self, cpu: &Cpu<'_>, attempts: u32) -> Change {
         self.add_unless(cpu, 1, -1, attempts)
@@ -82,7 +83,8 @@ impl StructPage {
         Change::Contended
     }
 
-    /// Adds to the count, whatever it is; answers the new count. For virtual mode, which may wait its turn.
+    /// Adds `delta` to the count whatever its value (wrapping) and returns the new count. For virtual mode only: it
+    /// retries without a limit.
     pub fn add(self, cpu: &Cpu<'_>, delta: i32) -> i32 {
         let count = self.field(layout::COUNT);
         let mut seen = cpu.load_i32(count, Relaxed);
@@ -95,12 +97,12 @@ impl StructPage {
         }
     }
 
-    /// Sets DIRTY; `Refused` where it was set. At most 1 + `attempts` accesses.
+    /// Sets DIRTY; `Refused` if it was already set. At most 1 + `attempts` accesses.
     pub fn set_dirty(self, cpu: &Cpu<'_>, attempts: u32) -> Change {
         self.change_flags(cpu, attempts, |flags| flags | layout::DIRTY)
     }
 
-    /// Clears DIRTY; `Refused` where it was clear. At most 1 + `attempts` accesses.
+    /// Clears DIRTY; `Refused` if it was already clear. At most 1 + `attempts` accesses.
     pub fn clear_dirty(self, cpu: &Cpu<'_>, attempts: u32) -> Change {
         self.change_flags(cpu, attempts, |flags| flags & !layout::DIRTY)
     }

@@ -1,4 +1,4 @@
-//! The checks of single TCEs (semantics 4, step 5), and hardware entries as words.
+//! The checks of a single TCE (docs/semantics.md, section 4, step 5), and the encoding of hardware entries.
 
 use contract::addr::{Gpa, Pfn, Tce};
 use contract::dialect::{UnalignedTce, UnbackedTce};
@@ -7,16 +7,16 @@ use crate::slot;
 use crate::view::View;
 use crate::window::Window;
 
-/// Address bits of a TCE.
+/// The address bits of a TCE, from bit 12 up.
 const ADDRESS: u64 = !0xfff;
 
-/// The guest physical address that a TCE names.
+/// Returns the guest physical address that a TCE names.
 #[must_use]
 pub const fn address(tce: Tce) -> Gpa {
     Gpa(tce.0 & ADDRESS)
 }
 
-/// Whether the dialect lets `tce` be stored in `window`; `in_list` for entries of H_PUT_TCE_INDIRECT.
+/// Returns whether the dialect lets `tce` be stored in `window`. `in_list` is true for entries of H_PUT_TCE_INDIRECT.
 #[must_use]
 #[inline]
 pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool {
@@ -32,21 +32,22 @@ pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool 
         UnbackedTce::Store => true,
         UnbackedTce::RefuseFirstGfn => !(permitted || in_list) || slot::find(view.slots, view.gfn(first)).is_some(),
         UnbackedTce::RefuseWholePage => {
-            // Aligned by the check above, so the last byte is an `or` away and cannot leave 64 bits.
+            // The check above refuses an unaligned address, so `or` gives the last byte and cannot overflow 64 bits.
             let last = Gpa(first.0 | window.offset_mask());
             !permitted || slot::cover(view.slots, view.gfn(first), view.gfn(last))
         }
     }
 }
 
-/// The hardware entry that lets a device at the page that `tce` names: the pfn, then the TCE's address bits inside the
-/// host page and its permissions.
+/// Returns the hardware entry for `tce`, whose host page is `page`: the pfn, the TCE's address bits inside the host
+/// page, and its permissions.
 #[must_use]
 pub const fn hardware_word(view: &View<'_>, page: Pfn, tce: Tce) -> u64 {
     page.0.wrapping_shl(view.page_shift) | tce.0 & view.offset_mask()
 }
 
-/// The page that a hardware entry names and holds a reference on.
+/// Returns the page that the hardware entry `word` names and holds a reference on; `None` for an entry without
+/// permissions.
 #[must_use]
 pub const fn named_page(view: &View<'_>, word: u64) -> Option<Pfn> {
     if Tce(word).has_permissions() { Some(Pfn(word.wrapping_shr(view.page_shift))) } else { None }

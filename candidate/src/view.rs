@@ -1,4 +1,4 @@
-//! What a handler sees of the candidate: borrowed, read-only tables, and its vCPU's scratch.
+//! The candidate's state as a handler sees it: borrowed tables, read-only, and the scratch memory of its vCPU.
 
 use contract::addr::{Gfn, Gpa, Hva};
 use contract::dialect::{Answers, UnbackedList};
@@ -9,46 +9,46 @@ use crate::scratch::{Scratch, Values};
 use crate::slot::{self, Slot};
 use crate::window::Window;
 
-/// The state as a handler on one vCPU sees it.
+/// The candidate's state, borrowed by a handler on one vCPU.
 pub struct View<'a> {
-    /// The dialect's answers.
+    /// The answers of the dialect where dialects differ.
     pub answers: &'a Answers,
-    /// Host PAGE_SHIFT.
+    /// The host's PAGE_SHIFT, 12 or 16.
     pub page_shift: u32,
-    /// The windows, sorted by LIOBN.
+    /// The DMA windows, sorted by LIOBN.
     pub windows: &'a [Window],
     /// The memory slots, sorted by gfn.
     pub slots: &'a [Slot],
-    /// pfn to struct page.
+    /// The index from pfn to struct page.
     pub pages: &'a PageIndex,
-    /// The vCPU's own words.
+    /// The scratch memory of this vCPU.
     pub scratch: Scratch<'a>,
 }
 
 impl<'a> View<'a> {
-    /// The bits of an address inside the host page.
+    /// Returns the mask of the address bits inside a host page.
     #[must_use]
     pub const fn offset_mask(&self) -> u64 {
         1_u64.wrapping_shl(self.page_shift).wrapping_sub(1)
     }
 
-    /// The guest frame of an address.
+    /// Returns the gfn of a guest physical address.
     #[must_use]
     pub const fn gfn(&self, gpa: Gpa) -> Gfn {
         Gfn(gpa.0.wrapping_shr(self.page_shift))
     }
 
-    /// The hva of a byte of guest memory; `None` where it lies in no slot.
+    /// Returns the hva of a guest physical address; `None` outside guest memory.
     #[must_use]
     pub fn hva(&self, gpa: Gpa) -> Option<Hva> {
         let page = slot::hva(self.slots, self.gfn(gpa), self.page_shift)?;
         Some(Hva(page.0 | gpa.0 & self.offset_mask()))
     }
 
-    /// What a list that cannot be read reads as.
+    /// Returns the values of a list that lies outside guest memory or in a hole of the host page table: zeros, if the
+    /// dialect allows such a list.
     ///
-    /// # Errors
-    /// H_PARAMETER, where the dialect refuses it.
+    /// H_PARAMETER if the dialect refuses such a list.
     pub const fn unbacked_list(&self) -> Result<Values<'a>, Status> {
         match self.answers.unbacked_list {
             UnbackedList::Refuse => Err(Status::PARAMETER),

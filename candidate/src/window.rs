@@ -1,4 +1,4 @@
-//! DMA windows: found by LIOBN in a sorted slice, and the entry that an IOBA names.
+//! DMA windows: the search by LIOBN in a sorted slice, and the translation from an IOBA to an entry number.
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,10 +7,11 @@ use contract::addr::{Ioba, Liobn, RealAddr};
 use contract::description::{Backing, WindowSpec};
 use contract::dialect::UnalignedIoba;
 
-/// The entries to which calls have stored other values than 0 since the window was created, so that closing it looks at
-/// no others: most windows are much larger than what is in use of them.
+/// The range of entries in which calls have stored values other than 0 since the window was created. Closing a window
+/// visits this range only, because most windows are much larger than the part in use.
 ///
-/// Relaxed: marks are words on their own. Who closes a window has it for itself, which orders all calls before.
+/// Relaxed is enough: each bound is used alone, and the code that closes a window holds `&mut`, which orders all calls
+/// before it.
 #[derive(Debug)]
 pub struct Used {
     low: AtomicU64,
@@ -18,13 +19,13 @@ pub struct Used {
 }
 
 impl Used {
-    /// No entry.
+    /// Returns an empty range.
     #[must_use]
     pub const fn nothing() -> Self {
         Self { low: AtomicU64::new(u64::MAX), high: AtomicU64::new(0) }
     }
 
-    /// Entries `first .. first + count` are about to become other than 0.
+    /// Extends the range by entries `first .. first + count`. Must run before values other than 0 are stored there.
     #[inline]
     pub fn note(&self, first: u64, count: u64) {
         if count > 0 {
@@ -33,28 +34,28 @@ impl Used {
         }
     }
 
-    /// A range that holds all entries that were noted.
+    /// Returns a range of entry numbers that contains all entries noted so far.
     pub fn range(&self) -> Range<u64> {
         self.low.load(Relaxed)..self.high.load(Relaxed)
     }
 }
 
-/// A window as the handlers want it.
+/// A DMA window in the form that handlers use.
 #[derive(Debug)]
 pub struct Window {
-    /// Its name; slices of windows are sorted by it.
+    /// The window's LIOBN; slices of windows are sorted by it.
     pub liobn: Liobn,
-    /// log2 of its page, 12 ..= 34.
+    /// log2 of the window's page size in bytes, 12 ..= 34.
     pub page_shift: u32,
-    /// I/O bus address of entry 0.
+    /// IOBA of entry 0, in bytes.
     pub base: u64,
-    /// How many entries it has.
+    /// Number of entries.
     pub entries: u64,
-    /// Real address of the guest's values.
+    /// Real address of the table of guest values, 8 bytes an entry.
     pub table: RealAddr,
-    /// Real address of the hardware entries, for a pinned window.
+    /// Real address of the hardware table, 8 bytes an entry; `None` for an emulated window.
     pub hardware: Option<RealAddr>,
-    /// Entries that may be other than 0.
+    /// The range of entries that may hold values other than 0.
     pub used: Used,
 }
 
@@ -70,14 +71,14 @@ impl From<&WindowSpec> for Window {
 }
 
 impl Window {
-    /// The bits of an address inside the window's page.
+    /// Returns the mask of the address bits inside one page of the window.
     #[must_use]
     pub const fn offset_mask(&self) -> u64 {
         1_u64.wrapping_shl(self.page_shift).wrapping_sub(1)
     }
 
-    /// The number of the entry that `ioba` names, or `None` where it is unaligned and the dialect refuses that, or lies
-    /// outside.
+    /// Returns the number of the entry that `ioba` names. `None` if `ioba` lies outside the window, or is unaligned and
+    /// the dialect refuses that.
     #[must_use]
     #[inline]
     pub fn index(&self, ioba: Ioba, unaligned: UnalignedIoba) -> Option<u64> {
@@ -85,7 +86,8 @@ impl Window {
         let at = match unaligned {
             UnalignedIoba::Refuse if ioba.0 & mask != 0 => return None,
             UnalignedIoba::Refuse => ioba.0,
-            // Rounding is absolute, not relative to a base that may be any byte: it can land below the base.
+            // Rounding is absolute, not relative to the base. The base may be any byte address, so the result can lie
+            // below it.
             UnalignedIoba::RoundDown => ioba.0 & !mask,
         };
         let index = at.checked_sub(self.base)?.wrapping_shr(self.page_shift);
@@ -93,7 +95,7 @@ impl Window {
     }
 }
 
-/// The window of that name in a slice sorted by LIOBN.
+/// Returns the window with this LIOBN. `windows` must be sorted by LIOBN.
 #[must_use]
 #[inline]
 pub fn find(windows: &[Window], liobn: Liobn) -> Option<&Window> {

@@ -1,6 +1,7 @@
 //! Address kinds as types, so that a gpa is never taken for an hva.
 //!
-//! Arithmetic that can leave 64 bits is checked: `checked_add` answers `None`, it never wraps.
+//! Arithmetic that can leave 64 bits is checked: `checked_add` answers `None`, it never wraps. With feature `serde` an address is
+//! its number.
 
 use core::fmt;
 
@@ -8,6 +9,7 @@ macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub u64);
 
         impl $name {

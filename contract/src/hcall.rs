@@ -84,8 +84,9 @@ impl Hypercall {
     }
 }
 
-/// What r3 holds after a hypercall.
+/// What r3 holds after a hypercall. With feature `serde` it is its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status(pub i64);
 
 impl Status {

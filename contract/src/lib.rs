@@ -13,6 +13,10 @@
 //! | [`program`] | steps and programs |
 //! | [`text`] | the text form of a program: parse and print are inverse |
 //! | [`answer`] | what a hypercall and a probe answer |
+//! | `by_name` | with feature `serde`: rules, dialects and kinds of steps as the strings that name them |
+//!
+//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps; nothing else
+//! needs a dependency.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +24,8 @@ extern crate alloc;
 
 pub mod addr;
 pub mod answer;
+#[cfg(feature = "serde")]
+mod by_name;
 pub mod description;
 pub mod dialect;
 pub mod hcall;
@@ -33,6 +39,6 @@ pub use answer::{HcallAnswer, ProbeAnswer};
 pub use description::{Backing, Machine, MemoryModel, PageShift, Pte, WindowSpec};
 pub use dialect::Dialect;
 pub use hcall::{Hypercall, Status};
-pub use program::{Program, Step};
+pub use program::{Program, Step, StepKind};
 pub use rule::{Rule, RuleSet};
 pub use validate::{Extent, MAX_FRAMES};

@@ -1,11 +1,12 @@
 //! Steps and programs (semantics 6).
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::addr::{Gpa, Hva, Liobn, Pfn};
 use crate::description::{AddrRun, CompoundSpec, Machine, Pte, SlotSpec, WindowSpec, WordRun};
 use crate::dialect::Dialect;
-use crate::hcall::Hypercall;
+use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
 
 /// Most steps of a program.
 pub const MAX_STEPS: usize = 4096;
@@ -121,34 +122,100 @@ pub enum Step {
 }
 
 impl Step {
-    /// The kind of step: the word that names it in the text form, the call's name for hypercalls.
+    /// The kind of step.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> StepKind {
         match self {
-            Self::Hypercall { call, .. } => match call.name() {
-                Some(name) => name,
-                None => "hcall",
+            Self::Hypercall { call, .. } => match call.opcode {
+                H_GET_TCE => StepKind::GetTce,
+                H_PUT_TCE => StepKind::PutTce,
+                H_STUFF_TCE => StepKind::StuffTce,
+                H_PUT_TCE_INDIRECT => StepKind::PutTceIndirect,
+                _ => StepKind::UnknownCall,
             },
-            Self::Lookup { .. } => "pfn_to_page",
-            Self::GetPage { .. } => "get_page_unless_zero",
-            Self::PutPage { .. } => "put_page_unless_one",
-            Self::Take { .. } => "take",
-            Self::Drop { .. } => "drop",
-            Self::Map { .. } => "map",
-            Self::Unmap { .. } => "unmap",
-            Self::Age { .. } => "age",
-            Self::Clean { .. } => "clean",
-            Self::WriteProtect { .. } => "write-protect",
-            Self::Migrate { .. } => "migrate",
-            Self::MakeCompound(_) => "make-compound",
-            Self::SplitCompound { .. } => "split-compound",
-            Self::HotAdd { .. } => "hot-add",
-            Self::HotRemove { .. } => "hot-remove",
-            Self::Slot(_) => "slot",
-            Self::Write { .. } => "write",
-            Self::CreateWindow(_) => "create-window",
-            Self::CloseWindow { .. } => "close-window",
+            Self::Lookup { .. } => StepKind::Lookup,
+            Self::GetPage { .. } => StepKind::GetPage,
+            Self::PutPage { .. } => StepKind::PutPage,
+            Self::Take { .. } => StepKind::Take,
+            Self::Drop { .. } => StepKind::Drop,
+            Self::Map { .. } => StepKind::Map,
+            Self::Unmap { .. } => StepKind::Unmap,
+            Self::Age { .. } => StepKind::Age,
+            Self::Clean { .. } => StepKind::Clean,
+            Self::WriteProtect { .. } => StepKind::WriteProtect,
+            Self::Migrate { .. } => StepKind::Migrate,
+            Self::MakeCompound(_) => StepKind::MakeCompound,
+            Self::SplitCompound { .. } => StepKind::SplitCompound,
+            Self::HotAdd { .. } => StepKind::HotAdd,
+            Self::HotRemove { .. } => StepKind::HotRemove,
+            Self::Slot(_) => StepKind::Slot,
+            Self::Write { .. } => StepKind::Write,
+            Self::CreateWindow(_) => StepKind::CreateWindow,
+            Self::CloseWindow { .. } => StepKind::CloseWindow,
         }
+    }
+}
+
+macro_rules! step_kinds {
+    ($($variant:ident $name:literal $what:literal;)*) => {
+        /// The kind of a step (semantics 6). Each of the four hypercalls is a kind of its own.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum StepKind {
+            $(#[doc = concat!("`", $name, "`: ", $what, ".")] $variant,)*
+        }
+
+        impl StepKind {
+            /// All kinds: the hypercalls, then the others in the order of [`Step`].
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word that names it in the text form and in reports; for a hypercall LoPAPR's name of the call.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The kind with that [`name`](Self::name).
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+step_kinds! {
+    GetTce "H_GET_TCE" "a hypercall that reads an entry";
+    PutTce "H_PUT_TCE" "a hypercall that writes one entry";
+    StuffTce "H_STUFF_TCE" "a hypercall that writes one value into several entries";
+    PutTceIndirect "H_PUT_TCE_INDIRECT" "a hypercall that writes several entries from a list in guest memory";
+    UnknownCall "hcall" "a hypercall whose opcode is none of the four";
+    Lookup "pfn_to_page" "a probe of the lookup of a struct page";
+    GetPage "get_page_unless_zero" "a probe that takes a reference unless the count is 0";
+    PutPage "put_page_unless_one" "a probe that gives a reference back unless it is the last";
+    Take "take" "the host takes a reference";
+    Drop "drop" "the host drops a reference";
+    Map "map" "the host maps a page";
+    Unmap "unmap" "the host unmaps a page";
+    Age "age" "the host clears an entry's young bit";
+    Clean "clean" "the host writes a page back";
+    WriteProtect "write-protect" "the host makes an entry read-only";
+    Migrate "migrate" "the host moves a page";
+    MakeCompound "make-compound" "the host makes a compound page";
+    SplitCompound "split-compound" "the host splits a compound page";
+    HotAdd "hot-add" "a section of memory is added";
+    HotRemove "hot-remove" "a section of memory is removed";
+    Slot "slot" "a memory slot is set or deleted";
+    Write "write" "the guest writes words to its memory";
+    CreateWindow "create-window" "a DMA window is created";
+    CloseWindow "close-window" "a DMA window is closed";
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

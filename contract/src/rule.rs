@@ -88,6 +88,7 @@ rules! {
     DeferLookup "DEFER.LOOKUP" "5" Reason "a struct page is split, real mode has no address of it";
     DeferCompound "DEFER.COMPOUND" "5" Reason "a page is compound";
     DeferLastRef "DEFER.LAST_REF" "5" Reason "the call drops the last reference of a page";
+    HarnessFault "HARNESS.FAULT" "7" Finding "the harness contradicts itself: an impossible state; never the subject's fault";
     RmFinalRelease "RM.FINAL_RELEASE" "7" Finding "real mode dropped a last reference or asked for a page to be freed";
     RmBadAccess "RM.BAD_ACCESS" "7" Finding "real mode touched what it cannot reach";
     RmAlloc "RM.ALLOC" "7" Finding "real mode asked for memory";
@@ -142,11 +143,11 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A set of rules; all of them fit 64 bits.
+/// A set of rules: one bit for each, at its place in [`Rule::ALL`].
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct RuleSet(u64);
+pub struct RuleSet(u128);
 
-const _: () = assert!(Rule::ALL.len() <= 64);
+const _: () = assert!(Rule::ALL.len() <= u128::BITS as usize, "RuleSet has a bit for every rule");
 
 impl RuleSet {
     /// The empty set.
@@ -187,5 +188,22 @@ impl FromIterator<Rule> for RuleSet {
             set.insert(rule);
         }
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_a_bit_for_every_rule() {
+        let all: RuleSet = Rule::ALL.iter().copied().collect();
+        assert!(all.iter().eq(Rule::ALL.iter().copied()));
+        for &rule in Rule::ALL {
+            let one: RuleSet = [rule].into_iter().collect();
+            assert!(one.iter().eq([rule]), "{rule}");
+            assert!(Rule::ALL.iter().all(|&other| one.contains(other) == (other == rule)), "{rule}");
+        }
+        assert_eq!(RuleSet::EMPTY.iter().next(), None);
     }
 }

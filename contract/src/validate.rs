@@ -24,7 +24,7 @@ fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Chec
 }
 
 impl Program {
-    /// Whether the description is sound (semantics 1) and within the limits of [`machine`](crate::machine) and
+    /// Whether the description is sound (semantics 1) and within the limits of [`description`](crate::description) and
     /// [`program`](crate::program).
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 
-use realmode_diff::hunts::engine::Run;
+use realmode_diff::hunts::engine::EngineRun;
 
 use crate::Target;
 
@@ -14,8 +14,8 @@ pub fn programs(target: Target) {
     afl::fuzz(true, move |bytes| {
         let target = &target;
         match target.borrow_mut().engine().run(bytes, &mut tell) {
-            Run::Agreed | Run::Rejected => {}
-            Run::Finding(finding, _) => panic!("{finding}"),
+            EngineRun::Agreed | EngineRun::NotCompared(_) | EngineRun::Rejected => {}
+            EngineRun::Finding(finding, _) => panic!("{finding}"),
         }
     });
 }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use contract::Program;
-use realmode_diff::findings::record::{Origin, record};
-use realmode_diff::{Finding, SubjectKind, hunts::campaign};
+use realmode_diff::findings::record::{Catch, Origin, Recorder};
+use realmode_diff::hunts::{campaign, pursuit};
+use realmode_diff::voters::Roster;
+use realmode_diff::{Finding, SubjectKind};
 
 /// Names the folder for findings; `off` writes none, for those who run `realmode triage` themselves.
 const FINDINGS: &str = "REALMODE_FINDINGS";
@@ -16,7 +18,13 @@ pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, e
         return;
     };
     let origin = Origin::Engine { engine: engine.into(), file: None };
-    match record(&mut subject.checker(), &out, origin, program, finding) {
+    let catch = Catch { origin, program: program.clone(), finding: finding.clone() };
+    let recorder = Recorder { out: &out };
+    let recorded = recorder.keep(&catch).and_then(|file| {
+        // What ran before in this process is the engine's to know; triage of its files begins with a fresh subject too.
+        pursuit::record(&Roster::from(subject), recorder, catch, file, &mut Vec::new)
+    });
+    match recorded {
         Ok(recorded) => eprint!("\n{recorded}"),
         // Nothing found is lost: what cannot be written is printed.
         Err(error) => eprintln!("\nFINDING {finding}\n  not written: {error}\n{program}"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use libfuzzer_sys::Corpus;
 use programs::encoding::{decode, encode_into};
 use realmode_diff::check::feedback::COMBINATIONS;
-use realmode_diff::hunts::engine::Run;
+use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
@@ -30,9 +30,17 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
         }
     };
     match target.engine().run(bytes, &mut reached) {
-        Run::Agreed => Corpus::Keep,
-        Run::Rejected => Corpus::Reject,
-        Run::Finding(finding, program) => finding::abort(&finding, &program, subject, "libfuzzer"),
+        EngineRun::Agreed => Corpus::Keep,
+        // What compares nothing is not worth mutating.
+        EngineRun::NotCompared(not) => {
+            if not.compared {
+                Corpus::Keep
+            } else {
+                Corpus::Reject
+            }
+        }
+        EngineRun::Rejected => Corpus::Reject,
+        EngineRun::Finding(finding, program) => finding::abort(&finding, &program, subject, "libfuzzer"),
     }
 }
 

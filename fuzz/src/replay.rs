@@ -5,30 +5,36 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use realmode_diff::hunts::engine::Run;
+use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
 /// Runs the programs in the files and folders that the command line names. Status 0 without a finding, 1 with one, 2 for what cannot be
 /// read.
 pub fn programs(mut target: Target) -> ExitCode {
-    let (mut run, mut rejected) = (0, 0);
+    let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
     let subject = target.subject();
     let result = each_input(|bytes| {
         run += 1;
         match target.engine().run(bytes, &mut |_| {}) {
-            Run::Agreed => true,
-            Run::Rejected => {
+            EngineRun::Agreed => true,
+            EngineRun::NotCompared(not) => {
+                uncompared += u32::from(!not.compared);
+                true
+            }
+            EngineRun::Rejected => {
                 rejected += 1;
                 true
             }
-            Run::Finding(finding, program) => {
+            EngineRun::Finding(finding, program) => {
                 finding::tell(&finding, &program, subject, "replay");
                 false
             }
         }
     });
-    println!("{run} inputs, {rejected} not run because they would take long");
+    println!(
+        "{run} inputs, {rejected} not run because they would take long, {uncompared} of which nothing was compared"
+    );
     result
 }
 

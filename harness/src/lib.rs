@@ -1,21 +1,50 @@
-//! Differential fuzzing of PowerPC real-mode TCE handling.
+//! Differential fuzzing of PowerPC real-mode TCE handling: runs programs on a reference model and on an implementation,
+//! and says where they differ.
+//!
+//! ```
+//! use realmode_diff::{Checker, Verdict, parse, report};
+//!
+//! // A machine with one DMA window, and two hypercalls: map a page, read the entry back.
+//! let program = parse(
+//!     "realmode-program 1
+//! dialect lopapr
+//! machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+//! slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
+//! map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
+//! window 0x1 page_shift=12 base=0x0 entries=4 pinned table=0x9000000 hardware=0x9001000
+//! steps
+//! cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x2003
+//! cpu0 H_GET_TCE liobn=0x1 ioba=0x1000
+//! ",
+//! )?;
+//! // Any type with the trait `machine::Subject` will do.
+//! let mut checker = Checker::made(candidate::Candidate::new);
+//! assert_eq!(checker.check(&program), Verdict::Agreed);
+//!
+//! // The canary is a candidate with a mistake: it loses a write permission on the way out.
+//! let mut canary = realmode_diff::SubjectKind::Canary.checker();
+//! let finding = canary.check(&program).into_finding().expect("a finding");
+//! assert_eq!(finding.to_string(), "DIVERGE.R4 at step 2 (H_GET_TCE): r4: expected 0x2003, found 0x2001");
+//! println!("{}", report::report(&program, &finding, report::Context::default()));
+//! # Ok::<(), contract::text::TextError>(())
+//! ```
+//!
+//! The way of a program:
 //!
 //! ```text
-//!  program ──> lockstep ──> reference: abstract state ──┐
-//!                   └─────> subject: real memory ───────┴──> oracle ──> finding ──> shrink ──> report
+//!  program ──> checker ──> reference: abstract state ──┐
+//!                   └────> subject: real memory ───────┴──> oracle, judge ──> verdict ──> shrinker ──> recorder
 //! ```
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`check`] | runs a program on the reference and a subject, and says what came of it: the verdict |
-//! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary |
+//! | [`mod@check`] | runs a program on the reference and a subject, and says what comes of it: the verdict |
+//! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary; libraries in C |
 //! | [`shrink`] | makes a failing program small |
 //! | [`findings`] | says what differs, and keeps it: reports, tests, files |
 //! | [`voters`] | everybody who can be held against the reference, and panels of them |
 //! | [`hunts`] | runs many programs: campaigns, exhaustive runs, triage of crash files, engines |
 //! | [`dialects`] | prints where the dialects disagree, as a document |
-//!
-//! [`check()`] is the whole of it; everything that runs programs calls it, or the [`Checker`] behind it.
 
 pub mod check;
 pub mod dialects;
@@ -25,10 +54,10 @@ pub mod shrink;
 pub mod subjects;
 pub mod voters;
 
-pub use check::lockstep::Checker;
-pub use check::verdict::{Finding, Identity, Tally, Verdict};
+pub use check::{Checker, Finding, Identity, Tally, Verdict};
 pub use contract::text::parse;
 pub use contract::{Dialect, Program, Rule};
+pub use findings::report;
 pub use subjects::SubjectKind;
 
 /// Runs a program on the reference and the candidate: the verdict depends on the program alone.

@@ -10,8 +10,7 @@ use contract::description::{MemoryModel, WordRun};
 use contract::hcall::MAX_TCES_PER_CALL;
 use contract::{Backing, Dialect, Hypercall, Program, Pte, Step};
 
-use crate::check::lockstep::Checker;
-use crate::check::verdict::{Finding, Identity};
+use crate::check::{Checker, Finding, Identity, Place};
 use programs::layout::remove_section;
 
 /// A shrunk program.
@@ -37,6 +36,9 @@ pub trait Judge {
     /// What it finds on the program, if it is valid.
     fn finding(&mut self, program: &Program) -> Option<Finding>;
 
+    /// Forgets every program that it was shown. Answers false where it cannot.
+    fn renew(&mut self) -> bool;
+
     /// Whether a program means the same to it in another dialect, as far as findings go.
     fn any_dialect(&self) -> bool {
         true
@@ -52,13 +54,17 @@ impl Judge for Checker {
     fn finding(&mut self, program: &Program) -> Option<Finding> {
         self.check(program).into_finding()
     }
+
+    fn renew(&mut self) -> bool {
+        Self::renew(self).unwrap_or(false)
+    }
 }
 
 /// Shrinks a program on which `judge` finds something; `None` if it does not.
 pub fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
     let finding = judge.finding(program)?;
     let mut shrinker =
-        Shrinker { judge, identity: finding.identity, best: program.clone(), finding, checks: 0, costly: 0 };
+        Shrinker { judge, identity: finding.identity(), best: program.clone(), finding, checks: 0, costly: 0 };
     let mut minimal = false;
     while !minimal && shrinker.checks < MAX_CHECKS {
         let mut changed = shrinker.cut_tail();
@@ -95,7 +101,7 @@ impl Shrinker<'_> {
         }
         self.checks += 1;
         match self.judge.finding(&program) {
-            Some(finding) if finding.identity == self.identity => {
+            Some(finding) if finding.identity() == self.identity => {
                 self.best = program;
                 self.finding = finding;
                 true
@@ -111,7 +117,11 @@ impl Shrinker<'_> {
     }
 
     fn cut_tail(&mut self) -> bool {
-        let keep = self.finding.step + 1;
+        let keep = match self.finding.place {
+            Place::Start => 0,
+            Place::Step(index) => index + 1,
+            Place::End => return false,
+        };
         keep < self.best.steps.len() && self.try_change(|program| program.steps.truncate(keep))
     }
 

@@ -1,4 +1,5 @@
-//! What an implementation under test must offer.
+//! What an implementation under test offers: the trait [`Subject`]. docs/implementations.md shows one from beginning to
+//! end.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,27 +11,28 @@ use contract::dialect::Dialect;
 use contract::hcall::Hypercall;
 use contract::{HcallAnswer, ProbeAnswer};
 
-/// How many accesses a real-mode call may make: `base + per_entry x count`, where count is the number of entries that the
-/// registers ask for (at most 512 for INDIRECT; 1 for GET and PUT).
+/// How many accesses to memory a real-mode call makes at most: `base + per_entry x count`. count is the number of
+/// entries that the registers ask for: 1 for H_GET_TCE and H_PUT_TCE, at most 512 for H_PUT_TCE_INDIRECT. More is a
+/// finding, `RM.BOUNDED` (docs/semantics.md, section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bound {
-    /// Accesses whatever the count.
+    /// Accesses that do not depend on the count.
     pub base: u64,
-    /// Accesses an entry.
+    /// Accesses for each entry.
     pub per_entry: u64,
 }
 
-/// What a subject covers of a machine (all of it, unless it says otherwise). What it does not cover it is not asked, and that is
-/// counted; what it covers is held against the reference as ever.
+/// What a subject covers of the contract; everything, unless it says otherwise. Programs outside the coverage are not
+/// run on the subject, steps outside it are left out on both sides, and both are counted. All other steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Coverage {
     /// Machines of flatmem.
     pub flatmem: bool,
     /// Machines of sparsemem-vmemmap.
     pub vmemmap: bool,
-    /// Emulated windows: hypercalls on them.
+    /// Hypercalls on emulated windows.
     pub emulated: bool,
-    /// Pinned windows: hypercalls on them.
+    /// Hypercalls on pinned windows.
     pub pinned: bool,
     /// Dialects, in the order of [`Dialect::ALL`].
     pub dialects: [bool; Dialect::ALL.len()],
@@ -42,17 +44,18 @@ pub struct Coverage {
     pub indirect: bool,
     /// H_STUFF_TCE.
     pub stuff: bool,
-    /// Whether there is a real-mode half; without, every call goes to virtual mode and what real mode owes is not asked.
+    /// The real-mode half. Without it every call goes to virtual mode, and what real mode owes (section 5) is not
+    /// compared.
     pub real_mode: bool,
-    /// The probe pfn_to_page.
+    /// The probe `pfn_to_page`.
     pub lookup: bool,
-    /// The probe get_page_unless_zero.
+    /// The probe `get_page_unless_zero`.
     pub get_page: bool,
-    /// The probe put_page_unless_one.
+    /// The probe `put_page_unless_one`.
     pub put_page: bool,
-    /// Closing of windows; without, leaks are not looked for at the end.
+    /// Closing of windows. Without it no program is searched for leaks at its end.
     pub close: bool,
-    /// Whether [`Subject::bound`] means something.
+    /// The bound of [`Subject::bound`]. Without it `RM.BOUNDED` is not compared.
     pub bounded: bool,
 }
 
@@ -79,73 +82,76 @@ impl Coverage {
 
 /// An implementation under test.
 ///
-/// It sees the machine once, at [`start`](Self::start), and from then on touches memory only through the [`Cpu`] it is handed:
-/// struct pages, TCE tables, guest pages and the page table lie there, and that is where the oracle looks for
-/// results. Its own bookkeeping (indexes, copies of the slots) is its own business.
+/// It sees the machine once, at [`start`](Self::start). From then on it touches memory only through the [`Cpu`] that
+/// each call hands it: struct pages, TCE tables, guest pages and the page table lie there, and that is where the oracle
+/// looks for results. Its own bookkeeping (indexes, copies of the slots) is its own business.
 ///
-/// Methods with `&self` may run on several vCPUs at a time, hot-plug notices among them; those with `&mut self` run while no
-/// other does. Host steps that change only memory or the page table are not announced.
+/// Methods with `&self`, hot-plug notices among them, may run on several vCPUs at a time; those with `&mut self` run
+/// while no other does. The harness does not announce host steps that change only memory or the page table.
 pub trait Subject: Sync {
-    /// The name in reports.
-    fn name(&self) -> &'static str;
+    /// Its name in reports.
+    fn name(&self) -> &str;
 
-    /// A new machine. Everything remembered of an earlier one is to be forgotten. Runs in virtual mode, before any step; the
-    /// image already holds what the description says.
+    /// Starts on a new machine, and forgets everything of an earlier one. Runs in virtual mode, before any step, when
+    /// memory already holds what the description says.
     fn start(&mut self, dialect: Dialect, machine: &Machine);
 
-    /// What it covers of the machine that it was started on.
+    /// What it covers, for the machine that it was started on.
     fn coverage(&self) -> Coverage {
         Coverage::ALL
     }
 
-    /// What it did since this was last asked that its interface does not allow, such as an answer that was never given
-    /// (`SUBJECT.PROTOCOL`): for implementations in other languages, where the compiler does not see to it.
+    /// What it did since the last call of this method that its interface does not allow (`SUBJECT.PROTOCOL`), such as
+    /// an answer that it never gave. For implementations in languages whose compiler does not see to it.
     fn violation(&self) -> Option<String> {
         None
     }
 
-    /// What it had to say of the program so far, for the report of a finding.
+    /// What it has logged of the program so far, for the report of a finding.
     fn log(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// For implementations that keep a picture of memory: it was set up (`booted`), or the host changed it. The changes since the
-    /// step began are the host's.
-    fn see(&self, memory: &RealMemory, booted: bool) {
-        let _ = (memory, booted);
-    }
+    /// For implementations that keep a picture of memory: the host has set memory up (`booted`), or changed it. The
+    /// [`changes`](RealMemory::changes) of the running step are the host's.
+    fn see(&self, _memory: &RealMemory, _booted: bool) {}
 
-    /// The bound on accesses of a real-mode call (`RM.BOUNDED`).
+    /// The bound on accesses of a real-mode call.
     fn bound(&self) -> Bound;
 
-    /// The real-mode half: answers [`Status::TOO_HARD`], with nothing changed, for what virtual mode must do.
+    /// The real-mode half of a hypercall. For a call that virtual mode must do it answers
+    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD), with nothing changed.
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// The virtual-mode half: runs the whole call from its registers; never answers [`Status::TOO_HARD`].
+    /// The virtual-mode half of a hypercall that real mode deferred. It runs the whole call from its registers, and
+    /// never answers [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// Probe in real mode: the real address of the page's struct page; the linear map's nibble may be set.
+    /// Probe in real mode (docs/semantics.md, section 2): the real address of the page's struct page, if its bytes lie
+    /// inside one backed block. The linear map's nibble may be set.
     fn pfn_to_page(&self, cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr>;
 
-    /// Probe in real mode.
+    /// Probe in real mode (section 3): takes a reference on the page unless it has none.
     fn get_page_unless_zero(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
-    /// Probe in real mode.
+    /// Probe in real mode (section 3): gives a reference on the page back unless it is the last.
     fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
-    /// Notice: a section was added, and the blocks that it is the first to need lie at `blocks`, lowest block first (places
-    /// beyond the number of new blocks are unused). Struct pages are zeroed already.
+    /// Notice: the host has added section number `section`. The blocks that it is the first to need lie at `blocks`,
+    /// lowest block first; places beyond the number of new blocks are unused. Struct pages are zeroed already.
     fn hot_add(&self, section: u64, blocks: &[AddrRun]);
 
-    /// Notice: a section is about to go, with the blocks that no other present section needs.
+    /// Notice: the host is about to remove section number `section`, with the blocks that no other present section
+    /// needs.
     fn hot_remove(&self, section: u64);
 
-    /// Notice: a slot was set, or deleted where `pages` is 0.
+    /// Notice: the host has set a memory slot, or deleted it where `pages` is 0.
     fn set_slot(&mut self, slot: &SlotSpec);
 
-    /// Notice: a window was created; its tables are all zero.
+    /// Notice: the host has created a window. Its tables are all zero.
     fn create_window(&mut self, window: &WindowSpec);
 
-    /// Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown.
+    /// Closes the window of that LIOBN, in virtual mode. Every entry goes as by H_STUFF_TCE of 0. Afterwards the LIOBN
+    /// is unknown, and the harness takes the tables away.
     fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn);
 }

@@ -10,6 +10,7 @@
 //! | [`focus`] | which part of a program a fuzz target runs |
 //! | [`inputs`] | finds and reads the files of programs that engines and people keep |
 //! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
+//! | [`sequence`] | several programs that run on one subject, and their text form |
 //! | [`store`] | writes files so that none is ever half there |
 //! | [`quiet`] | catches panics without their noise |
 
@@ -22,4 +23,5 @@ pub mod layout;
 pub mod mutate;
 pub mod quiet;
 pub mod repair;
+pub mod sequence;
 pub mod store;

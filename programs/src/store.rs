@@ -9,6 +9,9 @@ use contract::Program;
 /// Ending of the file name of a program's text.
 pub const EXTENSION: &str = "realmode";
 
+/// Ending of the file name of a sequence's text.
+pub const SEQUENCE_EXTENSION: &str = "realmode-sequence";
+
 /// Writes `contents` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the new one.
 ///
 /// # Errors
@@ -50,7 +53,7 @@ pub fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
-/// All program files under `path` (itself, if it is a file), sorted by path.
+/// All files of programs and sequences under `path` (itself, if it is a file), sorted by path.
 ///
 /// # Errors
 /// A folder that cannot be read, with its path.
@@ -64,7 +67,7 @@ pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry.map_err(name)?.path();
         if path.is_dir() {
             found.extend(programs_under(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == EXTENSION) {
+        } else if path.extension().is_some_and(|ending| ending == EXTENSION || ending == SEQUENCE_EXTENSION) {
             found.push(path);
         }
     }

@@ -1,4 +1,4 @@
-//! Guest memory: slots, the host page table, faults, and the contents of memory (semantics 1).
+//! Guest memory: slots, the host page table, page faults, and the contents of memory (docs/semantics.md, section 1).
 
 use contract::description::SlotSpec;
 use contract::{Gfn, Gpa, Hva, Pfn, Pte, RealAddr};
@@ -7,13 +7,13 @@ use crate::Object;
 use crate::state::Reference;
 
 impl Reference {
-    /// The slot that contains the frame.
+    /// Returns the slot that contains `gfn`.
     fn slot_of(&self, gfn: Gfn) -> Option<&SlotSpec> {
         let (first, slot) = self.slots.range(..=gfn).next_back()?;
         (gfn.0 - first.0 < slot.pages).then_some(slot)
     }
 
-    /// The hva of a byte of guest memory, `None` if it is not guest memory.
+    /// Returns the hva of a guest physical address, `None` outside guest memory.
     pub(crate) fn hva_of(&self, gpa: Gpa) -> Option<Hva> {
         let shift = self.page_shift.bits();
         let gfn = Gfn(gpa.0 >> shift);
@@ -22,7 +22,8 @@ impl Reference {
         slot.hva.checked_add(offset)
     }
 
-    /// Whether all of `[gpa, gpa + bytes)` is guest memory; a range that passes 2^64 is not. `bytes` is at least 1.
+    /// Returns whether all of `[gpa, gpa + bytes)` is guest memory. A range that ends past 2^64 is not. `bytes` must be
+    /// at least 1.
     pub(crate) fn is_guest_memory(&self, gpa: Gpa, bytes: u64) -> bool {
         let Some(last) = gpa.checked_add(bytes - 1) else { return false };
         let last = Gfn(last.0 >> self.page_shift.bits());
@@ -34,21 +35,21 @@ impl Reference {
         true
     }
 
-    /// The entry that covers the hva, with its first hva; none for a hole.
+    /// Returns the page-table entry that covers `hva`, with its first hva; `None` for a hole.
     pub(crate) fn entry_at(&self, hva: Hva) -> Option<(Hva, Pte)> {
         let (first, pte) = self.page_table.range(..=hva).next_back()?;
         let bytes = pte.pages() << self.page_shift.bits();
         (hva.0 - first.0 < bytes).then_some((*first, *pte))
     }
 
-    /// The page at `hva` inside an entry that starts at `first`.
+    /// Returns the pfn of the page at `hva`, which lies inside the entry `pte` that starts at `first`.
     pub(crate) fn page_in(&self, first: Hva, pte: Pte, hva: Hva) -> Option<Pfn> {
         let pages = (hva.0 - first.0) >> self.page_shift.bits();
         pte.pfn().map(|pfn| Pfn(pfn.0 + pages))
     }
 
-    /// An access to an entry that is no hole: an absent page is faulted in (present, writable, clean, +1 reference), and the
-    /// entry becomes young; dirty too, if `writes`.
+    /// Accesses the page-table entry that starts at `first`. An absent page is faulted in (present, writable, clean, +1
+    /// reference). The entry becomes young, and dirty too if `writes`. Does nothing for a hole.
     pub(crate) fn access(&mut self, first: Hva, writes: bool) {
         let Some(pte) = self.page_table.get_mut(&first) else { return };
         let before = *pte;
@@ -70,7 +71,7 @@ impl Reference {
         }
     }
 
-    /// The real address of a byte at `hva`, for a present or huge entry.
+    /// Returns the real address of the byte at `hva`; `None` unless the entry is present or huge.
     pub(crate) fn real_address(&self, hva: Hva) -> Option<RealAddr> {
         let (first, pte) = self.entry_at(hva)?;
         if !pte.holds_reference() {
@@ -80,7 +81,7 @@ impl Reference {
         Some(RealAddr((pfn.0 << self.page_shift.bits()) | (hva.0 & (self.page_shift.bytes() - 1))))
     }
 
-    /// Stores a word of memory.
+    /// Stores `word` at real address `at`, a multiple of 8.
     pub(crate) fn store_word(&mut self, at: RealAddr, word: u64) {
         if word == 0 {
             self.ram.remove(&at);

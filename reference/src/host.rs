@@ -1,4 +1,5 @@
-//! Host steps on pages and page-table entries (semantics 6).
+//! Host steps on pages and page-table entries (docs/semantics.md, section 6). A step whose precondition fails is
+//! skipped with a reason.
 
 use contract::description::{MAX_ORDER, MAX_OWN};
 use contract::{Hva, Pfn, Pte, RealAddr};
@@ -7,7 +8,7 @@ use crate::state::{Compound, Page, Reference, with_pfn};
 use crate::{Object, Skip, need};
 
 impl Reference {
-    /// `take`: the host takes a reference of its own.
+    /// Step `take`: the host takes a reference of its own.
     pub(crate) fn host_take(&mut self, pfn: Pfn) -> Result<(), Skip> {
         need(self.exists(pfn), "the page does not exist")?;
         let head = self.head(pfn);
@@ -18,7 +19,7 @@ impl Reference {
         Ok(())
     }
 
-    /// `drop`: the host gives back a reference of its own; it may be the last.
+    /// Step `drop`: the host gives back a reference of its own, possibly the last.
     pub(crate) fn host_drop(&mut self, pfn: Pfn) -> Result<(), Skip> {
         need(self.exists(pfn), "the page does not exist")?;
         let head = self.head(pfn);
@@ -28,18 +29,18 @@ impl Reference {
         Ok(())
     }
 
-    /// `map`: an entry where a hole was.
+    /// Step `map`: replaces a hole by the entry `pte`.
     pub(crate) fn map(&mut self, hva: Hva, pte: Pte) -> Result<(), Skip> {
-        let pfn = pte.pfn().ok_or(Skip("a hole is no entry"))?;
+        let pfn = pte.pfn().ok_or(Skip("a hole cannot be mapped"))?;
         need(self.exists(pfn), "the page does not exist")?;
         if let Pte::Huge { order, .. } = pte {
-            need(self.page(pfn).compound == Compound::Head { order }, "the page is no head of that order")?;
+            need(self.page(pfn).compound == Compound::Head { order }, "the page is not a head of that order")?;
         }
         let bytes = pte.pages() << self.page_shift.bits();
         need(hva.is_aligned(bytes), "the hva is not aligned")?;
-        let last = hva.checked_add(bytes - 1).ok_or(Skip("the hvas end past 2^64"))?;
+        let last = hva.checked_add(bytes - 1).ok_or(Skip("the hva range ends past 2^64"))?;
         let covered = self.entry_at(hva).is_some() || self.page_table.range(hva..=last).next().is_some();
-        need(!covered, "the hva is no hole")?;
+        need(!covered, "an hva has an entry already")?;
         let own = self.page(self.head(pfn)).own;
         need((0..=MAX_OWN).contains(&own), "own is outside 0 ..= 2^30")?;
 
@@ -51,7 +52,7 @@ impl Reference {
         Ok(())
     }
 
-    /// `unmap`: a hole where an entry was.
+    /// Step `unmap`: removes the entry that covers `hva`.
     pub(crate) fn unmap(&mut self, hva: Hva) -> Result<(), Skip> {
         let (first, pte) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
         self.page_table.remove(&first);
@@ -62,12 +63,12 @@ impl Reference {
         Ok(())
     }
 
-    /// `age`: young = 0.
+    /// Step `age`: clears young.
     pub(crate) fn age(&mut self, hva: Hva) -> Result<(), Skip> {
         self.change_mapped(hva, |_, _, young| *young = false).map(|_| ())
     }
 
-    /// `clean`: dirty = 0 in the entry, and DIRTY = 0 on the head.
+    /// Step `clean`: clears dirty in the entry and DIRTY on the head.
     pub(crate) fn clean(&mut self, hva: Hva) -> Result<(), Skip> {
         let pfn = self.change_mapped(hva, |_, dirty, _| *dirty = false)?;
         let head = self.head(pfn);
@@ -76,12 +77,13 @@ impl Reference {
         Ok(())
     }
 
-    /// `write-protect`: writable = 0.
+    /// Step `write-protect`: clears writable.
     pub(crate) fn write_protect(&mut self, hva: Hva) -> Result<(), Skip> {
         self.change_mapped(hva, |writable, _, _| *writable = false).map(|_| ())
     }
 
-    /// Changes `writable`, `dirty` and `young` of a present or huge entry; returns the pfn that it names.
+    /// Changes the bits `writable`, `dirty` and `young` of a present or huge entry. Returns the pfn that the entry
+    /// names.
     fn change_mapped(&mut self, hva: Hva, change: impl Fn(&mut bool, &mut bool, &mut bool)) -> Result<Pfn, Skip> {
         let (first, _) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
         match self.page_table.get_mut(&first) {
@@ -94,10 +96,10 @@ impl Reference {
         }
     }
 
-    /// `migrate`: the contents and the mapping move to another page; TCEs keep naming the old one.
+    /// Step `migrate`: moves the contents and the mapping to page `new`. TCEs keep naming the old page.
     pub(crate) fn migrate(&mut self, hva: Hva, new: Pfn) -> Result<(), Skip> {
         let (first, pte) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
-        let Pte::Present { pfn: old, .. } = pte else { return Err(Skip("the page is not present, or huge")) };
+        let Pte::Present { pfn: old, .. } = pte else { return Err(Skip("the entry is absent or huge")) };
         need(!self.is_compound(old), "the page is compound")?;
         need(new != old, "the new page is the old one")?;
         need(self.exists(new), "the new page does not exist")?;
@@ -124,12 +126,12 @@ impl Reference {
         }
     }
 
-    /// The words that are not 0 in `[at, at + bytes)`.
+    /// Returns the words in `[at, at + bytes)` that are not 0, as (real address, value).
     fn words_in(&self, at: u64, bytes: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ram.range(RealAddr(at)..RealAddr(at + bytes)).map(|(at, word)| (at.0, *word))
     }
 
-    /// Zeroes memory.
+    /// Zeroes the memory `[at, at + bytes)`.
     pub(crate) fn clear_contents(&mut self, at: u64, bytes: u64) {
         let words: Vec<u64> = self.words_in(at, bytes).map(|(at, _)| at).collect();
         for at in words {
@@ -137,7 +139,8 @@ impl Reference {
         }
     }
 
-    /// `make-compound`: 2^order pages become one; counts and DIRTY move to the head.
+    /// Step `make-compound`: joins 2^order pages from `head` on into one compound page. Counts and DIRTY move to the
+    /// head.
     pub(crate) fn make_compound(&mut self, head: Pfn, order: u32) -> Result<(), Skip> {
         need((1..=MAX_ORDER).contains(&order), "the order is not in 1..=9")?;
         need(head.is_aligned(1 << order), "the pfn is not aligned")?;
@@ -162,14 +165,15 @@ impl Reference {
         Ok(())
     }
 
-    /// `split-compound`: each page gets the references of its own mappings, and the head's DIRTY.
+    /// Step `split-compound`: splits a compound page. Each page gets the references of its own mappings and the head's
+    /// DIRTY.
     pub(crate) fn split_compound(&mut self, head: Pfn) -> Result<(), Skip> {
         let Compound::Head { order } = self.page(head).compound else {
-            return Err(Skip("the page is no head"));
+            return Err(Skip("the page is not a head"));
         };
         need(self.page(head).own == 0, "own is not 0")?;
         let inside = |pfn: Pfn| pfn.0 >= head.0 && pfn.0 - head.0 < 1 << order;
-        need(!self.hardware_pfns().any(inside), "a TCE names it")?;
+        need(!self.hardware_pfns().any(inside), "a TCE names a page of it")?;
         let huge = |pte: &Pte| matches!(pte, Pte::Huge { pfn, .. } if *pfn == head);
         need(!self.page_table.values().any(huge), "a huge entry maps it")?;
 

@@ -1,6 +1,7 @@
-//! The four hypercalls: the order of their checks in each dialect (semantics 4).
+//! The four hypercalls, and the order of their checks in each dialect (docs/semantics.md, section 4).
 //!
-//! A check that fails is an `Err` with the whole outcome; one that passes goes on.
+//! A check that fails returns the whole outcome of the call as `Err`. A check that passes returns `Ok`, and the call
+//! continues.
 
 use contract::dialect::{Answers, CheckOrder, CountZero, CrossingRange, StuffLimit, StuffPermissions, UnalignedIoba};
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES, MAX_TCES_PER_CALL};
@@ -9,11 +10,11 @@ use contract::{Gpa, Hva, Hypercall, Liobn, Pte, Rule, Status, Tce, WindowSpec};
 use crate::state::Reference;
 use crate::{Answer, Outcome, Owes};
 
-/// A call's outcome: `Err` where a check ended it, `Ok` where it went through.
+/// The result of a check: `Err` holds the outcome of a call that ends here.
 pub(crate) type Checked<T> = Result<T, Outcome>;
 
 impl Reference {
-    /// A hypercall, from registers to registers.
+    /// Runs a hypercall with the registers in `call`.
     pub(crate) fn hypercall(&mut self, call: &Hypercall) -> Outcome {
         let result = match call.opcode {
             H_GET_TCE => self.h_get_tce(call),
@@ -113,7 +114,7 @@ impl Reference {
         }
     }
 
-    /// Steps 4 to 7: the list is copied whole, then its entries are checked, then written.
+    /// Runs steps 4 to 7 of H_PUT_TCE_INDIRECT: copies the whole list, then checks its entries, then writes them.
     fn indirect_from_list(&mut self, spec: &WindowSpec, index: u64, hva: Hva, count: u64) -> Checked<Outcome> {
         let Some((first, pte)) = self.entry_at(hva) else {
             let hole = self.end(Status::PARAMETER, Rule::ListUnbacked);
@@ -124,7 +125,8 @@ impl Reference {
         self.check_and_write(spec, index, &tces, true, owed)
     }
 
-    /// Dialect `qemu`: word, IOBA, store, one entry at a time; the first word is read before any IOBA is looked at.
+    /// Runs H_PUT_TCE_INDIRECT in dialect `qemu`, which reads a word, checks the IOBA and stores, one entry at a time.
+    /// The first word is read before any IOBA is checked.
     fn indirect_entry_by_entry(&mut self, spec: &WindowSpec, ioba: u64, list: u64, count: u64) -> Checked<Outcome> {
         let hva = self.hva_of(Gpa(list));
         let owed = hva.and_then(|hva| self.owed_for_list(self.pte(hva)));
@@ -144,7 +146,7 @@ impl Reference {
         Ok(outcome)
     }
 
-    /// Writes the entries from the IOBA on up to the window's end.
+    /// Writes the entries from the IOBA on, up to the end of the window.
     fn write_prefix(&mut self, spec: &WindowSpec, ioba: u64, tces: &[Tce], owed: Option<Owes>) -> Checked<Outcome> {
         let count = tces.len() as u64;
         let index = self.entry_of(spec, ioba)?;
@@ -154,7 +156,8 @@ impl Reference {
         self.unless_crossing(outcome, fits < count)
     }
 
-    /// The prefix was stored: if there was more, the call ends with H_PARAMETER all the same.
+    /// Ends a call that stored a prefix: with H_PARAMETER if the range crosses the end of the window, else with the
+    /// outcome `written`.
     fn unless_crossing(&self, written: Outcome, crossing: bool) -> Checked<Outcome> {
         if !crossing {
             return Ok(written);
@@ -166,18 +169,19 @@ impl Reference {
         Err(Outcome { owes: written.owes, ..outcome })
     }
 
-    /// The dialect's column of the table.
+    /// Returns the dialect's column of the table in section 4.
     pub(crate) const fn answers(&self) -> Answers {
         self.dialect.answers()
     }
 
-    /// The end of a call that real mode must finish, unless the caller says otherwise.
+    /// Makes the outcome of a call that ends with `status` under `rule`. Real mode must finish it, unless the caller
+    /// changes `owes`.
     pub(crate) fn end(&self, status: Status, rule: Rule) -> Outcome {
         let owes = self.must_finish();
         Outcome { owes, ..Outcome::decided(Answer::Hypercall { status, r4: None }, rule) }
     }
 
-    /// `LIOBN.UNKNOWN`, or the window.
+    /// Returns the window's description, or fails with `LIOBN.UNKNOWN`.
     fn known_window(&self, liobn: u64) -> Checked<WindowSpec> {
         match self.window(Liobn(liobn)) {
             Some(window) => Ok(window.spec),
@@ -185,7 +189,7 @@ impl Reference {
         }
     }
 
-    /// `IOBA.ALIGN`, `IOBA.RANGE`, or the number of the entry.
+    /// Returns the number of the entry at `ioba`, or fails with `IOBA.ALIGN` or `IOBA.RANGE`.
     fn entry_of(&self, spec: &WindowSpec, ioba: u64) -> Checked<u64> {
         let inside_page = ioba & (spec.page() - 1);
         let ioba = match self.answers().unaligned_ioba {
@@ -201,8 +205,8 @@ impl Reference {
         }
     }
 
-    /// How many of `count` entries from `index` on are written: all, or `IOBA.RANGE` where the dialect refuses a range that
-    /// crosses the end. `index` lies in the window.
+    /// Returns how many of `count` entries from `index` on are written. Fails with `IOBA.RANGE` if the range crosses
+    /// the end and the dialect refuses that. `index` must lie in the window.
     fn entries_that_fit(&self, spec: &WindowSpec, index: u64, count: u64) -> Checked<u64> {
         let room = spec.entries - index;
         match self.answers().crossing_range {
@@ -212,7 +216,7 @@ impl Reference {
         }
     }
 
-    /// `COUNT.STUFF`.
+    /// Checks the count limit of H_STUFF_TCE (`COUNT.STUFF`).
     fn stuff_limit(&self, spec: &WindowSpec, count: u64) -> Checked<()> {
         match self.answers().stuff_limit {
             StuffLimit::Fixed if count > MAX_TCES_PER_CALL => Err(self.end(Status::P4, Rule::CountStuff)),
@@ -221,17 +225,18 @@ impl Reference {
         }
     }
 
-    /// `COUNT.INDIRECT`.
+    /// Checks the count limit of H_PUT_TCE_INDIRECT (`COUNT.INDIRECT`).
     fn indirect_limit(&self, count: u64) -> Checked<()> {
         if count > MAX_TCES_PER_CALL { Err(self.end(Status::PARAMETER, Rule::CountIndirect)) } else { Ok(()) }
     }
 
-    /// `LIST.ALIGN`.
+    /// Checks the alignment of the list (`LIST.ALIGN`).
     fn list_align(&self, list: u64) -> Checked<()> {
         if Gpa(list).is_aligned(LIST_BYTES) { Ok(()) } else { Err(self.end(Status::PARAMETER, Rule::ListAlign)) }
     }
 
-    /// `COUNT.ZERO`, at the place where the dialect decides it.
+    /// Makes the outcome of a call with count 0 (`COUNT.ZERO`). The caller decides at which place in the order of
+    /// checks.
     fn count_zero(&self) -> Outcome {
         let status = match self.answers().count_zero {
             CountZero::SucceedAfterRange | CountZero::SucceedAfterSlotOrPermission => Status::SUCCESS,
@@ -240,7 +245,7 @@ impl Reference {
         self.end(status, Rule::CountZero)
     }
 
-    /// `STUFF.PERM`.
+    /// Checks the permissions of an H_STUFF_TCE value (`STUFF.PERM`).
     fn stuff_permissions(&self, tce: Tce) -> Checked<()> {
         match self.answers().stuff_permissions {
             StuffPermissions::Refuse if tce.has_permissions() => Err(self.end(Status::PARAMETER, Rule::StuffPerm)),
@@ -248,12 +253,14 @@ impl Reference {
         }
     }
 
-    /// `LIST.UNBACKED` for a list outside guest memory, or its hva. 4 KiB that are 4 KiB aligned lie in one frame.
+    /// Returns the hva of the list, or fails with `LIST.UNBACKED` if it lies outside guest memory. One check suffices,
+    /// because 4 KiB aligned to 4 KiB lie in one frame.
     fn list_slot(&self, list: u64) -> Checked<Hva> {
         self.hva_of(Gpa(list)).ok_or_else(|| self.end(Status::PARAMETER, Rule::ListUnbacked))
     }
 
-    /// Copies `count` words of the list at `hva`, which the entry at `first` covers; the entry becomes young, or is faulted in.
+    /// Copies `count` words of the list at `hva`, which the page-table entry at `first` covers. The entry becomes
+    /// young; an absent page is faulted in.
     fn read_list(&mut self, first: Hva, hva: Hva, count: u64) -> Vec<Tce> {
         self.access(first, false);
         let Some(at) = self.real_address(hva) else { return Vec::new() };
@@ -261,5 +268,5 @@ impl Reference {
     }
 }
 
-/// Section 5.1.
+/// What real mode owes for an unknown LIOBN (docs/semantics.md, section 5, item 1).
 const UNKNOWN_LIOBN: Owes = Owes::May("the LIOBN is unknown, user space may own it");

@@ -1,17 +1,18 @@
-//! The reference model: what docs/semantics.md says, as plain maps and full scans, one step at a time, without modes.
+//! The reference model: docs/semantics.md as code. It uses plain maps and full scans, runs one step at a time, and has
+//! no real or virtual mode.
 //!
 //! | file | what it states | section |
 //! |---|---|---|
-//! | `state` | what a machine is to the model, and how a description becomes one | 1 |
-//! | `regions` | what lies where in real memory, which pages and blocks are there | 1 |
-//! | `guest` | memory slots, the host page table, faults, contents of memory | 1 |
-//! | `lookup` | pfn to page | 2 |
-//! | `references` | counts, own references, probes | 3 |
-//! | `hypercall` | the four calls and the order of their checks | 4 |
-//! | `tce` | one TCE's checks, pinning, and how an entry is written | 4 |
-//! | `real_mode` | what real mode owes | 5 |
+//! | `state` | the state of a machine, and how it starts from a description | 1 |
+//! | `regions` | which regions of real memory are in use; which pages and blocks exist | 1 |
+//! | `guest` | memory slots, the host page table, page faults, contents of memory | 1 |
+//! | `lookup` | translation from a pfn to its struct page | 2 |
+//! | `references` | reference counts, the host's own references, probes | 3 |
+//! | `hypercall` | the four hypercalls and the order of their checks | 4 |
+//! | `tce` | the checks of a TCE, pinning, and how an entry is written | 4 |
+//! | `real_mode` | what real mode owes: finish, defer, or either | 5 |
 //! | `host` | host steps on pages and page-table entries | 6 |
-//! | `plug` | host steps on sections, slots, memory and windows | 6 |
+//! | `plug` | host steps on sections, memory slots, guest memory and windows | 6 |
 //!
 //! ```
 //! use contract::{Dialect, Hypercall, Machine, MemoryModel, PageShift, RealAddr, Rule, Status, Step};
@@ -45,88 +46,90 @@ use contract::{Hva, Liobn, Pfn, ProbeAnswer, RealAddr, Rule, RuleSet, Status, St
 
 pub use state::{Compound, Page, Reference, Window};
 
-/// Something whose state a step may have changed.
+/// A part of the machine whose state a step may have changed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Object {
     /// A page's count, own references, DIRTY or compound state.
     Page(Pfn),
-    /// The page-table entry that starts (or started) at this hva.
+    /// The page-table entry whose first hva is, or was, this one.
     Pte(Hva),
-    /// A window's entry, its guest value and its hardware entry.
+    /// An entry of a window: its guest value and its hardware entry.
     Entry {
-        /// The window.
+        /// The window's LIOBN.
         liobn: Liobn,
-        /// The entry's number.
+        /// Number of the entry in the window, from 0.
         index: u64,
     },
     /// The word of memory at this real address, a multiple of 8.
     Ram(RealAddr),
 }
 
-/// How a step ended.
+/// The result of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outcome {
-    /// What came of it.
+    /// The answer of the step.
     pub answer: Answer,
-    /// The rule that decided, `None` for host steps; a call that wrote several entries is named after its first.
+    /// The rule that decided the answer, `None` for host steps. For a call that wrote several entries, the rule of the
+    /// first entry.
     pub rule: Option<Rule>,
-    /// Every rule that took part: the deciding one, that of each written entry, and the reason why real mode must defer.
+    /// Every rule that took part: the deciding rule, the rule of each written entry, and the reason for which real mode
+    /// must defer.
     pub rules: RuleSet,
-    /// What real mode owes (semantics 5); only meaningful for hypercalls.
+    /// What real mode owes for a hypercall (docs/semantics.md, section 5). It has no meaning for other steps.
     pub owes: Owes,
 }
 
-/// What a step answered.
+/// The answer of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// The step's precondition failed, the one named here; nothing changed.
+    /// The step was skipped and changed nothing, because a precondition failed. The text names it.
     Skipped(&'static str),
-    /// A host step was done.
+    /// A host step ran.
     Done,
     /// A hypercall returned.
     Hypercall {
-        /// r3.
+        /// The status in r3.
         status: Status,
-        /// r4 where the call wrote it.
+        /// The value in r4, `None` if the call left r4 unchanged.
         r4: Option<u64>,
     },
-    /// `pfn_to_page`: the real address of the struct page, if it has one.
+    /// `pfn_to_page` returned the real address of the struct page, or none.
     Lookup(Option<RealAddr>),
-    /// A probe of a conditional reference.
+    /// A probe of a conditional reference returned this answer.
     Probe(ProbeAnswer),
 }
 
-/// What real mode owes for a call (semantics 5).
+/// What real mode owes for a hypercall (docs/semantics.md, section 5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owes {
-    /// It must finish the call.
+    /// Real mode must finish the call.
     Finish,
-    /// It must leave the call to virtual mode, for this reason.
+    /// Real mode must defer the call to virtual mode, for the reason that this rule names.
     Defer(Rule),
-    /// It may do either; why.
+    /// Real mode may finish or defer; the text says why.
     May(&'static str),
 }
 
 impl Outcome {
-    /// A step whose precondition failed.
+    /// Makes the outcome of a step that is skipped because of `reason`.
     #[must_use]
     pub const fn skipped(reason: &'static str) -> Self {
         Self { answer: Answer::Skipped(reason), rule: None, rules: RuleSet::EMPTY, owes: Owes::Finish }
     }
 
-    /// A host step that was done.
+    /// Makes the outcome of a host step that ran.
     pub(crate) const fn done() -> Self {
         Self { answer: Answer::Done, rule: None, rules: RuleSet::EMPTY, owes: Owes::Finish }
     }
 
-    /// An answer that one rule decided.
+    /// Makes the outcome for an answer that one rule decided.
     pub(crate) fn decided(answer: Answer, rule: Rule) -> Self {
         Self { answer, rule: Some(rule), rules: [rule].into_iter().collect(), owes: Owes::Finish }
     }
 }
 
 impl Reference {
-    /// Runs one step to its end: there are no modes here.
+    /// Runs one step to its end. Hypercalls run as a whole: the model has no modes.
     pub fn step(&mut self, step: &Step) -> Outcome {
         self.touched.clear();
         let host = match step {
@@ -158,10 +161,10 @@ impl Reference {
     }
 }
 
-/// The precondition of a step that failed.
+/// The reason for which a step is skipped: the precondition that failed.
 pub(crate) struct Skip(pub(crate) &'static str);
 
-/// Goes on if `met`, else the step is skipped.
+/// Returns `Ok` if `met`, else skips the step for `reason`.
 pub(crate) fn need(met: bool, reason: &'static str) -> Result<(), Skip> {
     if met { Ok(()) } else { Err(Skip(reason)) }
 }

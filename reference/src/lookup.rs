@@ -1,4 +1,5 @@
-//! pfn to page: the real address of a struct page that lies inside one backed block (semantics 2).
+//! Translation from a pfn to its struct page: the real address of a struct page that lies inside one backed block
+//! (docs/semantics.md, section 2).
 
 use contract::{Pfn, RealAddr, Rule};
 
@@ -6,13 +7,13 @@ use crate::state::{Memory, Reference, Sparsemem};
 use crate::{Answer, Outcome};
 
 impl Reference {
-    /// The probe `pfn_to_page`.
+    /// Runs the probe `pfn_to_page`.
     pub(crate) fn probe_lookup(&self, pfn: Pfn) -> Outcome {
         let (rule, address) = self.lookup(pfn);
         Outcome::decided(Answer::Lookup(address), rule)
     }
 
-    /// The rule that decides the lookup, and the address for `LOOKUP.HIT`.
+    /// Returns the rule that decides the lookup, and the real address of the struct page for `LOOKUP.HIT`.
     pub(crate) fn lookup(&self, pfn: Pfn) -> (Rule, Option<RealAddr>) {
         if pfn.0 >= self.page_shift.pfn_limit() {
             return (Rule::LookupBeyond, None);
@@ -24,7 +25,7 @@ impl Reference {
     }
 }
 
-/// The array is one block, and the pfn says where in it.
+/// Looks a pfn up in the flatmem array, which counts as one block.
 fn flatmem(array: u64, pages: u64, pfn: Pfn, struct_page: u64) -> (Rule, Option<RealAddr>) {
     if pfn.0 >= pages {
         return (Rule::LookupBeyond, None);
@@ -32,7 +33,7 @@ fn flatmem(array: u64, pages: u64, pfn: Pfn, struct_page: u64) -> (Rule, Option<
     (Rule::LookupHit, Some(RealAddr(array + pfn.0 * struct_page)))
 }
 
-/// `pfn` is below 2^46 >> PAGE_SHIFT, so that its offset from the base fits 64 bits.
+/// Looks a pfn up in the vmemmap blocks. `pfn` is below 2^46 >> PAGE_SHIFT, so its offset from the base fits 64 bits.
 fn sparsemem(sparse: &Sparsemem, pfn: Pfn, struct_page: u64) -> (Rule, Option<RealAddr>) {
     let offset = pfn.0 * struct_page;
     if sparse.base.checked_add(offset).is_none() {

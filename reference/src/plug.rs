@@ -1,4 +1,5 @@
-//! Host steps on sections, memory slots, guest memory and windows (semantics 6).
+//! Host steps on sections, memory slots, guest memory and windows (docs/semantics.md, section 6). A step whose
+//! precondition fails is skipped with a reason.
 
 use contract::description::{
     AddrRun, MAX_BLOCKS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, REGION_ALIGN, SlotSpec, WordRun, word_count, words,
@@ -13,7 +14,8 @@ use crate::{Object, Skip, need};
 const NO_HOT_PLUG: Skip = Skip("flatmem has no hot-plug");
 
 impl Reference {
-    /// `hot-add`: a section with the blocks that it is the first to need.
+    /// Step `hot-add`: adds a section, and the blocks that no present section needed. `runs` are the real addresses of
+    /// those blocks.
     pub(crate) fn hot_add(&mut self, section: u64, runs: &[AddrRun]) -> Result<(), Skip> {
         let Memory::Sparsemem(sparse) = &self.memory else { return Err(NO_HOT_PLUG) };
         need(section < SECTION_LIMIT, "the section is not below 2^46")?;
@@ -22,7 +24,7 @@ impl Reference {
         let places = places(runs, sparse.block_shift, new.len())?;
         let mut regions = vec![Region::section(section)];
         regions.extend(&places);
-        need(self.lie_apart(&regions), "its memory or a block overlaps something")?;
+        need(self.lie_apart(&regions), "the section's memory or a block overlaps a region")?;
 
         let Memory::Sparsemem(sparse) = &mut self.memory else { return Err(NO_HOT_PLUG) };
         sparse.sections.insert(section);
@@ -35,17 +37,17 @@ impl Reference {
         Ok(())
     }
 
-    /// The blocks that the section is the first to need, ascending.
+    /// Returns the numbers of the blocks that the section needs and no present section does, ascending.
     fn new_blocks(&self, sparse: &Sparsemem, section: u64) -> Result<Vec<u64>, Skip> {
         let blocks = sparse.blocks_of(section, self.section_struct_bytes());
         let end = u128::from(sparse.base) + ((u128::from(*blocks.end()) + 1) << sparse.block_shift);
-        need(end <= 1 << 64, "its struct pages lie past 2^64")?;
+        need(end <= 1 << 64, "the section's struct pages end past 2^64")?;
         let new: Vec<u64> = blocks.filter(|number| !sparse.blocks.contains_key(number)).collect();
-        need((sparse.blocks.len() + new.len()) as u64 <= MAX_BLOCKS, "more blocks than the list can hold")?;
+        need((sparse.blocks.len() + new.len()) as u64 <= MAX_BLOCKS, "the vmemmap list cannot hold more blocks")?;
         Ok(new)
     }
 
-    /// `hot-remove`: the section goes, and with it the blocks that no other section needs.
+    /// Step `hot-remove`: removes a section, and the blocks that no other section needs.
     pub(crate) fn hot_remove(&mut self, section: u64) -> Result<(), Skip> {
         let Memory::Sparsemem(sparse) = &self.memory else { return Err(NO_HOT_PLUG) };
         need(sparse.sections.contains(&section), "the section is not present")?;
@@ -76,12 +78,13 @@ impl Reference {
         Ok(())
     }
 
-    /// Bytes of the struct pages of one section.
+    /// Returns the size in bytes of the struct pages of one section.
     const fn section_struct_bytes(&self) -> u64 {
         self.page_shift.pages_per_section() * self.struct_page
     }
 
-    /// A block of struct pages goes: whatever probes left in pages of sections that are not present goes too.
+    /// Forgets the contents of a removed block of struct pages, `bytes` long at `offset` in the virtual array. This
+    /// includes what probes changed in struct pages of sections that are not present.
     fn forget_struct_pages(&mut self, offset: u64, bytes: u64) {
         let first = offset / self.struct_page;
         let last = (offset + bytes - 1) / self.struct_page;
@@ -99,24 +102,24 @@ impl Reference {
         }
     }
 
-    /// `slot`: sets or, where `pages` is 0, deletes the slot of that number. TCEs stay.
+    /// Step `slot`: sets the slot with the number `slot.id`, or deletes it if `pages` is 0. TCEs stay.
     pub(crate) fn set_slot(&mut self, slot: &SlotSpec) -> Result<(), Skip> {
-        need(slot.id < MAX_SLOTS, "there are not that many slots")?;
+        need(slot.id < MAX_SLOTS, "the slot number is too large")?;
         let old = self.slots.values().find(|other| other.id == slot.id).map(|other| other.gfn);
         if slot.pages == 0 {
-            let gfn = old.ok_or(Skip("there is no such slot to delete"))?;
+            let gfn = old.ok_or(Skip("the slot to delete does not exist"))?;
             self.slots.remove(&gfn);
             return Ok(());
         }
         let bytes = u128::from(slot.pages) << self.page_shift.bits();
         let end = (u128::from(slot.gfn.0) << self.page_shift.bits()) + bytes;
-        need(end <= 1 << 64, "the gfns end past 2^64")?;
+        need(end <= 1 << 64, "the gfn range ends past 2^64")?;
         need(slot.hva.is_aligned(self.page_shift.bytes()), "the hva is not page aligned")?;
-        need(u128::from(slot.hva.0) + bytes <= 1 << 64, "the hvas end past 2^64")?;
+        need(u128::from(slot.hva.0) + bytes <= 1 << 64, "the hva range ends past 2^64")?;
         let overlaps = |other: &SlotSpec| {
             other.id != slot.id && other.gfn.0 < slot.gfn.0 + slot.pages && slot.gfn.0 < other.gfn.0 + other.pages
         };
-        need(!self.slots.values().any(overlaps), "it overlaps another slot")?;
+        need(!self.slots.values().any(overlaps), "the slot overlaps another slot")?;
 
         if let Some(gfn) = old {
             self.slots.remove(&gfn);
@@ -125,9 +128,9 @@ impl Reference {
         Ok(())
     }
 
-    /// `write`: the guest stores words; page-table bits stay as they are.
+    /// Step `write`: the guest stores words at `gpa`. The bits of page-table entries stay as they are.
     pub(crate) fn write(&mut self, gpa: Gpa, runs: &[WordRun]) -> Result<(), Skip> {
-        need(gpa.is_aligned(8), "the gpa is no multiple of 8")?;
+        need(gpa.is_aligned(8), "the gpa is not a multiple of 8")?;
         need(word_count(runs) <= MAX_STEP_WORDS, "too many words")?;
         let mut stores = Vec::new();
         for (i, word) in (0_u64..).zip(words(runs)) {
@@ -141,7 +144,7 @@ impl Reference {
     }
 
     fn writable_word(&self, gpa: Gpa) -> Result<RealAddr, Skip> {
-        let hva = self.hva_of(gpa).ok_or(Skip("a word is no guest memory"))?;
+        let hva = self.hva_of(gpa).ok_or(Skip("a word lies outside guest memory"))?;
         match self.pte(hva) {
             Pte::Present { writable: true, .. } | Pte::Huge { writable: true, .. } => {}
             Pte::Present { .. } | Pte::Huge { .. } => return Err(Skip("a word's page is read-only")),
@@ -150,7 +153,7 @@ impl Reference {
         self.real_address(hva).ok_or(Skip("a word's page is not there"))
     }
 
-    /// `create-window`: an all-zero window.
+    /// Step `create-window`: adds a window whose entries are all 0.
     pub(crate) fn create_window(&mut self, spec: &WindowSpec) -> Result<(), Skip> {
         need(spec.validate(self.page_shift, self.dialect).is_ok(), "the window contradicts itself")?;
         need(!self.windows.contains_key(&spec.liobn), "the LIOBN is taken")?;
@@ -162,14 +165,14 @@ impl Reference {
             need(at.is_aligned(REGION_ALIGN), "a table is not 4 KiB aligned")?;
             tables.push(Region::below_limit(at, bytes).ok_or(Skip("a table is not below 2^46"))?);
         }
-        need(self.lie_apart(&tables), "a table overlaps something")?;
+        need(self.lie_apart(&tables), "a table overlaps a region")?;
         self.windows.insert(spec.liobn, Window::new(*spec));
         Ok(())
     }
 
-    /// `close-window`: every entry goes as by H_STUFF_TCE of 0 in virtual mode, then the window.
+    /// Step `close-window`: clears every entry as H_STUFF_TCE of 0 does in virtual mode, then removes the window.
     pub(crate) fn close_window(&mut self, liobn: Liobn) -> Result<(), Skip> {
-        let window = self.windows.remove(&liobn).ok_or(Skip("there is no such window"))?;
+        let window = self.windows.remove(&liobn).ok_or(Skip("the LIOBN is unknown"))?;
         self.touched.extend(window.guest_entries().map(|(index, _)| Object::Entry { liobn, index }));
         for (_, value) in window.hardware_entries() {
             self.release_hardware(value);
@@ -178,7 +181,7 @@ impl Reference {
     }
 }
 
-/// Where the first `wanted` new blocks are to lie; what is named beyond them is ignored.
+/// Returns the regions of the `wanted` new blocks. Addresses beyond the first `wanted` are ignored.
 fn places(runs: &[AddrRun], block_shift: u32, wanted: usize) -> Result<Vec<Region>, Skip> {
     let bytes = 1_u64 << block_shift;
     let addresses = runs.iter().flat_map(|run| (0..run.count).map(move |i| run.at.checked_add(i.checked_mul(bytes)?)));

@@ -1,4 +1,5 @@
-//! What real mode owes: whether it must finish a call, must leave it to virtual mode, or may do either (semantics 5).
+//! What real mode owes for a call: it must finish the call, must defer it to virtual mode, or may do either
+//! (docs/semantics.md, section 5).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::state::Reference;
 use crate::tce::NewEntry;
 
 impl Reference {
-    /// Real mode must finish; in a dialect that may always defer, it may.
+    /// Returns "must finish", or "may" in a dialect where real mode may always defer.
     pub(crate) fn must_finish(&self) -> Owes {
         match self.answers().deferring {
             Deferring::AsOwed => Owes::Finish,
@@ -18,7 +19,8 @@ impl Reference {
         }
     }
 
-    /// Section 5.3: what the page-table entry of the list decides, whatever would follow.
+    /// Returns what the page-table entry of the list's page decides, whatever the rest of the call would owe; `None` if
+    /// it decides nothing (docs/semantics.md, section 5, item 3).
     pub(crate) fn owed_for_list(&self, list: Pte) -> Option<Owes> {
         match list {
             Pte::Absent { .. } => Some(Owes::Defer(Rule::DeferPte)),
@@ -29,7 +31,8 @@ impl Reference {
         }
     }
 
-    /// Section 5.5: what is owed for a call that will succeed on a pinned window, judged before anything is written.
+    /// Returns what real mode owes for a call that will succeed on a pinned window (docs/semantics.md, section 5, item
+    /// 5). Must run before anything is written.
     pub(crate) fn owed_for_success(&self, spec: &WindowSpec, new: &[NewEntry]) -> Owes {
         let dropped = self.replaced_pages(spec, new);
         let taken: Vec<Pfn> = new.iter().filter_map(|entry| entry.target).map(|target| target.pfn).collect();
@@ -50,7 +53,7 @@ impl Reference {
         self.must_finish()
     }
 
-    /// `DEFER.PTE`: the new page is absent, not young, or not dirty where the device may write.
+    /// Returns whether `DEFER.PTE` applies: the new page is absent, not young, or not dirty while the device may write.
     fn entry_needs_virtual_mode(&self, entry: &NewEntry) -> bool {
         let Some(target) = entry.target else { return false };
         match self.pte(target.hva) {
@@ -61,7 +64,8 @@ impl Reference {
         }
     }
 
-    /// `DEFER.LAST_REF`: with all takes and drops of the call, a dropped page would end with count 0.
+    /// Returns whether `DEFER.LAST_REF` applies: after all takes and drops of the call, a dropped page would have count
+    /// 0.
     fn drops_a_last_reference(&self, taken: &[Pfn], dropped: &[Pfn]) -> bool {
         let mut left: BTreeMap<Pfn, i64> = BTreeMap::new();
         for pfn in dropped {
@@ -76,7 +80,7 @@ impl Reference {
         left.values().any(|count| *count == 0)
     }
 
-    /// The pages named by the hardware entries that the call replaces, one an entry with permissions.
+    /// Returns the pages of the hardware entries that the call replaces, one for each old entry with permissions.
     fn replaced_pages(&self, spec: &WindowSpec, new: &[NewEntry]) -> Vec<Pfn> {
         let Some(window) = self.window(spec.liobn) else { return Vec::new() };
         let old = new.iter().map(|entry| window.hardware(entry.index)).filter(|value| *value != 0);

@@ -1,4 +1,5 @@
-//! References: who holds them, and the conditional ones that real mode takes and gives back (semantics 1 and 3).
+//! References on pages: who holds them, and the conditional ones that probes take and give back (docs/semantics.md,
+//! sections 1 and 3).
 
 use contract::{Pfn, ProbeAnswer, Rule};
 
@@ -6,7 +7,7 @@ use crate::state::{Compound, Reference, Window};
 use crate::{Answer, Object, Outcome};
 
 impl Reference {
-    /// The page that holds the references of `pfn`: the head, for a compound page.
+    /// Returns the page that holds the references of `pfn`: the head for a page of a compound page, else `pfn` itself.
     pub(crate) fn head(&self, pfn: Pfn) -> Pfn {
         match self.page(pfn).compound {
             Compound::Tail { head } => head,
@@ -14,12 +15,12 @@ impl Reference {
         }
     }
 
-    /// Whether the page is a head or a tail.
+    /// Returns whether the page is a head or a tail.
     pub(crate) fn is_compound(&self, pfn: Pfn) -> bool {
         self.page(pfn).compound != Compound::No
     }
 
-    /// One reference more on the page, on its head.
+    /// Adds a reference to the page, on its head.
     pub(crate) fn add_reference(&mut self, pfn: Pfn) {
         let head = self.head(pfn);
         let page = self.page_mut(head);
@@ -27,7 +28,7 @@ impl Reference {
         self.touched.push(Object::Page(head));
     }
 
-    /// One reference less on the page, on its head; this may be the last.
+    /// Removes a reference from the page, on its head, possibly the last.
     pub(crate) fn give_reference(&mut self, pfn: Pfn) {
         let head = self.head(pfn);
         let page = self.page_mut(head);
@@ -35,33 +36,37 @@ impl Reference {
         self.touched.push(Object::Page(head));
     }
 
-    /// Page-table references held on that page: present and huge entries, those of all tails on the head.
+    /// Returns the number of references that present and huge page-table entries hold on this page. For a head this
+    /// includes those on all its tails.
     #[must_use]
     pub fn mappings(&self, head: Pfn) -> i64 {
         let holders = self.page_table.values().filter(|pte| pte.holds_reference()).filter_map(|pte| pte.pfn());
         holders.filter(|pfn| self.head(*pfn) == head).map(|_| 1).sum()
     }
 
-    /// References held by hardware entries on that page, those of all tails on the head.
+    /// Returns the number of references that hardware entries hold on this page. For a head this includes those on all
+    /// its tails.
     #[must_use]
     pub fn hardware_references(&self, head: Pfn) -> i64 {
         self.hardware_pfns().filter(|pfn| self.head(*pfn) == head).map(|_| 1).sum()
     }
 
-    /// The pages that hardware entries name, each as often as it is named.
+    /// Returns the pages that hardware entries name, each page once per entry that names it.
     pub(crate) fn hardware_pfns(&self) -> impl Iterator<Item = Pfn> + '_ {
         let entries = self.windows.values().flat_map(Window::hardware_entries);
         entries.map(|(_, value)| Pfn(value >> self.page_shift.bits()))
     }
 
-    /// Whether a page-table entry, an absent one too, or a hardware entry names the page (or, for a compound page, any of it).
+    /// Returns whether a page-table entry (absent ones too) or a hardware entry names the page. A compound page is
+    /// named if any of its pages is.
     pub(crate) fn is_named(&self, pfn: Pfn) -> bool {
         let head = self.head(pfn);
         self.page_table.values().filter_map(|pte| pte.pfn()).any(|named| self.head(named) == head)
             || self.hardware_pfns().any(|named| self.head(named) == head)
     }
 
-    /// `count != 0 ? count += 1, true : false`. A page that is named must not be brought past `i32::MAX`.
+    /// Runs the probe `get_page_unless_zero`: `count != 0 ? count += 1, true : false`. The step is skipped if the page
+    /// is named and its count is `i32::MAX`.
     pub(crate) fn get_page_unless_zero(&mut self, pfn: Pfn) -> Outcome {
         if self.page(self.head(pfn)).count == i32::MAX && self.is_named(pfn) {
             return Outcome::skipped("the page is named and its count is i32::MAX");
@@ -79,7 +84,8 @@ impl Reference {
         probe(ProbeAnswer::Done(true), Rule::GetOk)
     }
 
-    /// `count != 1 ? count -= 1, true : false`. Of a page that is named, only the host's own references may go.
+    /// Runs the probe `put_page_unless_one`: `count != 1 ? count -= 1, true : false`. The step is skipped if the page
+    /// is named and the host holds no reference of its own.
     pub(crate) fn put_page_unless_one(&mut self, pfn: Pfn) -> Outcome {
         if self.page(self.head(pfn)).own < 1 && self.is_named(pfn) {
             return Outcome::skipped("the page is named and the host holds no reference of its own");
@@ -97,7 +103,7 @@ impl Reference {
         probe(ProbeAnswer::Done(true), Rule::PutOk)
     }
 
-    /// `PAGE.NONE` and `PAGE.COMPOUND`.
+    /// Returns the outcome of a probe that `PAGE.NONE` or `PAGE.COMPOUND` decides, `None` if neither does.
     fn no_probe(&self, pfn: Pfn) -> Option<Outcome> {
         if self.lookup(pfn).1.is_none() {
             return Some(probe(ProbeAnswer::NoPage, Rule::PageNone));

@@ -1,4 +1,4 @@
-//! What lies where in real memory, and which pages, sections and blocks are there (semantics 1).
+//! The regions of real memory, and the tests whether a page, section or block exists (docs/semantics.md, section 1).
 
 use contract::description::{LIST_AREA_BYTES, MAX_PHYSMEM_BITS, SECTION_SIZE_BITS};
 use contract::{Pfn, RealAddr};
@@ -6,14 +6,14 @@ use core::ops::RangeInclusive;
 
 use crate::state::{Memory, Reference, Sparsemem};
 
-/// Bytes of a section.
+/// Size of a section in bytes, 2^24.
 pub(crate) const SECTION_BYTES: u64 = 1 << SECTION_SIZE_BITS;
-/// Sections are numbered below it.
+/// Section numbers are below this limit, 2^22.
 pub(crate) const SECTION_LIMIT: u64 = 1 << (MAX_PHYSMEM_BITS - SECTION_SIZE_BITS);
-/// Everything lies below it.
+/// All regions of real memory lie below this address, 2^46.
 pub(crate) const REAL_LIMIT: u64 = 1 << MAX_PHYSMEM_BITS;
 
-/// Bytes of real memory. `at + bytes` is at most 2^46.
+/// A range of real memory, `[at, at + bytes)`, which ends at or below 2^46.
 #[derive(Clone, Copy)]
 pub(crate) struct Region {
     pub(crate) at: u64,
@@ -21,25 +21,25 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// The region, if it ends at 2^46 at most.
+    /// Makes a region; `None` if it would end above 2^46.
     pub(crate) fn below_limit(at: RealAddr, bytes: u64) -> Option<Self> {
         let end = at.checked_add(bytes)?;
         (end.0 <= REAL_LIMIT).then_some(Self { at: at.0, bytes })
     }
 
-    /// The memory of a section below [`SECTION_LIMIT`].
+    /// Returns the memory of a section. `section` must be below [`SECTION_LIMIT`].
     pub(crate) const fn section(section: u64) -> Self {
         Self { at: section << SECTION_SIZE_BITS, bytes: SECTION_BYTES }
     }
 
-    /// Whether the two have a byte in common.
+    /// Returns whether the two regions have a byte in common.
     pub(crate) const fn overlaps(&self, other: &Self) -> bool {
         self.at < other.at + other.bytes && other.at < self.at + self.bytes
     }
 }
 
 impl Reference {
-    /// Every region there is: present memory, struct pages, the vmemmap list, TCE tables.
+    /// Returns all regions in use: present memory, struct pages, the vmemmap list and TCE tables.
     fn regions(&self) -> Vec<Region> {
         let mut regions = Vec::new();
         match &self.memory {
@@ -60,7 +60,7 @@ impl Reference {
         regions
     }
 
-    /// Whether each of the new regions lies apart from all there are and from the other new ones.
+    /// Returns whether the new regions overlap neither a region in use nor each other.
     pub(crate) fn lie_apart(&self, new: &[Region]) -> bool {
         let there = self.regions();
         new.iter().enumerate().all(|(i, region)| {
@@ -69,7 +69,7 @@ impl Reference {
         })
     }
 
-    /// Whether the page lies in a present section (flatmem: below `pages`).
+    /// Returns whether the page exists: it lies in a present section, or below `pages` for flatmem.
     pub(crate) fn exists(&self, pfn: Pfn) -> bool {
         match &self.memory {
             Memory::Flatmem { pages, .. } => pfn.0 < *pages,
@@ -79,14 +79,15 @@ impl Reference {
 }
 
 impl Sparsemem {
-    /// The blocks that the struct pages of a section overlap; `section_bytes` is what its struct pages take.
+    /// Returns the numbers of the blocks that a section's struct pages overlap. `section_bytes` is the size of the
+    /// struct pages of one section.
     pub(crate) const fn blocks_of(&self, section: u64, section_bytes: u64) -> RangeInclusive<u64> {
         let first = section * section_bytes;
         let last = first + section_bytes - 1;
         (first >> self.block_shift)..=(last >> self.block_shift)
     }
 
-    /// The sections whose struct pages overlap a block.
+    /// Returns the numbers of the sections whose struct pages overlap a block.
     pub(crate) const fn sections_of(&self, block: u64, section_bytes: u64) -> RangeInclusive<u64> {
         let first = block << self.block_shift;
         let last = first + (1 << self.block_shift) - 1;

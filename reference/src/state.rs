@@ -1,4 +1,5 @@
-//! What a machine is to the model, how a description becomes one, and what the harness may ask of it (semantics 1).
+//! The state of a machine in the model, how it starts from a description, and the functions by which the harness reads
+//! it (docs/semantics.md, section 1).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,33 +8,33 @@ use contract::{Dialect, Gfn, Hva, Liobn, Machine, MemoryModel, PageShift, Pfn, P
 
 use crate::Object;
 
-/// What a page's struct page says, and what of its count the host itself took.
+/// The state of a page: the contents of its struct page, and the share of its count that the host itself took.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Page {
-    /// All references; 0 on a tail.
+    /// Reference count; 0 on a tail.
     pub count: i32,
-    /// References that the host itself took less those it gave back.
+    /// Number of references that the host itself took, less those it gave back.
     pub own: i32,
-    /// DIRTY; always clear on a tail.
+    /// The flag DIRTY; always clear on a tail.
     pub dirty: bool,
-    /// Whether it is part of a compound page.
+    /// The page's place in a compound page.
     pub compound: Compound,
 }
 
-/// Whether and how a page is part of a compound page.
+/// The place of a page in a compound page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Compound {
-    /// It is not.
+    /// The page is not part of a compound page.
     #[default]
     No,
-    /// The first page of 2^order.
+    /// The page is the first of 2^order pages.
     Head {
-        /// 1 ..= 9.
+        /// log2 of the number of pages, 1 ..= 9.
         order: u32,
     },
-    /// Any other page.
+    /// The page is part of a compound page, but not its first.
     Tail {
-        /// The first page.
+        /// The first page of the compound page.
         head: Pfn,
     },
 }
@@ -41,33 +42,33 @@ pub enum Compound {
 /// A DMA window with its entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Window {
-    /// Its description.
+    /// The window's description.
     pub spec: WindowSpec,
-    /// The guest's values, by entry; all behind the last are 0.
+    /// The guest values by entry number. Entries past the end are 0.
     guest: Vec<u64>,
-    /// The hardware entries likewise.
+    /// The hardware entries by entry number. Entries past the end are 0.
     hardware: Vec<u64>,
 }
 
 impl Window {
-    /// All entries are 0.
+    /// Makes a window whose entries are all 0.
     pub(crate) const fn new(spec: WindowSpec) -> Self {
         Self { spec, guest: Vec::new(), hardware: Vec::new() }
     }
 
-    /// The guest's value of entry `index`.
+    /// Returns the guest value of entry `index`.
     #[must_use]
     pub fn guest(&self, index: u64) -> u64 {
         self.guest.get(index as usize).copied().unwrap_or(0)
     }
 
-    /// The hardware entry `index`, 0 in an emulated window.
+    /// Returns the hardware entry `index`; 0 in an emulated window.
     #[must_use]
     pub fn hardware(&self, index: u64) -> u64 {
         self.hardware.get(index as usize).copied().unwrap_or(0)
     }
 
-    /// Stores both values of entry `index`.
+    /// Stores the guest value and the hardware entry of entry `index`.
     pub(crate) fn store(&mut self, index: u64, guest: u64, hardware: u64) {
         let index = index as usize;
         for (table, value) in [(&mut self.guest, guest), (&mut self.hardware, hardware)] {
@@ -80,12 +81,12 @@ impl Window {
         }
     }
 
-    /// The guest values that are not 0, as (index, value), ascending.
+    /// Returns the guest values that are not 0 as (entry number, value), ascending.
     pub fn guest_entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         not_zero(&self.guest)
     }
 
-    /// The hardware entries that are not 0, as (index, value), ascending.
+    /// Returns the hardware entries that are not 0 as (entry number, value), ascending.
     pub fn hardware_entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         not_zero(&self.hardware)
     }
@@ -95,52 +96,52 @@ fn not_zero(table: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
     (0..).zip(table.iter().copied()).filter(|(_, value)| *value != 0)
 }
 
-/// How struct pages are found, and which pages exist.
+/// The memory model: where struct pages lie, and which pages exist.
 #[derive(Clone, Debug)]
 pub(crate) enum Memory {
     Flatmem { array: u64, pages: u64 },
     Sparsemem(Sparsemem),
 }
 
-/// The virtual array of struct pages, backed block by block.
+/// sparsemem-vmemmap: the virtual array of struct pages, which blocks back.
 #[derive(Clone, Debug)]
 pub(crate) struct Sparsemem {
     /// Virtual address of the struct page of pfn 0.
     pub(crate) base: u64,
     pub(crate) block_shift: u32,
-    /// Real address of the vmemmap list's area.
+    /// Real address of the area of the vmemmap list.
     pub(crate) list: u64,
-    /// Sections that are present.
+    /// Numbers of the present sections.
     pub(crate) sections: BTreeSet<u64>,
-    /// Backed blocks: number to real address.
+    /// The backed blocks: block number to real address.
     pub(crate) blocks: BTreeMap<u64, u64>,
-    /// Blocks that are backed or once were.
+    /// Numbers of the blocks that are backed or once were.
     pub(crate) ever: BTreeSet<u64>,
 }
 
-/// The model: the state of one machine, and the dialect in which it answers.
+/// The reference model: the state of one machine, and the dialect in which it answers.
 #[derive(Clone, Debug)]
 pub struct Reference {
     pub(crate) dialect: Dialect,
     pub(crate) page_shift: PageShift,
-    /// S, the size of a struct page.
+    /// Size of a struct page in bytes (S).
     pub(crate) struct_page: u64,
     pub(crate) memory: Memory,
-    /// Pages that once had a state of their own; all others are `Page::default()`.
+    /// The pages that once had a state other than the default. All other pages have `Page::default()`.
     pub(crate) pages: BTreeMap<Pfn, Page>,
-    /// Entries by their first hva; what is not there is a hole.
+    /// Page-table entries by their first hva. An hva that no entry covers is a hole.
     pub(crate) page_table: BTreeMap<Hva, Pte>,
-    /// Slots by their first gfn.
+    /// Memory slots by their first gfn.
     pub(crate) slots: BTreeMap<Gfn, SlotSpec>,
     pub(crate) windows: BTreeMap<Liobn, Window>,
-    /// Words that are not 0.
+    /// The words of memory that are not 0.
     pub(crate) ram: BTreeMap<RealAddr, u64>,
-    /// What the last step changed.
+    /// The objects that the last step changed or may have changed.
     pub(crate) touched: Vec<Object>,
 }
 
 impl Reference {
-    /// The model of a machine that was validated. Windows are all zero at boot.
+    /// Makes the model of a machine. The description must be valid. All entries of its windows are 0 at boot.
     #[must_use]
     pub fn new(dialect: Dialect, machine: &Machine) -> Self {
         let mut model = Self::blank(dialect, machine);
@@ -148,14 +149,14 @@ impl Reference {
         model
     }
 
-    /// Forgets everything and starts on another machine.
+    /// Forgets everything and starts on another machine. The description must be valid.
     pub fn reset(&mut self, dialect: Dialect, machine: &Machine) {
         let touched = std::mem::take(&mut self.touched);
         *self = Self { touched, ..Self::blank(dialect, machine) };
         self.boot(machine);
     }
 
-    /// The machine before it boots: all memory is zero and nothing is mapped.
+    /// Makes the machine before it boots: all memory is zero and nothing is mapped.
     fn blank(dialect: Dialect, machine: &Machine) -> Self {
         Self {
             dialect,
@@ -211,7 +212,7 @@ impl Reference {
         }
     }
 
-    /// Makes 2^order pages from `head` on one compound page, without moving references.
+    /// Marks 2^order pages from `head` on as one compound page. Does not move references.
     pub(crate) fn mark_compound(&mut self, head: Pfn, order: u32) {
         self.page_mut(head).compound = Compound::Head { order };
         for i in 1..1 << order {
@@ -219,67 +220,68 @@ impl Reference {
         }
     }
 
-    /// The page's state, to be changed; the caller notes it as touched where the harness must look.
+    /// Returns the page's state for a change. The caller adds the page to `touched` if the harness must compare it.
     pub(crate) fn page_mut(&mut self, pfn: Pfn) -> &mut Page {
         self.pages.entry(pfn).or_default()
     }
 
-    /// Objects whose state the last step changed or may have changed. Valid until the next step.
+    /// Returns the objects whose state the last step changed or may have changed. Valid until the next step.
     #[must_use]
     pub fn touched(&self) -> &[Object] {
         &self.touched
     }
 
-    /// A page's state; the default where nothing is known.
+    /// Returns the state of a page; the default for a page that no step or description has changed.
     #[must_use]
     pub fn page(&self, pfn: Pfn) -> Page {
         self.pages.get(&pfn).copied().unwrap_or_default()
     }
 
-    /// Every page whose state is not the default, ascending.
+    /// Returns every page whose state is not the default, ascending.
     pub fn pages(&self) -> impl Iterator<Item = (Pfn, Page)> + '_ {
         self.pages.iter().filter(|(_, page)| **page != Page::default()).map(|(pfn, page)| (*pfn, *page))
     }
 
-    /// The page-table entry that covers `hva` (any byte of it); a huge one as a whole.
+    /// Returns the page-table entry that covers `hva`, [`Pte::Hole`] if none does. A huge entry is returned whole, with
+    /// the pfn of its head.
     #[must_use]
     pub fn pte(&self, hva: Hva) -> Pte {
         self.entry_at(hva).map_or(Pte::Hole, |(_, pte)| pte)
     }
 
-    /// The entries that are no holes, by first hva, ascending.
+    /// Returns all page-table entries except holes, by first hva, ascending.
     pub fn page_table(&self) -> impl Iterator<Item = (Hva, Pte)> + '_ {
         self.page_table.iter().map(|(hva, pte)| (*hva, *pte))
     }
 
-    /// All windows, by LIOBN, ascending.
+    /// Returns all windows, by LIOBN, ascending.
     pub fn windows(&self) -> impl Iterator<Item = &Window> + '_ {
         self.windows.values()
     }
 
-    /// The window of that name.
+    /// Returns the window with this LIOBN.
     #[must_use]
     pub fn window(&self, liobn: Liobn) -> Option<&Window> {
         self.windows.get(&liobn)
     }
 
-    /// All memory slots, by first gfn, ascending.
+    /// Returns all memory slots, by first gfn, ascending.
     pub fn slots(&self) -> impl Iterator<Item = SlotSpec> + '_ {
         self.slots.values().copied()
     }
 
-    /// The words of memory that are not 0, as numbers, ascending.
+    /// Returns the words of memory that are not 0, as (real address, value), ascending.
     pub fn ram(&self) -> impl Iterator<Item = (RealAddr, u64)> + '_ {
         self.ram.iter().map(|(at, word)| (*at, *word))
     }
 
-    /// The big-endian word at `at` (a multiple of 8), as a number.
+    /// Returns the value of the big-endian word at `at`, which must be a multiple of 8.
     #[must_use]
     pub fn ram_word(&self, at: RealAddr) -> u64 {
         self.ram.get(&at).copied().unwrap_or(0)
     }
 
-    /// Whether the section is present. For flatmem: whether a page of it exists.
+    /// Returns whether the section is present; for flatmem, whether a page of it exists.
     #[must_use]
     pub fn section_present(&self, section: u64) -> bool {
         match &self.memory {
@@ -291,7 +293,7 @@ impl Reference {
         }
     }
 
-    /// Where the vmemmap block of that number lies now; none if it is not backed, or in flatmem.
+    /// Returns the real address of a vmemmap block. `None` if the block is not backed, and in flatmem.
     #[must_use]
     pub fn block(&self, number: u64) -> Option<RealAddr> {
         match &self.memory {
@@ -324,7 +326,7 @@ fn boot_memory(model: &MemoryModel) -> Memory {
     }
 }
 
-/// The entry with another pfn.
+/// Returns the entry with its pfn replaced by `change(pfn)`.
 pub(crate) fn with_pfn(pte: Pte, change: impl Fn(Pfn) -> Pfn) -> Pte {
     match pte {
         Pte::Hole => Pte::Hole,

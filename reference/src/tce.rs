@@ -1,4 +1,5 @@
-//! TCEs: the checks of one, pinning its page, and how entries are written (semantics 4, steps 5 to 7).
+//! TCEs: the checks of a TCE, pinning its page, and how entries are written (docs/semantics.md, section 4, steps 5 to
+//! 7).
 
 use contract::dialect::{UnalignedTce, UnbackedTce};
 use contract::{Backing, Gpa, Hva, Liobn, Pfn, Pte, Rule, Status, Tce, WindowSpec};
@@ -7,26 +8,27 @@ use crate::hypercall::Checked;
 use crate::state::{Reference, Window};
 use crate::{Answer, Object, Outcome, Owes};
 
-/// An entry that is about to be written.
+/// An entry that the call is about to write.
 #[derive(Clone, Copy)]
 pub(crate) struct NewEntry {
     pub(crate) index: u64,
     pub(crate) tce: Tce,
-    /// The host page, for a TCE with permissions in a pinned window.
+    /// The host page, if the TCE has permissions and the window is pinned.
     pub(crate) target: Option<Target>,
 }
 
-/// A host page that a hardware entry is to name.
+/// The host page that a new hardware entry will name.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
-    /// First hva of the page-table entry.
+    /// First hva of the page-table entry that covers the page.
     pub(crate) hva: Hva,
-    /// The page itself, never its head.
+    /// pfn of the page itself, not of its head.
     pub(crate) pfn: Pfn,
 }
 
 impl Reference {
-    /// Steps 5 to 7 for entries from `first` on, which lie in the window. `owed` is what the list decided already.
+    /// Runs steps 5 to 7 for the entries from `first` on, all of which must lie in the window. `owed` is what the list
+    /// has already decided about real mode.
     pub(crate) fn check_and_write(
         &mut self,
         spec: &WindowSpec,
@@ -47,7 +49,7 @@ impl Reference {
         Ok(owing(Outcome { owes, ..self.write_entries(spec.liobn, &new) }))
     }
 
-    /// Step 5: `TCE.ALIGN`, `TCE.UNBACKED`.
+    /// Runs step 5 for one TCE: `TCE.ALIGN`, `TCE.UNBACKED`. `indirect` is true for entries of H_PUT_TCE_INDIRECT.
     fn check_tce(&self, spec: &WindowSpec, tce: Tce, indirect: bool) -> Checked<()> {
         let answers = self.answers();
         let between = tce.0 & (spec.page() - 1) & !(Tce::READ | Tce::WRITE);
@@ -66,7 +68,7 @@ impl Reference {
         if backed { Ok(()) } else { Err(self.end(Status::PARAMETER, Rule::TceUnbacked)) }
     }
 
-    /// Step 6: `PIN.HARDWARE`, or what is to be written. Nothing changes yet.
+    /// Runs step 6: returns the entries to write, or fails with `PIN.HARDWARE`. Changes nothing.
     fn pin(&self, spec: &WindowSpec, first: u64, tces: &[Tce]) -> Checked<Vec<NewEntry>> {
         let pinned = matches!(spec.backing, Backing::Pinned { .. });
         let mut new = Vec::with_capacity(tces.len());
@@ -77,7 +79,7 @@ impl Reference {
         Ok(new)
     }
 
-    /// The host page of a TCE with permissions, `PIN.HARDWARE` if the host cannot supply it.
+    /// Returns the host page of a TCE with permissions, or fails with `PIN.HARDWARE` if the host cannot supply it.
     fn target(&self, tce: Tce) -> Checked<Target> {
         let refused = || Outcome {
             owes: Owes::May("the host cannot supply the page"),
@@ -93,7 +95,7 @@ impl Reference {
         Ok(Target { hva: first, pfn })
     }
 
-    /// Step 7: all new references are taken, the entries exchanged, then the old pages given back.
+    /// Runs step 7: takes all new references, exchanges the entries, then gives the old pages back.
     fn write_entries(&mut self, liobn: Liobn, new: &[NewEntry]) -> Outcome {
         for entry in new {
             if let Some(target) = entry.target {
@@ -121,7 +123,8 @@ impl Reference {
         outcome
     }
 
-    /// `pfn << PAGE_SHIFT | address bits inside the host page | permissions`, 0 for a fault TCE.
+    /// Returns the hardware entry: `pfn << PAGE_SHIFT | address bits inside the host page | permissions`, 0 for a fault
+    /// TCE.
     fn hardware_value(&self, entry: &NewEntry) -> u64 {
         let Some(target) = entry.target else { return 0 };
         let inside = address(entry.tce).0 & (self.page_shift.bytes() - 1);
@@ -129,7 +132,8 @@ impl Reference {
         (target.pfn.0 << self.page_shift.bits()) | inside | permissions
     }
 
-    /// A hardware entry goes: its page becomes DIRTY if the device could write it, and loses the entry's reference.
+    /// Gives back the reference of a hardware entry that was removed. Its page becomes DIRTY first if the device could
+    /// write it.
     pub(crate) fn release_hardware(&mut self, value: u64) {
         if value == 0 {
             return;
@@ -143,12 +147,12 @@ impl Reference {
     }
 }
 
-/// The address bits of a TCE, from 12 up.
+/// Returns the guest physical address in a TCE: its bits from 12 up.
 const fn address(tce: Tce) -> Gpa {
     Gpa(tce.0 & !0xfff)
 }
 
-/// The rule by which an entry is written, read before it is.
+/// Returns the rule that names the write of an entry. Must run before the write.
 fn entry_rule(window: &Window, entry: &NewEntry, new_hardware: u64, page_shift: u32) -> Rule {
     let old = Tce(window.guest(entry.index));
     let same_page = match window.spec.backing {
@@ -164,7 +168,7 @@ fn entry_rule(window: &Window, entry: &NewEntry, new_hardware: u64, page_shift: 
     }
 }
 
-/// Stores the guest's value and the hardware entry; returns the old hardware entry.
+/// Stores the guest value and the hardware entry. Returns the old hardware entry.
 fn exchange(window: &mut Window, entry: &NewEntry, hardware: u64) -> u64 {
     let old = window.hardware(entry.index);
     window.store(entry.index, entry.tce.0, hardware);

@@ -1,4 +1,4 @@
-//! Section 4: the order of the checks in dialects `lopapr` and `kvm`.
+//! docs/semantics.md, section 4: the order of the checks in dialects `lopapr` and `kvm`.
 
 mod common;
 
@@ -9,7 +9,7 @@ use reference::{Answer, Owes, Reference};
 
 const BOTH: [Dialect; 2] = [Dialect::Lopapr, Dialect::Kvm];
 
-/// An error that real mode must finish, and that changes nothing.
+/// Makes a call that ends at a check: real mode must finish it, and it changes nothing.
 #[track_caller]
 fn refused(model: &mut Reference, hcall: Hypercall, status: Status, rule: Rule) {
     let before = snapshot(model);
@@ -170,7 +170,7 @@ fn reading_the_list_stays_when_the_call_fails() {
     for dialect in BOTH {
         let mut model = model(dialect);
         write_list(&mut model, 0, &[7]);
-        // pfn 116 holds nothing, so the list is one fault TCE.
+        // The memory of pfn 116 is zero, so the list is one fault TCE.
         let absent = indirect(PINNED, 0, gpa(gfn::ABSENT), 1);
         owes(&mut model, absent, Status::SUCCESS, Rule::TceFault, Owes::Defer(Rule::DeferPte));
         assert_eq!(model.pte(hva(gfn::ABSENT)), present(116, "wy"));
@@ -204,11 +204,11 @@ fn tce_alignment_by_window_page() {
 
 #[test]
 fn tce_unbacked_whole_page_or_first_gfn() {
-    // 64 KiB from gfn 48 on: only the first frame is guest memory.
+    // The window's page is 64 KiB: of the frames from gfn 48 on, only the first is guest memory.
     let crossing = put(EMULATED, EMULATED_BASE, gpa(48) | 3);
     refused(&mut model(Dialect::Lopapr), crossing, Status::PARAMETER, Rule::TceUnbacked);
     call(&mut model(Dialect::Kvm), crossing, Status::SUCCESS, Rule::MapNew);
-    // A page of several slots is guest memory, whatever their hvas.
+    // A page that several slots cover together is guest memory, whatever their hvas.
     let mut two = model(Dialect::Lopapr);
     done(&mut two, Step::Slot(SlotSpec { id: 9, gfn: Gfn(49), pages: 15, hva: Hva(HVA) }));
     call(&mut two, crossing, Status::SUCCESS, Rule::MapNew);
@@ -239,12 +239,12 @@ fn kvm_looks_at_fault_tces_of_a_list() {
             let mut model = model(dialect);
             write_list(&mut model, 0, &[gpa(gfn::END), 7]);
             call(&mut model, indirect(liobn.0, liobn.1, 0, 1), status, rule);
-            // Low bits of a fault TCE are nobody's business.
+            // No dialect checks the low bits of a fault TCE.
             write_list(&mut model, 0, &[gpa(1) | 0xffc]);
             call(&mut model, indirect(liobn.0, liobn.1, 0, 1), Status::SUCCESS, Rule::TceFault);
         }
     }
-    // Even zero names gfn 0, which need not be guest memory.
+    // Even a TCE of 0 names gfn 0, which need not be guest memory.
     let mut kvm = model(Dialect::Kvm);
     done(&mut kvm, Step::Slot(SlotSpec { id: 0, gfn: Gfn(1), pages: 40, hva: hva(1) }));
     call(&mut kvm, indirect(PINNED, 0, gpa(1), 1), Status::PARAMETER, Rule::TceUnbacked);
@@ -286,7 +286,7 @@ fn pin_hardware() {
         done(&mut model, Step::WriteProtect { hva: hva(40) });
         let huge = put(PINNED, 0, gpa(33) | 2);
         owes(&mut model, huge, Status::HARDWARE, Rule::PinHardware, Owes::May(""));
-        // Emulated windows ask nothing of the host.
+        // An emulated window does not use the host page table.
         call(&mut model, put(LAST, LAST_BASE, gpa(gfn::HOLE) | 3), Status::SUCCESS, Rule::MapNew);
     }
 }

@@ -1,4 +1,4 @@
-//! Section 6: host steps on pages and page-table entries.
+//! docs/semantics.md, section 6: host steps on pages and page-table entries.
 
 mod common;
 
@@ -66,7 +66,7 @@ fn own_has_a_limit() {
     done(&mut model, take(500));
     skipped(&mut model, take(500));
     done(&mut model, map(Hva(0), present(500, "")));
-    // A probe may go past the limit; then the page is mapped nowhere else.
+    // A probe may take own past the limit; then the page cannot be mapped again.
     assert_eq!(model.step(&Step::GetPage { pfn: Pfn(500) }).rule, Some(Rule::GetOk));
     assert_eq!(model.page(Pfn(500)).own, MAX_OWN + 1);
     skipped(&mut model, map(Hva(0x10_0000), present(500, "")));
@@ -116,7 +116,7 @@ fn map_huge() {
     done(&mut model, map(Hva(0_u64.wrapping_sub(0x4000)), huge(128, 2, "w")));
     assert_eq!(model.pte(Hva(u64::MAX)), huge(128, 2, "w"));
     assert_eq!(count(&model, 128), 2);
-    // A hole that a huge entry would only partly find.
+    // A huge entry needs holes for all its pages; here one of them is mapped.
     done(&mut model, map(Hva(at.0 + 0x3000), present(500, "")));
     skipped(&mut model, map(at, huge(128, 2, "")));
     conserved(&model);
@@ -154,7 +154,7 @@ fn age_clean_write_protect() {
     assert_eq!(model.pte(hva(0)), present(100, ""));
     done(&mut model, Step::WriteProtect { hva: hva(47) });
     assert_eq!(model.pte(hva(32)), huge(144, 4, "dy"));
-    // DIRTY on the head, by way of a tail.
+    // `clean` on a tail clears DIRTY on the head.
     call(&mut model, put(PINNED, 0, gpa(gfn::TAIL) | 2), Status::SUCCESS, Rule::MapNew);
     call(&mut model, put(PINNED, 0, 0), Status::SUCCESS, Rule::Unmap);
     assert!(dirty(&model, 128));
@@ -244,7 +244,7 @@ fn make_compound_needs() {
     done(&mut model, compound(4094, 1));
     done(&mut model, compound(3584, 8));
     skipped(&mut model, compound(3584, 9));
-    // Pages of an absent section do not exist.
+    // Pages of an absent section do not exist, so they cannot be part of a compound page.
     let mut sparse = Reference::new(Dialect::Lopapr, &sparse(PageShift::Shift16, 64, 24, &[0, 1, 2]));
     skipped(&mut sparse, compound(512, 9));
     done(&mut sparse, compound(0, 9));

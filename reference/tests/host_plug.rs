@@ -1,4 +1,4 @@
-//! Section 6: host steps on sections, slots, guest memory and windows.
+//! docs/semantics.md, section 6: host steps on sections, slots, guest memory and windows.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn remove(section: u64) -> Step {
     Step::HotRemove { section }
 }
 
-/// Sections 0 and 2; 56-byte struct pages in 64 KiB blocks: each section takes 3.5 of them.
+/// Returns a machine with sections 0 and 2, and 56-byte struct pages in 64 KiB blocks: each section takes 3.5 blocks.
 fn halves() -> Reference {
     Reference::new(Dialect::Lopapr, &sparse(PageShift::Shift12, 56, 16, &[0, 2]))
 }
@@ -34,14 +34,14 @@ fn flatmem_has_no_hot_plug() {
 fn hot_add_names_the_new_blocks_in_ascending_order() {
     let mut model = halves();
     skipped(&mut model, add(0, &[(1 << 41, 9)]));
-    // Section 1 needs blocks 3 (there already) to 6.
+    // Section 1 needs blocks 3 to 6; block 3 is backed already.
     skipped(&mut model, add(1, &[(1 << 41, 2)]));
     done(&mut model, add(1, &[(1 << 41, 1), (1 << 42, 2), (7, u64::MAX)]));
     assert_eq!(model.block(4), Some(RealAddr(1 << 41)));
     assert_eq!(model.block(5), Some(RealAddr(1 << 42)));
     assert_eq!(model.block(6), Some(RealAddr((1 << 42) + 0x1_0000)));
     assert!(model.section_present(1));
-    // Blocks stay while any section needs them: 3 and 7 have other users.
+    // A block stays while any section needs it: sections 0 and 2 need blocks 3 and 7.
     done(&mut model, remove(1));
     assert!(model.block(3).is_some() && model.block(4).is_none() && model.block(6).is_none());
     assert!(!model.section_present(1));
@@ -73,12 +73,13 @@ fn hot_add_places_must_be_free() {
     skipped(&mut model, add(1, &[((1 << 46) - 0x1_0000, 3)]));
     skipped(&mut model, add(1 << 22, &[(free, 9)]));
     skipped(&mut model, add(u64::MAX, &[(free, 9)]));
-    // The memory of the section itself: section 2^16 lies where the blocks are, the list in 0x2000.
+    // The section's own memory must be free too: section 2^16 lies where the blocks are, section 0x2000 where the list
+    // is.
     skipped(&mut model, add(1 << 16, &[(free, 9)]));
     skipped(&mut model, add(0x2000, &[(free, 9)]));
     done(&mut model, add(1, &[((1 << 46) - 0x1_0000, 1), (free, 2)]));
     skipped(&mut model, add(free >> 24, &[(1 << 42, 9)]));
-    // The last section, where the block just added lies, and the one before it.
+    // The memory of the last section holds the block just added; the section before it is free.
     skipped(&mut model, add((1 << 22) - 1, &[(1 << 42, 9)]));
     done(&mut model, add((1 << 22) - 2, &[(1 << 42, 9)]));
 }
@@ -116,7 +117,7 @@ fn hot_remove_needs_pages_that_nobody_holds() {
 #[test]
 fn what_probes_left_goes_with_the_block() {
     let mut model = halves();
-    // pfn 4096 is in section 1, its struct page in block 3, which section 0 needs.
+    // pfn 4097 is in section 1, and its struct page in block 3, which section 0 needs.
     let probe = Step::PutPage { pfn: Pfn(4097) };
     assert_eq!(model.step(&probe).rule, Some(Rule::PutOk));
     assert_eq!(count(&model, 4097), -1);
@@ -143,7 +144,7 @@ fn slots() {
     skipped(&mut model, slot(1, u64::MAX, u64::MAX, 0));
     skipped(&mut model, slot(1, 100, 2, !0xfff));
     done(&mut model, slot(1, (1 << 52) - 1, 1, !0xfff));
-    // A slot may overlap what it was before.
+    // The new range of a slot may overlap its old range.
     done(&mut model, slot(0, 8, 40, HVA));
     call(&mut model, put(PINNED, 0, 1), Status::PARAMETER, Rule::TceUnbacked);
     call(&mut model, put(PINNED, 0, gpa(9) | 1), Status::SUCCESS, Rule::MapNew);
@@ -273,7 +274,7 @@ fn close_window_gives_everything_back() {
     assert!(model.window(Liobn(PINNED)).is_none());
     call(&mut model, Hypercall::get(PINNED, 0), Status::PARAMETER, Rule::LiobnUnknown);
     skipped(&mut model, Step::CloseWindow { liobn: Liobn(PINNED) });
-    // Its tables' places are free again, and a new window is all zero.
+    // The regions of its tables are free again, and a new window is all zero.
     let [pinned, ..] = windows(Dialect::Lopapr)[..] else { panic!() };
     done(&mut model, Step::CreateWindow(pinned));
     assert_eq!((guest(&model, PINNED, 1), hardware(&model, PINNED, 1)), (0, 0));

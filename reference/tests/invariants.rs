@@ -1,4 +1,5 @@
-//! What holds after every step of any program: no panic, conservation, and that `touched` names all that changed.
+//! Properties that hold after every step of any program: no panic, conservation of references, and `touched` names
+//! every object that changed.
 
 mod common;
 
@@ -13,7 +14,7 @@ use contract::{
 };
 use reference::{Answer, Compound, Object, Owes, Reference};
 
-/// xorshift64*: the same draws on every machine.
+/// The pseudo-random generator xorshift64*, which draws the same numbers on every machine.
 struct Draw(u64);
 
 impl Draw {
@@ -150,7 +151,7 @@ impl Draw {
     }
 }
 
-/// The objects in which two states differ.
+/// Returns the objects in which two states differ.
 fn changes(before: &Reference, after: &Reference) -> BTreeSet<Object> {
     let mut changes = BTreeSet::new();
     for model in [before, after] {
@@ -200,7 +201,7 @@ fn machines(dialect: Dialect) -> Vec<Machine> {
     guest.pages.push(PageSpec { pfn: Pfn(400), own: 1, dirty: false });
     (sparse.compounds, sparse.slots) = (guest.compounds.clone(), guest.slots.clone());
     (sparse.mappings, sparse.pages) = (guest.mappings.clone(), guest.pages.clone());
-    // The ready frames are pfns 64 to 79: the struct page of 73 is split.
+    // The ready gfns map pfns 64 to 79; the struct page of pfn 73 is split.
     sparse.mappings[0].pte = present(64, "wdy");
     sparse.windows = windows(dialect);
     for window in &mut sparse.windows {

@@ -1,4 +1,4 @@
-//! Section 2: pfn to page.
+//! docs/semantics.md, section 2: translation from a pfn to its struct page.
 
 mod common;
 
@@ -59,7 +59,7 @@ fn six_of_seven_boundaries_split_with_size_56() {
 #[test]
 fn split_is_decided_before_hole_and_removed() {
     let mut model = Reference::new(Dialect::Lopapr, &sparse(PageShift::Shift12, 56, 12, &[0]));
-    // Section 0 ends exactly at block 56; the split in block 56 + 1 is at the same place as in block 0.
+    // Section 0 ends exactly at the end of block 55, so the splits behind it are at the same places as in section 0.
     assert_eq!(4096 * 56 % 4096, 0);
     lookup(&mut model, 4095, Rule::LookupHit);
     lookup(&mut model, 4096, Rule::LookupHole);
@@ -104,7 +104,8 @@ fn a_virtual_address_past_2_64_is_beyond() {
     let mut model = Reference::new(Dialect::Lopapr, &high_base(64));
     lookup(&mut model, 81 * 64 - 1, Rule::LookupHole);
     lookup(&mut model, 81 * 64, Rule::LookupBeyond);
-    // 56 does not divide what is left: the last struct page starts below 2^64 and ends in the block past it.
+    // 56 does not divide the rest of the address space: the last struct page starts below 2^64 and ends in the block
+    // past it.
     let mut model = Reference::new(Dialect::Lopapr, &high_base(56));
     let last = 81 * 4096 / 56;
     assert_ne!(81 * 4096 % 56, 0);

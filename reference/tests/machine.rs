@@ -1,4 +1,4 @@
-//! Section 1: a description becomes a state.
+//! docs/semantics.md, section 1: the state that a description starts.
 
 mod common;
 
@@ -59,7 +59,7 @@ fn contents_are_runs_of_words_that_wrap() {
 fn sections_and_blocks() {
     let model = Reference::new(Dialect::Lopapr, &sparse(PageShift::Shift12, 56, 16, &[0, 2]));
     assert!(model.section_present(0) && !model.section_present(1) && model.section_present(2));
-    // Section 0 takes 229376 bytes of struct pages, 3.5 blocks of 64 KiB; section 2 starts at block 7.
+    // The struct pages of section 0 take 229376 bytes, 3.5 blocks of 64 KiB. Those of section 2 start at block 7.
     assert_eq!(model.block(3), Some(RealAddr((1 << 40) + 3 * 0x1_0000)));
     assert_eq!(model.block(4), None);
     assert_eq!(model.block(7), Some(RealAddr((1 << 40) + 4 * 0x1_0000)));
@@ -110,7 +110,8 @@ fn slots_and_windows_are_listed() {
 fn everything_described_is_listed_once_and_nothing_else() {
     let described = with_ram(Dialect::Lopapr, 0x5000, &[7, 0, 9]);
     let model = Reference::new(Dialect::Lopapr, &described);
-    // Mapped pages, the two compound pages, those that the host holds; not 116, which an absent entry names.
+    // The mapped pages, the two compound pages and the pages that the host holds; not pfn 116, which only an absent
+    // entry names.
     let pages = (100..116).chain(118..121).chain(128..132).chain(144..160).chain([300, 301]);
     assert!(model.pages().map(|(pfn, _)| pfn.0).eq(pages));
     assert!(model.pages().all(|(pfn, page)| page == model.page(pfn)));

@@ -1,4 +1,5 @@
-//! Section 6: the edges of preconditions. What a step needs is needed of its own pages, sections and blocks, and of no neighbour's.
+//! docs/semantics.md, section 6: the limits of preconditions. A precondition concerns the step's own pages, sections
+//! and blocks, not their neighbours.
 
 mod common;
 
@@ -17,7 +18,8 @@ fn remove(section: u64) -> Step {
     Step::HotRemove { section }
 }
 
-/// Sections 0 to 2 of 4 KiB pages; eight guest pages, none mapped; a pinned window of eight entries.
+/// Returns a machine with sections 0 to 2 of 4 KiB pages, eight guest pages of which none is mapped, and a pinned
+/// window of eight entries.
 fn sections(pages: Vec<PageSpec>) -> Reference {
     let mut machine = Machine { pages, ..sparse(PageShift::Shift12, 64, 12, &[0, 1, 2]) };
     machine.slots = vec![SlotSpec { id: 0, gfn: Gfn(0), pages: 8, hva: Hva(HVA) }];
@@ -27,7 +29,7 @@ fn sections(pages: Vec<PageSpec>) -> Reference {
 
 #[test]
 fn a_compound_page_needs_no_tce_on_its_own_pages_only() {
-    // Four pages from 104 on; the TCE's gfn names pfn 100 + gfn.
+    // The compound page has four pages from pfn 104 on. gfn maps to pfn 100 + gfn.
     for (gfn, free) in [(3, true), (4, false), (7, false), (8, true)] {
         let mut model = model(Dialect::Lopapr);
         call(&mut model, put(PINNED, 0, gpa(gfn) | 1), Status::SUCCESS, Rule::MapNew);
@@ -74,7 +76,7 @@ fn a_section_goes_whoever_holds_the_pages_around_it() {
 
 #[test]
 fn blocks_are_as_many_as_the_list_can_hold() {
-    // A section takes 64 blocks of 4 KiB.
+    // A section needs 64 blocks of 4 KiB.
     let most = MAX_BLOCKS / 64;
     let present: Vec<u64> = (0..most - 1).collect();
     let mut model = Reference::new(Dialect::Lopapr, &sparse(PageShift::Shift12, 64, 12, &present));
@@ -87,7 +89,8 @@ fn blocks_are_as_many_as_the_list_can_hold() {
 
 #[test]
 fn a_block_goes_with_what_probes_left_in_its_first_and_last_page_and_no_others() {
-    // A block of 2^24 bytes holds 2^18 struct pages: those of 64 sections, of which 0 is present; section 64 has the next.
+    // A block of 2^24 bytes holds 2^18 struct pages, those of 64 sections. Section 0 needs the first block, section 64
+    // the second.
     let pages = 1 << 18;
     let mut model = Reference::new(Dialect::Lopapr, &sparse(PageShift::Shift12, 64, 24, &[0, 64]));
     let left = [4096, pages - 1, pages + 5000];
@@ -107,9 +110,9 @@ fn a_table_lies_outside_every_region_and_next_to_any() {
         let (liobn, table, backing) = (Liobn(9), RealAddr(at), Backing::Emulated);
         Step::CreateWindow(WindowSpec { liobn, page_shift: 12, base: 0, entries: 512, table, backing })
     };
-    // Memory, the array of struct pages, the pinned window's tables, those of the two others.
+    // Memory, the array of struct pages, the table of window 1, its hardware table.
     let flat = [(0, 0x100_0000), (0x200_0000, 0x204_0000), (0x210_0000, 0x210_2000), (0x211_0000, 0x211_2000)];
-    // The list, section 2, the blocks of sections 0 and 2.
+    // The vmemmap list, section 2, and the blocks of sections 0 and 2.
     let list = (0x20_0000_0000, 0x20_0010_0000);
     let scattered = [list, (2 << 24, 3 << 24), (1 << 40, (1 << 40) + 8 * 0x1_0000)];
     let sparse = sparse(PageShift::Shift12, 64, 16, &[0, 2]);

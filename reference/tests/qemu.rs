@@ -1,4 +1,4 @@
-//! Section 4: the answers of dialect `qemu`.
+//! docs/semantics.md, section 4: the answers of dialect `qemu`.
 
 mod common;
 

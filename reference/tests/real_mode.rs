@@ -1,4 +1,4 @@
-//! Section 5: what real mode owes for pinned windows.
+//! docs/semantics.md, section 5: what real mode owes for pinned windows.
 
 mod common;
 
@@ -46,7 +46,7 @@ fn new_pages_that_need_a_fault() {
             let mut model = model(dialect);
             let hcall = put(PINNED, 0, gpa(gfn) | permissions);
             owes(&mut model, hcall, OK, Rule::MapNew, expected);
-            // Virtual mode made a page young and dirty: only what lasts is still a reason.
+            // The first call made the page young and dirty, so only a reason that lasts is still there.
             let again = if expected == COMPOUND { COMPOUND } else { Owes::Finish };
             owes(&mut model, hcall, OK, Rule::MapSame, again);
         }
@@ -79,7 +79,7 @@ fn old_compound_pages_are_a_reason() {
     owes(&mut model, put(PINNED, 0, gpa(1) | 1), OK, Rule::MapExchange, COMPOUND);
     owes(&mut model, put(PINNED, 0, gpa(1) | 1), OK, Rule::MapSame, Owes::Finish);
     owes(&mut model, put(PINNED, 0, gpa(gfn::HUGE) | 1), OK, Rule::MapExchange, COMPOUND);
-    // The last reference would go too, but compound comes first.
+    // The last reference would be dropped too, but `DEFER.COMPOUND` comes first.
     done(&mut model, Step::Unmap { hva: hva(gfn::HUGE + 15) });
     owes(&mut model, stuff(PINNED, 0, 0, 4), OK, Rule::Unmap, COMPOUND);
     assert_eq!(count(&model, 144), 0);
@@ -96,7 +96,7 @@ fn last_references() {
         owes(&mut model.clone(), put(PINNED, 0, 0), OK, Rule::Unmap, Owes::Finish);
         owes(&mut model.clone(), stuff(PINNED, 0, 0, 2), OK, Rule::Unmap, LAST_REF);
         owes(&mut model.clone(), stuff(PINNED, 0, 0, 512), OK, Rule::Unmap, LAST_REF);
-        // A take elsewhere in the same call keeps the page: pfn 101 comes back through another frame.
+        // Another mapping of pfn 101 holds one more reference, so the same call drops no last reference.
         done(&mut model, Step::Map { hva: hva(3).checked_add(0x4000_0000).expect("hva"), pte: present(101, "wdy") });
         assert_eq!(count(&model, 101), 3);
         owes(&mut model.clone(), stuff(PINNED, 0, 0, 2), OK, Rule::Unmap, Owes::Finish);
@@ -107,7 +107,7 @@ fn last_references() {
 fn takes_of_the_same_call_count() {
     let mut model = model(Dialect::Lopapr);
     owes(&mut model, put(PINNED, 0, gpa(1) | 1), OK, Rule::MapNew, Owes::Finish);
-    // The page moves away from frame 1 and is named by frame 5 instead, absent: it holds nothing there.
+    // pfn 101 is unmapped at gfn 1 and mapped at gfn 5 instead.
     done(&mut model, Step::Unmap { hva: hva(1) });
     done(&mut model, Step::Unmap { hva: hva(5) });
     done(&mut model, Step::Map { hva: hva(5), pte: present(101, "wdy") });
@@ -119,7 +119,7 @@ fn takes_of_the_same_call_count() {
     let outcome = owes(&mut model, hcall, OK, Rule::MapExchange, Owes::Finish);
     assert!(outcome.rules.contains(Rule::MapNew));
     assert_eq!(count(&model, 101), 2, "one dropped, one taken");
-    // MAP.SAME on a page that only TCEs hold is net zero.
+    // After gfn 5 is unmapped too, only TCE 1 holds pfn 101.
     done(&mut model, Step::Unmap { hva: hva(5) });
     assert_eq!(count(&model, 101), 1);
     owes(&mut model, put(PINNED, 0x1000, 0), OK, Rule::Unmap, LAST_REF);
@@ -145,13 +145,13 @@ fn lists_decide_before_anything_else() {
         write_list(&mut model, gfn::HUGE, &[7]);
         let bad = indirect(PINNED, 0, gpa(gfn::HUGE), 1);
         owes(&mut model, bad, Status::PARAMETER, Rule::TceAlign, Owes::May(""));
-        // A page that must be deferred does not matter any more.
+        // A page with a reason to defer does not change this.
         write_list(&mut model, gfn::HUGE, &[gpa(gfn::TAIL) | 1]);
         owes(&mut model, bad, OK, Rule::MapNew, Owes::May(""));
         done(&mut model, Step::Age { hva: hva(gfn::HUGE + 9) });
         owes(&mut model, bad, OK, Rule::MapSame, PTE);
         owes(&mut model, bad, OK, Rule::MapSame, Owes::May(""));
-        // Emulated windows owe the same for the list.
+        // For the list, real mode owes the same on an emulated window.
         done(&mut model, Step::Age { hva: hva(0) });
         write_list(&mut model, 0, &[0]);
         owes(&mut model, indirect(LAST, LAST_BASE, 0, 1), OK, Rule::TceFault, PTE);
@@ -169,7 +169,7 @@ fn a_list_that_must_be_deferred_covers_errors_and_hardware() {
         done(&mut model, Step::Age { hva: hva(0) });
         owes(&mut model, indirect(PINNED, 0, 0, 1), Status::HARDWARE, Rule::PinHardware, PTE);
         done(&mut model, Step::Age { hva: hva(0) });
-        // Errors before the list is read do not look at it.
+        // Checks before the read of the list do not depend on the list's page-table entry.
         owes(&mut model, indirect(PINNED, 1 << 40, 0, 1), Status::PARAMETER, Rule::IobaRange, Owes::Finish);
     }
 }
@@ -191,11 +191,12 @@ fn emulated_windows_are_finished() {
             let hcall = put(LAST, LAST_BASE, gpa(gfn) | 3);
             assert_eq!(model.step(&Step::Hypercall { vcpu: 3, call: hcall }).owes, Owes::Finish);
         }
-        assert_eq!(model.pte(hva(gfn::ABSENT)), absent(116), "nobody touches the page");
+        assert_eq!(model.pte(hva(gfn::ABSENT)), absent(116), "no call changes the page-table entry");
     }
 }
 
-/// gfn i is pfn 64 + i, with struct pages of 56 bytes in 4 KiB blocks: pfn 73 is split.
+/// Returns a machine where gfn i maps pfn 64 + i, with struct pages of 56 bytes in 4 KiB blocks: the struct page of pfn
+/// 73 is split.
 fn splitting() -> Reference {
     let mut machine = sparse(PageShift::Shift12, 56, 12, &[0]);
     machine.slots = vec![SlotSpec { id: 0, gfn: Gfn(0), pages: 64, hva: Hva(HVA) }];
@@ -219,7 +220,7 @@ fn split_struct_pages_old_and_new() {
     owes(&mut model, put(1, 0, gpa(9) | 1), OK, Rule::MapSame, LOOKUP);
     owes(&mut model, put(1, 0, gpa(10) | 1), OK, Rule::MapExchange, LOOKUP);
     owes(&mut model, put(1, 0, gpa(8) | 1), OK, Rule::MapExchange, Owes::Finish);
-    // Page-table reasons come first, last references later.
+    // `DEFER.PTE` comes before `DEFER.LOOKUP`, `DEFER.LAST_REF` after it.
     done(&mut model, Step::Age { hva: hva(9) });
     owes(&mut model, put(1, 0, gpa(9) | 1), OK, Rule::MapExchange, PTE);
     done(&mut model, Step::Unmap { hva: hva(9) });
@@ -236,7 +237,7 @@ fn one_reason_anywhere_in_the_call_is_enough_and_the_first_kind_wins() {
     owes(&mut model.clone(), indirect(1, 0, 0, 3), OK, Rule::MapNew, LOOKUP);
     done(&mut model, Step::Age { hva: hva(10) });
     owes(&mut model.clone(), indirect(1, 0, 0, 3), OK, Rule::MapNew, PTE);
-    // A compound page with a split struct page: the lookup comes first.
+    // For a compound page with a split struct page, `DEFER.LOOKUP` comes first.
     done(&mut model, Step::MakeCompound(contract::description::CompoundSpec { pfn: Pfn(72), order: 2 }));
     owes(&mut model.clone(), put(1, 0, gpa(9) | 1), OK, Rule::MapNew, LOOKUP);
     owes(&mut model, put(1, 0, gpa(11) | 1), OK, Rule::MapNew, COMPOUND);

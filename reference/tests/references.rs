@@ -1,4 +1,4 @@
-//! Section 3: conditional references.
+//! docs/semantics.md, section 3: conditional references.
 
 mod common;
 
@@ -83,7 +83,7 @@ fn a_split_page_is_none_though_it_exists() {
 #[test]
 fn put_on_a_named_page_needs_own() {
     let mut model = model(Dialect::Lopapr);
-    // Mapped, named by an absent entry, named by a TCE alone, a compound page.
+    // pfn 100 is mapped, 116 is named by an absent entry, 128 and 129 are compound, 144 has a huge entry.
     for pfn in [100, 116, 128, 129, 144] {
         skipped(&mut model, Step::PutPage { pfn: Pfn(pfn) });
     }

@@ -1,4 +1,4 @@
-//! Section 4, step 7: how entries are written, and under which rule.
+//! docs/semantics.md, section 4, step 7: how entries are written, and under which rule.
 
 mod common;
 
@@ -67,7 +67,7 @@ fn emulated_entries_compare_address_bits_and_hold_nothing() {
         succeed(&mut model, put(LAST, LAST_BASE, gpa(1) | 1), Rule::MapNew);
         succeed(&mut model, put(LAST, LAST_BASE, gpa(1) | 2), Rule::MapSame);
         succeed(&mut model, put(LAST, LAST_BASE, gpa(2) | 2), Rule::MapExchange);
-        // The alias of gfn 0 is another address.
+        // The alias of gfn 0 has the same hva but another address.
         succeed(&mut model, put(LAST, LAST_BASE, gpa(0) | 2), Rule::MapExchange);
         succeed(&mut model, put(LAST, LAST_BASE, gpa(gfn::ALIAS) | 2), Rule::MapExchange);
         succeed(&mut model, put(LAST, LAST_BASE, 4), Rule::Unmap);
@@ -117,7 +117,7 @@ fn one_absent_page_in_two_entries_is_faulted_in_once() {
 #[test]
 fn an_absent_list_may_name_itself() {
     let mut model = model(Dialect::Lopapr);
-    // The list's page is absent, and its contents were there before.
+    // The list's page is absent, but its memory already holds the list.
     let list = with_ram(Dialect::Lopapr, 116 << 12, &[gpa(gfn::ABSENT) | 3]);
     model.reset(Dialect::Lopapr, &list);
     succeed(&mut model, indirect(PINNED, 0, gpa(gfn::ABSENT), 1), Rule::MapNew);
@@ -131,7 +131,7 @@ fn compound_pages_count_on_their_head() {
     assert_eq!((hardware(&model, PINNED, 0), count(&model, 128), count(&model, 129)), (129 << 12 | 2, 2, 0));
     succeed(&mut model, put(PINNED, 0x1000, gpa(gfn::HUGE + 5) | 2), Rule::MapNew);
     assert_eq!((hardware(&model, PINNED, 1), count(&model, 144)), (149 << 12 | 2, 2));
-    // Another tail of the same compound page is another host page.
+    // Another tail of the same compound page counts as another host page.
     succeed(&mut model, put(PINNED, 0x1000, gpa(gfn::HUGE + 6) | 2), Rule::MapExchange);
     assert_eq!((count(&model, 144), dirty(&model, 144), dirty(&model, 149)), (2, true, false));
     assert_eq!(model.hardware_references(Pfn(144)), 1);
@@ -165,7 +165,7 @@ fn a_huge_list_is_read_where_it_lies() {
 #[test]
 fn a_call_is_named_after_its_first_entry_and_counts_all() {
     let mut model = model(Dialect::Lopapr);
-    // Entry 0 stays a fault TCE, 1 keeps its page, 2 gets another, 3 goes, 4 is new.
+    // Entry 0 stays a fault TCE, entry 1 keeps its page, 2 gets another page, 3 is unmapped, 4 is mapped new.
     for (index, gfn) in [(1, 1), (2, 2), (3, 3)] {
         succeed(&mut model, put(PINNED, index << 12, gpa(gfn) | 1), Rule::MapNew);
     }
@@ -192,7 +192,7 @@ fn one_page_dropped_and_taken_many_times_in_a_call() {
     assert_eq!(model.window(Liobn(PINNED)).map(|w| w.guest_entries().count()), Some(0));
 }
 
-/// 64 KiB pages, gfn 0 at pfn 8, a 4 KiB window.
+/// Returns a machine with 64 KiB pages, gfn 0 at pfn 8, and a pinned window of 4 KiB pages.
 fn big_pages() -> Machine {
     let mut machine = sparse(PageShift::Shift16, 64, 16, &[0]);
     machine.slots = vec![SlotSpec { id: 0, gfn: Gfn(0), pages: 4, hva: Hva(HVA) }];
@@ -213,7 +213,7 @@ fn hardware_entries_keep_the_address_inside_the_host_page() {
     let mut model = Reference::new(Dialect::Lopapr, &big_pages());
     succeed(&mut model, put(1, 0, 0x1_3003), Rule::MapNew);
     assert_eq!(hardware(&model, 1, 0), 9 << 16 | 0x3003);
-    // Another 4 KiB piece of the same host page.
+    // The new TCE names other 4 KiB of the same host page.
     succeed(&mut model, put(1, 0, 0x1_f001), Rule::MapSame);
     assert_eq!((hardware(&model, 1, 0), count(&model, 9), dirty(&model, 9)), (9 << 16 | 0xf001, 2, true));
     succeed(&mut model, put(1, 0, 0x2_f001), Rule::MapExchange);

@@ -537,16 +537,22 @@ fn triage_writes_json() {
             "focus": "program",
             "files": 3,
             "agreed": 1,
+            "not_compared": 0,
             "failing": 2,
             "broken": 0,
             "others": 1,
             "findings": [{
+                "voter": "canary",
                 "rule": "DIVERGE.R4",
                 "field": "r4",
                 "step_kind": "H_GET_TCE",
+                "place": "step 2",
                 "what": "r4",
                 "expected": "0x2",
                 "found": "0x0",
+                "repeats": true,
+                "program": null,
+                "sequence": null,
                 "engine": "libfuzzer",
                 "found_steps": 5,
                 "steps": steps,
@@ -632,7 +638,7 @@ struct Stuck {
 }
 
 impl Subject for Stuck {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "stuck"
     }
     fn start(&mut self, dialect: Dialect, machine: &Machine) {
@@ -689,17 +695,21 @@ fn a_hang_is_told_with_its_step() {
     let checked = check_within(Duration::from_millis(500), stuck(), &program).expect("a thread");
     assert!(started.elapsed() < Duration::from_secs(20));
     let Checked::Late(finding) = checked else { panic!("{checked:?}") };
-    assert_eq!((finding.identity.rule, finding.identity.kind), (Rule::SubjectHang, "H_STUFF_TCE"));
+    assert_eq!((finding.rule, finding.kind.name()), (Rule::SubjectHang, "H_STUFF_TCE"));
     // Step 4, the drop, is skipped: both sides agree last on the one before.
-    assert_eq!((finding.step, finding.agreed), (4, Some(2)));
+    assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Step(4), Some(2)));
     program.steps.remove(4);
     let checked = check_within(Duration::from_secs(60), stuck(), &program).expect("a thread");
-    assert!(matches!(checked, Checked::Verdict(verdict) if verdict.finding().is_none()));
+    assert!(matches!(checked, Checked::Verdict(verdict, _) if verdict.finding().is_none()));
     let panicking = Checker::new(Box::new(Stuck { panicking: true, ..Stuck::default() }));
     let checked = check_within(Duration::from_secs(60), panicking, &program).expect("a thread");
-    assert!(matches!(&checked, Checked::Panicked(message) if message == "a mistake in the harness"), "{checked:?}");
+    // What panics outside of the subject's code is the harness's fault, and no subject's.
+    let Checked::Verdict(verdict, _) = checked else { panic!("{checked:?}") };
+    let finding = verdict.finding().expect("a finding");
+    assert_eq!((finding.rule, finding.place), (Rule::HarnessFault, realmode_diff::check::Place::Step(1)), "{finding}");
+    assert!(finding.found.starts_with("panic: a mistake in the harness (line "), "{finding}");
     let canary = check_within(Duration::from_secs(60), SubjectKind::Canary.checker(), &program).expect("a thread");
-    assert!(matches!(canary, Checked::Verdict(verdict) if verdict.finding().is_some()));
+    assert!(matches!(canary, Checked::Verdict(verdict, _) if verdict.finding().is_some()));
 }
 
 // ---- bad input -------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-//! Every program of `corpora/` is a test of its own, named after its file.
+//! Tests of the programs in `corpora/`. Each program is a test with the name of its file.
 //!
-//! A program must replay without a finding, print and parse back to itself, and decide every rule that its `# Rules:` line names.
-//! `minimized/` is what fuzzing engines add: hundreds of programs without a story, which are one test; what fails is named.
-//! Seeds together must decide every outcome rule, and name each in a comment.
+//! A program must replay without a finding, parse back from its printed form to itself, and decide every rule that its
+//! `# Rules:` line names. `minimized/` holds what fuzzing engines add: hundreds of programs without a story. They are
+//! one test, which names the file that fails. The seeds together must decide every outcome rule and name each in a
+//! comment.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -43,17 +44,18 @@ fn load(file: &Path) -> Result<(String, Program), Failed> {
 }
 
 fn check(program: &Program) -> Result<Tally, Failed> {
-    match SubjectKind::Candidate.checker().check(program) {
-        Verdict::Agreed(tally) => Ok(tally),
-        Verdict::Invalid(invalid) => Err(invalid.to_string().into()),
-        Verdict::Finding(finding, _) => {
+    let mut checker = SubjectKind::Candidate.checker();
+    match checker.check(program) {
+        Verdict::Agreed => Ok(checker.tally().clone()),
+        Verdict::Finding(finding) => {
             let context = Context::default();
             Err(format!("\n{}", report(program, &finding, context)).into())
         }
+        verdict => Err(verdict.to_string().into()),
     }
 }
 
-/// The rules that a file's `# Rules:` lines name.
+/// Returns the rules that a file's `# Rules:` lines name.
 fn named(text: &str) -> Result<BTreeSet<Rule>, Failed> {
     let mut rules = BTreeSet::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("# Rules:")) {
@@ -69,7 +71,7 @@ fn one(file: &Path) -> Result<(), Failed> {
     let (text, program) = load(file)?;
     let printed = program.to_string();
     if realmode_diff::parse(&printed).ok() != Some(program.clone()) {
-        return Err("it does not parse back from its printed form".into());
+        return Err("the printed form does not parse back to the same program".into());
     }
     let tally = check(&program)?;
     for rule in named(&text)? {
@@ -82,7 +84,7 @@ fn one(file: &Path) -> Result<(), Failed> {
 
 fn all_of_them(files: &[PathBuf]) -> Result<(), Failed> {
     if files.is_empty() {
-        return Err("there are none".into());
+        return Err("the folder has no programs".into());
     }
     for file in files {
         one(file).map_err(|failed| format!("{}: {}", file.display(), failed.message().unwrap_or_default()))?;
@@ -115,7 +117,7 @@ fn every_rule(folder: &Path) -> Result<(), Failed> {
 }
 
 fn first_splits(folder: &Path) -> Result<(), Failed> {
-    // (block shift, first split pfn for S = 56): arithmetic of docs/semantics.md 2.
+    // (block shift, first split pfn for S = 56), computed as in docs/semantics.md, section 2.
     let mut missing = BTreeSet::from([(12, 73), (16, 1170), (21, 37449), (24, 299_593)]);
     for file in all(folder)? {
         let (_, program) = load(&file)?;

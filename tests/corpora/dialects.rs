@@ -1,8 +1,10 @@
-//! The rows of disagreement are held against the reference, the candidate, the programs of `corpora/dialects/` and the document.
+//! Compares the rows of the table of dialects with the reference, the candidate, the programs of `corpora/dialects/`
+//! and docs/dialects.md.
 //!
-//! Each row's program runs in every dialect that its machine is valid in. The marked step shows what the row declares, all others
-//! answer alike, and what is left at the end differs exactly where the row says so. Where QEMU is installed, a live one is asked too:
-//! it agrees with dialect `qemu`, and differs from the others where the row says so and nowhere else.
+//! Each row's program runs in every dialect in which its machine is valid. The marked step must show what the row
+//! declares, all other steps must answer alike, and the final states must differ exactly where the row says so. If QEMU
+//! is installed, each program also runs on a live QEMU: it must agree with dialect `qemu`, and must differ from the
+//! other dialects exactly where the row says so.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,12 +15,12 @@ use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, ROWS, Row, Seen, Sh
 use contract::{Dialect, Hypercall, Pte, RealAddr, Step};
 use libtest_mimic::{Failed, Trial};
 use programs::{inputs, store};
-use realmode_diff::voters::Voters;
 use realmode_diff::voters::ledger::Ledger;
+use realmode_diff::voters::{Look, Roster};
 use realmode_diff::{Finding, Program, SubjectKind, Verdict, dialects, voters::qemu};
 use reference::{Answer, Outcome, Owes, Page, Reference};
 
-/// The comment of the step that a row is about.
+/// The comment that marks the step of a row.
 const MARK: &str = "# differs";
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -55,7 +57,7 @@ fn ensure(met: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failed> {
     if met { Ok(()) } else { Err(otherwise().into()) }
 }
 
-// ---- the tables ------------------------------------------------------------------------------------------------------
+// ---- the tables --------------------------------------------------------------------------------------------------
 
 fn programs_are_rows() -> Result<(), Failed> {
     let files = store::programs_under(&root().join(dialects::FOLDER)).map_err(|error| error.to_string())?;
@@ -67,7 +69,7 @@ fn programs_are_rows() -> Result<(), Failed> {
     ensure(without.is_empty(), || format!("a row without a program, or a program without a row: {without:?}"))
 }
 
-/// Two dialects whose answers differ in a field are told apart by a row of it; two that agree are told apart by none.
+/// If two dialects differ in a field, a row of that field tells them apart. If they agree, no row of it does.
 fn fields_have_rows() -> Result<(), Failed> {
     for &field in Field::ALL {
         let texts = Dialect::ALL.map(|dialect| dialect.answers().text(field));
@@ -85,7 +87,7 @@ fn fields_have_rows() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Whether what a row declares for two dialects, by their place in `Dialect::ALL`, differs.
+/// Returns whether a row declares different things for two dialects, given by their positions in `Dialect::ALL`.
 fn tells_apart(row: &Row, a: usize, b: usize) -> bool {
     match row.shows {
         Shows::Answer(_, seen) => seen[a] != seen[b],
@@ -94,7 +96,7 @@ fn tells_apart(row: &Row, a: usize, b: usize) -> bool {
     }
 }
 
-/// A row in which all are the same would pass everywhere else.
+/// Every row declares a difference. A row without one would pass all other tests.
 fn rows_differ() -> Result<(), Failed> {
     let same: Vec<&str> =
         ROWS.iter().filter(|row| !tells_apart(row, 0, 1) && !tells_apart(row, 0, 2)).map(|row| row.name).collect();
@@ -110,8 +112,9 @@ fn document_is_up_to_date() -> Result<(), Failed> {
     })
 }
 
-/// A window of a PCI host bridge, the first at any base or the second where RTAS puts it; guest memory below the end of 256 MiB,
-/// with room left for what a live guest needs itself.
+/// A live QEMU can have each machine of dialect `qemu`. Its window is one of a PCI host bridge: the first window at any
+/// base, or the second where RTAS puts it. Guest memory ends below 256 MiB, with room for what a live guest needs
+/// itself.
 fn a_qemu_can_have_them() -> Result<(), Failed> {
     for name in ROWS.iter().map(|row| row.name).chain([AGREED_PROGRAM]) {
         let program = spoken(&load(name)?, Dialect::Qemu);
@@ -131,7 +134,8 @@ fn a_qemu_can_have_them() -> Result<(), Failed> {
     Ok(())
 }
 
-/// An entry's reason begins with the fields that it follows from, and in those QEMU differs from the reference's dialect.
+/// The reason of a ledger entry begins with the fields that cause it, and in those fields QEMU differs from the
+/// reference's dialect.
 fn ledger_follows_rows() -> Result<(), Failed> {
     for entry in Ledger::dialects().entries() {
         let [reference, voter] = &entry.between;
@@ -148,18 +152,19 @@ fn ledger_follows_rows() -> Result<(), Failed> {
     Ok(())
 }
 
-// ---- the programs ----------------------------------------------------------------------------------------------------
+// ---- the programs ------------------------------------------------------------------------------------------------
 
-/// What a program left behind.
+/// The state at the end of a program.
 #[derive(PartialEq, Debug)]
 struct End {
     entries: Vec<(u64, u64)>,
     faulted_in: usize,
-    /// What no row may show a difference in.
+    /// State in which no row may show a difference.
     rest: Rest,
 }
 
-/// The page table is left out where pages were faulted in: an entry that is there is another one.
+/// State in which no row may show a difference. The page table and pages are empty if pages were faulted in, because
+/// that changes their entries.
 #[derive(PartialEq, Debug)]
 struct Rest {
     ram: Vec<(RealAddr, u64)>,
@@ -172,12 +177,12 @@ fn load(name: &str) -> Result<Program, Failed> {
     Ok(inputs::read_text(&file_of(name))?)
 }
 
-/// The program in another dialect.
+/// Returns the program in another dialect.
 fn spoken(program: &Program, dialect: Dialect) -> Program {
     Program { dialect, ..program.clone() }
 }
 
-/// The number of the step that makes the call; the file marks it, and no other one.
+/// Returns the number of the step that makes `call`. The file must mark this step and no other.
 fn marked(name: &str, program: &Program, call: Hypercall) -> Result<usize, Failed> {
     let text = fs::read_to_string(file_of(name)).map_err(|error| error.to_string())?;
     let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_suffix(MARK)).map(str::trim_end).collect();
@@ -196,7 +201,7 @@ fn absent(model: &Reference) -> usize {
     model.page_table().filter(|(_, pte)| matches!(pte, Pte::Absent { .. })).count()
 }
 
-/// Every step's outcome, and what is left.
+/// Runs a program on the reference. Returns every step's outcome and the final state.
 fn run(program: &Program) -> Result<(Vec<Outcome>, End), Failed> {
     program.validate().map_err(|invalid| format!("dialect {}: {invalid}", program.dialect))?;
     let mut model = Reference::new(program.dialect, &program.machine);
@@ -214,12 +219,11 @@ fn run(program: &Program) -> Result<(Vec<Outcome>, End), Failed> {
     Ok((outcomes, End { entries: windows[0].guest_entries().collect(), faulted_in, rest }))
 }
 
-/// The candidate is held to the same in every dialect, not only in the one that the file names.
+/// The candidate must agree in every dialect, not only in the one that the file names.
 fn candidate_agrees(program: &Program) -> Result<(), Failed> {
     match SubjectKind::Candidate.checker().check(program) {
-        Verdict::Agreed(_) => Ok(()),
-        Verdict::Invalid(invalid) => Err(invalid.to_string().into()),
-        Verdict::Finding(finding, _) => Err(format!("dialect {}: the candidate: {finding}", program.dialect).into()),
+        Verdict::Agreed => Ok(()),
+        verdict => Err(format!("dialect {}: the candidate: {verdict}", program.dialect).into()),
     }
 }
 
@@ -246,7 +250,7 @@ fn shows_answers(program: &Program, here: usize, expected: [Seen; 3]) -> Result<
         let (outcomes, end) = run(&program)?;
         let Answer::Hypercall { status, r4 } = outcomes[here].answer else { unreachable!("a call was marked") };
         let rule = outcomes[here].rule.ok_or("no rule decided")?;
-        // Compared as text, so that entries need no owner.
+        // Compares text, because the declared and found entries have different types.
         let found = format!("{status} {r4:x?} by {rule}, entries {:x?}, faulted in {}", end.entries, end.faulted_in);
         let declared = format!(
             "{} {:x?} by {}, entries {:x?}, faulted in {}",
@@ -275,7 +279,7 @@ fn shows_duties(program: &Program, here: usize, expected: [Duty; 3]) -> Result<(
         candidate_agrees(&program)?;
         runs.push((dialect, outcomes, end));
     }
-    // Duties are no answers, so all steps answer alike.
+    // A duty is not an answer, so all steps must answer alike.
     others_agree(program, None, &runs)?;
     ensure(runs.iter().all(|(.., end)| end.entries == runs[0].2.entries), || "the tables differ".into())
 }
@@ -298,7 +302,8 @@ fn shows_machines(program: &Program, expected: [Option<&str>; 3]) -> Result<(), 
     ensure(runs.iter().all(|(.., end)| end.entries == runs[0].2.entries), || "the tables differ".into())
 }
 
-/// All steps but the one `here` answer alike by the same rule, and what no row is about is the same at the end.
+/// All steps except `here` must have the same answer and rule in all dialects, and the state that no row concerns must
+/// be the same at the end.
 fn others_agree(program: &Program, here: Option<usize>, runs: &[(Dialect, Vec<Outcome>, End)]) -> Result<(), Failed> {
     let [(first, expected, left), others @ ..] = runs else { return Err("no dialect takes the machine".into()) };
     for (dialect, outcomes, end) in others {
@@ -318,7 +323,8 @@ fn others_agree(program: &Program, here: Option<usize>, runs: &[(Dialect, Vec<Ou
     Ok(())
 }
 
-/// Each call is a step of the program, in their order, and there is no other step; all that a guest sees is the same.
+/// The steps of the program are the calls of the table, in order, and all that a guest can see of them is the same in
+/// all dialects.
 fn all_agree() -> Result<(), Failed> {
     let program = load(AGREED_PROGRAM)?;
     let calls: Vec<String> = AGREED.iter().map(|row| format!("cpu0 {}", row.call)).collect();
@@ -339,12 +345,14 @@ fn all_agree() -> Result<(), Failed> {
     ensure(runs.iter().all(|run| *run == runs[0]), || format!("they differ: {runs:#x?}"))
 }
 
-// ---- a live QEMU -----------------------------------------------------------------------------------------------------
+// ---- a live QEMU -------------------------------------------------------------------------------------------------
 
-/// What a live QEMU makes of the program: the finding if there is one; `declared` where the ledger has it. It must be asked to the end.
+/// Runs the program on a live QEMU. Returns the finding, if any, and the number of differences that the ledger
+/// declares. QEMU must run the whole program.
 fn ask_live(program: &Program, ledger: Ledger) -> Result<(Option<Finding>, u64), Failed> {
-    let voters = Voters { qemu: Some(qemu::Config::default()), ledger, ..Voters::default() };
-    let mut panel = voters.panel_looking(qemu::Look::Whole)?;
+    let mut roster = Roster::of(vec![std::sync::Arc::new(qemu::Config::default())]);
+    roster.ledger = ledger;
+    let mut panel = roster.panel(Look::Whole)?;
     let verdict = panel.check(program)?;
     let voter = panel.take_roll().voters.remove(0);
     ensure(voter.uncovered == 0 && voter.incidents == 0, || format!("not asked to the end: {voter:?}"))?;
@@ -356,7 +364,7 @@ fn shows_live(row: &Row) -> Result<(), Failed> {
     let in_qemu = spoken(&program, Dialect::Qemu);
     let (here, seen) = match row.shows {
         Shows::Answer(call, seen) => (marked(row.name, &program, call)?, seen),
-        // What only a host sees, or another system's machine.
+        // Only a host can see these differences, or QEMU refuses the machine.
         Shows::Duty(..) | Shows::Machine(_) if in_qemu.validate().is_ok() => {
             let (finding, _) = ask_live(&in_qemu, Ledger::default())?;
             return ensure(finding.is_none(), || format!("{finding:?}"));
@@ -368,7 +376,9 @@ fn shows_live(row: &Row) -> Result<(), Failed> {
         let (finding, _) = ask_live(&program, Ledger::default())?;
         let live = seen[2];
         let same = (expected.status, expected.r4, expected.entries) == (live.status, live.r4, live.entries);
-        let found = finding.as_ref().map(|finding| (finding.step, finding.expected.clone(), finding.found.clone()));
+        let found = finding
+            .as_ref()
+            .map(|finding| (finding.place.steps_before(&program), finding.expected.clone(), finding.found.clone()));
         match (&found, same) {
             (None, true) => continue,
             (Some((step, expected_status, found_status)), false) if expected.status != live.status => {
@@ -377,7 +387,8 @@ fn shows_live(row: &Row) -> Result<(), Failed> {
                     format!("dialect {dialect}: declared {declared:?}, found {found:?}")
                 })?;
             }
-            // The statuses are the same, the tables are not: that is seen where they are read, at the end at the latest.
+            // The statuses are the same but the tables differ. The difference is found where a step reads the tables,
+            // or at the end of the program.
             (Some((step, ..)), false) => ensure(*step >= here, || format!("dialect {dialect}: found {found:?}"))?,
             (found, _) => return Err(format!("dialect {dialect}: found {found:?}, declared {seen:?}").into()),
         }

@@ -1,4 +1,4 @@
-//! The programs of `corpora/`: each one is a test of its own.
+//! Tests of the programs in `corpora/`. Each program is a test of its own.
 
 mod corpus;
 mod dialects;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use contract::Dialect;
 use realmode_diff::SubjectKind;
-use realmode_diff::check::lockstep::Handled;
+use realmode_diff::check::{Handled, Kind, Observation};
 use realmode_diff::hunts::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Model, Summary};
 use tempfile::TempDir;
 
@@ -25,7 +25,7 @@ fn domain(sections: u64, steps: usize, models: &[Model]) -> Domain {
 
 fn exhaust(folder: &TempDir, domain: Domain, subject: SubjectKind, jobs: usize) -> Exhaust {
     let out = folder.path().to_path_buf();
-    Exhaust { domain, voters: subject.into(), jobs, time: None, out, state: None, restart: false }
+    Exhaust { domain, roster: subject.into(), jobs, time: None, out, state: None, restart: false }
 }
 
 fn run(exhaust: &Exhaust) -> Summary {
@@ -120,11 +120,13 @@ fn a_program_with_skipped_steps_is_the_one_without_them() {
     for number in 0..domain.programs() {
         let mut program = domain.program(number).expect("a program");
         let mut done = Vec::new();
-        let verdict = checker.check_observed(&program, &mut |seen| done.push(seen.handled != Handled::Skipped));
-        let finding = verdict.finding().map(|finding| finding.identity);
+        let verdict =
+            checker.check_watched(&program, &mut |seen: &Observation<'_>| done.push(seen.handled != Handled::Skipped));
+        let finding = verdict.finding().map(|finding| finding.identity());
         if done.iter().all(|done| *done) {
             // A step that shows a finding is not observed. What comes after it is not run.
-            let behind = finding.is_some_and(|identity| identity.kind != "end") && done.len() + 1 < program.steps.len();
+            let behind =
+                finding.is_some_and(|identity| identity.kind != Kind::End) && done.len() + 1 < program.steps.len();
             run += u64::from(!behind);
             failing += u64::from(!behind && finding.is_some());
             continue;
@@ -137,7 +139,7 @@ fn a_program_with_skipped_steps_is_the_one_without_them() {
             done.get(index - 1).copied().unwrap_or(true)
         });
         let shorter = checker.check(&program);
-        assert_eq!(shorter.finding().map(|finding| finding.identity), finding, "program {number}\n{program}");
+        assert_eq!(shorter.finding().map(|finding| finding.identity()), finding, "program {number}\n{program}");
     }
     let here = folder();
     let summary = run_canary(&here, &domain);

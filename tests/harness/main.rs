@@ -1,6 +1,8 @@
 //! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C, findings.
 
+mod audit;
 mod campaign;
+mod carried;
 mod exhaust;
 mod findings;
 mod libraries;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use programs::{inputs, store};
 use realmode_diff::Verdict;
-use realmode_diff::voters::Voters;
-use realmode_diff::voters::qemu::{self, Look, guest};
+use realmode_diff::voters::qemu::{self, guest};
+use realmode_diff::voters::{Look, Roster};
 use tempfile::TempDir;
 
 const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
@@ -66,7 +66,7 @@ fn the_guest_is_what_its_assembly_says() {
     let assembled = Command::new("powerpc64-linux-gnu-as")
         .args(["-mbig", "-mpower7", "-o"])
         .arg(&object)
-        .arg(root().join("src/qemu/guest.s"))
+        .arg(root().join("harness/src/voters/qemu/guest.s"))
         .status();
     match assembled {
         Ok(status) => assert!(status.success()),
@@ -314,14 +314,14 @@ fn corpora_hold_live() {
     if !installed() {
         return;
     }
-    let voters = Voters { qemu: Some(qemu::Config::default()), ..Voters::default() };
-    let mut panel = voters.panel_looking(Look::Whole).expect("QEMU is there");
+    let roster = Roster::of(vec![std::sync::Arc::new(qemu::Config::default())]);
+    let mut panel = roster.panel(Look::Whole).expect("QEMU is there");
     for corpus in ["seeds", "regressions"] {
         for file in store::programs_under(&root().join("corpora").join(corpus)).expect("files") {
             let program = inputs::read_text(&file).expect("a program");
             if program.dialect == realmode_diff::Dialect::Qemu {
                 let verdict = panel.check(&program).expect("QEMU is there");
-                assert!(matches!(verdict, Verdict::Agreed(_)), "{}: {verdict:?}", file.display());
+                assert!(matches!(verdict, Verdict::Agreed | Verdict::NotCompared(_)), "{}: {verdict}", file.display());
             }
         }
     }
@@ -338,9 +338,9 @@ fn what_qemu_cannot_have_is_said() {
     let file = root().join("corpora/dialects/pinned-windows.realmode");
     let args = ["replay", "--against", "qemu", file.to_str().expect("text")];
     let (status, out, err) = run(&folder, SECONDS(20), &args);
-    assert_eq!(status, 0, "{err}");
-    assert!(out.contains("agreed as far as it went") && out.contains("no pinned windows"), "{out}");
-    assert!(out.contains("0 agreed, 1 agreed in part, 0 with a finding"), "{out}");
+    assert_eq!(status, 3, "{err}");
+    assert!(err.contains("nothing was compared") && out.contains("no pinned windows"), "{out}{err}");
+    assert!(out.contains("0 agreed, 1 not compared, 0 with a finding"), "{out}");
 }
 
 /// Windows of one bridge come and go in every order, and what is gone is unknown. (QEMU 7.2 brings a bridge's default window back when the
@@ -350,8 +350,8 @@ fn windows_that_are_gone_are_unknown() {
     if !installed() {
         return;
     }
-    let voters = Voters { qemu: Some(qemu::Config::default()), ..Voters::default() };
-    let mut panel = voters.panel_looking(Look::Whole).expect("QEMU is there");
+    let roster = Roster::of(vec![std::sync::Arc::new(qemu::Config::default())]);
+    let mut panel = roster.panel(Look::Whole).expect("QEMU is there");
     let first = "0x80000200 page_shift=16 base=0x0 entries=2 emulated table=0x9000000";
     let second = "0x80000201 page_shift=16 base=0x100000000 entries=2 emulated table=0x9001000";
     let look = "cpu0 H_GET_TCE liobn=0x80000200 ioba=0x0\ncpu0 H_GET_TCE liobn=0x80000201 ioba=0x100000000\n";
@@ -373,7 +373,7 @@ fn windows_that_are_gone_are_unknown() {
         );
         let program = realmode_diff::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let verdict = panel.check(&program).expect("QEMU is there");
-        assert!(matches!(verdict, Verdict::Agreed(_)), "{verdict:?}\n{text}");
+        assert!(matches!(verdict, Verdict::Agreed), "{verdict:?}\n{text}");
     }
     let voter = panel.take_roll().voters.remove(0);
     assert_eq!((voter.uncovered, voter.incidents), (0, 0), "{voter:?}");
@@ -412,6 +412,11 @@ fn a_ledger_that_is_none_says_where() {
     let good = "[[difference]]\nbetween = [\"reference\", \"qemu\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\nreason = \"a test\"\n";
     for (text, said) in [
         (good.replace("DIVERGE.R4", "DIVERGE.R5"), "line 1: no rule is called \"DIVERGE.R5\""),
+        (good.replace("\"r4\"", "\"r5\""), "line 1: no field is called \"r5\"; expected one of: status, r4, registers"),
+        (
+            format!("{good}call = \"H_PUT\"\n"),
+            "line 1: no kind of step is called \"H_PUT\"; expected one of: start, H_GET_TCE",
+        ),
         (format!("{good}\n{}", good.replace("\"a test\"", "\" \"")), "line 7: a declared difference needs a reason"),
         (good.replace("field = ", "filed = "), "filed"),
         (good.replace("reason = \"a test\"\n", ""), "reason"),
@@ -444,8 +449,9 @@ fn entries_are_counted_or_stale() {
         out.contains("declared difference never seen, stale: reference/kvm - qemu: DIVERGE.R4 r4: a test"),
         "{out}"
     );
-    // What concerns the other dialect is no part of this campaign.
-    assert!(!out.contains("reference/lopapr"), "{out}");
+    // What concerns the other dialect is no part of this campaign, and one line says so.
+    let idle = "\n8 declared differences cannot be used, these voters take no part: reference/lopapr\n";
+    assert!(out.contains(idle) && !out.contains("reference/lopapr - "), "{out}");
     fs::write(folder.path().join("ledger.toml"), "").expect("a ledger");
     let args = ["fuzz", "--against", "model/qemu", "--dialect", "kvm", "--programs", "300", "--seed", "1"];
     let (status, out, _) = run(&folder, SECONDS(120), &[&args[..], &["--ledger", "ledger.toml"]].concat());

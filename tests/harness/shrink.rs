@@ -2,7 +2,7 @@
 
 use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
+use contract::{HcallAnswer, RealAddr, Rule, Status};
 use machine::Subject as _;
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::findings::report::{Context, export, outcomes, report};
@@ -73,7 +73,7 @@ fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
         .find_map(|index| {
             let program = generate(&GeneratorConfig::default(), seed, index);
             match checker.check(&program) {
-                Verdict::Finding(finding, _) if finding.identity.rule == rule => Some((program, *finding)),
+                Verdict::Finding(finding) if finding.rule == rule => Some((program, *finding)),
                 _ => None,
             }
         })
@@ -81,7 +81,7 @@ fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
 }
 
 fn identity(checker: &mut Checker, program: &Program) -> Option<Identity> {
-    checker.check(program).finding().map(|finding| finding.identity)
+    checker.check(program).finding().map(|finding| finding.identity())
 }
 
 /// Every program that lacks one step or one item of `program`, with what it lacks.
@@ -130,7 +130,7 @@ fn remove_section(machine: &mut Machine, index: usize) {
 /// What must hold of a shrunk program, whatever it shows.
 fn sound(name: &str, checker: &mut Checker, drawn: &Program, before: &Finding, shrunk: &Shrunk) {
     let Shrunk { program, finding, minimal, .. } = shrunk;
-    assert_eq!(finding.identity, before.identity, "{name}");
+    assert_eq!(finding.identity(), before.identity(), "{name}");
     assert!(minimal, "{name}: the budget ran out");
     assert_eq!(program.validate(), Ok(()), "{name}");
     assert_eq!(parse(&program.to_string()).as_ref(), Ok(program), "{name}");
@@ -138,13 +138,13 @@ fn sound(name: &str, checker: &mut Checker, drawn: &Program, before: &Finding, s
     assert!(program.to_string().len() <= drawn.to_string().len(), "{name}");
     // The finding is the shrunk program's own.
     match checker.check(program) {
-        Verdict::Finding(again, _) => assert_eq!(&*again, finding, "{name}"),
+        Verdict::Finding(again) => assert_eq!(&*again, finding, "{name}"),
         verdict => panic!("{name}: {verdict:?}"),
     }
     for (what, smaller) in smaller(program) {
         assert_ne!(
             identity(checker, &smaller),
-            Some(finding.identity),
+            Some(finding.identity()),
             "{name}: {what} is not needed\n{program}\n{smaller}"
         );
     }
@@ -171,7 +171,7 @@ fn the_canary_shrinks_to_two_steps() {
         let shrunk = shrink(&mut checker, &drawn).expect("a finding");
         sound("canary", &mut SubjectKind::Canary.checker(), &drawn, &before, &shrunk);
         // A write permission goes in, and does not come out.
-        let kinds: Vec<&str> = shrunk.program.steps.iter().map(Step::kind).collect();
+        let kinds: Vec<&str> = shrunk.program.steps.iter().map(|step| step.kind().name()).collect();
         assert!(matches!(kinds[..], ["H_PUT_TCE", "H_GET_TCE"]), "{kinds:?}\n{}", shrunk.program);
         assert_eq!(shrunk.program.machine.windows.len(), 1);
         reports(&shrunk);
@@ -219,7 +219,7 @@ fn reports(shrunk: &Shrunk) {
     let line = |key: &str| {
         text.lines().find_map(|line| line.strip_prefix(key)).map_or_else(|| panic!("no {key} in\n{text}"), str::trim)
     };
-    let rule = finding.identity.rule;
+    let rule = finding.rule;
     assert_eq!(line("finding "), format!("{rule}: {}", rule.meaning()));
     assert_eq!(line("section "), format!("docs/semantics.md {}", rule.section()));
     assert_eq!(line("subject "), finding.voter);
@@ -227,12 +227,12 @@ fn reports(shrunk: &Shrunk) {
     assert_eq!(line("expected "), finding.expected);
     assert_eq!(line("found "), finding.found);
     let field = line("field ");
-    assert!(field.starts_with(finding.identity.field) && field.ends_with(&finding.what), "{field}");
+    assert!(field.starts_with(finding.identity().field.name()) && field.ends_with(&finding.what()), "{field}");
     let step = |index: usize| match program.steps.get(index) {
         Some(step) => format!("step {}: {step}", index + 1),
         None => "the end of the program: all windows closed, everything unmapped".into(),
     };
-    assert_eq!(line("differs "), step(finding.step));
+    assert_eq!(line("differs "), step(finding.place.steps_before(&shrunk.program)));
     assert_eq!(line("agreed "), finding.agreed.map_or("none before it".into(), step));
     assert!(text.contains("1-minimal"), "{text}");
     assert!(!text.contains('\u{1b}'), "no colours");
@@ -251,7 +251,7 @@ fn exported(shrunk: &Shrunk) {
         assert_eq!(text.matches("#[test]").count(), 1);
         let name = text.split_once("fn ").and_then(|(_, rest)| rest.split_once("()")).expect("a function").0;
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'), "{name}");
-        let prefix = finding.map_or("program".into(), |f| f.identity.rule.id().to_lowercase().replace('.', "_"));
+        let prefix = finding.map_or("program".into(), |f| f.identity().rule.id().to_lowercase().replace('.', "_"));
         assert!(name.starts_with(&prefix), "{name}");
         let expected = text.split_once("] = [\n").and_then(|(_, rest)| rest.split_once("    ];")).expect("an array").0;
         let lines: String = outcomes(program).iter().map(|line| format!("        {line:?},\n")).collect();
@@ -306,7 +306,7 @@ fn findings_at_either_end_are_told() {
         let program = parse(&format!("{machine}{steps}")).unwrap_or_else(|error| panic!("{error}"));
         let mut checker = wrong::checker(hooks);
         let shrunk = shrink(&mut checker, &program).expect("a finding");
-        assert_eq!((shrunk.finding.identity.kind, shrunk.program.steps.len()), (kind, left));
+        assert_eq!((shrunk.finding.kind.name(), shrunk.program.steps.len()), (kind, left));
         assert_eq!(shrunk.finding.agreed, None);
         let text = report(&shrunk.program, &shrunk.finding, Context::default());
         assert_eq!(program_in(&text), shrunk.program);

@@ -1,9 +1,16 @@
 //! Panels: several voters on one program, what each of them answered, and what is counted.
 
-use contract::{Rule, Status};
+use contract::{HcallAnswer, Rule, Status};
+use machine::{Coverage, Subject as _};
 use realmode_diff::voters::ledger::Ledger;
-use realmode_diff::voters::{Panel, Voters};
+use std::sync::Arc;
+
+use realmode_diff::check::Place;
+use realmode_diff::voters::model::ModelOf;
+use realmode_diff::voters::{Candidacy, Look, Panel, Roster};
 use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+
+use super::findings::wrong::{HONEST, Hooks, checker};
 
 fn program(dialect: &str, steps: &str) -> Program {
     let text = format!(
@@ -27,15 +34,19 @@ const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x80000100 ioba=0x0 tce=0x0 cou
 
 fn panel(subjects: &[SubjectKind], models: &[Dialect], ledger: &str) -> Panel {
     let ledger = Ledger::parse(ledger).expect("a ledger");
-    let voters = Voters { subjects: subjects.to_vec(), models: models.to_vec(), ledger, ..Voters::default() };
-    voters.panel().expect("nothing is missing")
+    let subjects = subjects.iter().map(|subject| Arc::new(*subject) as Arc<dyn Candidacy>);
+    let models = models.iter().map(|dialect| Arc::new(ModelOf(*dialect)) as Arc<dyn Candidacy>);
+    let mut roster = Roster::of(subjects.chain(models).collect());
+    roster.ledger = ledger;
+    roster.panel(Look::Brief).expect("nothing is missing")
 }
 
 #[test]
 fn everybody_agrees() {
     let mut panel = panel(&[SubjectKind::Candidate, SubjectKind::Null], &[Dialect::Lopapr], "");
     let verdict = panel.check(&program("lopapr", READ_BACK)).expect("all are there");
-    let Verdict::Agreed(tally) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(verdict, Verdict::Agreed);
+    let tally = panel.tally();
     assert_eq!((tally.programs, tally.hypercalls), (1, 2));
     let roll = panel.take_roll();
     let names: Vec<(&str, u64, u64)> =
@@ -49,11 +60,11 @@ fn everybody_agrees() {
 fn a_finding_has_the_votes_of_all() {
     let mut panel = panel(&[SubjectKind::Candidate, SubjectKind::Canary], &[Dialect::Qemu], "");
     let finding = panel.check(&program("lopapr", READ_BACK)).expect("all are there").into_finding().expect("a finding");
-    assert_eq!((finding.identity.rule, finding.voter.as_str(), finding.step), (Rule::DivergeR4, "canary", 1));
-    let votes: Vec<(&str, &str)> =
-        finding.votes.iter().map(|vote| (vote.voter.as_str(), vote.answer.as_str())).collect();
+    assert_eq!((finding.rule, finding.voter.as_str(), finding.place), (Rule::DivergeR4, "canary", Place::Step(1)));
+    let votes: Vec<(&str, String)> =
+        finding.votes.iter().map(|vote| (vote.voter.as_str(), vote.answer.to_string())).collect();
     let expected = [("reference", "0x1003"), ("candidate", "0x1003"), ("canary", "0x1001"), ("model/qemu", "0x1003")];
-    assert_eq!(votes, expected);
+    assert_eq!(votes, expected.map(|(voter, answer)| (voter, answer.to_string())));
     let report = realmode_diff::findings::report::report(&program("lopapr", READ_BACK), &finding, Default::default());
     assert!(report.contains("\nvotes      reference: 0x1003\n           candidate: 0x1003\n"), "{report}");
 }
@@ -64,7 +75,7 @@ fn the_earliest_finding_is_told() {
     let steps = format!("{COUNT_ZERO}{READ_BACK}");
     let mut panel = panel(&[SubjectKind::Canary], &[Dialect::Qemu], "");
     let finding = panel.check(&program("lopapr", &steps)).expect("all are there").into_finding().expect("a finding");
-    assert_eq!((finding.voter.as_str(), finding.step), ("model/qemu", 0));
+    assert_eq!((finding.voter.as_str(), finding.place), ("model/qemu", Place::Step(0)));
     assert_eq!(
         (finding.expected.as_str(), finding.found.as_str()),
         (Status::SUCCESS.to_string().as_str(), Status::PARAMETER.to_string().as_str())
@@ -104,10 +115,12 @@ fn what_a_voter_cannot_have_is_not_asked() {
     let mut odd = program("qemu", READ_BACK);
     odd.machine.windows[0].base = 1;
     let mut panel = panel(&[], &[Dialect::Lopapr], "");
-    assert!(matches!(panel.check(&odd), Ok(Verdict::Agreed(_))));
+    let verdict = panel.check(&odd).expect("all are there");
+    assert!(matches!(&verdict, Verdict::NotCompared(not) if not.from == Place::Start && !not.compared), "{verdict}");
+    assert!(!verdict.compared());
     let voter = panel.take_roll().voters.remove(0);
-    assert_eq!((voter.programs, voter.uncovered, voter.hypercalls), (1, 1, 0));
-    assert!(voter.why_uncovered.expect("a reason").contains("base 0x1"));
+    assert_eq!((voter.programs, voter.compared, voter.uncovered, voter.hypercalls), (1, 0, 1, 0));
+    assert!(voter.why_uncovered.expect("a reason").to_string().contains("base 0x1"));
 }
 
 #[test]
@@ -134,5 +147,57 @@ fn a_declared_difference_expires() {
             refused.contains("line ") && (refused.contains("2027-06-30") || refused.contains("expires")),
             "{refused}"
         );
+    }
+}
+
+/// A voter that covers emulated windows only is not asked step 1. The reference then faults no page in, step 2 is skipped, and step 3 is
+/// decided by TCE.UNBACKED, where a run of all steps decides it by TCE.ALIGN.
+const SKIPPED: &str = "realmode-program 1
+dialect kvm
+machine sparsemem-vmemmap page_shift=12 struct_page=56 base=0xc00c000000000000 block_shift=16 list=0x200000061000
+section 0x0
+block 0x0 at=0x200000000000
+block 0x1 at=0x200000010000
+block 0x2 at=0x200000030000
+block 0x3 at=0x200000050000
+slot 0 gfn=0x1000 pages=3 hva=0x7f0000000000
+map 0x7f0000002000 absent pfn=0x4e5
+ram 0x4e5000 0x1000000
+window 0x0 page_shift=12 base=0x0 entries=2 emulated table=0x200000161000
+window 0x1 page_shift=12 base=0x0 entries=1 pinned table=0x200000162000 hardware=0x200000164000
+steps
+cpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x1002000 count=1
+write 0x1002000 0x5
+cpu0 H_PUT_TCE_INDIRECT liobn=0x0 ioba=0x0 list=0x1002000 count=2
+";
+
+#[test]
+fn a_difference_is_declared_by_what_decided_the_step_for_that_voter() {
+    let program = parse(SKIPPED).expect("a program");
+    let hooks = Hooks {
+        coverage: |subject| Coverage { pinned: false, ..subject.coverage() },
+        virt: |subject, cpu, call| match subject.virtual_mode(cpu, call) {
+            HcallAnswer { status: Status::PARAMETER, .. } => HcallAnswer::status(Status::P4),
+            answer => answer,
+        },
+        real: |subject, cpu, call| match subject.real_mode(cpu, call) {
+            HcallAnswer { status: Status::PARAMETER, .. } => HcallAnswer::status(Status::P4),
+            answer => answer,
+        },
+        ..HONEST
+    };
+    let ledger = |decided: &str| {
+        let entry =
+            "[[difference]]\nbetween = [\"reference\", \"wrong\"]\nrule = \"DIVERGE.STATUS\"\nfield = \"status\"\n";
+        Ledger::parse(&format!("{entry}decided = \"{decided}\"\nreason = \"a test\"\n")).expect("a ledger")
+    };
+    for (decided, declared) in [("TCE.UNBACKED", true), ("TCE.ALIGN", false)] {
+        let mut panel = Panel::new(vec![Box::new(checker(hooks))], ledger(decided));
+        let verdict = panel.check(&program).expect("all are there");
+        let finding = verdict.finding();
+        assert_eq!(finding.is_none(), declared, "{decided}: {verdict}");
+        if let Some(finding) = finding {
+            assert_eq!((finding.place, finding.decided), (Place::Step(2), Some(Rule::TceUnbacked)), "{finding}");
+        }
     }
 }

@@ -73,7 +73,7 @@ fn every_byte_string_is_a_sound_program() {
         assert_eq!(realmode_diff::parse(&program.to_string()).as_ref(), Ok(&program), "input {index}\n{program}");
         if index.is_multiple_of(20) {
             match check(&program) {
-                Verdict::Agreed(_) => {}
+                Verdict::Agreed => {}
                 other => panic!("input {index}: {other:?}\n{program}"),
             }
         }

@@ -1,6 +1,7 @@
-//! The crate `programs`: text form, encoding, generator, mutation.
+//! The crate `programs`, and the forms of the contract's words: text form, serialised form, encoding, generator, mutation.
 
 mod encoding;
 mod generator;
 mod mutation;
+mod serial;
 mod text;

@@ -1,5 +1,6 @@
-//! The planted faults of `tests/defects/` fit the candidate as it is, and those of `tests/defects/reference/` the reference: each
-//! applies, touches nothing else, and says what must find it. `scripts/defects` builds and runs them.
+//! Tests of the planted faults. Each patch in `tests/defects/` applies to the candidate as it is, each in
+//! `tests/defects/reference/` to the reference. Each changes nothing else, and its header names the rule that must find
+//! it. `scripts/defects` builds and runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Folders of patches, what they may change, and how many there are at least.
+/// The folders of patches, the path that their patches may change, and the least number of patches.
 const ROOMS: [(&str, &str, usize); 2] =
     [("tests/defects", "b/candidate/src/", 42), ("tests/defects/reference", "b/reference/src/", 6)];
 
@@ -29,7 +30,7 @@ fn patches() -> Vec<PathBuf> {
     ROOMS.into_iter().flat_map(patches_in).collect()
 }
 
-/// Whether it begins with a commit of the kernel and its version, such as `bd8cb03dbe77 (2014)`.
+/// Returns whether the text begins with a commit of the kernel and its version, such as `bd8cb03dbe77 (2014)`.
 fn names_commit(text: &str) -> bool {
     let hash = text.split(" (").next().unwrap_or_default();
     hash.len() == 12 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && text.contains(')')

@@ -1,4 +1,4 @@
-//! The documents say what the program does: lists of rules, commands and files are held against the code.
+//! Compares the documents with the program (lists of rules, commands, files, figures), and checks their prose.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,12 +20,13 @@ fn realmode(arguments: &[&str]) -> std::process::Output {
         .expect("realmode runs")
 }
 
-/// What stands between backticks in a text.
+/// Returns the words between backticks in a text.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Upper-case words with a dot between backticks, and the one rule that has none.
+/// Returns the rule ids in a text: the words in backticks that are upper-case with a dot, and the one rule without a
+/// dot.
 fn rule_ids(text: &str) -> BTreeSet<&str> {
     quoted(text)
         .filter(|word| {
@@ -240,8 +241,9 @@ fn percentages_stand_in_figures_only() {
         let text = read(&document);
         let mut figure = false;
         for (number, line) in prose(&text) {
-            if line.starts_with("<!-- figures: ") {
-                figure = line != "<!-- figures: end -->";
+            // Those of scripts/figures, and `<!-- NAME: start -->` of scripts/mutants and .ci/nightly.
+            if line.starts_with("<!-- ") {
+                figure = !line.ends_with(": end -->");
             }
             assert!(figure || !line.contains(" %"), "{document}:{number} has a percentage outside of a figure");
         }
@@ -275,7 +277,7 @@ fn the_tables_of_bugs_name_the_planted_faults() {
     }
 }
 
-/// Every command of the README's table is one that `--help` lists, and the other way round.
+/// The README's table and `--help` list the same commands.
 #[test]
 fn the_readme_lists_the_commands() {
     let readme = read("README.md");
@@ -313,7 +315,7 @@ fn the_readme_names_options_that_exist() {
     }
 }
 
-/// The README's `console` blocks: what they print is what the command prints, where nothing is left out with `...`.
+/// The commands in the README's `console` blocks print what the README shows; `...` stands for omitted lines.
 #[test]
 fn the_tour_shows_what_the_program_prints() {
     let readme = read("README.md");
@@ -340,8 +342,8 @@ fn exit_statuses_are_documented_alike() {
     let help = String::from_utf8(realmode(&["--help"]).stdout).expect("text");
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let readme = read("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
-    let statuses =
-        "0 nothing found, 1 a finding, 2 bad arguments or malformed input, 3 something is missing on this machine";
+    let statuses = "0 something was compared and nothing found, 1 a finding, 2 bad arguments or malformed \
+                    input, 3 nothing was compared";
     assert!(help.contains(statuses));
     assert!(readme.contains(statuses));
 }

@@ -1,4 +1,4 @@
-//! The fuzz targets and what stands around them are held against each other and against the code.
+//! Compares the fuzz targets with the documents, scripts, dictionaries and code that name them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +9,8 @@ use programs::focus::Focus;
 use programs::generate::{GeneratorConfig, generate};
 use programs::store;
 use realmode_diff::check::feedback::{COMBINATIONS, describe};
-use realmode_diff::hunts::engine::{Engine, MAX_WORK, Run, text, work};
-use realmode_diff::{Program, SubjectKind};
+use realmode_diff::hunts::engine::{Engine, EngineRun, MAX_WORK, text, work};
+use realmode_diff::{Program, Rule, SubjectKind};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,7 +26,7 @@ fn targets() -> BTreeSet<String> {
     files.map(|entry| name(entry.expect("an entry").path())).collect()
 }
 
-/// First words in backticks of the rows of a table.
+/// Returns the first word in backticks of each row of a table.
 fn rows(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("| `"))
@@ -57,6 +57,70 @@ fn documents_manifest_and_scripts_name_the_targets() {
     assert_eq!(bins, targets, "fuzz/Cargo.toml");
     let others: BTreeSet<String> = Focus::ALL.map(|focus| focus.name().to_string()).into();
     assert!(others.is_subset(&targets));
+}
+
+/// What stands behind each `--OPTION` of a text, up to the next blank.
+fn values_of<'a>(text: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> {
+    let words = text.split_whitespace();
+    words.clone().zip(words.skip(1)).filter(move |(word, _)| *word == option).map(|(_, value)| value)
+}
+
+/// Engines see branches of the crates whose lines `scripts/coverage` lists.
+#[test]
+fn engines_instrument_what_coverage_measures() {
+    let coverage = read("scripts/coverage");
+    let sources = coverage.split("sources=(").nth(1).and_then(|rest| rest.split(')').next()).expect("a list");
+    let sources: BTreeSet<&str> = sources.split(' ').filter_map(|folder| folder.strip_suffix("/src")).collect();
+    assert_eq!(sources, BTreeSet::from(["candidate", "contract", "machine", "reference"]));
+    for wrapper in ["fuzz/instrument", "fuzz/instrument-afl"] {
+        let text = read(wrapper);
+        assert_eq!(values_of(&text, "--crate-name").collect::<BTreeSet<_>>(), sources, "{wrapper}");
+    }
+}
+
+/// Packages, tests and benchmarks that scripts name to cargo exist. Most scripts are too slow for a test to run them.
+#[test]
+fn scripts_name_what_exists() {
+    let mut packages = BTreeSet::new();
+    for manifest in [".", "contract", "machine", "reference", "candidate", "abi", "programs", "harness", "fuzz"] {
+        let manifest = read(&format!("{manifest}/Cargo.toml"));
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        packages.insert(name.expect("a package").to_string());
+    }
+    packages.insert("realmode-afl-mutator".into());
+    let mut found = 0;
+    for folder in ["scripts", ".ci", "oss-fuzz"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let text = fs::read_to_string(&path).expect("text");
+            let script = path.display();
+            let literal =
+                |option| values_of(&text, option).filter(|value| value.starts_with(|c: char| c.is_ascii_lowercase()));
+            for package in literal("--package").filter(|name| name.starts_with("realmode")) {
+                assert!(packages.contains(package), "{script} names the package {package}");
+                found += 1;
+            }
+            for test in literal("--test") {
+                assert!(root().join(format!("tests/{test}/main.rs")).exists(), "{script} names the test {test}");
+                found += 1;
+            }
+            for bench in literal("--bench") {
+                assert!(root().join(format!("benches/{bench}.rs")).exists(), "{script} names the benchmark {bench}");
+                found += 1;
+            }
+            // Modules of tests, as filters of test names.
+            for line in text.lines().filter(|line| line.contains("--test ")) {
+                for module in line.split_whitespace().filter_map(|word| word.strip_suffix("::")) {
+                    let test = values_of(line, "--test").next().expect("a test");
+                    assert!(
+                        root().join(format!("tests/{test}/{module}.rs")).exists(),
+                        "{script} names the module {module} of the test {test}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(found >= 10, "only {found} names");
 }
 
 #[test]
@@ -91,7 +155,7 @@ fn programs(folder: &str) -> Vec<Program> {
     files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
 }
 
-/// What a focus keeps of a program is sound, and nothing but what it keeps is left.
+/// The part of a program that a focus keeps is a valid program, and contains nothing that the focus leaves out.
 #[test]
 fn a_focus_keeps_its_part() {
     let drawn = (0..2000).map(|index| generate(&GeneratorConfig::default(), 5, index));
@@ -108,7 +172,8 @@ fn a_focus_keeps_its_part() {
     }
 }
 
-/// Every target reaches something on the corpora, agrees on it, and the numbers that it reports are in range and have names.
+/// Every target reaches something on the corpora and agrees on it, and the numbers that it reports are in range and
+/// have names.
 #[test]
 fn targets_run_the_corpora() {
     for focus in Focus::ALL {
@@ -118,14 +183,16 @@ fn targets_run_the_corpora() {
             let mut rejected = 0;
             for program in programs(folder) {
                 match engine.run(&encode(&program), &mut |combination| _ = reached.insert(combination)) {
-                    Run::Agreed => {}
-                    Run::Rejected => rejected += 1,
-                    Run::Finding(finding, _) => panic!("{}: {finding}\n{program}", focus.name()),
+                    EngineRun::Agreed => {}
+                    EngineRun::NotCompared(not) => panic!("{not}"),
+                    EngineRun::Rejected => rejected += 1,
+                    EngineRun::Finding(finding, _) => panic!("{}: {finding}\n{program}", focus.name()),
                 }
             }
             rejected
         };
-        // What engines keep has programs that were rejected: that is a branch too.
+        // `corpora/minimized` has programs that a target rejects, because engines keep those too: they reach a branch
+        // of their own.
         run("corpora/minimized");
         let rejected = run("corpora/seeds");
         assert!(reached.iter().all(|&combination| combination < COMBINATIONS));
@@ -137,31 +204,44 @@ fn targets_run_the_corpora() {
     }
 }
 
+/// Numbers and descriptions fit together to the end: each rule that a step can decide has as many, findings have none.
+#[test]
+fn every_combination_names_a_rule_that_steps_decide() {
+    let of = |combination| describe(combination).split(" x ").next().map(str::to_string);
+    let named: BTreeSet<_> = (0..COMBINATIONS).filter_map(of).collect();
+    let outcomes: BTreeSet<_> = Rule::outcomes().map(|rule| rule.id().to_string()).collect();
+    assert_eq!(named, outcomes);
+    let described: BTreeSet<_> = (0..COMBINATIONS).map(describe).collect();
+    assert_eq!(described.len(), COMBINATIONS);
+}
+
 #[test]
 fn the_canary_is_found_on_the_corpora() {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Canary);
-    let found = corpus().iter().any(|program| matches!(engine.run(&encode(program), &mut |_| {}), Run::Finding(..)));
+    let found =
+        corpus().iter().any(|program| matches!(engine.run(&encode(program), &mut |_| {}), EngineRun::Finding(..)));
     assert!(found);
 }
 
 #[test]
 fn programs_that_take_long_are_rejected() {
-    let text = "realmode-program 1\ndialect kvm\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+    let text = "realmode-program 1\ndialect kvm\n\
+                machine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
                 window 0x1 page_shift=16 base=0x0 entries=65536 emulated table=0x9000000\nsteps\n\
                 cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=65536\n";
     let program = realmode_diff::parse(text).expect("a program");
     assert!(work(&program) > MAX_WORK);
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
-    assert!(matches!(engine.run(&encode(&program), &mut |_| panic!("it ran")), Run::Rejected));
+    assert!(matches!(engine.run(&encode(&program), &mut |_| panic!("it ran")), EngineRun::Rejected));
 }
 
 #[test]
 fn programs_of_another_version_are_rejected() {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
     let mut bytes = encode(&corpus()[0]);
-    assert!(matches!(engine.run(&bytes, &mut |_| {}), Run::Agreed));
+    assert!(matches!(engine.run(&bytes, &mut |_| {}), EngineRun::Agreed));
     bytes[4] = 2;
-    assert!(matches!(engine.run(&bytes, &mut |_| panic!("it ran")), Run::Rejected));
+    assert!(matches!(engine.run(&bytes, &mut |_| panic!("it ran")), EngineRun::Rejected));
 }
 
 #[test]
@@ -179,11 +259,11 @@ fn the_text_target_takes_anything() {
     }
 }
 
-/// Engines that are to learn by themselves are given a program that does nothing (`--no-corpora`).
+/// An engine that must start without the corpora (`--no-corpora`) gets a program that does nothing.
 #[test]
 fn the_start_of_engines_does_nothing() {
     let start = realmode_diff::parse(&read("fuzz/start.realmode")).expect("a program");
     assert!(start.steps.is_empty() && start.machine.windows.is_empty() && start.machine.slots.is_empty(), "{start}");
     let run = Engine::new(Focus::Program, SubjectKind::Candidate).run(&encode(&start), &mut |_| unreachable!());
-    assert!(matches!(run, Run::Agreed), "{run:?}");
+    assert!(matches!(run, EngineRun::Agreed), "{run:?}");
 }

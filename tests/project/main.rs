@@ -1,4 +1,4 @@
-//! The project as a whole: its structure, documents, planted faults and fuzz targets.
+//! Tests of the project as a whole: its structure, documents, planted faults and fuzz targets.
 
 mod defects;
 mod documentation;

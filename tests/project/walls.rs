@@ -1,4 +1,4 @@
-//! The walls of the house (docs/architecture.md), held up by a test.
+//! Tests of the invariants in docs/architecture.md that concern the structure of the project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,7 +31,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The names of the `[dependencies]` and `[dev-dependencies]` of a manifest.
+/// Returns the names in the `[dependencies]` and `[dev-dependencies]` of a manifest.
 fn dependencies(manifest: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut inside = false;
@@ -45,7 +45,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
     names
 }
 
-/// Code without comments, so that a word in a text is no use of it.
+/// Returns a file's code without comments, so that a word in a comment does not count as a use.
 fn code(path: &Path) -> String {
     fs::read_to_string(path)
         .expect("a source file")
@@ -55,7 +55,8 @@ fn code(path: &Path) -> String {
         .join("\n")
 }
 
-/// Wall 1: two independent readings of the semantics; shared code would hide a shared mistake.
+/// Invariant 1: reference and candidate are two independent readings of docs/semantics.md. Shared code would hide a
+/// shared mistake.
 #[test]
 fn reference_and_candidate_share_nothing_but_the_contract() {
     assert_eq!(dependencies("reference/Cargo.toml"), ["contract"], "the reference needs only the contract");
@@ -64,10 +65,10 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
         assert!(allowed.contains(&name.as_str()), "the candidate depends on {name}");
     }
     assert_eq!(dependencies("machine/Cargo.toml"), ["contract"], "the simulated machine needs only the contract");
-    // loom is there for its own tests (scripts/loom), and no part of what is built otherwise.
+    // loom serves only its own tests (scripts/loom), and no other build uses it.
     assert!(read("candidate/Cargo.toml").contains("[target.'cfg(loom)'.dependencies]\nloom = "));
     for file in sources("reference/src") {
-        assert!(!code(&file).contains("candidate"), "{} speaks of the candidate", file.display());
+        assert!(!code(&file).contains("candidate"), "{} names the candidate", file.display());
         assert!(
             !code(&file).contains("blocks_of_section"),
             "{} takes its arithmetic from the contract",
@@ -75,7 +76,7 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
         );
     }
     for file in sources("candidate/src") {
-        assert!(!code(&file).contains("reference::"), "{} speaks of the reference", file.display());
+        assert!(!code(&file).contains("reference::"), "{} names the reference", file.display());
         assert!(
             !code(&file).contains("blocks_of_section"),
             "{} takes its arithmetic from the contract",
@@ -84,7 +85,7 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
     }
 }
 
-/// The fuzz targets and AFL++'s mutator build without what belongs to a terminal.
+/// The fuzz targets and AFL++'s mutator do not depend on crates that serve the terminal.
 #[test]
 fn only_the_command_knows_the_terminal() {
     for manifest in
@@ -100,20 +101,96 @@ fn only_the_command_knows_the_terminal() {
     assert_eq!(dependencies("fuzz/afl-mutator/Cargo.toml"), ["programs", "rand"]);
 }
 
-/// The modules at the top of a crate import each other in one direction only.
+/// Folders whose modules, too, import each other in one direction only.
+const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
+    "candidate/src/pages",
+    "candidate/src/real_mode",
+    "candidate/src/virtual_mode",
+    "harness/src/hunts/exhaust",
+    "machine/src/host",
+    "machine/src/memory",
+];
+
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+/// The top-level modules of a crate never import each other in a circle.
 #[test]
 fn no_crate_imports_in_circles() {
     for krate in ["contract", "machine", "reference", "candidate", "abi", "programs", "harness"] {
         let modules = top_modules(krate);
-        let imports: BTreeMap<String, BTreeSet<String>> =
-            modules.iter().map(|name| (name.clone(), imports_of(krate, name, &modules))).collect();
-        let mut left = imports.clone();
-        while let Some(free) = left.iter().find(|(_, needs)| needs.iter().all(|need| !left.contains_key(need))) {
-            let free = free.0.clone();
-            left.remove(&free);
-        }
+        let imports = modules.iter().map(|name| (name.clone(), imports_of(krate, name, &modules))).collect();
+        let left = circle(imports);
         assert!(left.is_empty(), "{krate}: these modules import each other in a circle: {left:?}");
     }
+}
+
+/// The same inside these folders. `mod` is the folder's own file: a module that takes something from there is above
+/// those that the file takes something from.
+#[test]
+fn no_folder_imports_in_circles() {
+    for folder in FOLDERS_WITHOUT_CIRCLES {
+        let left = circle(folder_imports(folder));
+        assert!(left.is_empty(), "{folder}: these modules import each other in a circle: {left:?}");
+    }
+}
+
+/// What is left after every module that imports none of those left has been taken away, again and again.
+fn circle(mut left: Imports) -> Imports {
+    while let Some(free) = left.iter().find(|(_, needs)| needs.iter().all(|need| !left.contains_key(need))) {
+        let free = free.0.clone();
+        left.remove(&free);
+    }
+    left
+}
+
+/// The modules of a folder with what each imports from the others.
+fn folder_imports(folder: &str) -> Imports {
+    let (krate, path) = folder.split_once("/src/").expect("a folder of a crate");
+    let inside = format!("crate::{}::", path.replace('/', "::"));
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for file in sources(folder) {
+        let below = file.strip_prefix(root().join(folder)).expect("below the folder");
+        let module = below.components().next().expect("a name").as_os_str().to_string_lossy();
+        let module = module.trim_end_matches(".rs").to_string();
+        assert!(below.components().count() == 1, "{krate}: {} lies deeper than this test looks", file.display());
+        texts.insert(module, outside_of_inline_modules(untested(&code(&file))));
+    }
+    let modules: BTreeSet<String> = texts.keys().cloned().collect();
+    let imports = texts.iter().map(|(module, text)| {
+        let mut found = BTreeSet::new();
+        if module == "mod" {
+            let named = |name: &&String| text.match_indices(&format!("{name}::")).any(|(at, _)| starts_path(text, at));
+            found.extend(modules.iter().filter(named).cloned());
+            found.extend(path_heads(text, "self::"));
+        } else {
+            found.extend(path_heads(text, "super::"));
+        }
+        found.extend(path_heads(text, &inside));
+        let head = |head: String| if modules.contains(&head) { head } else { "mod".to_string() };
+        (module.clone(), found.into_iter().map(head).filter(|head| head != module).collect())
+    });
+    imports.collect()
+}
+
+/// Whether a path begins at that byte, and does not go on from something before.
+fn starts_path(text: &str, at: usize) -> bool {
+    text[..at].chars().next_back().is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
+}
+
+/// The code with `super::` taken out of modules that stand in the file itself: there it means the file.
+fn outside_of_inline_modules(code: &str) -> String {
+    let mut inside = false;
+    let mut text = String::new();
+    for line in code.lines() {
+        if line.contains("mod ") && line.ends_with('{') && !line.starts_with(' ') {
+            inside = true;
+        }
+        let line = if inside { line.replacen("super::", "", 1) } else { line.to_string() };
+        inside &= !line.starts_with('}');
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
 }
 
 /// Names of the modules that a crate's root declares, those of its tests left out.
@@ -132,12 +209,12 @@ fn top_modules(krate: &str) -> BTreeSet<String> {
     names
 }
 
-/// Code up to the tests at its end.
+/// Returns the code before the tests at its end.
 fn untested(code: &str) -> &str {
     code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
 }
 
-/// Which of `modules` the module `name` names by a path from the crate's root.
+/// Returns those of `modules` that the module `name` names by a path from the crate's root.
 fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let source = root().join(krate).join("src");
     let mut files = vec![source.join(format!("{name}.rs"))];
@@ -146,38 +223,85 @@ fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<S
     }
     let text: String =
         files.iter().filter(|file| file.is_file()).map(|file| untested(&code(file)).to_string()).collect();
+    path_heads(&text, "crate::").into_iter().filter(|head| head != name && modules.contains(head)).collect()
+}
+
+/// The first names behind each path that begins with `prefix`: one, or those of a list in braces.
+fn path_heads(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
-        // One path, or a list of them in braces.
-        let list = match rest.strip_prefix('{') {
-            Some(list) => list.split("};").next().unwrap_or_default(),
-            None => rest.split([';', ',', '(', ')', '{', '<', '>', ' ']).next().unwrap_or_default(),
-        };
-        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-        let heads = if rest.starts_with('{') {
-            list.split(word).collect::<Vec<_>>()
-        } else {
-            vec![list.split(word).next().unwrap_or_default()]
-        };
-        found.extend(heads.into_iter().filter(|head| *head != name && modules.contains(*head)).map(str::to_string));
+    for (at, _) in text.match_indices(prefix).filter(|(at, _)| starts_path(text, *at)) {
+        let rest = &text[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(list_heads(list)),
+            None => found.extend([first_word(rest)]),
+        }
     }
+    // `super::super` leads out of the folder.
+    found.retain(|head| !head.is_empty() && head != "super");
     found
 }
 
-/// Wall 1 and 2: the contract depends on nothing, of ours or others'.
+/// The first names of the paths in a list, whose opening brace is taken off; not those of lists inside it.
+fn list_heads(list: &str) -> Vec<String> {
+    let (mut depth, mut from, mut heads) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        if depth == 0 && matches!(c, ',' | '}') {
+            heads.push(first_word(&list[from..at]));
+            from = at + 1;
+        }
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn first_word(text: &str) -> String {
+    text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+}
+
+/// The tests of this page see what they are to see.
+#[test]
+fn circles_are_seen() {
+    let text = outside_of_inline_modules(
+        "use super::{a::{x, y}, b, Own};\nuse super::c::Z;\nfn f() { super::d::g() }\n\
+         mod inner {\n    use super::here;\n}\n",
+    );
+    assert_eq!(path_heads(&text, "super::").into_iter().collect::<Vec<_>>(), ["Own", "a", "b", "c", "d"]);
+    let imports = |pairs: &[(&str, &[&str])]| -> Imports {
+        pairs
+            .iter()
+            .map(|(name, needs)| (name.to_string(), needs.iter().map(|need| need.to_string()).collect()))
+            .collect()
+    };
+    assert!(circle(imports(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])).is_empty());
+    let left = circle(imports(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &[])]));
+    assert_eq!(left.into_keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
+/// Invariants 1 and 2: the contract depends on no crate of ours, and on serde only where a dependent asks for it.
 #[test]
 fn the_contract_depends_on_nothing() {
-    assert_eq!(dependencies("contract/Cargo.toml"), Vec::<String>::new());
+    let manifest = read("contract/Cargo.toml");
+    assert_eq!(dependencies("contract/Cargo.toml"), ["serde"]);
+    let line = manifest.lines().find(|line| line.starts_with("serde = ")).expect("serde has a line of its own");
+    for word in ["optional = true", "default-features = false"] {
+        assert!(line.contains(word), "serde is optional and works without std: {line}");
+    }
+    assert!(!manifest.contains("[features]"), "no feature of the contract brings serde in by default");
     assert!(read("contract/src/lib.rs").contains("#![no_std]"));
 }
 
-/// The real-mode half has no allocator, no lock and no panic: the lints are the compiler's to hold, the rest is read here.
+/// The real-mode half uses no allocator, no lock and no panic. The compiler enforces the lints; this test checks that
+/// they are denied, and searches the source for the rest.
 #[test]
 fn the_real_mode_half_cannot_allocate_or_lock() {
     let lib = read("candidate/src/lib.rs");
     assert!(lib.contains("#![no_std]") && lib.contains("#![forbid(unsafe_code)]"));
-    assert!(!lib.contains("extern crate alloc"), "the crate's root must not bring the allocator in");
+    assert!(!lib.contains("extern crate alloc"), "the crate's root must not declare alloc");
     for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "arithmetic_side_effects"] {
         let denied = lib.contains(lint) || read("candidate/src/real_mode/mod.rs").contains(lint);
         assert!(denied, "clippy::{lint} is not denied in the real-mode half");
@@ -192,7 +316,7 @@ fn the_real_mode_half_cannot_allocate_or_lock() {
     }
 }
 
-/// Wall 3: the oracle reads the machine, never the implementation's word.
+/// Invariant 3: the oracle reads the machine and never what an implementation says about itself.
 #[test]
 fn the_oracle_does_not_know_subjects() {
     let oracle = code(&root().join("harness/src/check/oracle.rs"));
@@ -201,7 +325,7 @@ fn the_oracle_does_not_know_subjects() {
     }
 }
 
-/// Wall 8: defects are patches, never hooks in the candidate's source.
+/// Invariant 8: planted faults are patches, never hooks in the candidate's source.
 #[test]
 fn the_candidate_has_no_hooks_for_defects() {
     for file in sources("candidate/src") {
@@ -212,7 +336,8 @@ fn the_candidate_has_no_hooks_for_defects() {
     }
 }
 
-/// Unsafe code is forbidden or denied in every crate; what links with an engine is fenced, in these files, each place with its reason.
+/// Unsafe code is forbidden or denied in every crate. The only exceptions are the files below, which link with an
+/// engine; each unsafe place in them has a `SAFETY:` comment.
 #[test]
 fn unsafe_code_is_fenced() {
     assert!(read("Cargo.toml").contains("unsafe_code = \"deny\""));
@@ -228,7 +353,7 @@ fn unsafe_code_is_fenced() {
             let unsafe_places = code.matches("unsafe {").count() + code.matches(names).count();
             if fenced.contains(&name.as_str()) {
                 let text = fs::read_to_string(&file).expect("a source file");
-                assert!(unsafe_places > 0, "{name} needs no fence");
+                assert!(unsafe_places > 0, "{name} has no unsafe code and needs no exception");
                 assert!(text.matches("SAFETY: ").count() >= unsafe_places, "{name} has unsafe code without its reason");
             } else {
                 assert_eq!(unsafe_places, 0, "{name} has unsafe code");

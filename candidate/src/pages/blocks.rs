@@ -1,74 +1,74 @@
-//! The block index: block number to real address, read without a lock in three steps.
+//! The block index: translates a block number to the block's real address. Readers take no lock and make three steps.
 //!
-//! **Shape.** A radix tree over the block number, 9 + 11 + 9 bits from the top. 2^46 bytes of 4 KiB pages with 80-byte
-//! struct pages in 4 KiB blocks, the layout with most blocks, are 2^34 x 80 / 2^12 = 335,544,320 of them, less than
-//! 2^29. The root (4 KiB) is part of the index; a middle node is 16 KiB, a leaf 4 KiB.
+//! **Shape.** The index is a radix tree over the block number, with 9 + 11 + 9 bits from the top. The layout with most
+//! blocks has 2^46 bytes of 4 KiB pages, 80-byte struct pages and 4 KiB blocks: 2^34 x 80 / 2^12 = 335,544,320 blocks,
+//! less than 2^29. The root (4 KiB) is part of the index; a middle node has 16 KiB, a leaf 4 KiB.
 //!
 //! **Memory is bounded.** There are at most 512 middle nodes (8 MiB). A section has at most 81 blocks, so it touches at
-//! most two leaves: after `n` sections since [`start`](super::PageIndex::start), at most `2 n` leaves and never more
-//! than one per 512 block numbers. A machine of 1024 scattered sections needs 8 MiB of leaves, all 2^46 bytes backed
-//! 2.5 GiB: eight bytes for each 4 KiB block. What lies in kept leaves is reused by the next start; more than
-//! [`KEPT_LEAVES`] are given back then.
+//! most two leaves: after `n` sections since [`start`](super::PageIndex::start) there are at most `2 n` leaves, and
+//! never more than one per 512 block numbers. A machine of 1024 scattered sections needs 8 MiB of leaves. A machine
+//! with all 2^46 bytes backed needs 2.5 GiB: eight bytes for each 4 KiB block. The next start reuses the leaves, unless
+//! there are more than [`KEPT_LEAVES`]: then it frees all nodes.
 //!
-//! **Orderings.** Nodes are published once, with Release, by `OnceBox`, and read with Acquire: who sees the pointer
-//! sees a node of empty slots. They are never freed or reused for other block numbers while readers can run (only start
-//! frees, and it has the index for itself), so a reader cannot stand on a freed node, the hazard of the kernel's list.
-//! A slot is one word, stored with Release and loaded with Acquire: who sees the block's address sees the struct pages
-//! that were zeroed before the notice. Address and presence change in the same atomic step, so a new address is never
-//! paired with an old number. A reader that got an address just before the block went keeps it: as in the kernel, only
-//! references on pages keep a section from going.
+//! **Orderings.** `OnceBox` publishes each node once with Release, and readers load it with Acquire: a reader that sees
+//! the pointer sees a node of empty slots. No node is freed or reused for other block numbers while readers can run:
+//! only start frees nodes, and it has `&mut self`. A reader therefore never holds a freed node, which is the hazard of
+//! the kernel's list. A slot is one word, stored with Release and loaded with Acquire: a reader that sees the block's
+//! address sees the struct pages that the host zeroed before the notice. Address and number of sections change in the
+//! same atomic step, so a reader never combines a new address with an old number. A reader that got an address just
+//! before the block was removed keeps it: as in the kernel, only references on pages prevent the removal of a section.
 //!
-//! **Shown by loom.** `scripts/loom` runs a reader against add, remove and reuse by one writer in every order that the memory model
-//! allows, against two writers in those with at most three preemptions, and once more with each of these orderings taken away, which it
-//! must notice. A reader makes a fixed number of steps, whatever
-//! writers do: it has no loop.
+//! **Checked by loom.** `scripts/loom` runs one reader against one writer that adds, removes and reuses blocks, in
+//! every order that the memory model allows; and one reader against two writers in every order with at most three
+//! preemptions. It repeats the runs with each of these orderings weakened to Relaxed, and those runs must fail. A
+//! reader has no loop: its number of steps is fixed whatever writers do.
 //!
-//! **A slot** is the block's address, whose low 12 bits are free because blocks are aligned to at least 4 KiB, and in
-//! those bits the number of present sections that need the block: 0 means not backed. At most 2^24 / (256 x 56) + 2 =
-//! 1172 sections share a block.
+//! **A slot** is one word. Its upper bits are the block's real address, whose low 12 bits are zero because blocks are
+//! aligned to at least 4 KiB. The low 12 bits hold the number of present sections that need the block; 0 means that the
+//! block is not backed. At most 2^24 / (256 x 56) + 2 = 1172 sections share a block.
 
 use core::array;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::sync::{AtomicBool, AtomicU64, OnceBox, see_block};
 
-/// log2 of a leaf's slots. loom follows each of them, so it gets few.
+/// log2 of the number of slots in a leaf. Under loom it is small, because loom tracks each slot.
 pub const LEAF_BITS: u32 = if cfg!(loom) { 1 } else { 9 };
-/// log2 of a middle node's leaves.
+/// log2 of the number of leaves under a middle node.
 pub const MIDDLE_BITS: u32 = if cfg!(loom) { 1 } else { 11 };
-/// log2 of the middle nodes.
+/// log2 of the number of middle nodes.
 pub const ROOT_BITS: u32 = if cfg!(loom) { 1 } else { 9 };
-/// Most leaves that start keeps for the next machine: 4 MiB.
+/// Largest number of leaves that start keeps for the next machine: 1024 leaves of 4 KiB, 4 MiB.
 pub const KEPT_LEAVES: u64 = 1024;
-/// The bits of a slot that count the sections which need the block.
+/// The bits of a slot that hold the number of sections that need the block.
 pub const USERS: u64 = 0xfff;
 
-/// Slots for consecutive blocks.
+/// A leaf: the slots of consecutive blocks.
 pub struct Leaf {
-    /// One for each block.
+    /// One slot for each block.
     pub(super) slots: [AtomicU64; 1 << LEAF_BITS],
-    /// Lowest and highest slot in use since start, so that start clears no more than that.
+    /// Number of the lowest slot in use since start. Start clears only the slots from `low` to `high`.
     pub(super) low: AtomicU64,
-    /// See `low`.
+    /// Number of the highest slot in use since start.
     pub(super) high: AtomicU64,
-    /// Whether it stands in the list of leaves in use.
+    /// Whether this leaf is in the list of leaves in use.
     pub(super) listed: AtomicBool,
-    /// The next leaf in use, as its number + 1; 0 at the end.
+    /// Number of the next leaf in use, plus 1; 0 at the end of the list.
     pub(super) next: AtomicU64,
 }
 
-/// Leaves for consecutive blocks.
+/// A middle node: the leaves of consecutive blocks.
 pub struct Middle {
-    /// Each made when a block first needs it.
+    /// The leaves, each made when a block first needs it.
     pub(super) leaves: [OnceBox<Leaf>; 1 << MIDDLE_BITS],
 }
 
-/// The index. Its writing side is in [`super::writer`].
+/// The block index. [`super::writer`] has the functions that change it.
 pub struct BlockIndex {
     pub(super) root: [OnceBox<Middle>; 1 << ROOT_BITS],
-    /// The first leaf in use since start, as its number + 1; 0 for none.
+    /// Number of the first leaf in the list of leaves in use since start, plus 1; 0 if the list is empty.
     pub(super) used: AtomicU64,
-    /// How many leaves there are.
+    /// Number of leaves.
     pub(super) leaves: AtomicU64,
 }
 
@@ -79,25 +79,25 @@ impl Default for BlockIndex {
     }
 }
 
-/// The `bits` low bits of `number`, and the rest moved down.
+/// Returns the `bits` low bits of `number`, and `number` shifted right by `bits`.
 const fn split(number: u64, bits: u32) -> (usize, u64) {
     ((number & 1_u64.wrapping_shl(bits).wrapping_sub(1)) as usize, number.wrapping_shr(bits))
 }
 
-/// Places in root and middle node of a leaf, by its number.
+/// Returns the positions of a leaf in the root and in its middle node, from the leaf's number.
 pub(super) const fn place(leaf: u64) -> (usize, usize) {
     let (middle, root) = split(leaf, MIDDLE_BITS);
     (root as usize, middle)
 }
 
-/// The leaf's number and the slot in it, of a block.
+/// Returns the number of the leaf that holds a block, and the block's slot in that leaf.
 pub(super) const fn slot_of(block: u64) -> (u64, usize) {
     let (slot, leaf) = split(block, LEAF_BITS);
     (leaf, slot)
 }
 
 impl BlockIndex {
-    /// The real address of a block, if it is backed.
+    /// Returns the real address of a block; `None` if the block is not backed.
     #[must_use]
     pub fn get(&self, block: u64) -> Option<u64> {
         let (leaf, slot) = slot_of(block);
@@ -110,7 +110,7 @@ impl BlockIndex {
         self.root.get(root)?.get()?.leaves.get(middle)?.get()
     }
 
-    /// How many leaves there are, for tests of the bound.
+    /// Returns the number of leaves, for tests of the memory bound.
     #[cfg(test)]
     pub(super) fn leaf_count(&self) -> u64 {
         self.leaves.load(Relaxed)
@@ -118,7 +118,7 @@ impl BlockIndex {
 }
 
 impl Leaf {
-    /// Forgets every block.
+    /// Removes every block from this leaf and the leaf from the list of leaves in use.
     pub(super) fn clear(&self) {
         let (low, high) = (self.low.load(Relaxed) as usize, self.high.load(Relaxed) as usize);
         for slot in self.slots.get(low..=high).unwrap_or_default() {

@@ -1,14 +1,16 @@
-//! pfn to struct page in constant time (semantics 2). Public so that it can be measured alone (benches/lookup.rs).
+//! Translation from a pfn to its struct page in constant time (docs/semantics.md, section 2). The module is public so
+//! that benches/lookup.rs can measure it alone.
 //!
-//! flatmem is arithmetic. sparsemem-vmemmap is arithmetic up to the block number, then the [`blocks::BlockIndex`]:
-//! three loads that depend on each other, the third of them the slot. The kernel's list is not walked: its length is the number of
-//! blocks, and a reader on a node that is freed and used again walks astray (docs/kernel-bugs.md 1.7).
+//! For flatmem the translation is arithmetic only. For sparsemem-vmemmap, arithmetic gives the block number and
+//! [`blocks::BlockIndex`] the block's address: three loads that depend on each other, the third of them the slot. The
+//! kernel's list is not walked, for two reasons: its length is the number of blocks, and a reader on a node that is
+//! freed and reused follows wrong pointers (docs/kernel-bugs.md, section 1.7).
 //!
 //! | part | runs |
 //! |---|---|
 //! | this module, [`blocks`] | in both modes, without a lock |
-//! | [`writer`] | in virtual mode: start and hot-plug; the only part that allocates |
-//! | `sync` | the atomics of both, and the orderings that count |
+//! | [`writer`] | in virtual mode: start and hot-plug; only this part allocates |
+//! | `sync` | in both modes: the atomic types, and the orderings that the correctness argument needs |
 
 pub mod blocks;
 #[cfg(all(test, loom))]
@@ -21,20 +23,20 @@ use contract::description::MAX_PHYSMEM_BITS;
 
 use blocks::BlockIndex;
 
-/// Where struct pages lie.
+/// Where the struct pages lie: the memory model of the machine.
 #[derive(Clone, Copy, Debug)]
 enum Model {
-    /// One array of `pages` struct pages.
+    /// flatmem: one array of `pages` struct pages at real address `array`.
     Flat { array: RealAddr, pages: u64 },
-    /// A virtual array, backed block by block.
+    /// sparsemem-vmemmap: a virtual array at `base`, backed by blocks of 2^`block_shift` bytes.
     Sparse { base: u64, block_shift: u32 },
 }
 
-/// The way from a pfn to its struct page.
+/// The translation from a pfn to its struct page.
 pub struct PageIndex {
     model: Model,
     page_shift: u32,
-    /// Bytes of a struct page.
+    /// Size of a struct page in bytes.
     size: u64,
     blocks: BlockIndex,
 }
@@ -47,14 +49,14 @@ impl Default for PageIndex {
 }
 
 impl PageIndex {
-    /// The real address of the page's struct page, if its bytes lie inside one backed block. Makes no access to memory:
-    /// whether the page is in use, or compound, is the caller's question.
+    /// Returns the real address of the page's struct page if all its bytes lie inside one backed block, else `None`. It
+    /// does not access simulated memory, so the caller must check whether the page is in use or compound.
     #[must_use]
     pub fn lookup(&self, pfn: Pfn) -> Option<RealAddr> {
         if pfn.0.wrapping_shr(MAX_PHYSMEM_BITS.wrapping_sub(self.page_shift)) != 0 {
             return None;
         }
-        // Below 2^34 x 80 bytes: exact.
+        // The pfn is below 2^34 and `size` at most 80: the product is exact.
         let offset = pfn.0.wrapping_mul(self.size);
         match self.model {
             Model::Flat { array, pages } => (pfn.0 < pages).then(|| RealAddr(array.0.wrapping_add(offset))),
@@ -71,8 +73,8 @@ impl PageIndex {
         }
     }
 
-    /// The effective address of the page's struct page with the MMU on: each of its words is reached from there, in
-    /// whichever block it lies. For pages that exist.
+    /// Returns the effective address of the page's struct page for virtual mode. Each of its words can be reached
+    /// there, also if they lie in different blocks. The page must exist (docs/semantics.md, section 6).
     #[must_use]
     pub const fn virtual_address(&self, pfn: Pfn) -> Ea {
         let offset = pfn.0.wrapping_mul(self.size);
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_block_stays_while_a_section_needs_it() {
-        // 256 struct pages of 56 bytes are 14336 bytes: sections 0 and 1 share block 3 (4 KiB blocks).
+        // 256 struct pages of 56 bytes are 14336 bytes, so sections 0 and 1 share block 3 (of 4 KiB).
         let index = sparse(56, 12, PageShift::Shift16, 0, 0x10_0000);
         let shared = Pfn(3 * 4096 / 56 + 2);
         assert_eq!(index.lookup(shared), Some(RealAddr(0x10_0000 + shared.0 * 56)));

@@ -1,5 +1,5 @@
-//! Readers against hot-plug in every order that the memory model allows (with two writers: with at most three preemptions); run by
-//! `scripts/loom`.
+//! loom tests of readers against hot-plug, run by `scripts/loom`. A test with one writer runs every order that the
+//! memory model allows; the test with two writers runs every order with at most three preemptions.
 
 extern crate std;
 
@@ -11,10 +11,11 @@ use loom::thread;
 
 use super::blocks::BlockIndex;
 
-/// Where the block lies, first and later.
+/// Real addresses of a block: the first place, and the place after a second hot-add.
 const PLACES: [u64; 2] = [0x1000, 0x2000];
 
-/// The index, and a word of the struct pages at each place: 7 until the host zeroes it for the block that comes there.
+/// The index, and for each place one word of its struct pages. The word is 7 until the host zeroes it for a block that
+/// it adds there.
 struct Machine {
     index: BlockIndex,
     words: [AtomicU64; 2],
@@ -25,13 +26,14 @@ impl Machine {
         Arc::new(Self { index: BlockIndex::default(), words: [AtomicU64::new(7), AtomicU64::new(7)] })
     }
 
-    /// The host zeroes struct pages, then the subject gets its notice.
+    /// Acts as the host: zeroes the struct pages, then sends the subject its notice.
     fn hot_add(&self, block: u64, place: usize) {
         self.words[place].store(0, Relaxed);
         self.index.add(block, &mut [PLACES[place]].into_iter());
     }
 
-    /// What a reader gets is one of the block's places, and its struct pages are zeroed.
+    /// Looks a block up as a reader, and checks that the result is one of the block's places and that its struct pages
+    /// are zeroed.
     fn look(&self, block: u64) -> Option<u64> {
         let found = self.index.get(block)?;
         let place = PLACES.iter().position(|place| *place == found).expect("a place that the block had");
@@ -52,7 +54,7 @@ fn loom_a_reader_sees_zeroed_struct_pages_or_no_block() {
     });
 }
 
-/// The leaf is there already, so that only the slot's own orderings stand between reader and struct pages.
+/// The leaf exists from the start, so only the orderings of the slot protect the reader of the struct pages.
 #[test]
 fn loom_a_block_that_goes_and_comes_elsewhere_is_never_mixed_up() {
     loom::model(|| {
@@ -63,7 +65,7 @@ fn loom_a_block_that_goes_and_comes_elsewhere_is_never_mixed_up() {
             writer.index.remove(0);
             writer.hot_add(0, 1);
         });
-        // Two looks: one may stand before, between or behind the changes.
+        // The two lookups may run before, between or after the writer's changes.
         let (first, second) = (machine.look(0), machine.look(0));
         assert!(!(first == Some(PLACES[1]) && second == Some(PLACES[0])), "the old place after the new one");
         writer.join().expect("no panic");
@@ -71,7 +73,7 @@ fn loom_a_block_that_goes_and_comes_elsewhere_is_never_mixed_up() {
     });
 }
 
-/// A block that two sections need stays while one of them goes, and a neighbour in the same leaf comes.
+/// A block that two sections need stays while one of the sections is removed and a neighbour in the same leaf is added.
 #[test]
 fn loom_a_block_that_is_needed_is_never_missed() {
     loom::model(|| {
@@ -90,8 +92,8 @@ fn loom_a_block_that_is_needed_is_never_missed() {
     });
 }
 
-/// Two writers make neighbours in a leaf that neither has made yet. Three threads have too many orders to run each: those with at most
-/// three preemptions are run; all of them did not end in ten minutes.
+/// Two writers add neighbours in a leaf that neither has made yet. The test runs only orders with at most three
+/// preemptions, because three threads have too many orders: a run of all of them did not end within ten minutes.
 #[test]
 fn loom_writers_of_different_blocks_do_not_disturb_each_other() {
     let mut model = loom::model::Builder::new();

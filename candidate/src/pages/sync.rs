@@ -1,8 +1,9 @@
-//! The atomics of the page index, and the orderings that its argument rests on (see [`super::blocks`]).
+//! The atomic types of the page index, and the orderings that its correctness argument needs (see [`super::blocks`]).
 //!
-//! Under `--cfg loom` they are loom's, so that `scripts/loom` runs reader and writers in every order that the memory model allows. There
-//! the environment may name one of the orderings (`REALMODE_WEAKEN=publish-block`), which is then relaxed: the test must fail, or it
-//! would prove nothing.
+//! Under `--cfg loom` the types are loom's, so that `scripts/loom` runs reader and writers in every order that the
+//! memory model allows. The environment variable `REALMODE_WEAKEN` may then name one ordering (for example
+//! `publish-block`), which becomes Relaxed. The loom tests must fail with it; otherwise they would not prove that the
+//! ordering is needed.
 
 use core::sync::atomic::Ordering;
 
@@ -15,13 +16,13 @@ pub use once_cell::race::OnceBox;
 #[cfg(loom)]
 pub use stand_in::OnceBox;
 
-/// How a slot's word is stored: who sees it sees the struct pages that were zeroed before.
+/// Ordering for the store of a slot: a reader that sees the word sees the struct pages that were zeroed before it.
 #[inline]
 pub fn publish_block() -> Ordering {
     ordering("publish-block", Ordering::Release)
 }
 
-/// How a slot's word is loaded by those who go on to the struct pages.
+/// Ordering for the load of a slot by a reader that goes on to access the struct pages.
 #[inline]
 pub fn see_block() -> Ordering {
     ordering("see-block", Ordering::Acquire)
@@ -33,7 +34,7 @@ const fn ordering(_: &str, ordering: Ordering) -> Ordering {
     ordering
 }
 
-/// The ordering of that name, unless it is the one to be taken away.
+/// Returns `ordering`, or Relaxed if `REALMODE_WEAKEN` is `name`.
 #[cfg(loom)]
 fn ordering(name: &str, ordering: Ordering) -> Ordering {
     extern crate std;
@@ -42,23 +43,25 @@ fn ordering(name: &str, ordering: Ordering) -> Ordering {
     if weaken == name { Ordering::Relaxed } else { ordering }
 }
 
-/// Loads a word that the caller goes on to exchange.
+/// Loads a word that the caller exchanges afterwards.
 #[cfg(not(loom))]
 pub fn load_to_exchange(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
 
-/// loom remembers the last access of a word only: a plain load would hide the readers before it, and with them every order in which a
-/// reader comes behind the exchange. An exchange that changes nothing hides nobody.
+/// Loads a word that the caller exchanges afterwards. loom remembers only the last access to a word, so a plain load
+/// here would hide earlier readers, and loom would skip every order in which a reader comes after the exchange. An
+/// exchange that changes nothing hides no reader.
 #[cfg(loom)]
 pub fn load_to_exchange(word: &AtomicU64) -> u64 {
     word.fetch_add(0, Ordering::Relaxed)
 }
 
-/// What loom knows of a node that is published once.
+/// A replacement for once_cell's `OnceBox` that loom can follow.
 ///
-/// once_cell's own code is not run. As there, each writer that finds nothing makes a node of its own, and the first to exchange the pointer
-/// wins; the orderings are those that once_cell promises. The nodes lie in cells that loom does not see, the pointer is their number.
+/// The code of once_cell itself does not run under loom. As in once_cell, each writer that finds no node makes its own,
+/// and the first to exchange the pointer wins; the orderings are those that once_cell promises. The nodes lie in cells
+/// that loom does not track, and the pointer is a node's number.
 #[cfg(loom)]
 mod stand_in {
     extern crate alloc;
@@ -70,30 +73,30 @@ mod stand_in {
 
     use loom::sync::atomic::AtomicU64;
 
-    /// How a node is published.
+    /// Ordering for the store that publishes a node.
     fn publish_node() -> Ordering {
         super::ordering("publish-node", Ordering::Release)
     }
 
-    /// How it is seen.
+    /// Ordering for the load of a node's number.
     fn see_node() -> Ordering {
         super::ordering("see-node", Ordering::Acquire)
     }
 
-    /// Most writers that make a node at a time in a test.
+    /// Largest number of writers that make a node at the same time in a test.
     const WRITERS: usize = 3;
 
-    /// See the module's text.
+    /// A node that is made and published once; see the module documentation.
     pub struct OnceBox<T> {
-        /// The winner's number + 1, 0 for none.
+        /// Number of the winner's node, plus 1; 0 if no node is published.
         published: AtomicU64,
-        /// Numbers for writers; not a part of the protocol, so loom does not see it either.
+        /// The next writer's number. It is not part of the protocol, so loom does not track it.
         next: std::sync::atomic::AtomicUsize,
         nodes: [OnceLock<Box<T>>; WRITERS],
     }
 
     impl<T> OnceBox<T> {
-        /// Nothing is published.
+        /// Makes a box in which no node is published.
         pub fn new() -> Self {
             let nodes = core::array::from_fn(|_| OnceLock::new());
             Self { published: AtomicU64::new(0), next: std::sync::atomic::AtomicUsize::new(0), nodes }
@@ -104,14 +107,14 @@ mod stand_in {
             self.nodes.get(number as usize)?.get().map(|node| &**node)
         }
 
-        /// The node, once this thread can know of it.
+        /// Returns the node if this thread can see it.
         pub fn get(&self) -> Option<&T> {
             self.node(self.published.load(see_node()))
         }
 
-        /// The node, made if need be.
+        /// Returns the node, and makes it first if this thread sees none.
         pub fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
-            // An exchange that changes nothing, for the reason given at `load_to_exchange`.
+            // An exchange that changes nothing instead of a load; `load_to_exchange` gives the reason.
             if let Some(node) = self.node(self.published.fetch_add(0, see_node())) {
                 return node;
             }

@@ -1,7 +1,8 @@
-//! The writing side of the page index: start and hot-plug, in virtual mode only. Readers run meanwhile.
+//! The functions that change the page index: start and hot-plug. They run in virtual mode only, and hot-plug runs while
+//! readers do.
 //!
-//! Writers need no lock either: each slot changes by compare-and-swap. The host serialises notices for the same blocks
-//! (its memory hot-plug lock); those for different blocks may come at a time.
+//! Writers take no lock: they change each slot by compare-and-swap. The host serialises notices for the same block (as
+//! the kernel does with its memory hot-plug lock); notices for different blocks may run at the same time.
 
 extern crate alloc;
 
@@ -15,7 +16,8 @@ use super::{Model, PageIndex};
 use contract::description::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
 
 impl PageIndex {
-    /// Forgets the earlier machine, keeps its memory, and learns where the struct pages of a new one lie.
+    /// Forgets the earlier machine but keeps its allocations, and records where the struct pages of the new machine
+    /// lie. `struct_page` is the size of a struct page in bytes.
     pub fn start(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel) {
         self.blocks.clear();
         self.page_shift = page_shift.bits();
@@ -24,8 +26,8 @@ impl PageIndex {
             MemoryModel::Flatmem { array, pages } => self.model = Model::Flat { array: *array, pages: *pages },
             MemoryModel::SparsememVmemmap { base, block_shift, sections, blocks, .. } => {
                 self.model = Model::Sparse { base: *base, block_shift: *block_shift };
-                // Sections come in ascending order and so do the blocks, each once: a section takes the places of those
-                // that no section before it needed.
+                // Sections and blocks both come in ascending order, each once. So each section takes the next places,
+                // one for each of its blocks that no section before it needed.
                 let runs = blocks.iter().map(|run| &run.places);
                 let mut places = runs.flat_map(|run| addresses(run, *block_shift));
                 for &section in sections {
@@ -35,14 +37,14 @@ impl PageIndex {
         }
     }
 
-    /// A section was added; blocks that it is the first to need lie at `places`.
+    /// Records an added section. `places` are the real addresses for the blocks that no present section needed before.
     pub fn hot_add(&self, section: u64, places: &[AddrRun]) {
         if let Model::Sparse { block_shift, .. } = self.model {
             self.add(section, &mut places.iter().flat_map(|run| addresses(run, block_shift)));
         }
     }
 
-    /// A section goes, with the blocks that no other needs.
+    /// Records the removal of a section, and of the blocks that no other section needs.
     pub fn hot_remove(&self, section: u64) {
         for block in self.blocks_of(section) {
             self.blocks.remove(block);
@@ -55,7 +57,8 @@ impl PageIndex {
         }
     }
 
-    /// The blocks that a section's struct pages overlap; none for what cannot be a section here.
+    /// Returns the numbers of the blocks that a section's struct pages overlap. The result is empty for flatmem, and
+    /// for a section number that would lie at or above 2^46 bytes.
     fn blocks_of(&self, section: u64) -> impl Iterator<Item = u64> + use<> {
         let range = match self.model {
             Model::Sparse { block_shift, .. }
@@ -79,13 +82,14 @@ fn addresses(run: &AddrRun, block_shift: u32) -> impl Iterator<Item = u64> + use
 }
 
 impl BlockIndex {
-    /// One more section needs the block; the first that does takes the next of `places`.
+    /// Adds a section to those that need the block. For the first such section the block gets the next of `places`.
     pub(super) fn add(&self, block: u64, places: &mut impl Iterator<Item = u64>) {
         let (number, slot) = slot_of(block);
         let Some(leaf) = self.leaf_or_make(number) else { return };
         self.note_use(leaf, number, slot as u64);
         let Some(slot) = leaf.slots.get(slot) else { return };
-        // Only the block's own hot-plug changes this word, and that is serialised: the loop is for form.
+        // Only hot-plug of the same block changes this word, and the host serialises that. The loop is needed because
+        // the weak compare-and-swap may fail without a reason.
         let mut word = load_to_exchange(slot);
         let mut place = None;
         loop {
@@ -103,7 +107,7 @@ impl BlockIndex {
         }
     }
 
-    /// One section less needs the block; the last takes it along.
+    /// Removes a section from those that need the block. With the last such section the block becomes unbacked.
     pub(super) fn remove(&self, block: u64) {
         let (number, slot) = slot_of(block);
         let Some(slot) = self.leaf(number).and_then(|leaf| leaf.slots.get(slot)) else { return };
@@ -125,20 +129,21 @@ impl BlockIndex {
         let (root, middle) = place(number);
         let middle = self.root.get(root)?.get_or_init(Middle::new).leaves.get(middle)?;
         Some(middle.get_or_init(|| {
-            // May count a leaf that loses the race to be published; the number only says when to give memory back.
+            // The count may include a leaf that another writer's leaf replaces. It only decides when start frees
+            // memory, so a larger count does no harm.
             self.leaves.fetch_add(1, Relaxed);
             Leaf::new()
         }))
     }
 
-    /// Remembers what start must clear.
+    /// Records that the slot is in use, so that the next start clears it.
     fn note_use(&self, leaf: &Leaf, number: u64, slot: u64) {
         leaf.low.fetch_min(slot, Relaxed);
         leaf.high.fetch_max(slot, Relaxed);
         if leaf.listed.swap(true, Relaxed) {
             return;
         }
-        // Push only, so a head seen twice is the same head: no ABA.
+        // Leaves are only pushed, so a list head that is seen twice is the same list: there is no ABA problem.
         let mut first = self.used.load(Relaxed);
         loop {
             leaf.next.store(first, Relaxed);
@@ -149,7 +154,7 @@ impl BlockIndex {
         }
     }
 
-    /// Forgets every block. `&mut`: no reader runs, and memory may be given back.
+    /// Removes every block. It needs `&mut self`: no reader may run, because it may free nodes.
     pub(super) fn clear(&mut self) {
         if self.leaves.load(Relaxed) > KEPT_LEAVES {
             self.root.fill_with(OnceBox::new);
@@ -214,7 +219,8 @@ mod tests {
         assert_eq!(index.get(1 << 29), None, "past the last number");
     }
 
-    /// Notices of such sections never come; their block numbers must not wrap to those of others all the same.
+    /// The host never sends notices of such sections. Their block numbers must still not wrap to those of other
+    /// sections.
     #[test]
     fn what_cannot_be_a_section_has_no_blocks() {
         let mut index = PageIndex::default();
@@ -244,8 +250,8 @@ mod tests {
         assert_eq!(index.get(7), None);
     }
 
-    /// Readers never see an address that the block did not have at some time, nor miss a block that stays, while
-    /// writers add and remove its neighbours and the leaves under them.
+    /// Readers never see an address that the block did not have at some time, and never miss a block that stays, while
+    /// writers add and remove its neighbours and make new leaves.
     #[test]
     fn readers_race_writers() {
         const ROUNDS: u64 = 20_000;

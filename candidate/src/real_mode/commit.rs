@@ -1,7 +1,7 @@
-//! The changing passes of a call on a pinned window, each over all entries before the next begins.
+//! The passes of a call on a pinned window that change memory. Each pass runs over all entries before the next begins.
 //!
-//! At every moment a page has at least as many references as there are entries that name it (`REF.HELD`): references
-//! are taken before entries name the page, and given back after entries ceased to.
+//! At every moment a page has at least as many references as entries name it (`REF.HELD`): a pass takes references
+//! before entries name the page, and gives them back after the entries no longer do.
 
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -16,24 +16,13 @@ use crate::tce;
 use crate::view::View;
 
 use super::bound::ATTEMPTS;
+use super::journal::{Mark, Progress};
 use super::plan::{self, Plan};
-use super::undo::{self, Mark};
+use super::undo;
 
-/// How far the passes got: entries done in each.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Progress {
-    /// New references taken.
-    pub taken: u64,
-    /// Hardware entries exchanged.
-    pub exchanged: u64,
-    /// Old pages looked at; what was done to each stands in the journal.
-    pub dropped: u64,
-}
-
-/// Carries a plan out.
+/// Carries out a plan.
 ///
-/// # Errors
-/// H_TOO_HARD, with everything as it was.
+/// H_TOO_HARD, after everything was undone.
 pub fn write(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
     let mut progress = Progress::default();
     if let Err(status) = change(view, cpu, plan, &mut progress) {
@@ -68,8 +57,9 @@ fn take(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress
     Ok(())
 }
 
-/// Between the plan's look at the page table and the take, the page could have been unmapped and used for something
-/// else. A page that is still mapped now is the right one, and our reference keeps it.
+/// Checks that the page table still names the pages of the plan. Between the plan's read and the take, a page could
+/// have been unmapped and used for something else. A page that is still mapped after the take is the right one, and the
+/// new reference keeps it.
 fn still_mapped(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
     let count = plan.run.count;
     for (value, word) in plan.values.distinct(count).zip(plan.new.distinct(count)) {
@@ -80,8 +70,8 @@ fn still_mapped(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), S
     Ok(())
 }
 
-/// AcqRel: whoever reads the entry finds its reference taken, and what an earlier owner of the old entry did comes
-/// before what is done about its page here.
+/// Exchanges the hardware entries. AcqRel: a CPU that reads the new entry sees its reference taken, and accesses by the
+/// CPU that stored the old entry come before this call changes the old page.
 fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
     for (i, old) in plan.journal.entries() {
         let new = plan.new.get(i).swap_bytes();
@@ -94,7 +84,7 @@ fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(
     Ok(())
 }
 
-/// DIRTY first, while the page is still held; then the put.
+/// Marks the old pages DIRTY and gives their references back. DIRTY comes first, while the page is still held.
 fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
     for (i, old) in plan.journal.entries() {
         progress.dropped = i.wrapping_add(1);
@@ -120,12 +110,12 @@ fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Prog
 mod tests {
     use super::*;
     use crate::args::Run;
-    use crate::real_mode::undo::Journal;
+    use crate::real_mode::journal::Journal;
     use crate::small_machine::{self, HARDWARE, HVA, ready};
     use contract::addr::Pfn;
     use machine::memory::Mode;
 
-    /// A plan names page 9, and since then the page table has come to name another.
+    /// A plan names page 9. In the second case the page table names page 10 by the time the plan is carried out.
     #[test]
     fn a_page_that_is_no_longer_mapped_is_not_named() {
         for (mapped, done) in [(9, true), (10, false)] {

@@ -1,19 +1,22 @@
-//! What runs with the MMU off: nothing here allocates, locks, panics, or makes more accesses than [`BOUND`] says.
+//! The real-mode half, which runs with the MMU off. Code here never allocates, locks or panics, and makes no more
+//! accesses than [`BOUND`].
 //!
-//! A call on a pinned window is done optimistically:
+//! A call on a pinned window runs optimistically, in these steps:
 //!
 //! | step | module | changes |
 //! |---|---|---|
-//! | look at every entry, old and new; a reason to defer ends it here | [`plan`] | nothing |
-//! | take the new references; make sure the page table still says so | [`commit`] | counts |
+//! | read every old and new entry and its page; defer now if there is a reason | [`plan`] | nothing |
+//! | take the new references; check that the page table still names the same pages | [`commit`] | counts |
 //! | exchange the hardware entries | [`commit`] | hardware table |
-//! | mark old pages DIRTY, give them back unless that is the last reference | [`commit`] | flags, counts |
+//! | mark old pages DIRTY; give their references back unless one is the last | [`commit`] | flags, counts |
 //! | store the guest's values | [`commit`] | table |
-//! | when any of these fails: undo all of it, defer | [`undo`] | back as it was |
+//! | if any step fails: undo all steps and defer | [`undo`] | everything back as it was |
 //!
-//! Whether a drop is the last reference cannot be known before all takes and drops of the call are made (a list may
-//! name the same page many times), hence the undo. It is exact: takes precede drops, so a put is refused if and only if
-//! count + takes - drops is 0 (`DEFER.LAST_REF`).
+//! The [`journal`] records what a call has done so far.
+//!
+//! The undo is needed because a list may name the same page many times: only after all takes and drops of the call is
+//! it known whether a drop gives back the last reference. Real mode decides this exactly: takes precede drops, so a put
+//! is refused if and only if count + takes - drops is 0 (`DEFER.LAST_REF`).
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -25,6 +28,7 @@
 
 mod bound;
 mod commit;
+mod journal;
 mod plan;
 mod probe;
 mod undo;
@@ -43,14 +47,14 @@ use crate::view::View;
 pub use bound::BOUND;
 pub use probe::{get_page_unless_zero, put_page_unless_one};
 
-/// The real-mode half.
+/// The real-mode half of the handlers.
 pub struct RealMode;
 
 impl Half for RealMode {
     fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
         match cpu.load_pte(hva) {
             Pte::Hole => view.unbacked_list(),
-            // Reading makes a page young, and faults an absent one in: a change of the page table is virtual mode's.
+            // Reading the list would make this page young, or fault it in. Only virtual mode may change the page table.
             Pte::Absent { .. } | Pte::Present { young: false, .. } | Pte::Huge { young: false, .. } => {
                 Err(Status::TOO_HARD)
             }

@@ -1,4 +1,5 @@
-//! The read-only pass: what the hardware entries are to become, what they are, and whether any page is too hard.
+//! The read-only pass of a call on a pinned window. It reads the old hardware entries, computes the new ones, and
+//! defers if any page has a reason to.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -14,26 +15,26 @@ use crate::struct_page::StructPage;
 use crate::tce;
 use crate::view::View;
 
-use super::undo::Journal;
+use super::journal::Journal;
 
-/// A call on a pinned window that met no reason to defer so far.
+/// A call on a pinned window for which the read-only pass found no reason to defer.
 pub struct Plan<'a> {
-    /// The entries.
+    /// The entries that the call writes.
     pub run: &'a Run<'a>,
-    /// The hardware table.
+    /// Real address of the window's hardware table.
     pub hardware: RealAddr,
-    /// The guest's values.
+    /// The guest values to store.
     pub values: Values<'a>,
-    /// The hardware entries they become.
+    /// The new hardware entries, one for each guest value.
     pub new: Values<'a>,
-    /// The hardware entries that were seen there.
+    /// The old hardware entries, as the pass read them.
     pub journal: Journal<'a>,
 }
 
-/// Looks at every page that the call names.
+/// Reads every page-table entry, hardware entry and struct page that the call names, and makes the plan.
 ///
-/// # Errors
-/// H_HARDWARE, or H_TOO_HARD for any reason of semantics 5.
+/// H_HARDWARE if the host cannot supply a page. H_TOO_HARD for a reason to defer (docs/semantics.md, section 5);
+/// `DEFER.LAST_REF` is found only later, by [`super::commit`].
 pub fn make<'a>(
     view: &View<'a>,
     cpu: &Cpu<'_>,
@@ -53,7 +54,7 @@ pub fn make<'a>(
     };
     let slots = view.scratch.journal.get(..run.count as usize).ok_or(Status::TOO_HARD)?;
     for (i, slot) in (0..).zip(slots) {
-        // Acquire: the reference that this entry holds was taken before it was stored.
+        // Acquire: the CPU that stored this entry took its reference before.
         let seen = cpu.load(run.entry(hardware, i), Acquire).swap_bytes();
         if let Some(old) = tce::named_page(view, seen) {
             single_page(view, cpu, old)?;
@@ -63,7 +64,7 @@ pub fn make<'a>(
     Ok(Plan { run, hardware, values, new, journal: Journal(slots) })
 }
 
-/// The hardware entry for a TCE, of a page that real mode can take a reference on.
+/// Returns the hardware entry for a TCE, and checks that real mode can take a reference on its page.
 fn new_entry(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
     let word = translate(view, cpu, tce)?;
     if let Some(page) = tce::named_page(view, word) {
@@ -72,10 +73,9 @@ fn new_entry(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
     Ok(word)
 }
 
-/// The hardware entry that the page table gives for a TCE; 0 for a fault TCE. One access.
+/// Returns the hardware entry for a TCE, as the page table names its page now; 0 for a fault TCE. One access.
 ///
-/// # Errors
-/// H_HARDWARE where there is no page for it, H_TOO_HARD where the page table would have to change (`DEFER.PTE`).
+/// H_HARDWARE if the host cannot supply the page, H_TOO_HARD if the page table would have to change (`DEFER.PTE`).
 pub fn translate(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
     if !tce.has_permissions() {
         return Ok(0);
@@ -93,13 +93,14 @@ pub fn translate(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status
     Ok(tce::hardware_word(view, page, tce))
 }
 
-/// The page's struct page, if it lies in one block (`DEFER.LOOKUP`). No access.
+/// Returns the page's struct page. Makes no access. Fails with H_TOO_HARD if it does not lie in one backed block
+/// (`DEFER.LOOKUP`).
 pub fn struct_page(view: &View<'_>, page: Pfn) -> Result<StructPage, Status> {
     view.pages.lookup(page).map(|at| StructPage(at.ea())).ok_or(Status::TOO_HARD)
 }
 
-/// Checks that the page has a reachable struct page (`DEFER.LOOKUP`) and is not compound (`DEFER.COMPOUND`), whose
-/// references lie on a head that real mode does not look for.
+/// Checks that real mode can reach the page's struct page (`DEFER.LOOKUP`) and that the page is not compound
+/// (`DEFER.COMPOUND`). The references of a compound page lie on its head, and real mode does not look for the head.
 fn single_page(view: &View<'_>, cpu: &Cpu<'_>, page: Pfn) -> Result<(), Status> {
     if struct_page(view, page)?.is_compound(cpu) { Err(Status::TOO_HARD) } else { Ok(()) }
 }

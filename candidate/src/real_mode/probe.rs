@@ -1,4 +1,4 @@
-//! Probes of the conditional references (semantics 3).
+//! Probes of the conditional references (docs/semantics.md, section 3).
 
 use contract::ProbeAnswer;
 use contract::addr::Pfn;
@@ -7,17 +7,18 @@ use machine::memory::Cpu;
 use crate::pages::PageIndex;
 use crate::struct_page::{Change, StructPage};
 
-/// Takes a reference unless there is none.
+/// Runs the probe `get_page_unless_zero`: takes a reference unless the count is 0.
 pub fn get_page_unless_zero(pages: &PageIndex, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer {
     probe(pages, cpu, pfn, |page| page.get_unless_zero(cpu, u32::MAX))
 }
 
-/// Gives a reference back unless it is the last.
+/// Runs the probe `put_page_unless_one`: gives a reference back unless the count is 1.
 pub fn put_page_unless_one(pages: &PageIndex, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer {
     probe(pages, cpu, pfn, |page| page.put_unless_one(cpu, u32::MAX))
 }
 
-/// A probe has no way to defer, so it tries until it has an answer: lock-free, each failure is another CPU's success.
+/// Looks the page up and runs `step` on it until it has an answer, because a probe cannot defer. The loop is lock-free:
+/// an attempt fails only if another CPU succeeded.
 fn probe(pages: &PageIndex, cpu: &Cpu<'_>, pfn: Pfn, step: impl Fn(StructPage) -> Change) -> ProbeAnswer {
     let Some(at) = pages.lookup(pfn) else { return ProbeAnswer::NoPage };
     let page = StructPage(at.ea());

@@ -1,24 +1,22 @@
-//! Taking back a call on a pinned window, in an order that keeps every page held at every moment.
+//! The undo of a call on a pinned window, in an order that keeps every page held at every moment.
 //!
-//! 1. Old pages that were given back are taken again, and lose the DIRTY that this call gave them: before an entry
-//!    names them again.
-//! 2. Hardware entries are exchanged back: from here on the new pages are named no more.
-//! 3. New references are given back. One that has become the last must not be dropped here: it is *owed*, and virtual
-//!    mode's half of the same call gives it back first (semantics 5).
+//! 1. The old pages that were given back are taken again before an entry names them again, and lose the DIRTY that this
+//!    call set.
+//! 2. The hardware entries are exchanged back. From now on no entry of this call names the new pages.
+//! 3. The new references are given back. A reference that has become the last must not be dropped in real mode: it is
+//!    *owed*, and the virtual-mode half of the same call gives it back first (docs/semantics.md, section 5).
 //!
-//! With one CPU this restores everything. With several, another CPU may have come between:
+//! With one CPU this restores everything. With several, another CPU may have changed a word in between:
 //!
-//! - An entry that was exchanged again meanwhile is not exchanged back. The new reference went with it, so the old
-//!   page's is the one to give back, and DIRTY is due.
-//! - An old page whose other holders all went after it was given back cannot be taken again. Its entry stays
-//!   exchanged, which is what virtual mode is about to make of it anyway.
-//! - DIRTY is cleared although another CPU found it set and left it so; virtual mode's half of this call, whose entries
-//!   name the page again, sets it once more.
+//! - Another CPU exchanged an entry after this call did. The undo then does not exchange it back. The other CPU also
+//!   gives the new page's reference back, so this call gives the old page's reference back instead, and sets DIRTY on
+//!   the old page if the device could write it.
+//! - All other holders of an old page gave their references back after this call had. The page cannot be taken again,
+//!   so its entry stays exchanged; the virtual-mode half is about to make the same exchange anyway.
+//! - Another CPU found DIRTY set and left it so, and this call then clears it. The virtual-mode half of this call sets
+//!   it again when it replaces the entry, which names the page again.
 
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{AcqRel, Relaxed},
-};
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use contract::addr::{Pfn, Tce};
 use machine::memory::Cpu;
@@ -28,64 +26,10 @@ use crate::tce;
 use crate::view::View;
 
 use super::bound::ATTEMPTS;
-use super::commit::Progress;
+use super::journal::{Mark, Progress};
 use super::plan::{self, Plan};
 
-/// What a call has done about the old page of an entry: bits that a hardware entry leaves free, because a TCE that
-/// is not aligned never gets there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u64)]
-pub enum Mark {
-    /// This call set DIRTY.
-    Dirtied = 1 << 2,
-    /// Its reference was given back.
-    Dropped = 1 << 3,
-    /// It was given back and could not be taken again.
-    Lost = 1 << 4,
-}
-
-const MARKS: u64 = Mark::Dirtied as u64 | Mark::Dropped as u64 | Mark::Lost as u64;
-
-/// A journal word: the old hardware entry and its marks.
-#[derive(Clone, Copy, Debug)]
-pub struct Old(u64);
-
-impl Old {
-    /// The hardware entry that was seen.
-    pub const fn entry(self) -> u64 {
-        self.0 & !MARKS
-    }
-
-    const fn has(self, mark: Mark) -> bool {
-        self.0 & mark as u64 != 0
-    }
-}
-
-/// The journal of one call.
-#[derive(Clone, Copy)]
-pub struct Journal<'a>(pub &'a [AtomicU64]);
-
-impl Journal<'_> {
-    /// Entry numbers of the call and what they were, first to last.
-    pub fn entries(&self) -> impl Iterator<Item = (u64, Old)> {
-        (0..).zip(self.0).map(|(i, word)| (i, Old(word.load(Relaxed))))
-    }
-
-    /// Notes what was done.
-    pub fn mark(&self, i: u64, mark: Mark) {
-        if let Some(word) = self.0.get(i as usize) {
-            word.store(word.load(Relaxed) | mark as u64, Relaxed);
-        }
-    }
-
-    fn set(&self, i: u64, value: u64) {
-        if let Some(word) = self.0.get(i as usize) {
-            word.store(value, Relaxed);
-        }
-    }
-}
-
-/// Takes back what `progress` says was done.
+/// Undoes the passes as far as `progress` says they got.
 pub fn all(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     take_again(view, cpu, plan, progress);
     exchange_back(view, cpu, plan, progress);
@@ -103,13 +47,15 @@ fn take_again(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progres
         if old.has(Mark::Dropped) && page.get_unless_zero(cpu, ATTEMPTS) != Change::Done {
             plan.journal.mark(i, Mark::Lost);
         } else if old.has(Mark::Dirtied) {
-            // Too contended to clear: a page marked without need is written back once too often, no more.
+            // The result does not matter: if other CPUs prevent the clear, the page stays DIRTY and is written back
+            // once more than needed.
             page.clear_dirty(cpu, ATTEMPTS);
         }
     }
 }
 
-/// Exchanges entries back and leaves in the journal, for each, the hardware entry whose reference is to be given back.
+/// Exchanges the entries back. For each entry it leaves in the journal the hardware entry whose reference must be given
+/// back.
 fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     for (i, old) in plan.journal.entries().take(progress.exchanged as usize) {
         let new = plan.new.get(i);
@@ -135,8 +81,8 @@ fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Prog
     }
 }
 
-/// Gives references back; those that are the last ones move to the front of the journal. Entry `owed` is never past the
-/// one being read.
+/// Gives the references in the journal back. References that cannot be given back here move to the front of the
+/// journal; `owed` never passes the entry being read.
 fn give_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     let mut owed = 0_u64;
     for (_, word) in plan.journal.entries().take(progress.taken as usize) {
@@ -147,26 +93,4 @@ fn give_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress
         }
     }
     view.scratch.owed.store(owed, Relaxed);
-}
-
-#[cfg(test)]
-#[allow(clippy::indexing_slicing)]
-mod tests {
-    use super::*;
-
-    /// Noting a mark twice is as noting it once.
-    #[test]
-    fn marks_are_told_apart_and_leave_the_entry_as_it_was() {
-        let all = [Mark::Dirtied, Mark::Dropped, Mark::Lost];
-        for mark in all {
-            let words = [AtomicU64::new(0), AtomicU64::new(0x1234_5003)];
-            let journal = Journal(&words);
-            for _ in 0..2 {
-                journal.mark(1, mark);
-                let old: [Old; 2] = core::array::from_fn(|i| Old(words[i].load(Relaxed)));
-                assert_eq!((old[0].0, old[1].entry()), (0, 0x1234_5003));
-                assert!(all.into_iter().all(|other| old[1].has(other) == (other == mark)), "{mark:?}");
-            }
-        }
-    }
 }

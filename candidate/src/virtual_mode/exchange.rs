@@ -1,4 +1,4 @@
-//! Writing to a pinned window with the MMU on, and closing a window.
+//! Writes to a pinned window with the MMU on, and the clearing of a window that is closed.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -14,11 +14,11 @@ use crate::window::Window;
 
 use super::{page, pin};
 
-/// Takes all new references, then exchanges the entries and gives their old pages back, real last references among
-/// them.
+/// Takes all new references, then exchanges the entries and gives the references of their old pages back, last
+/// references included.
 ///
-/// # Errors
-/// H_HARDWARE where the host cannot supply a page, before anything is faulted in.
+/// H_HARDWARE if the host cannot supply a page; found before any page is faulted in, unless another CPU unmaps one
+/// meanwhile.
 pub fn write(
     view: &View<'_>,
     cpu: &Cpu<'_>,
@@ -30,11 +30,11 @@ pub fn write(
         return Err(Status::HARDWARE);
     }
     let new = pin_all(view, cpu, run, values)?;
-    // Takes are over, so the order of exchanges and puts among entries cannot be seen: each entry's old reference is
-    // its own.
+    // All takes are done and each entry holds a reference of its own, so other CPUs cannot tell whether the puts come
+    // between the exchanges or after them.
     for i in 0..run.count {
-        // AcqRel: who reads the entry finds its reference taken; what the old entry's owner did comes before the put
-        // here.
+        // AcqRel: a CPU that reads the new entry sees its reference taken, and accesses by the CPU that stored the old
+        // entry come before the put here.
         let old = cpu.swap(run.entry(hardware, i), new.get(i).swap_bytes(), AcqRel).swap_bytes();
         cpu.store(run.entry(run.window.table, i), values.get(i).swap_bytes(), Relaxed);
         pin::unpin(view, cpu, old);
@@ -42,16 +42,16 @@ pub fn write(
     Ok(())
 }
 
-/// The new hardware entries, each with its reference.
+/// Takes a reference for each new hardware entry, and returns the entries.
 fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) -> Result<Values<'a>, Status> {
     if matches!(values, Values::Same(tce) if !Tce(tce).has_permissions()) {
-        // The only call that may name more entries than scratch has words for (dialect kvm).
+        // Only such a call may have more entries than scratch has words (H_STUFF_TCE in dialect kvm).
         return Ok(Values::Same(0));
     }
     let slots = view.scratch.hardware.get(..run.count as usize).ok_or(Status::HARDWARE)?;
     for (i, slot) in (0..).zip(slots) {
         let Some(word) = pin::pin(view, cpu, Tce(values.get(i))) else {
-            // Unmapped since the check, by another CPU.
+            // Another CPU unmapped the page after the check.
             for taken in slots.iter().take(i as usize) {
                 if let Some(pfn) = tce::named_page(view, taken.load(Relaxed)) {
                     page::put(view, cpu, pfn);
@@ -64,8 +64,8 @@ fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>
     Ok(Values::List(slots))
 }
 
-/// Clears every entry of a window that may be other than 0. Entries that are clear already are only read: most are, and
-/// a store to simulated memory costs more than a load.
+/// Clears every entry of a window that may hold a value other than 0. It only reads entries that are already 0: most
+/// are, and a store to simulated memory costs more than a load.
 pub fn clear(view: &View<'_>, cpu: &Cpu<'_>, window: &Window) {
     let run = Run { window, first: 0, count: window.entries, after: Status::SUCCESS };
     for i in window.used.range() {

@@ -1,5 +1,5 @@
-//! The list of H_PUT_TCE_INDIRECT with the MMU on: its page is faulted in and made young, which stays even if the call
-//! fails.
+//! The read of the list of H_PUT_TCE_INDIRECT with the MMU on. Its page is faulted in and made young; both stay even if
+//! the call fails.
 
 use contract::addr::Hva;
 use contract::hcall::Status;
@@ -11,10 +11,9 @@ use crate::view::View;
 
 use super::pin;
 
-/// Copies the first `count` words, each read once.
+/// Copies the first `count` words (0 to 512) of the list at `hva` to scratch memory. Each word is read once.
 ///
-/// # Errors
-/// H_PARAMETER for a hole, where the dialect refuses it.
+/// H_PARAMETER for a list in a hole of the host page table, if the dialect refuses it.
 pub fn copy<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
     match pin::fault_in(view, cpu, hva, false) {
         Some(page) => hypercall::copy_list(view, cpu, page, hva, count),

@@ -1,17 +1,15 @@
-//! What runs with the MMU on: the rest of a deferred call, and everything that owns memory.
+//! The virtual-mode half, which runs with the MMU on: it completes deferred calls, and it owns all memory.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`state`] | owns tables and scratch; start, slots, windows |
-//! | [`list`] | reads the list of H_PUT_TCE_INDIRECT, faulting its page in |
-//! | [`pin`] | a TCE's page: faulted in, young, dirty, one more reference |
-//! | [`exchange`] | writes to a pinned window, and closes one |
+//! | [`state`] | owns tables and scratch memory; handles start, slots and windows |
+//! | [`list`] | reads the list of H_PUT_TCE_INDIRECT and faults its page in |
+//! | [`pin`] | supplies a TCE's page: faulted in, young, dirty, with one more reference |
+//! | [`exchange`] | writes to a pinned window, and clears a window that is closed |
 //! | [`page`] | references and DIRTY of any page: split struct pages, compound pages, last references |
 //!
-//! A handler here runs the whole call from its registers, as if real mode had not been. It takes no lock; where another
-//! CPU changed a word first it looks again.
-
-extern crate alloc;
+//! A handler here runs the whole call from its registers and uses nothing that the real-mode half found out. It takes
+//! no lock: if another CPU changed a word first, it reads the word again.
 
 mod exchange;
 mod list;
@@ -33,7 +31,7 @@ use crate::view::View;
 
 pub use state::State;
 
-/// The virtual-mode half.
+/// The virtual-mode half of the handlers.
 pub struct VirtualMode;
 
 impl Half for VirtualMode {
@@ -52,7 +50,8 @@ impl Half for VirtualMode {
     }
 }
 
-/// Gives back the references that real mode's half of the call could not, because they had become the last ones.
+/// Gives back the references that the real-mode half of the same call still holds, because they had become the last
+/// ones.
 pub fn settle(view: &View<'_>, cpu: &Cpu<'_>) {
     let owed = view.scratch.owed.swap(0, Relaxed);
     for word in view.scratch.journal.iter().take(owed as usize) {
@@ -69,7 +68,8 @@ mod tests {
     use contract::addr::Pfn;
     use machine::memory::Mode;
 
-    /// Real mode's half of the call left two references on page 9, and one on page 8 that is not owed.
+    /// The real-mode half left two owed references on page 9. The word for page 8 lies behind them in the journal and
+    /// is not owed.
     #[test]
     fn what_real_mode_owes_is_given_back_once() {
         let (state, mut memory) = small_machine::start();

@@ -1,7 +1,7 @@
-//! References and DIRTY of any page, with the MMU on.
+//! References and DIRTY of any page, changed with the MMU on.
 //!
-//! Struct pages are reached at their vmemmap address, word by word, so a split one is like any other. References and
-//! DIRTY of a compound page lie on its head.
+//! Struct pages are reached at their vmemmap address, word by word, so a split struct page needs no special case.
+//! References and DIRTY of a compound page lie on its head.
 
 use contract::addr::Pfn;
 use machine::memory::Cpu;
@@ -9,7 +9,7 @@ use machine::memory::Cpu;
 use crate::struct_page::{Change, StructPage};
 use crate::view::View;
 
-/// The page that carries references and DIRTY for `pfn`.
+/// Returns the page that carries the references and DIRTY of `pfn`: its head if `pfn` is a tail, else `pfn` itself.
 fn head(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) -> (Pfn, StructPage) {
     let at = |pfn| StructPage(view.pages.virtual_address(pfn));
     match at(pfn).head(cpu) {
@@ -18,13 +18,12 @@ fn head(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) -> (Pfn, StructPage) {
     }
 }
 
-/// One more reference. The caller knows that the page may be taken: the page table names it, or another reference is
-/// held.
+/// Takes a reference. The page must be safe to take: the page table names it, or somebody else holds a reference.
 pub fn take(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     head(view, cpu, pfn).1.add(cpu, 1);
 }
 
-/// One reference less; the last hands the page to the host.
+/// Gives a reference back. If it was the last, the host gets the page.
 pub fn put(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     let (pfn, page) = head(view, cpu, pfn);
     if page.add(cpu, -1) == 0 {
@@ -32,7 +31,7 @@ pub fn put(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     }
 }
 
-/// Marks the page DIRTY; the caller holds a reference.
+/// Marks the page DIRTY. The caller must hold a reference.
 pub fn mark_dirty(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     let page = head(view, cpu, pfn).1;
     while page.set_dirty(cpu, u32::MAX) == Change::Contended {}
@@ -44,7 +43,7 @@ mod tests {
     use crate::small_machine;
     use machine::memory::Mode;
 
-    /// The host's allocator is told of it by one access more, and may be told of nothing else.
+    /// The notice that gives the page to the host costs one access, and only the last reference may cause it.
     #[test]
     fn the_last_reference_alone_hands_the_page_to_the_host() {
         let accesses = |count| {

@@ -1,4 +1,4 @@
-//! Faulting pages in, and taking references through the page table.
+//! Faults pages in, and takes references on the pages that the page table names.
 
 use contract::addr::{Hva, Pfn, Tce};
 use contract::description::Pte;
@@ -10,15 +10,15 @@ use crate::view::View;
 
 use super::page;
 
-/// Whether the host cannot supply the page for `tce` (`PIN.HARDWARE`). Changes nothing. What is no guest memory was
-/// refused before; it has no page either.
+/// Returns whether the host cannot supply the page for `tce` (`PIN.HARDWARE`). Changes nothing. A TCE outside guest
+/// memory has already been refused by the earlier checks; it would be refused here too.
 pub fn refused(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> bool {
     tce.has_permissions()
         && view.hva(tce::address(tce)).is_none_or(|hva| pte::refuses(cpu.load_pte(hva), tce.device_may_write()))
 }
 
-/// Makes the page at `hva` present and young, and dirty where it will be written; answers the page behind `hva`, or
-/// `None` for a hole or a page that may not be written.
+/// Makes the page at `hva` present and young, and dirty too if `written`. Returns its pfn. `None` for a hole, or if
+/// `written` and the page is not writable.
 pub fn fault_in(view: &View<'_>, cpu: &Cpu<'_>, hva: Hva, written: bool) -> Option<Pfn> {
     loop {
         let seen = cpu.load_pte(hva);
@@ -26,7 +26,7 @@ pub fn fault_in(view: &View<'_>, cpu: &Cpu<'_>, hva: Hva, written: bool) -> Opti
             return None;
         }
         if let Pte::Absent { pfn } = seen {
-            // The mapping's reference comes before the mapping, so that the page is held whenever it is mapped.
+            // The mapping's reference is taken before the page is mapped, so that a mapped page is always held.
             page::take(view, cpu, pfn);
             let present = Pte::Present { pfn, writable: true, dirty: written, young: true };
             if cpu.compare_exchange_pte(hva, seen, present).is_ok() {
@@ -42,8 +42,8 @@ pub fn fault_in(view: &View<'_>, cpu: &Cpu<'_>, hva: Hva, written: bool) -> Opti
     }
 }
 
-/// Faults a TCE's page in and takes a reference on it; answers its hardware entry, 0 for a fault TCE. `None` where the
-/// host cannot supply the page (any more).
+/// Faults a TCE's page in and takes a reference on it. Returns the hardware entry, 0 for a fault TCE. `None` if the
+/// host cannot supply the page, or no longer can.
 pub fn pin(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Option<u64> {
     if !tce.has_permissions() {
         return Some(0);
@@ -52,7 +52,7 @@ pub fn pin(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Option<u64> {
     loop {
         let pfn = fault_in(view, cpu, hva, tce.device_may_write())?;
         page::take(view, cpu, pfn);
-        // Mapped before and after the take: it was the page, and the reference keeps it.
+        // The entry named this page before and after the take, so it is the right page, and the reference keeps it.
         if pte::page(cpu.load_pte(hva), hva, view.page_shift) == Some(pfn) {
             return Some(tce::hardware_word(view, pfn, tce));
         }
@@ -60,7 +60,8 @@ pub fn pin(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Option<u64> {
     }
 }
 
-/// Gives back the reference that a hardware entry held, marking the page DIRTY first where the device could write it.
+/// Gives back the reference that the hardware entry `word` held. If the device could write the page, it is first marked
+/// DIRTY.
 pub fn unpin(view: &View<'_>, cpu: &Cpu<'_>, word: u64) {
     if let Some(pfn) = tce::named_page(view, word) {
         if Tce(word).device_may_write() {

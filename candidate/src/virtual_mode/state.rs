@@ -1,9 +1,11 @@
-//! The owner of everything that handlers borrow: tables, page index, scratch.
+//! The state that handlers borrow: tables, page index and scratch memory.
 //!
-//! Fuzzing starts tens of thousands of machines a second, so start clears and reuses: no vector ever shrinks, and
-//! scratch grows to the largest need seen. That is at most 8 vCPUs x (1024 + 65536) words, 4.1 MiB.
+//! Start clears and reuses its memory, because fuzzing starts tens of thousands of machines a second. No vector ever
+//! shrinks, and scratch grows to the largest need seen: at most 8 vCPUs x (1024 + 65536) words, 4.1 MiB.
 
-use super::alloc::vec::Vec;
+extern crate alloc;
+
+use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 
 use contract::addr::Liobn;
@@ -21,7 +23,7 @@ use crate::window::Window;
 
 use super::exchange;
 
-/// A vCPU's scratch words.
+/// The scratch memory of one vCPU; [`Scratch`] describes the fields.
 struct OwnedScratch {
     list: Vec<AtomicU64>,
     hardware: Vec<AtomicU64>,
@@ -40,10 +42,11 @@ fn zeros(count: usize) -> Vec<AtomicU64> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// What a vCPU without a number of its own would get: nothing, so that it defers, or is refused.
+/// The `owed` word of a vCPU whose number is out of range. Such a vCPU has no scratch memory, so its calls that need
+/// scratch memory are deferred or refused.
 static NO_VCPU: AtomicU64 = AtomicU64::new(0);
 
-/// Everything the candidate knows.
+/// The whole state of the candidate.
 pub struct State {
     answers: Answers,
     page_shift: u32,
@@ -67,7 +70,7 @@ impl Default for State {
 }
 
 impl State {
-    /// What a handler on `vcpu` works with.
+    /// Returns the state as a handler on `vcpu` sees it.
     #[inline]
     pub fn view(&self, vcpu: u8) -> View<'_> {
         let scratch = match self.scratch.get(usize::from(vcpu)) {
@@ -84,12 +87,12 @@ impl State {
         }
     }
 
-    /// The page index, which readers and hot-plug share.
+    /// Returns the page index, which handlers and hot-plug share.
     pub const fn pages(&self) -> &PageIndex {
         &self.pages
     }
 
-    /// Forgets the earlier machine and learns a new one.
+    /// Forgets the earlier machine and sets up a new one.
     pub fn start(&mut self, dialect: Dialect, machine: &Machine) {
         self.answers = dialect.answers();
         self.page_shift = machine.page_shift.bits();
@@ -107,19 +110,19 @@ impl State {
         self.grow_journals(largest.unwrap_or(0));
     }
 
-    /// Sets a slot, or deletes it where `pages` is 0.
+    /// Sets a memory slot, or deletes it if `pages` is 0.
     pub fn set_slot(&mut self, spec: &SlotSpec) {
         self.slots.retain(|slot| slot.id != spec.id);
         self.slots.extend(slot_of(spec));
         slot::index(&mut self.slots);
     }
 
-    /// A window was created.
+    /// Adds a window that was created.
     pub fn create_window(&mut self, spec: &WindowSpec) {
         let window = Window::from(spec);
         self.grow_journals(self.journal_words(&window));
         match self.windows.binary_search_by_key(&window.liobn, |window| window.liobn) {
-            // Not where the notice is right, but then the newest is the one meant.
+            // A correct host never creates a LIOBN twice. If it does, the new window replaces the old.
             Ok(at) => {
                 if let Some(known) = self.windows.get_mut(at) {
                     *known = window;
@@ -129,7 +132,7 @@ impl State {
         }
     }
 
-    /// Clears and forgets a window.
+    /// Clears all entries of a window and removes it.
     pub fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn) {
         if let Ok(at) = self.windows.binary_search_by_key(&liobn, |window| window.liobn) {
             let window = self.windows.remove(at);
@@ -137,7 +140,7 @@ impl State {
         }
     }
 
-    /// How many entries one call can name in a pinned window.
+    /// Returns the largest number of entries that one call can write in a pinned window, 0 for an emulated one.
     fn journal_words(&self, window: &Window) -> usize {
         let most = match self.answers.stuff_limit {
             StuffLimit::Fixed => window.entries.min(MAX_TCES_PER_CALL),
@@ -155,7 +158,7 @@ impl State {
     }
 }
 
-/// A slot with pages.
+/// Converts a slot's description; `None` if the slot has no pages.
 fn slot_of(spec: &SlotSpec) -> Option<Slot> {
     let last = spec.gfn.0.checked_add(spec.pages.checked_sub(1)?)?;
     Some(Slot { first: spec.gfn.0, last, run_last: last, hva: spec.hva.0, id: spec.id })

@@ -12,7 +12,7 @@ use crate::description::{
 };
 use crate::dialect::Dialect;
 use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
-use crate::program::{Program, Step};
+use crate::program::{Program, Step, StepKind};
 
 /// Longest text that is taken for a program, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -502,24 +502,25 @@ fn step(line: &mut Line<'_>) -> Parsed<Step> {
     if let Some(vcpu) = word.text.strip_prefix("cpu") {
         return hypercall(vcpu, word, line);
     }
-    Ok(match word.text {
-        "pfn_to_page" => Step::Lookup { pfn: Pfn(line.number("a pfn")?) },
-        "get_page_unless_zero" => Step::GetPage { pfn: Pfn(line.number("a pfn")?) },
-        "put_page_unless_one" => Step::PutPage { pfn: Pfn(line.number("a pfn")?) },
-        "take" => Step::Take { pfn: Pfn(line.number("a pfn")?) },
-        "drop" => Step::Drop { pfn: Pfn(line.number("a pfn")?) },
-        "map" => {
+    let Some(kind) = StepKind::from_name(word.text) else { return Err(line.unexpected(word, STEPS)) };
+    Ok(match kind {
+        StepKind::Lookup => Step::Lookup { pfn: Pfn(line.number("a pfn")?) },
+        StepKind::GetPage => Step::GetPage { pfn: Pfn(line.number("a pfn")?) },
+        StepKind::PutPage => Step::PutPage { pfn: Pfn(line.number("a pfn")?) },
+        StepKind::Take => Step::Take { pfn: Pfn(line.number("a pfn")?) },
+        StepKind::Drop => Step::Drop { pfn: Pfn(line.number("a pfn")?) },
+        StepKind::Map => {
             let hva = Hva(line.number("an hva")?);
             Step::Map { hva, pte: pte(line, false)?.0 }
         }
-        "unmap" => Step::Unmap { hva: Hva(line.number("an hva")?) },
-        "age" => Step::Age { hva: Hva(line.number("an hva")?) },
-        "clean" => Step::Clean { hva: Hva(line.number("an hva")?) },
-        "write-protect" => Step::WriteProtect { hva: Hva(line.number("an hva")?) },
-        "migrate" => Step::Migrate { hva: Hva(line.number("an hva")?), pfn: Pfn(line.field("pfn")?) },
-        "make-compound" => Step::MakeCompound(compound(line)?),
-        "split-compound" => Step::SplitCompound { pfn: Pfn(line.number("a pfn")?) },
-        "hot-add" => {
+        StepKind::Unmap => Step::Unmap { hva: Hva(line.number("an hva")?) },
+        StepKind::Age => Step::Age { hva: Hva(line.number("an hva")?) },
+        StepKind::Clean => Step::Clean { hva: Hva(line.number("an hva")?) },
+        StepKind::WriteProtect => Step::WriteProtect { hva: Hva(line.number("an hva")?) },
+        StepKind::Migrate => Step::Migrate { hva: Hva(line.number("an hva")?), pfn: Pfn(line.field("pfn")?) },
+        StepKind::MakeCompound => Step::MakeCompound(compound(line)?),
+        StepKind::SplitCompound => Step::SplitCompound { pfn: Pfn(line.number("a pfn")?) },
+        StepKind::HotAdd => {
             let section = line.number("the number of a section")?;
             let mut blocks = Vec::new();
             while let Some(word) = line.next() {
@@ -527,11 +528,14 @@ fn step(line: &mut Line<'_>) -> Parsed<Step> {
             }
             Step::HotAdd { section, blocks }
         }
-        "hot-remove" => Step::HotRemove { section: line.number("the number of a section")? },
-        "slot" => Step::Slot(slot(line)?),
-        "write" => Step::Write { gpa: Gpa(line.number("a gpa")?), words: line.words()? },
-        "create-window" => Step::CreateWindow(window(line)?),
-        "close-window" => Step::CloseWindow { liobn: Liobn(line.number("a LIOBN")?) },
-        _ => return Err(line.unexpected(word, STEPS)),
+        StepKind::HotRemove => Step::HotRemove { section: line.number("the number of a section")? },
+        StepKind::Slot => Step::Slot(slot(line)?),
+        StepKind::Write => Step::Write { gpa: Gpa(line.number("a gpa")?), words: line.words()? },
+        StepKind::CreateWindow => Step::CreateWindow(window(line)?),
+        StepKind::CloseWindow => Step::CloseWindow { liobn: Liobn(line.number("a LIOBN")?) },
+        // Hypercalls start with their vCPU.
+        StepKind::GetTce | StepKind::PutTce | StepKind::StuffTce | StepKind::PutTceIndirect | StepKind::UnknownCall => {
+            return Err(line.unexpected(word, STEPS));
+        }
     })
 }

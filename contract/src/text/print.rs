@@ -164,6 +164,7 @@ impl Display for Hypercall {
 
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
         match self {
             Self::Hypercall { vcpu, call } => write!(f, "cpu{vcpu} {call}"),
             Self::Lookup { pfn }
@@ -171,31 +172,31 @@ impl Display for Step {
             | Self::PutPage { pfn }
             | Self::Take { pfn }
             | Self::Drop { pfn }
-            | Self::SplitCompound { pfn } => write!(f, "{} {pfn}", self.kind()),
-            Self::Map { hva, pte } => write!(f, "map {hva} {pte}"),
+            | Self::SplitCompound { pfn } => write!(f, "{kind} {pfn}"),
+            Self::Map { hva, pte } => write!(f, "{kind} {hva} {pte}"),
             Self::Unmap { hva } | Self::Age { hva } | Self::Clean { hva } | Self::WriteProtect { hva } => {
-                write!(f, "{} {hva}", self.kind())
+                write!(f, "{kind} {hva}")
             }
-            Self::Migrate { hva, pfn } => write!(f, "migrate {hva} pfn={pfn}"),
-            Self::MakeCompound(compound) => write!(f, "make-compound {compound}"),
+            Self::Migrate { hva, pfn } => write!(f, "{kind} {hva} pfn={pfn}"),
+            Self::MakeCompound(compound) => write!(f, "{kind} {compound}"),
             Self::HotAdd { section, blocks } => {
-                write!(f, "hot-add {section:#x}")?;
+                write!(f, "{kind} {section:#x}")?;
                 for run in blocks {
                     write!(f, " {run}")?;
                 }
                 Ok(())
             }
-            Self::HotRemove { section } => write!(f, "hot-remove {section:#x}"),
-            Self::Slot(slot) => write!(f, "slot {slot}"),
+            Self::HotRemove { section } => write!(f, "{kind} {section:#x}"),
+            Self::Slot(slot) => write!(f, "{kind} {slot}"),
             Self::Write { gpa, words } => {
-                write!(f, "write {gpa}")?;
+                write!(f, "{kind} {gpa}")?;
                 for run in words {
                     write!(f, " {run}")?;
                 }
                 Ok(())
             }
-            Self::CreateWindow(window) => write!(f, "create-window {window}"),
-            Self::CloseWindow { liobn } => write!(f, "close-window {liobn}"),
+            Self::CreateWindow(window) => write!(f, "{kind} {window}"),
+            Self::CloseWindow { liobn } => write!(f, "{kind} {liobn}"),
         }
     }
 }

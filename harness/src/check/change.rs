@@ -1,94 +1,84 @@
-//! Changed words of real memory in the words of the field.
+//! Changed words of real memory, as the things that they are.
 
 use contract::Pfn;
 use contract::addr::{LINEAR_MAP, REAL_MASK};
 use contract::description::MAX_PHYSMEM_BITS;
 use machine::memory::{Owner, Place, RealMemory, Region, struct_page};
 
+use super::finding::{Area, Field, Thing, Whereabouts};
+
 /// A word that changed.
 pub(crate) struct Change {
     /// Its real address, or the hva of a page-table entry.
     pub(crate) address: u64,
-    /// Which kind of thing it is.
-    pub(crate) field: &'static str,
-    /// Which thing it is.
-    pub(crate) what: String,
+    /// What it is.
+    pub(crate) thing: Thing,
     /// What it was.
     pub(crate) old: String,
-    /// What it is.
+    /// What it is now.
     pub(crate) new: String,
 }
 
-/// The field of changes to the vmemmap list.
-pub(crate) const VMEMMAP_LIST: &str = "vmemmap list";
-
 impl Change {
     /// Whether this is the neighbour of `before` and changed alike.
-    pub(crate) fn follows(&self, before: &Self) -> bool {
-        let list = self.field == VMEMMAP_LIST;
+    fn follows(&self, before: &Self) -> bool {
+        let (field, list) = (self.thing.field(), self.thing.field() == Field::VmemmapList);
         let neighbours = self.address == before.address.wrapping_add(8) || list;
-        neighbours && self.field == before.field && (list || (self.old == before.old && self.new == before.new))
+        neighbours && field == before.thing.field() && (list || (self.old == before.old && self.new == before.new))
     }
 }
 
 /// Says what a changed word means.
-pub(crate) fn change(memory: &RealMemory, place: Place, old: u64, new: u64) -> Change {
+pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Change {
     let hex = |value: u64| format!("{value:#x}");
     let tce = |value: u64| hex(value.swap_bytes());
-    let (address, region) = match place {
+    let (real, region) = match place {
         Place::PageTable(hva) => {
-            let what = format!("page-table entry at hva {hva}");
             let (old, new) = (memory.show_pte_word(old), memory.show_pte_word(new));
-            return Change { address: hva.0, field: "page table", what, old, new };
+            return Change { address: hva.0, thing: Thing::Pte(hva), old, new };
         }
-        Place::Real(real, region) => (real.0, region),
+        Place::Real(real, region) => (real, region),
     };
+    let address = real.0;
     let Some(region) = region else {
-        let what = format!("word at real address {address:#x}, which has gone");
-        return Change { address, field: "memory", what, old: tce(old), new: tce(new) };
+        return Change { address, thing: Thing::GoneWord(real), old: tce(old), new: tce(new) };
     };
     let index = (address - region.start) / 8;
-    let (field, what, old, new) = match region.owner {
+    let (thing, old, new) = match region.owner {
         Owner::StructPages { offset } => {
             let at = offset + address - region.start;
             let (pfn, at) = (Pfn(at / memory.struct_page_size()), at % memory.struct_page_size());
             match at {
-                struct_page::COUNT => {
-                    ("count", format!("count of page {pfn}"), (old as i32).to_string(), (new as i32).to_string())
-                }
-                struct_page::FLAGS => ("page flags", format!("flags of page {pfn}"), flag_names(old), flag_names(new)),
-                _ => ("struct page", format!("word at offset {at} of page {pfn}"), hex(old), hex(new)),
+                struct_page::COUNT => (Thing::Count(pfn), (old as i32).to_string(), (new as i32).to_string()),
+                struct_page::FLAGS => (Thing::Flags(pfn), flag_names(old), flag_names(new)),
+                _ => (Thing::StructPage(pfn, at), hex(old), hex(new)),
             }
         }
-        Owner::Table(liobn) => ("guest value", format!("guest value {index} of window {liobn}"), tce(old), tce(new)),
-        Owner::Hardware(liobn) => {
-            ("hardware entry", format!("hardware entry {index} of window {liobn}"), tce(old), tce(new))
-        }
-        Owner::Ram => ("memory", format!("word at real address {address:#x}"), tce(old), tce(new)),
-        Owner::List => (VMEMMAP_LIST, format!("vmemmap list word {index}"), hex(old), hex(new)),
+        Owner::Table(liobn) => (Thing::GuestValue(liobn, index), tce(old), tce(new)),
+        Owner::Hardware(liobn) => (Thing::HardwareEntry(liobn, index), tce(old), tce(new)),
+        Owner::Ram => (Thing::Word(real), tce(old), tce(new)),
+        Owner::List => (Thing::ListNode(index), hex(old), hex(new)),
     };
-    Change { address, field, what, old, new }
+    Change { address, thing, old, new }
 }
 
-/// Where an effective address leads: the region there, or the one that ends before it; empty for what is no real address.
-pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> String {
-    let name = |region: Region| match region.owner {
-        Owner::StructPages { offset } => {
-            format!("struct pages from page {} on", Pfn(offset.div_ceil(memory.struct_page_size())))
-        }
-        Owner::Table(liobn) => format!("the table of window {liobn}"),
-        Owner::Hardware(liobn) => format!("the hardware table of window {liobn}"),
-        Owner::Ram => "memory".into(),
-        Owner::List => "the vmemmap list".into(),
+/// Where an effective address leads: the region there, or the one that ends before it.
+pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> Whereabouts {
+    let area = |region: Region| match region.owner {
+        Owner::StructPages { offset } => Area::StructPages(Pfn(offset.div_ceil(memory.struct_page_size()))),
+        Owner::Table(liobn) => Area::Table(liobn),
+        Owner::Hardware(liobn) => Area::Hardware(liobn),
+        Owner::Ram => Area::Memory,
+        Owner::List => Area::List,
     };
     let real = ea & REAL_MASK;
     if !matches!(ea & !REAL_MASK, 0 | LINEAR_MAP) || real >> MAX_PHYSMEM_BITS != 0 {
-        return String::new();
+        return Whereabouts::Unreal;
     }
     match memory.region_from_below(real) {
-        None => ", below everything described".into(),
-        Some(region) if real < region.end => format!(", {} bytes into {}", real - region.start, name(region)),
-        Some(region) => format!(", {} bytes past the end of {}", real - region.end, name(region)),
+        None => Whereabouts::Below,
+        Some(region) if real < region.end => Whereabouts::Into(real - region.start, area(region)),
+        Some(region) => Whereabouts::Past(real - region.end, area(region)),
     }
 }
 
@@ -105,4 +95,26 @@ pub(crate) fn flag_names(flags: u64) -> String {
         names.push(format!("{rest:#x}"));
     }
     if names.is_empty() { "none".into() } else { names.join(" ") }
+}
+
+/// What changed since the step began, by address: `count of page 0x10: 1 -> 2`. Neighbours that changed alike share a
+/// line; the vmemmap list, which the host keeps, has one for all.
+#[must_use]
+pub fn changes(memory: &RealMemory) -> Vec<String> {
+    let mut changes: Vec<_> = memory.differences().map(|(place, old, new)| of(memory, place, old, new)).collect();
+    changes.sort_by_key(|change| change.address);
+    let mut lines = Vec::new();
+    let mut rest = changes.as_slice();
+    while let Some(first) = rest.first() {
+        let alike = |pair: &&[Change]| pair[1].follows(&pair[0]);
+        let run = 1 + rest.windows(2).take_while(alike).count();
+        let Change { thing, old, new, .. } = first;
+        lines.push(match (thing.field(), run) {
+            (Field::VmemmapList, _) => format!("{}: {run} words", Field::VmemmapList),
+            (_, 1) => format!("{thing}: {old} -> {new}"),
+            _ => format!("{thing}, and {} after it: {old} -> {new}", run - 1),
+        });
+        rest = &rest[run..];
+    }
+    lines
 }

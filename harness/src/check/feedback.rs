@@ -1,13 +1,13 @@
 //! Feedback from meaning: which combinations of rule, outcome, memory model and mode a program reached.
 //!
-//! Engines that are guided by branches see each rule decided once and think that they know it. That `MAP.SAME` was deferred on a
-//! machine with 2 MiB blocks is no new branch. So each combination has a number, which targets report as an extra counter
-//! of libFuzzer or as IJON state of AFL++.
+//! Engines that are guided by branches see each rule decided once and think that they know it. That `MAP.SAME` was
+//! deferred on a machine with 2 MiB blocks is no new branch. So each combination has a number, which targets report as
+//! an extra counter of libFuzzer or as IJON state of AFL++.
 
 use contract::{Machine, MemoryModel, ProbeAnswer, Rule, RuleSet, Status};
 use reference::{Answer, Outcome};
 
-use crate::check::lockstep::{Handled, Observation};
+use super::checker::{Handled, Observation};
 
 /// Memory models that are told apart: flatmem, and vmemmap by its four block sizes.
 const MODELS: usize = 5;
@@ -16,8 +16,22 @@ const OUTCOMES: usize = 3;
 /// Real mode finished, or virtual mode did.
 const MODES: usize = 2;
 
+/// Each rule's place among the rules that a step can decide, and how many of those there are. Findings have no place: no step decides
+/// them, and engines look at every counter after every run.
+const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
+    let (mut places, mut decided, mut at) = ([None; Rule::ALL.len()], 0, 0);
+    while at < Rule::ALL.len() {
+        if Rule::ALL[at].is_outcome() {
+            places[at] = Some(decided);
+            decided += 1;
+        }
+        at += 1;
+    }
+    (places, decided)
+};
+
 /// How many combinations there are, reachable or not: the numbers are below it.
-pub const COMBINATIONS: usize = Rule::ALL.len() * OUTCOMES * MODELS * MODES;
+pub const COMBINATIONS: usize = PLACES.1 * OUTCOMES * MODELS * MODES;
 
 /// Numbers what is seen on one machine.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +62,10 @@ impl Feedback {
             Outcome { rules, answer, .. } => (rules, class(answer)),
         };
         let mode = usize::from(observation.handled == Handled::Deferred);
-        rules.iter().map(move |rule| ((rule as usize * OUTCOMES + outcome) * MODELS + self.model) * MODES + mode)
+        rules.iter().map(move |rule| {
+            let place = PLACES.0[rule as usize].expect("the reference decides a step by outcomes, never by findings");
+            ((place * OUTCOMES + outcome) * MODELS + self.model) * MODES + mode
+        })
     }
 }
 
@@ -70,7 +87,7 @@ pub fn describe(combination: usize) -> String {
     let (rest, mode) = (combination / MODES, combination % MODES);
     let (rest, model) = (rest / MODELS, rest % MODELS);
     let (rule, outcome) = (rest / OUTCOMES, rest % OUTCOMES);
-    let rule = Rule::ALL.get(rule).map_or("no rule", |rule| rule.id());
+    let rule = Rule::outcomes().nth(rule).map_or("no rule", Rule::id);
     let outcome = ["done", "refused", "otherwise"][outcome];
     let model = ["flatmem", "vmemmap 2^12", "vmemmap 2^16", "vmemmap 2^21", "vmemmap 2^24"][model];
     format!("{rule} x {outcome} x {model} x {}", ["real mode", "deferred"][mode])

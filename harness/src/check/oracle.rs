@@ -1,16 +1,19 @@
 //! The oracle: holds real memory against the reference's state (semantics 7).
 //!
-//! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were written
-//! and at the objects that the reference touched; at the end of a program at everything.
+//! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were
+//! written and at the objects that the reference touched; at the end of a program at everything.
+//!
+//! What no subject can bring about is no mismatch but a [`Fault`], which memory keeps ([`RealMemory::fault`]).
 
 use std::fmt::Write as _;
 
 use contract::{Hva, Liobn, Pfn, RealAddr, Rule};
-use machine::memory::{Account, Owner, Place, RealMemory, Region, struct_page};
+use machine::memory::{Account, Fault, Owner, Place, RealMemory, Region, struct_page};
 use reference::{Compound, Object, Page, Reference};
 
-use crate::check::change::flag_names;
-use crate::check::verdict::{MAX_OBJECTS, ObjectDiff};
+use super::change::flag_names;
+use super::finding::{MAX_OBJECTS, ObjectDiff, Thing};
+use super::judge::rank;
 
 /// A word that is not what the reference has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,15 +21,23 @@ pub(crate) struct Mismatch {
     pub(crate) rule: Rule,
     /// The order among mismatches of one rule: the real address, or the hva for page-table entries.
     pub(crate) address: u64,
-    pub(crate) field: &'static str,
     pub(crate) object: Object,
-    pub(crate) what: String,
+    pub(crate) thing: Thing,
     pub(crate) expected: String,
     pub(crate) found: String,
 }
 
-/// The rules of mismatches, first reported first.
-const ORDER: [Rule; 4] = [Rule::DivergeTce, Rule::DivergeCount, Rule::DivergeFlag, Rule::RefConserve];
+impl Mismatch {
+    fn new(
+        rule: Rule,
+        (address, object): (u64, Object),
+        thing: Thing,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        Self { rule, address, object, thing, expected: expected.to_string(), found: found.to_string() }
+    }
+}
 
 /// Compares a memory with a reference.
 pub(crate) struct Oracle<'a> {
@@ -91,6 +102,9 @@ impl Oracle<'_> {
         for (real, _) in self.reference.ram() {
             self.object(Object::Ram(real), Self::any, &mut found);
         }
+        if found.is_empty() {
+            self.fault(Fault::Words { memory: words as u64, reference: self.expected_words() as u64 });
+        }
         found
     }
 
@@ -111,9 +125,8 @@ impl Oracle<'_> {
 
     /// The mismatch to report: by the order of rules, then the lowest address.
     pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
-        let rank = |rule: Rule| ORDER.iter().position(|other| *other == rule).unwrap_or(ORDER.len());
         found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
-        found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.field == b.field);
+        found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.thing == b.thing);
         let first = found.first()?.clone();
         Some((first, found))
     }
@@ -131,6 +144,10 @@ impl Oracle<'_> {
         diffs
     }
 
+    fn fault(&self, fault: Fault) {
+        self.memory.report_fault(fault);
+    }
+
     fn word(&self, place: Place, now: u64, found: &mut Vec<Mismatch>) {
         match place {
             Place::PageTable(hva) => self.pte(hva, found),
@@ -146,10 +163,19 @@ impl Oracle<'_> {
                 Owner::Table(liobn) => self.entry_word(liobn, (real.0 - start) / 8, false, real, now, found),
                 Owner::Hardware(liobn) => self.entry_word(liobn, (real.0 - start) / 8, true, real, now, found),
                 Owner::Ram => self.ram_word(real, now, found),
+                // The reference has no list. The host keeps it, and memory's audit holds it against the blocks.
                 Owner::List => {}
             },
-            // The region has gone; the host zeroed it.
-            Place::Real(real, None) => self.ram_word(real, now, found),
+            // The region has gone; the host zeroed it, and nobody gets there any more.
+            Place::Real(real, None) => {
+                if now != 0 {
+                    self.fault(Fault::Ownerless { real, word: now });
+                }
+                let word = self.reference.ram_word(real);
+                if word != 0 {
+                    self.fault(Fault::NoMemory { real, word });
+                }
+            }
         }
     }
 
@@ -158,8 +184,14 @@ impl Oracle<'_> {
         match object {
             Object::Page(pfn) => {
                 for field in [struct_page::FLAGS, struct_page::COUNT, struct_page::COMPOUND] {
-                    let word = self.memory.struct_page_word(pfn, field);
-                    if let Some((real, now)) = word.and_then(|real| Some((real, peek(self, real)?))) {
+                    let Some(real) = self.memory.struct_page_word(pfn, field) else {
+                        // The step took the block away, and with it what the page was.
+                        if self.reference.page(pfn) != Page::default() {
+                            self.fault(Fault::NoStructPage { pfn });
+                        }
+                        continue;
+                    };
+                    if let Some(now) = peek(self, real) {
                         self.page_word(pfn, field, real, now, found);
                         if field == struct_page::COUNT {
                             self.conserve(pfn, real, now, found);
@@ -171,12 +203,13 @@ impl Oracle<'_> {
             Object::Entry { liobn, index } => {
                 let open = self.reference.window(liobn).map(|window| window.spec);
                 // A closed window's tables may lie in memory together with those of nobody else.
-                if let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) {
-                    for ((start, _), hardware) in spec.regions().zip([false, true]) {
-                        let real = RealAddr(start.0 + index * 8);
-                        if let Some(now) = peek(self, real) {
-                            self.entry_word(liobn, index, hardware, real, now, found);
-                        }
+                let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) else {
+                    return self.fault(Fault::Window { liobn });
+                };
+                for ((start, _), hardware) in spec.regions().zip([false, true]) {
+                    let real = RealAddr(start.0 + index * 8);
+                    if let Some(now) = peek(self, real) {
+                        self.entry_word(liobn, index, hardware, real, now, found);
                     }
                 }
             }
@@ -199,54 +232,35 @@ impl Oracle<'_> {
         if now == expected {
             return;
         }
-        let mut push = |rule, name, what, expected, found_value| {
-            found.push(Mismatch {
-                rule,
-                address: real.0,
-                field: name,
-                object: Object::Page(pfn),
-                what,
-                expected,
-                found: found_value,
-            });
-        };
-        let hex = |value: u64| format!("{value:#x}");
+        let at = (real.0, Object::Page(pfn));
+        let mut push = |rule, thing, expected, now| found.push(Mismatch::new(rule, at, thing, expected, now));
         match field {
             struct_page::FLAGS => {
-                let what = format!("flags of page {pfn}");
-                push(Rule::DivergeFlag, "page flags", what, flag_names(expected), flag_names(now));
+                push(Rule::DivergeFlag, Thing::Flags(pfn), flag_names(expected), flag_names(now));
             }
             struct_page::COUNT => {
                 // The count is half of its word; the other half is zero.
                 let (expected, count) = (expected as i32, now as i32);
                 if count != expected {
-                    let what = format!("count of page {pfn}");
-                    push(Rule::DivergeCount, "count", what, expected.to_string(), count.to_string());
+                    push(Rule::DivergeCount, Thing::Count(pfn), expected.to_string(), count.to_string());
                 }
                 if now >> 32 != 0 {
-                    let what = format!("bytes 12 to 15 of the struct page of page {pfn}");
-                    push(Rule::DivergeFlag, "struct page", what, hex(0), hex(now >> 32));
+                    push(Rule::DivergeFlag, Thing::BesideCount(pfn), hex(0), hex(now >> 32));
                 }
             }
             _ => {
-                let what = format!("word at offset {field} of the struct page of page {pfn}");
-                push(Rule::DivergeFlag, "struct page", what, hex(expected), hex(now));
+                push(Rule::DivergeFlag, Thing::StructPage(pfn, field), hex(expected), hex(now));
             }
         }
     }
 
     fn conserve(&self, pfn: Pfn, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let Account { own, holders } = self.memory.account(pfn);
+        // An idle page's own wraps together with its count.
         if now as u32 as i32 != own.wrapping_add(holders) {
-            found.push(Mismatch {
-                rule: Rule::RefConserve,
-                address: real.0,
-                field: "count",
-                object: Object::Page(pfn),
-                what: format!("count of page {pfn}"),
-                expected: format!("own {own} + {holders} mappings and hardware TCEs"),
-                found: (now as i32).to_string(),
-            });
+            let at = (real.0, Object::Page(pfn));
+            let expected = format!("own {own} + {holders} mappings and hardware TCEs");
+            found.push(Mismatch::new(Rule::RefConserve, at, Thing::Count(pfn), expected, now as i32));
         }
     }
 
@@ -259,22 +273,17 @@ impl Oracle<'_> {
         now: u64,
         found: &mut Vec<Mismatch>,
     ) {
-        let expected = self.reference.window(liobn).map_or(0, |window| match hardware {
-            false => window.guest(index),
-            true => window.hardware(index),
-        });
+        let expected = match self.reference.window(liobn) {
+            Some(window) if hardware => window.hardware(index),
+            Some(window) => window.guest(index),
+            None if self.closing.is_some_and(|closing| closing.liobn == liobn) => 0,
+            None => return self.fault(Fault::Window { liobn }),
+        };
         let now = now.swap_bytes();
         if now != expected {
-            let field = if hardware { "hardware entry" } else { "guest value" };
-            found.push(Mismatch {
-                rule: Rule::DivergeTce,
-                address: real.0,
-                field,
-                object: Object::Entry { liobn, index },
-                what: format!("{field} {index} of window {liobn}"),
-                expected: format!("{expected:#x}"),
-                found: format!("{now:#x}"),
-            });
+            let thing = if hardware { Thing::HardwareEntry(liobn, index) } else { Thing::GuestValue(liobn, index) };
+            let at = (real.0, Object::Entry { liobn, index });
+            found.push(Mismatch::new(Rule::DivergeTce, at, thing, hex(expected), hex(now)));
         }
     }
 
@@ -282,30 +291,16 @@ impl Oracle<'_> {
         let expected = self.reference.ram_word(real);
         let now = now.swap_bytes();
         if now != expected {
-            found.push(Mismatch {
-                rule: Rule::DivergeFlag,
-                address: real.0,
-                field: "memory",
-                object: Object::Ram(real),
-                what: format!("word at real address {real}"),
-                expected: format!("{expected:#x}"),
-                found: format!("{now:#x}"),
-            });
+            let at = (real.0, Object::Ram(real));
+            found.push(Mismatch::new(Rule::DivergeFlag, at, Thing::Word(real), hex(expected), hex(now)));
         }
     }
 
     fn pte(&self, hva: Hva, found: &mut Vec<Mismatch>) {
         let (expected, now) = (self.reference.pte(hva), self.memory.pte(hva));
         if expected != now {
-            found.push(Mismatch {
-                rule: Rule::DivergeFlag,
-                address: hva.0,
-                field: "page table",
-                object: Object::Pte(hva),
-                what: format!("page-table entry at hva {hva}"),
-                expected: expected.to_string(),
-                found: now.to_string(),
-            });
+            let at = (hva.0, Object::Pte(hva));
+            found.push(Mismatch::new(Rule::DivergeFlag, at, Thing::Pte(hva), expected, now));
         }
     }
 
@@ -358,6 +353,10 @@ impl Oracle<'_> {
     }
 }
 
+fn hex(value: u64) -> String {
+    format!("{value:#x}")
+}
+
 /// The word of a struct page that holds a head's order or a tail's head.
 const fn order_or_head(page: &Page) -> u64 {
     match page.compound {
@@ -382,5 +381,145 @@ pub(crate) fn object_name(object: Object) -> String {
         Object::Pte(hva) => format!("page-table entry at hva {hva}"),
         Object::Entry { liobn, index } => format!("entry {index} of window {liobn}"),
         Object::Ram(real) => format!("word at real address {real}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::description::WordRun;
+    use contract::{Gpa, Hypercall, MemoryModel, PageShift, Pte, Step};
+    use machine::host::Host;
+
+    use super::*;
+
+    const MACHINE: &str = "\
+realmode-program 1
+dialect lopapr
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=256
+page 0x20 own=2
+slot 0 gfn=0x0 pages=16 hva=0x7f0000000000
+map 0x7f0000000000 present pfn=0x10 writable dirty young pages=8
+window 0x1 page_shift=12 base=0x0 entries=16 emulated table=0x9000000
+steps
+";
+    const TABLE: RealAddr = RealAddr(0x900_0000);
+    /// Memory is not present there.
+    const NOWHERE: RealAddr = RealAddr(0xa00_0000);
+
+    /// Memory and reference of the same machine, where both agree.
+    fn both() -> (RealMemory, Reference) {
+        let program = contract::text::parse(MACHINE).expect("a program");
+        let (mut memory, mut host) = (RealMemory::new(), Host::new());
+        host.boot(&mut memory, &program);
+        let reference = Reference::new(program.dialect, &program.machine);
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        assert!(oracle.everything().is_empty() && memory.fault().is_none());
+        (memory, reference)
+    }
+
+    type Both<'a> = (&'a mut RealMemory, &'a mut Reference);
+
+    /// What memory and reference make of `spoil`, in a step and at the end: no mismatch, and this fault.
+    fn faults(spoil: fn(Both<'_>), step: Option<Fault>, end: Option<Fault>) {
+        for (at_end, fault) in [(false, step), (true, end)] {
+            let (mut memory, mut reference) = both();
+            spoil((&mut memory, &mut reference));
+            let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+            let found = if at_end { oracle.everything() } else { oracle.step() };
+            assert_eq!((memory.fault(), found), (fault, Vec::new()), "at the end: {at_end}");
+        }
+    }
+
+    #[test]
+    fn what_no_subject_can_bring_about_is_a_fault() {
+        // A window that one side has and the other has not, closed by nobody.
+        let window = Some(Fault::Window { liobn: Liobn(1) });
+        faults(
+            |(memory, reference)| {
+                memory.poke(TABLE, 5);
+                reference.step(&Step::CloseWindow { liobn: Liobn(1) });
+            },
+            window,
+            window,
+        );
+        let put = Hypercall::put(1, 0, 0x3);
+        let (memory, mut reference) = both();
+        reference.step(&Step::Hypercall { vcpu: 0, call: put });
+        reference.step(&Step::CloseWindow { liobn: Liobn(1) });
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        assert_eq!((oracle.step(), memory.fault()), (Vec::new(), window));
+
+        // Something in memory that is not present.
+        let ownerless = Some(Fault::Ownerless { real: NOWHERE, word: 5 });
+        faults(|(memory, _)| memory.poke(NOWHERE, 5), ownerless, ownerless);
+    }
+
+    #[test]
+    fn what_the_reference_has_lies_in_memory() {
+        // The region of guest memory goes, and the reference knows nothing of it.
+        let (mut memory, mut reference) = both();
+        let write = Step::Write { gpa: Gpa(0), words: vec![WordRun { value: 7, stride: 0, count: 1 }] };
+        memory.poke(RealAddr(0x1_0000), 7_u64.swap_bytes());
+        reference.step(&write);
+        memory.remove_region(0);
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        assert!(oracle.step().is_empty());
+        assert_eq!(memory.fault(), Some(Fault::NoMemory { real: RealAddr(0x1_0000), word: 7 }));
+
+        // The same for a struct page.
+        let (_, mut reference) = both();
+        reference.step(&Step::Take { pfn: Pfn(0x20) });
+        let mut small = RealMemory::new();
+        let model = MemoryModel::Flatmem { array: RealAddr(0x800_0000), pages: 1 };
+        small.reset(PageShift::Shift12, 64, &model, 8);
+        let oracle = Oracle { reference: &reference, memory: &small, struct_page: 64, closing: None };
+        assert!(oracle.step().is_empty());
+        assert_eq!(small.fault(), Some(Fault::NoStructPage { pfn: Pfn(0x20) }));
+    }
+
+    /// A second table of one window: each word is what the reference has, and one is too many.
+    #[test]
+    fn words_are_as_many_as_the_reference_has() {
+        let spoil = |(memory, reference): Both<'_>| {
+            let call = Hypercall::put(1, 0, 0x3);
+            reference.step(&Step::Hypercall { vcpu: 0, call });
+            memory.add_region(Region { start: NOWHERE.0, end: NOWHERE.0 + 128, owner: Owner::Table(Liobn(1)) });
+            for table in [TABLE, NOWHERE] {
+                memory.poke(table, 3_u64.swap_bytes());
+            }
+        };
+        // Eight counts, page 0x20's, eight entries of the page table, and one of the window.
+        faults(spoil, None, Some(Fault::Words { memory: 19, reference: 18 }));
+    }
+
+    /// What a subject can bring about is a mismatch, in the order of the rules and then by address.
+    #[test]
+    fn what_a_subject_can_bring_about_is_a_mismatch() {
+        let (mut memory, reference) = both();
+        memory.begin_step();
+        memory.poke(TABLE, 5);
+        memory.set_count(Pfn(0x20), 9);
+        memory.set_count(Pfn(0x12), 9);
+        memory.set_page_word(Pfn(0x30), struct_page::FLAGS, struct_page::DIRTY);
+        let hva = Hva(0x7f00_0000_8000);
+        memory.set_pte(hva, Pte::Absent { pfn: Pfn(0x40) });
+        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        let (first, all) = Oracle::first(oracle.step()).expect("mismatches");
+        assert_eq!((first.rule, first.thing), (Rule::DivergeTce, Thing::GuestValue(Liobn(1), 0)));
+        let all: Vec<_> = all.iter().map(|found| (found.rule, found.object)).collect();
+        let page = |pfn| Object::Page(Pfn(pfn));
+        assert_eq!(
+            all,
+            [
+                (Rule::DivergeTce, Object::Entry { liobn: Liobn(1), index: 0 }),
+                (Rule::DivergeCount, page(0x12)),
+                (Rule::DivergeCount, page(0x20)),
+                (Rule::DivergeFlag, page(0x30)),
+                (Rule::DivergeFlag, Object::Pte(hva)),
+                (Rule::RefConserve, page(0x12)),
+                (Rule::RefConserve, page(0x20)),
+            ]
+        );
+        assert_eq!(memory.fault(), None);
     }
 }

@@ -1,11 +1,14 @@
-//! One side alone, without the other and without the oracle: what a benchmark holds the lockstep against.
+//! One side alone, without the other and without the oracle: what benchmarks compare the checker with.
 
-use contract::{Dialect, Program, Status, Step};
-use machine::memory::{Context, Mode};
-use machine::{RealMemory, Subject};
+use std::convert::Infallible;
+use std::hint::black_box;
+
+use contract::{Dialect, Program, Step};
+use machine::{Cpu, RealMemory, Subject};
 use reference::{Answer, Reference};
 
-use machine::host::Host;
+use super::driver::{Conduct, Driver};
+use super::finding::Code;
 
 /// A program with what the reference says of its steps' preconditions.
 pub struct Plan {
@@ -37,7 +40,7 @@ impl Plan {
 pub fn run_reference(reference: &mut Reference, plan: &Plan) {
     reference.reset(plan.program.dialect, &plan.program.machine);
     for step in &plan.program.steps {
-        std::hint::black_box(reference.step(step));
+        black_box(reference.step(step));
     }
 }
 
@@ -49,76 +52,58 @@ pub fn reference(plan: &Plan) -> Reference {
 
 /// A subject with the memory and the host it needs.
 pub struct Solo<S> {
-    subject: S,
-    memory: RealMemory,
-    host: Host,
+    driver: Driver<S>,
 }
 
 impl<S: Subject> Solo<S> {
     /// The subject alone.
     pub fn new(subject: S) -> Self {
-        Self { subject, memory: RealMemory::new(), host: Host::new() }
+        Self { driver: Driver::new(Box::new(subject)) }
     }
 
-    /// Runs the program's steps, each in real mode first, without looking at what comes out. At the end all windows are closed, as
-    /// the lockstep does.
+    /// Runs the program's steps, each in real mode first, without looking at what comes out. At the end all windows are
+    /// closed, as the checker does.
     pub fn run(&mut self, plan: &Plan) {
-        let Self { subject, memory, host } = self;
-        host.boot(memory, &plan.program);
-        subject.start(plan.program.dialect, &plan.program.machine);
-        let mut open: Vec<_> = plan.program.machine.windows.clone();
+        let driver = &mut self.driver;
+        let Ok(()) = driver.start(&plan.program, &mut Unwatched);
         for step in plan.program.steps.iter().zip(&plan.runs).filter_map(|(step, runs)| runs.then_some(step)) {
-            memory.begin_step();
-            match step {
-                Step::Hypercall { vcpu, call } => {
-                    let cpu = memory.cpu(Mode::Real, *vcpu, Context::Hypercall, u64::MAX);
-                    let mut answer = subject.real_mode(&cpu, call);
-                    if answer.status == Status::TOO_HARD {
-                        let cpu = memory.cpu(Mode::Virtual, *vcpu, Context::Hypercall, u64::MAX);
-                        answer = subject.virtual_mode(&cpu, call);
-                    }
-                    std::hint::black_box(answer);
-                }
-                Step::Lookup { pfn } => {
-                    let cpu = memory.cpu(Mode::Real, 0, Context::Probe, u64::MAX);
-                    std::hint::black_box(subject.pfn_to_page(&cpu, *pfn));
-                }
-                Step::GetPage { pfn } => {
-                    let cpu = memory.cpu(Mode::Real, 0, Context::Probe, u64::MAX);
-                    std::hint::black_box(subject.get_page_unless_zero(&cpu, *pfn));
-                }
-                Step::PutPage { pfn } => {
-                    let cpu = memory.cpu(Mode::Real, 0, Context::Probe, u64::MAX);
-                    std::hint::black_box(subject.put_page_unless_one(&cpu, *pfn));
-                }
-                Step::CloseWindow { liobn } => {
-                    let cpu = memory.cpu(Mode::Virtual, 0, Context::Close, u64::MAX);
-                    subject.close_window(&cpu, *liobn);
-                    if let Some(at) = open.iter().position(|window| window.liobn == *liobn) {
-                        Host::remove_window(memory, &open.remove(at));
-                    }
-                }
-                Step::HotRemove { section } => {
-                    subject.hot_remove(*section);
-                    host.step(memory, step);
-                }
-                _ => {
-                    host.step(memory, step);
-                    match step {
-                        Step::HotAdd { section, blocks } => subject.hot_add(*section, blocks),
-                        Step::Slot(slot) => subject.set_slot(slot),
-                        Step::CreateWindow(window) => {
-                            open.push(*window);
-                            subject.create_window(window);
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            driver.begin();
+            let Ok(ran) = driver.step(step, true, &mut Unwatched);
+            black_box(ran);
+            driver.settle();
         }
-        for window in open {
-            let cpu = memory.cpu(Mode::Virtual, 0, Context::Close, u64::MAX);
-            subject.close_window(&cpu, window.liobn);
+        let open: Vec<_> = driver.open().collect();
+        for liobn in open {
+            let Ok(()) = driver.close(liobn, &mut Unwatched);
         }
     }
+}
+
+/// Runs the subject's code as it is, for as long as it takes.
+struct Unwatched;
+
+impl Conduct for Unwatched {
+    type Stop = Infallible;
+
+    fn limit(&self, _: Code, _: u64) -> u64 {
+        u64::MAX
+    }
+
+    fn on_cpu<T>(&mut self, _: Code, _: &RealMemory, _: &Cpu<'_>, call: impl FnOnce() -> T) -> Result<T, Infallible> {
+        Ok(call())
+    }
+
+    fn off_cpu<T>(&mut self, _: Code, call: impl FnOnce() -> T) -> Result<T, Infallible> {
+        Ok(call())
+    }
+
+    fn interface<S: Subject + ?Sized>(&mut self, _: Code, _: &S) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn fault(&mut self, what: &'static str) -> Result<(), Infallible> {
+        panic!("{what}")
+    }
+
+    fn deferred(&mut self, _: &RealMemory) {}
 }

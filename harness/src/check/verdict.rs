@@ -1,19 +1,24 @@
-//! What comes out of a check.
+//! The verdict: what comes of checking a program. Every way of running one answers it.
 
 use std::fmt;
 
 use contract::description::Invalid;
-use contract::{Rule, RuleSet, Status};
+use contract::{Dialect, Liobn};
+use serde::{Deserialize, Serialize};
 
-/// What [`check`](crate::check) says of a program.
-#[derive(Clone, Debug)]
+use super::finding::{Finding, Place};
+
+/// What comes of checking a program.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Both sides agreed from the first step to the end.
-    Agreed(Tally),
+    /// Everything was compared, from the start to the end of the program, and is equal.
+    Agreed,
+    /// Something was not compared. What was compared is equal.
+    NotCompared(NotCompared),
+    /// A rule was broken.
+    Finding(Box<Finding>),
     /// The program describes no sound machine, so there is nothing to compare.
     Invalid(Invalid),
-    /// A rule was broken. The tally counts what came before.
-    Finding(Box<Finding>, Tally),
 }
 
 impl Verdict {
@@ -21,7 +26,7 @@ impl Verdict {
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
         match self {
-            Self::Finding(finding, _) => Some(finding),
+            Self::Finding(finding) => Some(finding),
             _ => None,
         }
     }
@@ -30,200 +35,111 @@ impl Verdict {
     #[must_use]
     pub fn into_finding(self) -> Option<Finding> {
         match self {
-            Self::Finding(finding, _) => Some(*finding),
+            Self::Finding(finding) => Some(*finding),
             _ => None,
         }
     }
+
+    /// Whether anything of the program was compared.
+    #[must_use]
+    pub fn compared(&self) -> bool {
+        match self {
+            Self::Agreed | Self::Finding(_) => true,
+            Self::NotCompared(NotCompared { compared, .. }) => *compared,
+            Self::Invalid(_) => false,
+        }
+    }
+
+    /// The word that names it in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Agreed => "agreed",
+            Self::NotCompared(_) => "not compared",
+            Self::Finding(_) => "finding",
+            Self::Invalid(_) => "invalid",
+        }
+    }
 }
 
-/// What the shrinker keeps: a smaller program shows the same finding if this is equal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Identity {
-    /// The broken rule.
-    pub rule: Rule,
-    /// Which kind of thing differs, such as `count` or `status`.
-    pub field: &'static str,
-    /// The kind of step; `start` before the first, `end` for the end of the program.
-    pub kind: &'static str,
-}
-
-/// One object as both sides have it, printed, for the report's diff.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ObjectDiff {
-    /// Such as `page 0x12`.
-    pub name: String,
-    /// As the reference has it.
-    pub reference: String,
-    /// As it lies in real memory.
-    pub memory: String,
-}
-
-/// A broken rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finding {
-    /// Rule, field and kind of step.
-    pub identity: Identity,
-    /// Index of the first differing step; the number of steps for the end of the program.
-    pub step: usize,
-    /// Index of the last step on which both sides agree, if there is one.
-    pub agreed: Option<usize>,
-    /// What differs, such as `count of page 0x12`.
-    pub what: String,
-    /// What the reference, or the rule, expects.
-    pub expected: String,
-    /// What was found.
-    pub found: String,
-    /// The differing objects, at most [`MAX_OBJECTS`].
-    pub objects: Vec<ObjectDiff>,
-    /// Who differs from the reference.
-    pub voter: String,
-    /// Where there are more voters than one: what each of them answered, the reference first.
-    pub votes: Vec<Vote>,
-    /// What the subject itself had to say of the program.
-    pub log: Vec<String>,
-}
-
-/// What one voter answered where another differs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Vote {
-    /// Its name.
-    pub voter: String,
-    /// Its answer.
-    pub answer: String,
-}
-
-/// Most objects that a finding shows.
-pub const MAX_OBJECTS: usize = 8;
-
-impl fmt::Display for Finding {
+/// The line of a verdict, without the finding's objects.
+impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Identity { rule, kind, .. } = self.identity;
-        write!(f, "{rule} at ")?;
-        match kind {
-            "start" => f.write_str("the start")?,
-            "end" => f.write_str("the end of the program")?,
-            _ => write!(f, "step {} ({kind})", self.step + 1)?,
+        match self {
+            Self::Agreed => f.write_str("agreed to the end"),
+            Self::NotCompared(not) => not.fmt(f),
+            Self::Finding(finding) => write!(f, "FINDING {finding}"),
+            Self::Invalid(invalid) => write!(f, "invalid: {invalid}"),
         }
-        write!(f, ": {}: expected {}, found {}", self.what, self.expected, self.found)
     }
 }
 
-/// How a rule was decided.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct RuleTally {
-    /// In steps that real mode finished.
-    pub real: u64,
-    /// In calls that real mode deferred and virtual mode finished.
-    pub deferred: u64,
-    /// In hypercalls answered H_SUCCESS, and probes that took, gave or found something.
-    pub accepted: u64,
-    /// In hypercalls answered otherwise, and probes that did not.
-    pub refused: u64,
+/// What of a program was not compared, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NotCompared {
+    /// The first place that was not compared.
+    pub from: Place,
+    /// Why.
+    pub why: Reason,
+    /// Whether anything else was compared: what lies before `from`, and with [`Reason::Steps`] also what lies behind.
+    pub compared: bool,
 }
 
-impl RuleTally {
-    /// Steps in all.
+impl fmt::Display for NotCompared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, why, compared } = self;
+        match (compared, why) {
+            (false, _) => write!(f, "not compared: {why}"),
+            (true, Reason::Steps(steps)) => {
+                let (steps, s) = (steps, if *steps == 1 { "" } else { "s" });
+                write!(f, "compared but for {steps} step{s} from {from} on: {why}")
+            }
+            (true, Reason::Declared(why)) => write!(f, "compared up to a declared difference at {from}: {why}"),
+            (true, _) => write!(f, "compared up to {from}, not compared from there on: {why}"),
+        }
+    }
+}
+
+/// Why something was not compared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Reason {
+    /// The subject does not cover machines of this memory model.
+    MemoryModel(String),
+    /// The subject does not cover this dialect.
+    Dialect(String),
+    /// The subject does not cover so many of the steps; they were left out on both sides.
+    Steps(u64),
+    /// The voter cannot have the program's machine; why.
+    Machine(String),
+    /// The voter cannot be asked this step; why.
+    Step(String),
+    /// A window of this LIOBN is no window in this dialect; why.
+    Window(Liobn, String, String),
+    /// The two dialects skip different steps.
+    Skipped(String),
+    /// The difference from here on is declared in the ledger: its reason.
+    Declared(String),
+}
+
+impl Reason {
+    /// The program's dialect is not covered.
     #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.real + self.deferred
+    pub fn dialect(dialect: Dialect) -> Self {
+        Self::Dialect(dialect.name().into())
     }
 }
 
-/// Counts of one or many programs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tally {
-    /// Programs.
-    pub programs: u64,
-    /// Steps, skipped ones included.
-    pub steps: u64,
-    /// Steps whose precondition failed.
-    pub skipped: u64,
-    /// Steps that the subject does not cover, which were left out.
-    pub not_asked: u64,
-    /// Hypercalls.
-    pub hypercalls: u64,
-    /// Hypercalls answered H_SUCCESS.
-    pub accepted: u64,
-    /// Hypercalls that real mode deferred.
-    pub deferred: u64,
-    /// Entries that accepted calls named.
-    pub entries: u64,
-    /// By rule, in the order of [`Rule::ALL`].
-    pub rules: Vec<RuleTally>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self::zero(vec![RuleTally::default(); Rule::ALL.len()])
-    }
-}
-
-impl Tally {
-    /// The counts of one rule.
-    #[must_use]
-    pub fn rule(&self, rule: Rule) -> RuleTally {
-        self.rules.get(rule as usize).copied().unwrap_or_default()
-    }
-
-    /// Outcome rules that were decided at least once.
-    #[must_use]
-    pub fn reached(&self) -> usize {
-        Rule::outcomes().filter(|rule| self.rule(*rule).total() > 0).count()
-    }
-
-    /// Starts again at zero, keeping the allocation.
-    pub fn clear(&mut self) {
-        let mut rules = std::mem::take(&mut self.rules);
-        rules.fill(RuleTally::default());
-        *self = Self::zero(rules);
-    }
-
-    const fn zero(rules: Vec<RuleTally>) -> Self {
-        Self {
-            programs: 0,
-            steps: 0,
-            skipped: 0,
-            not_asked: 0,
-            hypercalls: 0,
-            accepted: 0,
-            deferred: 0,
-            entries: 0,
-            rules,
-        }
-    }
-
-    /// Adds another's counts.
-    pub fn add(&mut self, other: &Self) {
-        self.programs += other.programs;
-        self.steps += other.steps;
-        self.skipped += other.skipped;
-        self.not_asked += other.not_asked;
-        self.hypercalls += other.hypercalls;
-        self.accepted += other.accepted;
-        self.deferred += other.deferred;
-        self.entries += other.entries;
-        for (sum, rule) in self.rules.iter_mut().zip(&other.rules) {
-            sum.real += rule.real;
-            sum.deferred += rule.deferred;
-            sum.accepted += rule.accepted;
-            sum.refused += rule.refused;
-        }
-    }
-
-    pub(crate) fn count_rules(&mut self, rules: RuleSet, deferred: bool, accepted: bool) {
-        for rule in rules.iter() {
-            let tally = &mut self.rules[rule as usize];
-            *(if deferred { &mut tally.deferred } else { &mut tally.real }) += 1;
-            *(if accepted { &mut tally.accepted } else { &mut tally.refused }) += 1;
-        }
-    }
-
-    pub(crate) fn count_hypercall(&mut self, status: Status, deferred: bool, entries: u64) {
-        self.hypercalls += 1;
-        self.deferred += u64::from(deferred);
-        if status == Status::SUCCESS {
-            self.accepted += 1;
-            self.entries += entries;
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MemoryModel(model) => write!(f, "it does not cover {model}"),
+            Self::Dialect(dialect) => write!(f, "it does not cover dialect {dialect}"),
+            Self::Steps(1) => f.write_str("it does not cover this step"),
+            Self::Steps(_) => f.write_str("it does not cover them"),
+            Self::Machine(why) | Self::Step(why) => f.write_str(why),
+            Self::Window(liobn, dialect, why) => write!(f, "window {liobn} in dialect {dialect}: {why}"),
+            Self::Skipped(why) => write!(f, "one dialect only skips this step: {why}"),
+            Self::Declared(why) => write!(f, "a declared difference: {why}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the reference says of a step, in words.
 
-use contract::{ProbeAnswer, Rule};
+use contract::{ProbeAnswer, RealAddr, Rule};
 use reference::{Answer, Outcome, Owes};
 
 /// An outcome in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
@@ -48,4 +48,14 @@ pub(crate) const fn probe(answer: ProbeAnswer) -> &'static str {
         ProbeAnswer::Done(true) => "true",
         ProbeAnswer::Done(false) => "false",
     }
+}
+
+/// A lookup's answer in words.
+pub(crate) fn lookup(answer: Option<RealAddr>) -> String {
+    answer.map_or("none".into(), |real| real.to_string())
+}
+
+/// The value of a register after a call, which may have left it alone.
+pub(crate) fn register(value: Option<u64>) -> String {
+    value.map_or("untouched".into(), |value| format!("{value:#x}"))
 }

@@ -1,18 +1,20 @@
-//! A finding on disk: the program as it was found, the same shrunk, the report, a ready test.
+//! The recorder: a finding on disk, as the program that was found, the same shrunk, the report, and a ready test.
 //!
-//! The embedded campaign, triage of crash files, and fuzz targets all keep their findings here. The program as found is written first,
-//! before shrinking takes its time, so that whatever happens later loses nothing.
+//! Campaigns, the exhaustive mode, triage of crash files, and fuzz targets all keep their findings here. A finding
+//! travels as a [`Catch`], with its program. The program is written as soon as it is caught, before shrinking takes its
+//! time, so that nothing is lost whatever happens later.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::{Program, Rule};
+use programs::sequence::Sequence;
+use programs::store::{self, EXTENSION, SEQUENCE_EXTENSION, fingerprint};
 
-use crate::check::verdict::Finding;
-use crate::findings::report::{Context, export, report};
+use super::report::{Context, export, export_sequence, report};
+use crate::check::Finding;
 use crate::shrink::{Judge, Shrunk, shrink};
-use programs::store::{self, EXTENSION, fingerprint};
 
 /// Where a program comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,6 +84,17 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A finding with the program that shows it, on its way from the check to the recorder.
+#[derive(Clone, Debug)]
+pub struct Catch {
+    /// Where the program comes from.
+    pub origin: Origin,
+    /// The program.
+    pub program: Program,
+    /// What it shows.
+    pub finding: Finding,
+}
+
 /// A finding and its files.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -95,9 +108,12 @@ pub struct Recorded {
     pub found_steps: usize,
     /// Whether the shrunk program is 1-minimal; `None` if it was not shrunk.
     pub minimal: Option<bool>,
+    /// For a finding that needs what earlier programs left: how many programs the recorded sequence has, the last of
+    /// which shows it.
+    pub sequence: Option<usize>,
     /// The program as it was found.
     pub found_file: PathBuf,
-    /// The shrunk program, if it was shrunk.
+    /// The shrunk program or sequence, if there is one.
     pub shrunk_file: Option<PathBuf>,
     /// The report.
     pub report_file: PathBuf,
@@ -115,16 +131,21 @@ impl fmt::Display for Recorded {
             origin => write!(f, "  {origin}")?,
         }
         write!(f, ", {} steps as {how}", self.found_steps)?;
-        match self.minimal {
-            Some(minimal) => {
+        match (self.sequence, self.minimal) {
+            (Some(programs), _) => {
+                writeln!(f, ", shown by a sequence of {programs} programs on one subject, not by a fresh subject")?;
+            }
+            (None, Some(minimal)) => {
                 let minimal = if minimal { " (1-minimal)" } else { "" };
                 writeln!(f, ", shrunk to {}{minimal}", self.program.steps.len())?;
             }
-            None => writeln!(f, ", not shrunk")?,
+            (None, None) if self.finding.repeats == Some(false) => writeln!(f, ", not shown by a fresh subject")?,
+            (None, None) => writeln!(f, ", not shrunk")?,
         }
         let as_found = format!("as {how}");
+        let what = if self.sequence.is_some() { "sequence" } else { "program" };
         let files = [
-            ("program", self.shrunk_file.as_ref()),
+            (what, self.shrunk_file.as_ref()),
             ("report", Some(&self.report_file)),
             ("test", self.test_file.as_ref()),
             (&as_found, Some(&self.found_file)),
@@ -138,105 +159,159 @@ impl fmt::Display for Recorded {
     }
 }
 
-/// Where a finding is kept.
-#[derive(Clone, Debug)]
+/// What became of a catch before it is written down.
+pub enum Made {
+    /// Nothing smaller: the program stays as it was found.
+    AsFound,
+    /// A smaller program that shows the same on a fresh subject.
+    Shrunk(Box<Shrunk>),
+    /// A sequence of programs whose last one shows the same on a subject that has run the others.
+    Sequence(Sequence, Box<Finding>),
+}
+
+/// Keeps findings in one folder.
+#[derive(Clone, Copy, Debug)]
 pub struct Recorder<'a> {
     /// The folder, which is made if need be.
     pub out: &'a Path,
-    /// Where the program comes from.
-    pub origin: Origin,
 }
 
-/// Keeps a finding: writes the program as found, shrinks it by `judge`, and writes what comes of that.
-///
-/// # Errors
-/// A file could not be written; it is named.
-pub fn record(
-    judge: &mut dyn Judge,
-    out: &Path,
-    origin: Origin,
-    program: &Program,
-    finding: &Finding,
-) -> io::Result<Recorded> {
-    let recorder = Recorder { out, origin };
-    recorder.write_found(program, finding)?;
-    let shrunk = shrink(judge, program);
-    recorder.write_all(program, finding, shrunk)
-}
-
-impl Recorder<'_> {
+impl Catch {
     /// The names of the finding's files, up to their endings.
-    fn stem(&self, program: &Program, finding: &Finding) -> String {
-        let voter = match finding.voter.as_str() {
+    fn stem(&self) -> String {
+        let voter = match self.finding.voter.as_str() {
             "candidate" => String::new(),
             other => format!("{}-", other.replace('/', "-")),
         };
-        let rule = finding.identity.rule.id().to_lowercase().replace('.', "-");
-        format!("{voter}{rule}-{}", self.origin.name(program))
+        let rule = self.finding.rule.id().to_lowercase().replace('.', "-");
+        format!("{voter}{rule}-{}", self.origin.name(&self.program))
+    }
+}
+
+impl Recorder<'_> {
+    fn save(&self, catch: &Catch, ending: &str, text: &str) -> io::Result<PathBuf> {
+        store::write(self.out, format!("{}.{ending}", catch.stem()), text)
     }
 
-    fn save(&self, program: &Program, finding: &Finding, ending: &str, text: &str) -> io::Result<PathBuf> {
-        store::write(self.out, format!("{}.{ending}", self.stem(program, finding)), text)
-    }
-
-    /// Writes the program as it was found.
+    /// Writes the program of a catch as it was found.
     ///
     /// # Errors
     /// The file could not be written; it is named.
-    pub fn write_found(&self, program: &Program, finding: &Finding) -> io::Result<PathBuf> {
-        let how = self.origin.how();
-        let text = format!("# As {how}: {}.\n{program}", self.origin);
-        self.save(program, finding, &format!("{how}.{EXTENSION}"), &text)
+    pub fn keep(&self, catch: &Catch) -> io::Result<PathBuf> {
+        let how = catch.origin.how();
+        let text = format!("# As {how}: {}.\n{}", catch.origin, catch.program);
+        self.save(catch, &format!("{how}.{EXTENSION}"), &text)
     }
 
     /// Writes the program that ran when a voter was lost: it may be why.
     ///
     /// # Errors
     /// The file could not be written; it is named.
-    pub fn write_incident(&self, program: &Program, what: &str) -> io::Result<PathBuf> {
-        let how = self.origin.how();
+    pub fn keep_incident(&self, origin: &Origin, program: &Program, what: &str) -> io::Result<PathBuf> {
+        let how = origin.how();
         // Whatever a voter says, it ends no line.
-        let text = format!("# {}. As {how}: {}.\n{program}", what.replace(char::is_control, "?"), self.origin);
-        store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", self.origin.name(program)), &text)
+        let text = format!("# {}. As {how}: {origin}.\n{program}", what.replace(char::is_control, "?"));
+        store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", origin.name(program)), &text)
     }
 
-    /// Writes all files of a finding on `found`; `shrunk` is `None` where shrinking came to nothing.
+    /// Writes down what became of a catch whose program stands in `found_file`.
     ///
     /// # Errors
     /// A file could not be written; it is named.
-    pub fn write_all(&self, found: &Program, finding: &Finding, shrunk: Option<Shrunk>) -> io::Result<Recorded> {
-        let found_file = self.write_found(found, finding)?;
-        // All files of a finding have the name of what was found at first.
-        let first = finding;
-        let (program, finding, minimal) = match shrunk {
-            Some(shrunk) => (shrunk.program, shrunk.finding, Some(shrunk.minimal)),
-            None => (found.clone(), finding.clone(), None),
-        };
-        let origin = self.origin.to_string();
-        let context = Context { origin: &origin, minimal };
-        let shrunk_file = match minimal {
-            Some(_) => {
-                let text = format!("# {finding}\n# Shrunk from {origin}.\n{program}");
-                Some(self.save(found, first, EXTENSION, &text)?)
+    pub fn finish(&self, catch: Catch, found_file: PathBuf, made: Made) -> io::Result<Recorded> {
+        let origin = catch.origin.to_string();
+        let found_steps = catch.program.steps.len();
+        let (program, finding, minimal, sequence) = match made {
+            Made::AsFound => (catch.program.clone(), catch.finding.clone(), None, None),
+            Made::Shrunk(shrunk) => {
+                let Shrunk { program, finding, minimal, .. } = *shrunk;
+                (program, finding, Some(minimal), None)
             }
-            None => None,
+            Made::Sequence(sequence, finding) => {
+                let last = sequence.parts.last().map_or(catch.program.clone(), |part| part.program.clone());
+                (last, *finding, None, Some(sequence))
+            }
         };
-        let report_file = self.save(found, first, "report.txt", &report(&program, &finding, context))?;
-        // A test that makes no end is none.
-        let test_file = match first.identity.rule {
-            Rule::SubjectHang if minimal.is_none() => None,
-            _ => Some(self.save(found, first, "test.rs", &export(&program, Some(&finding)))?),
+        let (shrunk_file, test) = match &sequence {
+            Some(sequence) => {
+                let text = format!(
+                    "# {finding}\n# The last program shows it, after the others on one subject. From {origin}.\n{sequence}"
+                );
+                (Some(self.save(&catch, SEQUENCE_EXTENSION, &text)?), export_sequence(sequence, &finding))
+            }
+            None if minimal.is_some() => {
+                let text = format!("# {finding}\n# Shrunk from {origin}.\n{program}");
+                (Some(self.save(&catch, EXTENSION, &text)?), export(&program, Some(&finding)))
+            }
+            None => (None, export(&program, Some(&finding))),
         };
+        let context = Context { origin: &origin, minimal };
+        let report_file = self.save(&catch, "report.txt", &report(&program, &finding, context))?;
+        // No test is written for a hang that was not shrunk: it would hang the test run.
+        let test_file = match (catch.finding.rule, minimal) {
+            (Rule::SubjectHang, None) => None,
+            _ => Some(self.save(&catch, "test.rs", &test)?),
+        };
+        let sequence = sequence.map(|sequence| sequence.parts.len());
+        let origin = catch.origin;
         Ok(Recorded {
-            origin: self.origin.clone(),
-            found_steps: found.steps.len(),
+            origin,
+            finding,
+            program,
+            found_steps,
             minimal,
+            sequence,
             found_file,
             shrunk_file,
             report_file,
             test_file,
-            finding,
-            program,
         })
+    }
+}
+
+/// Shrinks a catch and makes sure that a fresh subject shows what is left. `None` where a fresh subject does not show
+/// it at all. With `exact` it must show the same identity; a voter that looks more closely than before may show it
+/// elsewhere.
+///
+/// The shrinker tries its programs on one subject, which is quick. Where what it leaves shows nothing on a fresh
+/// subject, because the tries before had left something behind, it shrinks once more with a fresh subject for every
+/// try.
+pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool) -> Option<Shrunk> {
+    judge.renew();
+    let identity = judge.finding(&catch.program)?.identity();
+    if exact && identity != catch.finding.identity() {
+        return None;
+    }
+    judge.renew();
+    let shrunk = shrink(judge, &catch.program).filter(|shrunk| shrunk.finding.identity() == identity)?;
+    judge.renew();
+    if let Some(finding) = judge.finding(&shrunk.program).filter(|finding| finding.identity() == identity) {
+        return Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk });
+    }
+    let mut shrunk =
+        shrink(&mut Fresh(judge), &catch.program).filter(|shrunk| shrunk.finding.identity() == identity)?;
+    shrunk.finding.repeats = Some(true);
+    Some(shrunk)
+}
+
+/// A judge that asks a fresh subject each time.
+struct Fresh<'a>(&'a mut dyn Judge);
+
+impl Judge for Fresh<'_> {
+    fn finding(&mut self, program: &Program) -> Option<Finding> {
+        self.0.renew();
+        self.0.finding(program)
+    }
+
+    fn renew(&mut self) -> bool {
+        self.0.renew()
+    }
+
+    fn any_dialect(&self) -> bool {
+        self.0.any_dialect()
+    }
+
+    fn is_costly(&self, from: &Program, to: &Program) -> bool {
+        self.0.is_costly(from, to)
     }
 }

@@ -6,8 +6,10 @@ use contract::{Program, Rule};
 use reference::Reference;
 use similar_asserts::SimpleDiff;
 
-use crate::check::verdict::{Finding, Verdict};
 use crate::check::words::outcome;
+use crate::check::{Ending, Finding, Place, Tally, Verdict};
+use crate::subjects::SubjectKind;
+use programs::sequence::{Part, Sequence};
 use programs::store::fingerprint;
 
 /// What to say beside the finding itself.
@@ -22,7 +24,7 @@ pub struct Context<'a> {
 /// The report: rule, both values, the last step on which both sides agree, the differing objects, the program.
 #[must_use]
 pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> String {
-    let rule = finding.identity.rule;
+    let rule = finding.rule;
     let mut text = String::new();
     let _ = writeln!(text, "finding    {rule}: {}", rule.meaning());
     let _ = writeln!(text, "section    docs/semantics.md {}", rule.section());
@@ -30,24 +32,22 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     if !context.origin.is_empty() {
         let _ = writeln!(text, "program    {}", context.origin);
     }
-    let step = |index: usize| match program.steps.get(index) {
-        Some(step) => format!("step {}: {step}", index + 1),
-        None => "the end of the program: all windows closed, everything unmapped".into(),
+    let _ = writeln!(
+        text,
+        "agreed     {}",
+        finding.agreed.map_or("none before it".into(), |at| at_place(program, Place::Step(at)))
+    );
+    let _ = writeln!(text, "differs    {}", at_place(program, finding.place));
+    let _ = match finding.thing.says_its_field() {
+        true => writeln!(text, "field      {}", finding.what()),
+        false => writeln!(text, "field      {}: {}", finding.thing.field(), finding.what()),
     };
-    let agreed = finding.agreed.map_or("none before it".into(), step);
-    let _ = writeln!(text, "agreed     {agreed}");
-    let differs = match finding.identity.kind {
-        "start" => "the start: the subject is handed the machine".into(),
-        _ => step(finding.step),
-    };
-    let _ = writeln!(text, "differs    {differs}");
-    match (finding.identity.field, finding.what.as_str()) {
-        (field, what) if what.starts_with(field) => writeln!(text, "field      {what}"),
-        (field, what) => writeln!(text, "field      {field}: {what}"),
-    }
-    .unwrap_or_default();
     let _ = writeln!(text, "expected   {}", finding.expected);
     let _ = writeln!(text, "found      {}", finding.found);
+    if let Some(repeats) = finding.repeats {
+        let repeats = if repeats { "yes" } else { "no: it takes the programs that ran before" };
+        let _ = writeln!(text, "repeats    on a fresh subject: {repeats}");
+    }
     for (number, vote) in finding.votes.iter().enumerate() {
         let head = if number == 0 { "votes" } else { "" };
         let _ = writeln!(text, "{head:<10} {}: {}", vote.voter, vote.answer);
@@ -73,6 +73,15 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     }
     let _ = write!(text, "\n{program}");
     text
+}
+
+/// A place with what runs there.
+fn at_place(program: &Program, place: Place) -> String {
+    match place {
+        Place::Start => "the start: the subject is handed the machine".into(),
+        Place::Step(index) => program.steps.get(index).map_or(place.to_string(), |step| format!("{place}: {step}")),
+        Place::End => "the end of the program: all windows closed, everything unmapped".into(),
+    }
 }
 
 /// Text without terminal escapes.
@@ -102,9 +111,26 @@ pub fn outcomes(program: &Program) -> Vec<String> {
 /// Where they differ, or the program is not valid.
 pub fn assert_agrees(program: &Program) {
     match crate::check(program) {
-        Verdict::Agreed(_) => {}
-        Verdict::Invalid(invalid) => panic!("the program is not valid: {invalid}"),
-        Verdict::Finding(finding, _) => {
+        Verdict::Agreed => {}
+        Verdict::Finding(finding) => panic!("\n{}", report(program, &finding, Context::default())),
+        other => panic!("{other}"),
+    }
+}
+
+/// Panics with the report unless one candidate agrees with the reference on every program of the sequence in this text, one after the other:
+/// for tests.
+///
+/// # Panics
+/// Where they differ, or the text is no sequence.
+pub fn assert_sequence_agrees(text: &str) {
+    let sequence = Sequence::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let mut checker = SubjectKind::Candidate.checker();
+    for Part { program, left_open } in &sequence.parts {
+        if let Err(invalid) = program.validate() {
+            panic!("a program is not valid: {invalid}");
+        }
+        let ending = if *left_open { Ending::LeaveOpen } else { Ending::Close };
+        if let Verdict::Finding(finding) = checker.check_into(program, ending, &mut Tally::default(), &mut ()) {
             panic!("\n{}", report(program, &finding, Context::default()));
         }
     }
@@ -113,7 +139,7 @@ pub fn assert_agrees(program: &Program) {
 /// A test to paste into `tests/`: it holds the reference to what it says now, and the candidate to the reference.
 #[must_use]
 pub fn export(program: &Program, finding: Option<&Finding>) -> String {
-    let rule = finding.map(|finding| finding.identity.rule);
+    let rule = finding.map(|finding| finding.rule);
     let name = rule.map_or("program", Rule::id).to_lowercase().replace('.', "_");
     let hash = fingerprint(program);
     let mut text = String::new();
@@ -141,4 +167,19 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let _ = writeln!(text, "    realmode_diff::report::assert_agrees(&program);");
     let _ = writeln!(text, "}}");
     text
+}
+
+/// A test to paste that runs a sequence of programs on one subject.
+#[must_use]
+pub fn export_sequence(sequence: &Sequence, finding: &Finding) -> String {
+    let name = finding.rule.id().to_lowercase().replace('.', "_");
+    let text = sequence.to_string();
+    let hash = programs::store::hash(text.bytes());
+    let mut test = String::new();
+    let _ = writeln!(test, "/// {finding}, after the programs before it on the same subject.");
+    let _ = writeln!(test, "#[test]");
+    let _ = writeln!(test, "fn {name}_{:08x}() {{", hash >> 32);
+    let _ = writeln!(test, "    realmode_diff::report::assert_sequence_agrees(\n        r\"\n{text}\",\n    );");
+    let _ = writeln!(test, "}}");
+    test
 }

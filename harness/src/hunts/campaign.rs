@@ -1,28 +1,39 @@
 //! The embedded campaign: draws programs and checks them on all cores, on plain stable Rust.
 //!
-//! Program number i of a seed is the same whoever draws it. Workers take batches of programs; their counts are merged in the order of
-//! the batches, and it is in that order that findings count. So the same seed and number of programs give the
-//! same summary with any number of jobs.
+//! Program number i of a seed is the same on every thread and machine. Workers take *stretches* of programs and check
+//! them in batches; counts are merged in the order of the batches, and it is in that order that findings count. So the
+//! same seed and number of programs give the same summary with any number of jobs.
+//!
+//! **What a subject remembers.** A stretch begins with a subject that has seen no program. From there on the subject
+//! runs one program after the other, as a kernel does. Two kinds of programs differ, by their numbers: one in
+//! [`FRESH_EVERY`] runs on a fresh subject of its own, and one in [`LEAVE_OPEN_EVERY`] leaves its windows open, so that
+//! the next start finds them. A finding that a fresh subject does not show needs what its stretch left before it, and
+//! is recorded as a sequence.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::Program;
-
-use crate::check::verdict::{Finding, Identity, Tally};
-use crate::findings::record::{Origin, Recorded, Recorder, record};
-use crate::shrink::Judge as _;
-use crate::voters::qemu::Look;
-use crate::voters::{Incident, Panel, Roll, Unavailable, Voters};
 use programs::generate::{GeneratorConfig, generate};
+use programs::sequence::Part;
+
+use super::pool::{InOrder, Merge, Outbox, Pool};
+use super::pursuit;
+use crate::check::{Ending, Identity, Tally};
+use crate::findings::record::{Catch, Origin, Recorded, Recorder};
+use crate::voters::{Incident, Look, Panel, Roll, Roster, Task, Unavailable};
 
 /// Programs of a batch.
 pub const BATCH: u64 = 64;
+/// Batches of a stretch, which one worker checks on one subject.
+const BATCHES: u64 = 16;
+/// One program in so many runs on a fresh subject of its own.
+pub const FRESH_EVERY: u64 = 64;
+/// One program in so many leaves its windows open.
+pub const LEAVE_OPEN_EVERY: u64 = 11;
 
 /// When a campaign ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +56,7 @@ pub struct Campaign {
     /// When to end.
     pub limit: Limit,
     /// Who votes beside the reference.
-    pub voters: Voters,
+    pub roster: Roster,
     /// Stop after the batch in which so many different findings are reached.
     pub max_findings: usize,
     /// Where findings go.
@@ -54,7 +65,7 @@ pub struct Campaign {
 
 /// A finding of a campaign.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct CampaignFinding {
     /// The finding and its files.
     pub recorded: Recorded,
     /// How long after the start its program was checked.
@@ -69,7 +80,7 @@ pub struct Summary {
     /// The counts.
     pub tally: Tally,
     /// Different findings, in the order of their programs.
-    pub findings: Vec<Found>,
+    pub findings: Vec<CampaignFinding>,
     /// Programs that showed a finding, each counted.
     pub failing: u64,
     /// How each voter's votes went.
@@ -99,12 +110,21 @@ pub struct Progress {
     pub incidents: usize,
 }
 
+/// A finding as a worker caught it.
+struct Caught {
+    catch: Catch,
+    index: u64,
+    after: Duration,
+    /// The file of its program, where it was the first of its identity to be caught.
+    kept: Option<PathBuf>,
+}
+
 struct Batch {
     number: u64,
     tally: Tally,
     roll: Roll,
-    /// Findings by program index, each with the time since the start.
-    findings: Vec<(u64, Finding, Duration)>,
+    /// In the order of their programs.
+    caught: Vec<Caught>,
     /// Incidents by program index.
     incidents: Vec<(u64, String)>,
     /// A finding that could not be written.
@@ -113,14 +133,18 @@ struct Batch {
     gone: Option<Unavailable>,
 }
 
-struct Shared<'a> {
-    campaign: &'a Campaign,
-    stop: &'a AtomicBool,
-    next: AtomicU64,
-    started: Instant,
-    deadline: Option<Instant>,
-    /// Findings whose drawn program is on disk.
-    written: Mutex<BTreeSet<Identity>>,
+impl Batch {
+    fn new(number: u64) -> Self {
+        Self {
+            number,
+            tally: Tally::default(),
+            roll: Roll::default(),
+            caught: Vec::new(),
+            incidents: Vec::new(),
+            failed: None,
+            gone: None,
+        }
+    }
 }
 
 impl Campaign {
@@ -130,176 +154,150 @@ impl Campaign {
     /// A finding could not be written to [`out`](Self::out).
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> io::Result<Summary> {
         let started = Instant::now();
-        let shared = Shared {
-            campaign: self,
-            stop,
-            next: AtomicU64::new(0),
-            started,
-            deadline: match self.limit {
-                Limit::Time(time) => started.checked_add(time),
-                Limit::Programs(_) => None,
-            },
-            written: Mutex::new(BTreeSet::new()),
+        let deadline = match self.limit {
+            Limit::Time(time) => started.checked_add(time),
+            Limit::Programs(_) => None,
         };
+        let pool = Pool { jobs: self.jobs, stop, deadline };
+        let worker = Worker { campaign: self, pool: &pool, next: AtomicU64::new(0), started, kept: Mutex::default() };
         let mut merger = Merger {
             campaign: self,
-            tally: Tally::default(),
-            roll: Roll::default(),
-            first: BTreeMap::new(),
-            findings: Vec::new(),
-            incidents: Vec::new(),
-            gone: None,
-            failing: 0,
+            pool: &pool,
+            progress,
+            order: InOrder::default(),
+            known: BTreeMap::new(),
+            summary: Summary {
+                tally: Tally::default(),
+                findings: Vec::new(),
+                failing: 0,
+                roll: Roll::default(),
+                incidents: Vec::new(),
+                gone: None,
+                elapsed: Duration::ZERO,
+            },
         };
-        let mut waiting: BTreeMap<u64, Batch> = BTreeMap::new();
-        let mut next = 0;
-        let result = std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(4 * self.jobs.max(1));
-            for _ in 0..self.jobs.max(1) {
-                let (shared, sender) = (&shared, sender.clone());
-                scope.spawn(move || work(shared, &sender));
-            }
-            drop(sender);
-            let mut shown = Instant::now();
-            loop {
-                match receiver.recv_timeout(Duration::from_millis(200)) {
-                    Ok(batch) => {
-                        waiting.insert(batch.number, batch);
-                        while let Some(batch) = waiting.remove(&next) {
-                            next += 1;
-                            if merger.full() {
-                                continue;
-                            }
-                            if let Err(error) = merger.merge(batch, stop) {
-                                stop.store(true, Ordering::Relaxed);
-                                // Workers must not wait for a full channel while they are waited for.
-                                while receiver.recv().is_ok() {}
-                                return Err(error);
-                            }
-                            if merger.full() || merger.gone.is_some() {
-                                stop.store(true, Ordering::Relaxed);
-                            }
-                        }
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                }
-                if shown.elapsed() >= Duration::from_millis(200) {
-                    shown = Instant::now();
-                    progress(merger.progress());
-                }
-            }
-        });
-        result?;
+        pool.run(&|outbox| worker.work(outbox), &mut merger)?;
         // A campaign that was stopped may have gaps; what was counted counts.
-        for (_, batch) in waiting {
-            if !merger.full() {
-                merger.merge(batch, stop)?;
-            }
+        for batch in std::mem::take(&mut merger.order).rest() {
+            merger.add(batch)?;
         }
-        progress(merger.progress());
-        Ok(Summary {
-            tally: merger.tally,
-            findings: merger.findings,
-            failing: merger.failing,
-            roll: merger.roll,
-            incidents: merger.incidents,
-            gone: merger.gone,
-            elapsed: started.elapsed(),
-        })
+        merger.show();
+        Ok(Summary { elapsed: started.elapsed(), ..merger.summary })
+    }
+
+    /// Program number `index` as it is put to the voters.
+    fn task(&self, index: u64) -> Task {
+        let program = generate(&self.config, self.seed, index);
+        let fresh = index % FRESH_EVERY == FRESH_EVERY - 1;
+        let ending = if index.is_multiple_of(LEAVE_OPEN_EVERY) { Ending::LeaveOpen } else { Ending::Close };
+        Task { program, fresh, ending }
+    }
+
+    /// The programs that ran on the same subject before program `index`, in order.
+    fn before(&self, index: u64) -> Vec<Part> {
+        let stretch = BATCH * BATCHES;
+        let tasks = (index - index % stretch..index).map(|index| self.task(index)).filter(|task| !task.fresh);
+        tasks.map(|task| Part { program: task.program, left_open: task.ending == Ending::LeaveOpen }).collect()
     }
 }
 
-fn work(shared: &Shared<'_>, sender: &SyncSender<Batch>) {
-    let campaign = shared.campaign;
-    let mut panel = match campaign.voters.panel() {
-        Ok(panel) => panel,
-        Err(gone) => {
-            let number = shared.next.fetch_add(1, Ordering::Relaxed);
-            // Nobody listens any more only where the campaign is over.
-            drop(sender.send(Batch { gone: Some(gone), ..Batch::new(number) }));
-            return;
+/// What all workers share.
+struct Worker<'a> {
+    campaign: &'a Campaign,
+    pool: &'a Pool<'a>,
+    /// The next stretch.
+    next: AtomicU64,
+    started: Instant,
+    /// Findings whose program is on disk.
+    kept: Mutex<BTreeSet<Identity>>,
+}
+
+impl Worker<'_> {
+    fn work(&self, outbox: &Outbox<Batch>) {
+        let campaign = self.campaign;
+        let mut panel = match campaign.roster.panel(Look::Brief) {
+            Ok(panel) => panel,
+            Err(gone) => {
+                let number = self.next.fetch_add(1, Ordering::Relaxed).saturating_mul(BATCHES);
+                // Nobody listens any more only where the campaign is over.
+                outbox.send(Batch { gone: Some(gone), ..Batch::new(number) });
+                return;
+            }
+        };
+        while !self.pool.over() {
+            let stretch = self.next.fetch_add(1, Ordering::Relaxed);
+            let mut renewed = panel.renew().map(drop);
+            for number in stretch.saturating_mul(BATCHES)..(stretch + 1).saturating_mul(BATCHES) {
+                let mut batch = Batch::new(number);
+                match std::mem::replace(&mut renewed, Ok(())) {
+                    Ok(()) if !self.batch(&mut panel, &mut batch) => return,
+                    Ok(()) => {}
+                    Err(gone) => batch.gone = Some(gone),
+                }
+                let gone = batch.gone.is_some();
+                if !outbox.send(batch) || gone || self.pool.over() {
+                    return;
+                }
+            }
         }
-    };
-    let group = panel.group().clamp(1, BATCH as usize) as u64;
-    let mut programs = Vec::new();
-    let over =
-        || shared.stop.load(Ordering::Relaxed) || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    while !over() {
-        let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        let first = number.saturating_mul(BATCH);
-        let end = match campaign.limit {
+    }
+
+    /// Checks the programs of a batch. Answers false where there are none.
+    fn batch(&self, panel: &mut Panel, batch: &mut Batch) -> bool {
+        let first = batch.number.saturating_mul(BATCH);
+        let end = match self.campaign.limit {
             Limit::Programs(programs) => programs.min(first.saturating_add(BATCH)),
             Limit::Time(_) => first.saturating_add(BATCH),
         };
         if first >= end {
-            return;
+            return false;
         }
-        let mut batch = Batch::new(number);
+        let group = panel.group().clamp(1, BATCH as usize) as u64;
         let mut next = first;
         while next < end && batch.gone.is_none() && batch.failed.is_none() {
-            programs.clear();
-            programs
-                .extend((next..end.min(next + group)).map(|index| generate(&campaign.config, campaign.seed, index)));
-            shared.check(&mut panel, &programs, next, &mut batch);
-            next += programs.len() as u64;
-            if next.is_multiple_of(8) && over() && matches!(campaign.limit, Limit::Time(_)) {
+            let tasks: Vec<Task> = (next..end.min(next + group)).map(|index| self.campaign.task(index)).collect();
+            let count = tasks.len() as u64;
+            self.check(panel, tasks, next, batch);
+            next += count;
+            if matches!(self.campaign.limit, Limit::Time(_)) && next.is_multiple_of(8) && self.pool.over() {
                 break;
             }
         }
         batch.roll = panel.take_roll();
-        let gone = batch.gone.is_some();
-        if sender.send(batch).is_err() || gone {
-            return;
-        }
+        true
     }
-}
 
-impl Batch {
-    fn new(number: u64) -> Self {
-        Self {
-            number,
-            tally: Tally::default(),
-            roll: Roll::default(),
-            findings: Vec::new(),
-            incidents: Vec::new(),
-            failed: None,
-            gone: None,
-        }
-    }
-}
-
-impl Shared<'_> {
-    /// Puts programs, the first of them number `first`, to the panel. What is found for the first time is on disk at once.
-    fn check(&self, panel: &mut Panel, programs: &[Program], first: u64, batch: &mut Batch) {
-        let Batch { tally, findings, incidents, failed, .. } = batch;
-        let origin = |index: usize| Origin::Campaign { seed: self.campaign.seed, index: first + index as u64 };
-        let mut lost = Vec::new();
+    /// Puts tasks, the first of them number `first`, to the panel. A finding that is caught for the first time is on
+    /// disk at once.
+    fn check(&self, panel: &mut Panel, tasks: Vec<Task>, first: u64, batch: &mut Batch) {
+        let Self { campaign, started, .. } = self;
+        let recorder = Recorder { out: &campaign.out };
+        let origin = |index: usize| Origin::Campaign { seed: campaign.seed, index: first + index as u64 };
+        let (mut found, mut lost) = (Vec::new(), Vec::new());
         let result = panel.vote(
-            programs,
-            tally,
-            &mut |index, finding| {
-                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-                if written.insert(finding.identity) {
-                    let recorder = Recorder { out: &self.campaign.out, origin: origin(index) };
-                    if let Err(error) = recorder.write_found(&programs[index], &finding) {
-                        failed.get_or_insert(error);
-                    }
-                }
-                findings.push((first + index as u64, *finding, self.started.elapsed()));
-            },
+            &tasks,
+            &mut batch.tally,
+            &mut |index, finding| found.push((index, finding, started.elapsed())),
             &mut |incident| lost.push(incident),
         );
-        for Incident { program, what } in lost {
-            let index = program.min(programs.len().saturating_sub(1));
-            // The program is kept whether it turns out to be the cause or not.
-            if let Some(program) = programs.get(index) {
-                let recorder = Recorder { out: &self.campaign.out, origin: origin(index) };
-                if let Err(error) = recorder.write_incident(program, &what) {
-                    failed.get_or_insert(error);
-                }
+        for (at, finding, after) in found {
+            let catch = Catch { origin: origin(at), program: tasks[at].program.clone(), finding: *finding };
+            let new = self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(catch.finding.identity());
+            let kept = if new { recorder.keep(&catch).map(Some) } else { Ok(None) };
+            match kept {
+                Ok(kept) => batch.caught.push(Caught { catch, index: first + at as u64, after, kept }),
+                Err(error) => drop(batch.failed.get_or_insert(error)),
             }
-            incidents.push((first + index as u64, what));
+        }
+        for Incident { program, what } in lost {
+            let at = program.min(tasks.len().saturating_sub(1));
+            // The program is kept whether it turns out to be the cause or not.
+            if let Some(task) = tasks.get(at)
+                && let Err(error) = recorder.keep_incident(&origin(at), &task.program, &what)
+            {
+                batch.failed.get_or_insert(error);
+            }
+            batch.incidents.push((first + at as u64, what));
         }
         batch.gone = result.err();
     }
@@ -308,87 +306,83 @@ impl Shared<'_> {
 /// Adds batches up in their order.
 struct Merger<'a> {
     campaign: &'a Campaign,
-    tally: Tally,
-    roll: Roll,
-    first: BTreeMap<Identity, u64>,
-    findings: Vec<Found>,
-    incidents: Vec<(u64, String)>,
-    gone: Option<Unavailable>,
-    failing: u64,
+    pool: &'a Pool<'a>,
+    progress: &'a mut dyn FnMut(Progress),
+    order: InOrder<Batch>,
+    /// The first program of each kind of finding.
+    known: BTreeMap<Identity, u64>,
+    summary: Summary,
+}
+
+impl Merge<Batch, io::Error> for Merger<'_> {
+    fn merge(&mut self, batch: Batch) -> io::Result<()> {
+        self.order.put(batch.number, batch);
+        while let Some(batch) = self.order.next_in_order() {
+            self.add(batch)?;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let Summary { tally, findings, incidents, .. } = &self.summary;
+        (self.progress)(Progress {
+            programs: tally.programs,
+            hypercalls: tally.hypercalls,
+            accepted: tally.accepted,
+            reached: tally.reached(),
+            findings: findings.len(),
+            incidents: incidents.len(),
+        });
+    }
 }
 
 impl Merger<'_> {
     fn full(&self) -> bool {
-        self.findings.len() >= self.campaign.max_findings
+        self.summary.findings.len() >= self.campaign.max_findings
     }
 
-    fn progress(&self) -> Progress {
-        Progress {
-            programs: self.tally.programs,
-            hypercalls: self.tally.hypercalls,
-            accepted: self.tally.accepted,
-            reached: self.tally.reached(),
-            findings: self.findings.len(),
-            incidents: self.incidents.len(),
+    /// Adds the next batch, unless there are findings enough.
+    fn add(&mut self, batch: Batch) -> io::Result<()> {
+        if self.full() {
+            return Ok(());
         }
-    }
-
-    /// Adds a batch. Where it makes the findings complete, `stop` is set before they are shrunk: nobody need go on meanwhile.
-    fn merge(&mut self, batch: Batch, stop: &AtomicBool) -> io::Result<()> {
         if let Some(error) = batch.failed {
             return Err(error);
         }
-        self.tally.add(&batch.tally);
-        self.roll.add(&batch.roll);
-        self.incidents.extend(batch.incidents);
-        self.gone = self.gone.take().or(batch.gone);
-        let new: BTreeSet<Identity> = batch.findings.iter().map(|(_, finding, _)| finding.identity).collect();
-        let new = new.into_iter().filter(|identity| !self.first.contains_key(identity)).count();
-        if self.findings.len() + new >= self.campaign.max_findings {
-            stop.store(true, Ordering::Relaxed);
+        self.summary.tally.add(&batch.tally);
+        self.summary.roll.add(&batch.roll);
+        self.summary.incidents.extend(batch.incidents);
+        if let Some(gone) = batch.gone {
+            self.summary.gone.get_or_insert(gone);
+            self.pool.end();
         }
-        for (index, finding, after) in batch.findings {
-            self.failing += 1;
-            if self.full() {
-                continue;
-            }
-            if let Entry::Vacant(first) = self.first.entry(finding.identity) {
-                first.insert(index);
-                let started = Instant::now();
-                let recorded = self.record(index, &finding)?;
-                self.findings.push(Found { recorded, after, recording: started.elapsed() });
+        let new: BTreeSet<Identity> = batch.caught.iter().map(|caught| caught.catch.finding.identity()).collect();
+        let new = new.into_iter().filter(|identity| !self.known.contains_key(identity)).count();
+        // Nobody need go on while the last findings are shrunk.
+        if self.summary.findings.len() + new >= self.campaign.max_findings {
+            self.pool.end();
+        }
+        for caught in batch.caught {
+            self.summary.failing += 1;
+            let identity = caught.catch.finding.identity();
+            if !self.full() && !self.known.contains_key(&identity) {
+                self.known.insert(identity, caught.index);
+                self.record(caught)?;
             }
         }
         Ok(())
     }
 
-    fn record(&self, index: u64, finding: &Finding) -> io::Result<Recorded> {
-        let Campaign { config, seed, out, .. } = self.campaign;
-        let seed = *seed;
-        let program = generate(config, seed, index);
-        let origin = Origin::Campaign { seed, index };
-        let voters = self.campaign.voters.shrinking(finding);
-        // The closer the look, the longer shrinking takes; what a campaign came upon by chance may need the closest.
-        let (mut judge, mut shown) = (None, false);
-        for look in [Look::EachCall, Look::Whole] {
-            // A panel that has seen no other program: what only shows behind others must not shrink to nonsense.
-            judge = voters.panel_looking(look).ok();
-            shown = judge.as_mut().is_some_and(|judge| judge.finding(&program).is_some());
-            if shown || voters.qemu.is_none() {
-                break;
-            }
-        }
-        match &mut judge {
-            Some(judge) if shown => record(judge, out, origin, &program, finding),
-            // What does not show when it is asked again can't be made smaller.
-            judge => {
-                let mut finding = finding.clone();
-                if judge.is_some() {
-                    finding.found += " (not by a fresh subject: it takes the programs before this one)";
-                }
-                Recorder { out, origin }.write_all(&program, &finding, None)
-            }
-        }
+    fn record(&mut self, caught: Caught) -> io::Result<()> {
+        let Caught { catch, index, after, kept } = caught;
+        let recorder = Recorder { out: &self.campaign.out };
+        let started = Instant::now();
+        // Another thread may have kept a later program of the same finding.
+        let file = kept.map_or_else(|| recorder.keep(&catch), Ok)?;
+        let mut before = || self.campaign.before(index);
+        let recorded = pursuit::record(&self.campaign.roster, recorder, catch, file, &mut before)?;
+        self.summary.findings.push(CampaignFinding { recorded, after, recording: started.elapsed() });
+        Ok(())
     }
 }
 

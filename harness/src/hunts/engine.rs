@@ -3,8 +3,7 @@
 use contract::{Hypercall, Program, Step};
 
 use crate::check::feedback::Feedback;
-use crate::check::lockstep::Checker;
-use crate::check::verdict::{Finding, Tally};
+use crate::check::{Checker, Ending, Finding, NotCompared, Observation, Tally, Verdict};
 use crate::subjects::SubjectKind;
 use programs::encoding::{Form, decode, encode, form};
 use programs::focus::Focus;
@@ -14,11 +13,13 @@ pub const MAX_WORK: u64 = 1 << 13;
 
 /// How a run ended.
 #[derive(Debug)]
-pub enum Run {
-    /// Both sides agreed.
+pub enum EngineRun {
+    /// Everything was compared and is equal.
     Agreed,
-    /// The program was not run: it would take long (see [`work`]), or the header names another version of the encoding, so that it
-    /// would mean something else to those who look at it later.
+    /// Something was not compared; the rest is equal.
+    NotCompared(NotCompared),
+    /// The program was not run: it would take long (see [`work`]), or the header names another version of the encoding,
+    /// so that it would mean something else to those who look at it later.
     Rejected,
     /// A rule was broken, by this program.
     Finding(Box<Finding>, Box<Program>),
@@ -51,22 +52,25 @@ impl Engine {
         self.subject
     }
 
-    /// Runs the program that the bytes stand for; `reached` is told each [combination](crate::check::feedback), as it is reached.
-    pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> Run {
+    /// Runs the program that the bytes stand for; `reached` is told each [combination](crate::check::feedback), as it
+    /// is reached.
+    pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if matches!(form(bytes), Form::Other(_)) {
-            return Run::Rejected;
+            return EngineRun::Rejected;
         }
         let mut program = decode(bytes);
         self.focus.apply(&mut program);
         if work(&program) > MAX_WORK {
-            return Run::Rejected;
+            return EngineRun::Rejected;
         }
         let feedback = Feedback::new(&program.machine);
-        let mut watch =
-            |observation: &crate::check::lockstep::Observation<'_>| feedback.of(observation).for_each(&mut *reached);
-        match self.checker.check_into(&program, &mut self.tally, &mut watch) {
-            None => Run::Agreed,
-            Some(finding) => Run::Finding(finding, Box::new(program)),
+        let mut watch = |seen: &Observation<'_>| feedback.of(seen).for_each(&mut *reached);
+        match self.checker.check_into(&program, Ending::Close, &mut self.tally, &mut watch) {
+            Verdict::Agreed => EngineRun::Agreed,
+            Verdict::NotCompared(not) => EngineRun::NotCompared(not),
+            Verdict::Finding(finding) => EngineRun::Finding(finding, Box::new(program)),
+            // What is decoded is valid.
+            Verdict::Invalid(_) => EngineRun::Rejected,
         }
     }
 
@@ -77,10 +81,11 @@ impl Engine {
     }
 }
 
-/// What a program makes both sides do, roughly: entries that calls name, words written, pages mapped at boot, and a sixteenth of
-/// what its windows have room for. Engines take another number of rounds of a loop for progress, so they favour programs
-/// that do ever more, and dialects without a limit of 512 let one call name 65,536 entries: a few such programs would take a
-/// campaign's whole time without showing anything that shorter ones do not. The embedded campaign and replay run them.
+/// What a program makes both sides do, roughly: entries that calls name, words written, pages mapped at boot, and a
+/// sixteenth of what its windows have room for. Engines take another number of rounds of a loop for progress, so they
+/// favour programs that do ever more, and dialects without a limit of 512 let one call name 65,536 entries: a few such
+/// programs would take a campaign's whole time without showing anything that shorter ones do not. The embedded campaign
+/// and replay run them.
 #[must_use]
 pub fn work(program: &Program) -> u64 {
     let machine = &program.machine;
@@ -111,8 +116,8 @@ const fn count(call: &Hypercall) -> u64 {
     }
 }
 
-/// Hands hostile bytes to the parser. What it takes for a program must print, parse, encode and decode to itself; what it refuses
-/// must be refused with a place inside the text.
+/// Hands hostile bytes to the parser. What it takes for a program must print, parse, encode and decode to itself; what
+/// it refuses must be refused with a place inside the text.
 ///
 /// # Panics
 /// Where one of that fails: the engine's finding.

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use contract::description::MemoryModel;
 
 use crate::check::feedback::Feedback;
-use crate::check::lockstep::{Checker, Handled};
-use crate::check::verdict::{Finding, Tally, Verdict};
+use crate::check::{Checker, Finding, Handled, NotCompared, Observation, Tally, Verdict};
 use programs::inputs::{Input, Stored};
 
 /// Programs by how they are kept.
@@ -79,6 +78,8 @@ pub struct Stats {
     pub combinations: BTreeSet<usize>,
     /// Programs that show a finding.
     pub findings: Vec<(PathBuf, Finding)>,
+    /// Programs of which something was not compared; their steps and rules are counted as far as they ran.
+    pub not_compared: Vec<(PathBuf, NotCompared)>,
 }
 
 impl Stats {
@@ -101,17 +102,16 @@ impl Stats {
         *self.models.entry(model).or_default() += 1;
         let (kinds, combinations) = (&mut self.kinds, &mut self.combinations);
         let feedback = Feedback::new(&program.machine);
-        let verdict = checker.check_observed(program, &mut |seen| {
+        let verdict = checker.check_watched(program, &mut |seen: &Observation<'_>| {
             combinations.extend(feedback.of(seen));
-            let counts = kinds.entry(seen.step.kind()).or_default();
+            let counts = kinds.entry(seen.step.kind().name()).or_default();
             *(if seen.handled == Handled::Skipped { &mut counts.skipped } else { &mut counts.run }) += 1;
         });
+        self.tally.add(checker.tally());
         match verdict {
-            Verdict::Agreed(tally) => self.tally.add(&tally),
-            Verdict::Finding(finding, tally) => {
-                self.tally.add(&tally);
-                self.findings.push((file.into(), *finding));
-            }
+            Verdict::Agreed => {}
+            Verdict::NotCompared(not) => self.not_compared.push((file.into(), not)),
+            Verdict::Finding(finding) => self.findings.push((file.into(), *finding)),
             // What reading gives is sound.
             Verdict::Invalid(_) => {}
         }

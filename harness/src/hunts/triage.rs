@@ -12,14 +12,16 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use contract::{Program, Rule};
-
-use crate::check::lockstep::{Checker, Handled};
-use crate::check::verdict::{Finding, Identity, Tally, Verdict};
-use crate::findings::record::{Origin, Recorded, Recorder};
-use crate::shrink::shrink;
-use crate::subjects::SubjectKind;
 use programs::inputs;
-use programs::store::{self, EXTENSION};
+
+use super::pursuit;
+use crate::check::finding::Code;
+use crate::check::{
+    Checker, Finding, Handled, Identity, NotCompared, Observation, Place, Tally, Thing, Verdict, Watch,
+};
+use crate::findings::record::{Catch, Made, Origin, Recorded, Recorder};
+use crate::subjects::SubjectKind;
+use crate::voters::Roster;
 
 /// How many times the limit of a check shrinking may take: it makes many.
 pub const SHRINK_LIMITS: u32 = 10;
@@ -27,14 +29,14 @@ pub const SHRINK_LIMITS: u32 = 10;
 /// What a file came to.
 #[derive(Clone, Debug)]
 pub enum Triaged {
-    /// Both sides agree.
+    /// Everything was compared and is equal.
     Agreed(Tally),
+    /// Something was not compared; the rest is equal.
+    NotCompared(NotCompared, Tally),
     /// The first of its kind: kept as [`Shown`] number so and so.
     First(usize),
     /// The same as an earlier one, with that one's number.
     Again(usize),
-    /// The harness itself panicked, with this message, on the program in this file.
-    Broken(String, PathBuf),
 }
 
 /// A finding, and how many files show it.
@@ -83,51 +85,69 @@ impl Triage {
     pub fn check(&mut self, file: &Path, program: &Program) -> io::Result<Triaged> {
         let engine = self.engine.clone().unwrap_or_else(|| inputs::engine(file).into());
         let (finding, late) = match check_within(self.limit, self.subject.checker(), program)? {
-            Checked::Verdict(Verdict::Finding(finding, _)) => (finding, false),
-            Checked::Verdict(Verdict::Agreed(tally)) => return Ok(Triaged::Agreed(tally)),
-            Checked::Verdict(Verdict::Invalid(invalid)) => {
+            Checked::Verdict(Verdict::Finding(finding), _) => (finding, false),
+            Checked::Verdict(Verdict::Agreed, tally) => return Ok(Triaged::Agreed(tally)),
+            Checked::Verdict(Verdict::NotCompared(not), tally) => return Ok(Triaged::NotCompared(not, tally)),
+            Checked::Verdict(Verdict::Invalid(invalid), _) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {invalid}", file.display())));
             }
             Checked::Late(finding) => (finding, true),
-            Checked::Panicked(message) => {
-                let name = format!("harness-panic-{engine}-{}.found.{EXTENSION}", store::fingerprint(program));
-                return Ok(Triaged::Broken(message, store::write(&self.out, name, program.to_string())?));
-            }
         };
-        if let Some(&number) = self.known.get(&finding.identity) {
+        let identity = finding.identity();
+        if let Some(&number) = self.known.get(&identity) {
             self.shown[number].others += 1;
             return Ok(Triaged::Again(number));
         }
         let origin = Origin::Engine { engine, file: Some(file.into()) };
-        let recorder = Recorder { out: &self.out, origin };
-        recorder.write_found(program, &finding)?;
-        let shrunk = if late {
-            None
-        } else {
-            let (subject, copy) = (self.subject, program.clone());
-            match within(self.limit.saturating_mul(SHRINK_LIMITS), move || shrink(&mut subject.checker(), &copy))? {
-                Ended::Done(shrunk) => shrunk,
-                // It is kept as it was found.
-                Ended::Late | Ended::Panicked(_) => None,
-            }
-        };
-        let recorded = recorder.write_all(program, &finding, shrunk)?;
+        let catch = Catch { origin, program: program.clone(), finding: *finding };
+        let found_file = Recorder { out: &self.out }.keep(&catch)?;
+        let recorded = self.record(catch, found_file, late)?;
         let number = self.shown.len();
-        self.known.insert(finding.identity, number);
+        self.known.insert(identity, number);
         self.shown.push(Shown { recorded, first: file.into(), others: 0 });
         Ok(Triaged::First(number))
+    }
+
+    /// Shrinks and records a catch within the time for shrinking; as it was found where that is not enough, or where
+    /// the check itself was late.
+    fn record(&self, catch: Catch, found_file: PathBuf, late: bool) -> io::Result<Recorded> {
+        if !late {
+            let (roster, out) = (Roster::from(self.subject), self.out.clone());
+            let (copy, file) = (catch.clone(), found_file.clone());
+            let record = move || pursuit::record(&roster, Recorder { out: &out }, copy, file, &mut Vec::new);
+            if let Ended::Done(recorded) = within(self.limit.saturating_mul(SHRINK_LIMITS), record)? {
+                return recorded;
+            }
+        }
+        Recorder { out: &self.out }.finish(catch, found_file, Made::AsFound)
     }
 }
 
 /// What [`check_within`] saw.
 #[derive(Clone, Debug)]
 pub enum Checked {
-    /// The check ended.
-    Verdict(Verdict),
+    /// The check ended, with these counts.
+    Verdict(Verdict, Tally),
     /// It did not end in time; the finding says at which step.
     Late(Box<Finding>),
-    /// It panicked outside of the subject, which is the harness's fault.
-    Panicked(String),
+}
+
+/// Where a check on another thread is.
+#[derive(Default)]
+struct Marks {
+    /// Steps that are done.
+    done: AtomicUsize,
+    /// One more than the last step on which both sides agreed.
+    agreed: AtomicUsize,
+}
+
+impl Watch for Arc<Marks> {
+    fn agreed(&mut self, seen: &Observation<'_>) {
+        self.done.store(seen.index + 1, Ordering::Relaxed);
+        if seen.handled != Handled::Skipped {
+            self.agreed.store(seen.index + 1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Checks a program with a time limit.
@@ -135,34 +155,27 @@ pub enum Checked {
 /// # Errors
 /// No thread can be made.
 pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) -> io::Result<Checked> {
-    // The steps that are done, and one more than the last on which both sides agree.
-    let marks = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
-    let (theirs, copy, name) = (Arc::clone(&marks), program.clone(), checker.subject().into());
+    let marks = Arc::new(Marks::default());
+    let (mut theirs, copy, name) = (Arc::clone(&marks), program.clone(), checker.subject().to_string());
     let ended = within(limit, move || {
-        checker.check_observed(&copy, &mut |seen| {
-            theirs.0.store(seen.index + 1, Ordering::Relaxed);
-            if seen.handled != Handled::Skipped {
-                theirs.1.store(seen.index + 1, Ordering::Relaxed);
-            }
-        })
+        let verdict = checker.check_watched(&copy, &mut theirs);
+        (verdict, checker.tally().clone())
     })?;
     Ok(match ended {
-        Ended::Done(verdict) => Checked::Verdict(verdict),
-        Ended::Panicked(message) => Checked::Panicked(message),
+        Ended::Done((verdict, tally)) => Checked::Verdict(verdict, tally),
+        Ended::Panicked(message) => {
+            let blank = Finding::new(&name, program, Place::Start, Rule::HarnessFault, Thing::Harness);
+            let (expected, found) = ("no contradiction".into(), format!("panic: {message}"));
+            Checked::Verdict(Verdict::Finding(Box::new(Finding { expected, found, ..blank })), Tally::default())
+        }
         Ended::Late => {
-            let step = marks.0.load(Ordering::Relaxed);
-            let kind = program.steps.get(step).map_or("end", contract::Step::kind);
+            let done = marks.done.load(Ordering::Relaxed);
+            let place = if done < program.steps.len() { Place::Step(done) } else { Place::End };
             Checked::Late(Box::new(Finding {
-                identity: Identity { rule: Rule::SubjectHang, field: "hang", kind },
-                step,
-                agreed: marks.1.load(Ordering::Relaxed).checked_sub(1),
-                what: "time of the check".into(),
+                agreed: marks.agreed.load(Ordering::Relaxed).checked_sub(1),
                 expected: format!("an end within {}", humantime::format_duration(limit)),
                 found: "none".into(),
-                objects: Vec::new(),
-                voter: name,
-                votes: Vec::new(),
-                log: Vec::new(),
+                ..Finding::new(&name, program, place, Rule::SubjectHang, Thing::Hang(Code::Check))
             }))
         }
     })

@@ -29,7 +29,7 @@ impl Canary {
 }
 
 impl Subject for Canary {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "canary"
     }
 

@@ -7,7 +7,7 @@ mod planted;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::{Foreign, Library, Unusable};
 use candidate::Candidate;
@@ -16,7 +16,7 @@ use contract::Dialect;
 pub use canary::Canary;
 use planted::PLANTED;
 
-use crate::check::lockstep::{Checker, smallest};
+use crate::check::checker::{Checker, Instance, smallest};
 
 /// Which implementation runs against the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -34,8 +34,8 @@ pub enum SubjectKind {
     Library(usize),
 }
 
-/// The libraries that were opened. They stay: what was found with one may be looked at as long as the process runs.
-static LIBRARIES: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
+/// The libraries that were opened. They stay, because a finding of one may be looked at as long as the process runs.
+static LIBRARIES: Mutex<Vec<Arc<Library>>> = Mutex::new(Vec::new());
 
 /// Why there is no such subject.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,15 +66,15 @@ pub fn is_library(name: &str) -> bool {
 }
 
 impl SubjectKind {
-    /// The word that names it on the command line.
+    /// The word that names it on the command line; the name that a library gives itself.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Candidate => "candidate",
-            Self::Null => "null",
-            Self::Canary => "canary",
-            Self::Planted(at) => PLANTED.get(at).map_or("planted", |planted| planted.name),
-            Self::Library(at) => library(at).map_or("library", Library::name),
+            Self::Candidate => "candidate".into(),
+            Self::Null => "null".into(),
+            Self::Canary => "canary".into(),
+            Self::Planted(at) => PLANTED.get(at).map_or("planted", |planted| planted.name).into(),
+            Self::Library(at) => library(at).map_or("library".into(), |library| library.name().into()),
         }
     }
 
@@ -87,18 +87,24 @@ impl SubjectKind {
         self.try_checker().unwrap_or_else(|unusable| panic!("{unusable}"))
     }
 
-    /// A checker of this subject.
+    /// A checker of this subject, which can be renewed.
     ///
     /// # Errors
     /// It is a library that cannot be loaded once more, such as one that wants memory mapped where there is no room for a second time.
     pub fn try_checker(self) -> Result<Checker, Unusable> {
+        let make = move || self.instance().map_err(|unusable| unusable.to_string());
+        Ok(Checker::of(self.instance()?, Some(Box::new(make))))
+    }
+
+    /// A subject of this kind that has seen no program.
+    fn instance(self) -> Result<Instance, Unusable> {
         Ok(match self {
-            Self::Candidate => Checker::new(Box::new(Candidate::new())),
-            Self::Null => null::checker(),
-            Self::Canary => Checker::new(Box::new(Canary::new())),
-            Self::Planted(at) => Checker::new((PLANTED[at].make)()),
+            Self::Candidate => Instance::of(Candidate::new()),
+            Self::Null => null::instance(),
+            Self::Canary => Instance::of(Canary::new()),
+            Self::Planted(at) => Instance { subject: (PLANTED[at].make)(), witness: None },
             Self::Library(at) => match library(at) {
-                Some(library) => Checker::new(Box::new(Foreign::new(library, library.name())?)),
+                Some(library) => Instance::of(Foreign::new(&library)?),
                 None => return Err(Unusable::new(format!("no library number {at} was opened"))),
             },
         })
@@ -113,23 +119,21 @@ impl SubjectKind {
         if let Some(at) = libraries.iter().position(|library| library.path() == path) {
             return Ok(Self::Library(at));
         }
-        let library: &'static Library = Box::leak(Box::new(Library::open(path)?));
-        // An implementation that cannot start is told before anything runs.
-        Foreign::new(library, library.name())?
-            .try_start(Dialect::Lopapr, &smallest())
-            .map_err(|what| library.refuse(&what))?;
+        let library = Arc::new(Library::open(path)?);
+        // An implementation that cannot start is refused before anything runs.
+        Foreign::new(&library)?.try_start(Dialect::Lopapr, &smallest()).map_err(|what| library.refuse(&what))?;
         libraries.push(library);
         Ok(Self::Library(libraries.len() - 1))
     }
 }
 
-fn library(at: usize) -> Option<&'static Library> {
-    LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).get(at).copied()
+fn library(at: usize) -> Option<Arc<Library>> {
+    LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
 }
 
 impl fmt::Display for SubjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 

@@ -16,12 +16,12 @@ use machine::subject::Bound;
 use machine::{Cpu, Mode, Subject};
 use reference::{Answer, Compound, Object, Outcome, Owes, Reference};
 
-use crate::check::lockstep::{Checker, Witness};
+use crate::check::checker::{Instance, Witness};
 
-/// A checker of the null control.
-pub(crate) fn checker() -> Checker {
+/// A null control with the second reference that it answers from.
+pub(crate) fn instance() -> Instance {
     let shadow = Arc::new(Shadow::default());
-    Checker::with_shadow(Box::new(Null { shadow: Arc::clone(&shadow) }), Some(shadow))
+    Instance { subject: Box::new(Null { shadow: Arc::clone(&shadow) }), witness: Some(shadow) }
 }
 
 /// The second reference.
@@ -191,7 +191,7 @@ impl Null {
 }
 
 impl Subject for Null {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "null"
     }
 

@@ -1,10 +1,45 @@
 //! The reference in a dialect of its own: it shows in which answers two dialects differ, without any machine.
 
-use contract::{Dialect, Program, Rule};
-use reference::{Answer, Reference};
+use std::sync::Arc;
 
-use super::{Ballot, Level, Told, Unavailable, Voter};
-use crate::check::verdict::{Finding, Identity, Tally};
+use contract::{Dialect, Liobn, Program, Rule, Status, Step};
+use reference::{Answer, Object, Outcome, Reference};
+
+use super::roster::{Candidacy, VoterKind};
+use super::{Look, Shows, Task, Told, Unavailable, Voter};
+use crate::check::checker::smallest;
+use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict, words};
+
+/// How `--against` names it.
+pub const KIND: VoterKind = VoterKind {
+    pattern: "model/lopapr, model/kvm or model/qemu",
+    help: "the reference in another dialect",
+    named: |name, _| {
+        let dialect = Dialect::from_name(name.strip_prefix("model/")?)?;
+        Some(Arc::new(ModelOf(dialect)))
+    },
+};
+
+/// What it shows.
+const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
+
+/// The reference in this dialect, as a candidacy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ModelOf(pub Dialect);
+
+impl Candidacy for ModelOf {
+    fn name(&self) -> String {
+        format!("model/{}", self.0)
+    }
+
+    fn make(&self, _: Look) -> Result<Box<dyn Voter>, Unavailable> {
+        Ok(Box::new(Model::new(self.0)))
+    }
+
+    fn shows(&self) -> Shows {
+        SHOWS
+    }
+}
 
 /// The reference, answering in one dialect whatever the program's is.
 pub struct Model {
@@ -18,98 +53,87 @@ impl Model {
     /// The reference in that dialect.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
-        let machine = contract::Machine::bare(
-            contract::PageShift::Shift12,
-            64,
-            contract::MemoryModel::Flatmem { array: contract::RealAddr(1 << 30), pages: 1 },
-        );
-        let reference = Reference::new(dialect, &machine);
+        let reference = Reference::new(dialect, &smallest());
         Self { dialect, name: format!("model/{dialect}"), own: reference.clone(), reference }
     }
 
-    fn run(&mut self, program: &Program, tally: &mut Tally) -> Ballot {
+    fn run(&mut self, program: &Program, tally: &mut Tally) -> Verdict {
         tally.programs += 1;
         for window in &program.machine.windows {
-            if let Err(reason) = window.validate(program.machine.page_shift, self.dialect) {
-                return Ballot::Uncovered(format!("window {} in dialect {}: {reason}", window.liobn, self.dialect));
+            if let Err(why) = window.validate(program.machine.page_shift, self.dialect) {
+                let why = Reason::Window(window.liobn, self.dialect.name().into(), why.to_string());
+                return Verdict::NotCompared(NotCompared { from: Place::Start, why, compared: false });
             }
         }
         self.reference.reset(program.dialect, &program.machine);
         self.own.reset(self.dialect, &program.machine);
-        let name = &self.name;
         let mut agreed = None;
         for (index, step) in program.steps.iter().enumerate() {
             tally.steps += 1;
+            let place = Place::Step(index);
             let (expected, found) = (self.reference.step(step), self.own.step(step));
-            let finding = |rule, field, what: String, expected: String, found: String| {
-                let identity = Identity { rule, field, kind: step.kind() };
-                Ballot::Finding(Box::new(Finding {
-                    identity,
-                    step: index,
-                    agreed,
-                    what,
-                    expected,
-                    found,
-                    objects: vec![],
-                    voter: name.clone(),
-                    votes: vec![],
-                    log: Vec::new(),
-                }))
-            };
             match (expected.answer, found.answer) {
                 (Answer::Skipped(_), Answer::Skipped(_)) => {
                     tally.skipped += 1;
                     continue;
                 }
                 (Answer::Skipped(why), _) | (_, Answer::Skipped(why)) => {
-                    return Ballot::Uncovered(format!("step {} is skipped by one dialect only: {why}", index + 1));
-                }
-                (Answer::Hypercall { status, r4 }, Answer::Hypercall { status: other, r4: other_r4 }) => {
-                    if status != other {
-                        let (expected, found) = (status.to_string(), other.to_string());
-                        return finding(Rule::DivergeStatus, "status", "status (r3)".into(), expected, found);
-                    }
-                    if r4 != other_r4 {
-                        let show = |r4: Option<u64>| r4.map_or("untouched".into(), |value| format!("{value:#x}"));
-                        return finding(Rule::DivergeR4, "r4", "r4".into(), show(r4), show(other_r4));
-                    }
-                    tally.count_hypercall(status, false, step_entries(step));
-                    tally.count_rules(expected.rules, false, status == contract::Status::SUCCESS);
+                    let (why, compared) = (Reason::Skipped(why.into()), agreed.is_some());
+                    return Verdict::NotCompared(NotCompared { from: place, why, compared });
                 }
                 _ => {}
             }
-            if let Some((liobn, index, expected, found)) = self.tables() {
-                let what = format!("guest value {index} of window {liobn}");
-                let hex = |value: u64| format!("{value:#x}");
-                return finding(Rule::DivergeTce, "guest value", what, hex(expected), hex(found));
+            if let Some((rule, thing, expected_value, found_value)) = self.difference(&expected, &found) {
+                return Verdict::Finding(Box::new(Finding {
+                    decided: expected.rule,
+                    agreed,
+                    expected: expected_value,
+                    found: found_value,
+                    ..Finding::new(&self.name, program, place, rule, thing)
+                }));
+            }
+            if let Answer::Hypercall { status, .. } = expected.answer {
+                let entries = match step {
+                    Step::Hypercall { call, .. } => call.count(),
+                    _ => 0,
+                };
+                tally.count_hypercall(status, false, entries);
+                tally.count_rules(expected.rules, false, status == Status::SUCCESS);
             }
             agreed = Some(index);
         }
-        Ballot::Agreed
+        Verdict::Agreed
+    }
+
+    /// What differs after a step: the answer, or the first entry of a table.
+    fn difference(&self, expected: &Outcome, found: &Outcome) -> Option<(Rule, Thing, String, String)> {
+        if let (Answer::Hypercall { status, r4 }, Answer::Hypercall { status: other, r4: other_r4 }) =
+            (expected.answer, found.answer)
+        {
+            if status != other {
+                return Some((Rule::DivergeStatus, Thing::Status, status.to_string(), other.to_string()));
+            }
+            if r4 != other_r4 {
+                return Some((Rule::DivergeR4, Thing::R4, words::register(r4), words::register(other_r4)));
+            }
+        }
+        let (liobn, index, expected, found) = self.tables()?;
+        let hex = |value: u64| format!("{value:#x}");
+        Some((Rule::DivergeTce, Thing::GuestValue(liobn, index), hex(expected), hex(found)))
     }
 
     /// The first entry that differs among those that the step touched on either side.
-    fn tables(&self) -> Option<(contract::Liobn, u64, u64, u64)> {
+    fn tables(&self) -> Option<(Liobn, u64, u64, u64)> {
         let touched = self.reference.touched().iter().chain(self.own.touched());
-        let mut differing: Vec<_> = touched
-            .filter_map(|object| match *object {
-                reference::Object::Entry { liobn, index } => {
-                    let value = |model: &Reference| model.window(liobn).map_or(0, |window| window.guest(index));
-                    let (expected, found) = (value(&self.reference), value(&self.own));
-                    (expected != found).then_some((liobn, index, expected, found))
-                }
-                _ => None,
-            })
-            .collect();
-        differing.sort_unstable();
-        differing.into_iter().next()
-    }
-}
-
-fn step_entries(step: &contract::Step) -> u64 {
-    match step {
-        contract::Step::Hypercall { call, .. } => call.count(),
-        _ => 0,
+        let differing = touched.filter_map(|object| match *object {
+            Object::Entry { liobn, index } => {
+                let value = |model: &Reference| model.window(liobn).map_or(0, |window| window.guest(index));
+                let (expected, found) = (value(&self.reference), value(&self.own));
+                (expected != found).then_some((liobn, index, expected, found))
+            }
+            _ => None,
+        });
+        differing.min()
     }
 }
 
@@ -118,14 +142,23 @@ impl Voter for Model {
         &self.name
     }
 
-    fn level(&self) -> Level {
-        Level::Tables
+    fn shows(&self) -> Shows {
+        SHOWS
     }
 
-    fn vote(&mut self, programs: &[Program], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
-        for (index, program) in programs.iter().enumerate() {
-            let ballot = self.run(program, tally);
-            tell(Told::Ballot(index, ballot));
+    fn own_dialect(&self) -> Option<Dialect> {
+        Some(self.dialect)
+    }
+
+    /// It remembers nothing from program to program.
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Ok(true)
+    }
+
+    fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
+        for (index, task) in tasks.iter().enumerate() {
+            let verdict = self.run(&task.program, tally);
+            tell(Told::Verdict(index, verdict));
         }
         Ok(())
     }

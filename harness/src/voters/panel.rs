@@ -1,105 +1,13 @@
 //! A panel: programs are put to several voters, and what they answer is brought together.
 
-use std::time::Duration;
+use contract::Program;
+use programs::sequence::{Part, Sequence};
 
-use contract::{Program, Rule};
-
-use super::{Ballot, Incident, Level, Model, Told, Unavailable, Voter};
-use crate::check::verdict::{Finding, Tally, Verdict, Vote};
+use super::ledger::Ledger;
+use super::{Incident, Shows, Task, Told, Unavailable, Voter};
+use crate::check::finding::{Answer, Vote};
+use crate::check::{Ending, Finding, NotCompared, Reason, Tally, Verdict};
 use crate::shrink::Judge;
-use crate::subjects::SubjectKind;
-use crate::voters::isolate::{self, Isolated};
-use crate::voters::ledger::Ledger;
-use crate::voters::qemu::{self, Look, Qemu};
-
-/// Who is to vote, as data: each thread makes its own [`Panel`] of it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Voters {
-    /// Subjects that run on real memory, in this process.
-    pub subjects: Vec<SubjectKind>,
-    /// Subjects in processes of their own.
-    pub isolated: Vec<Apart>,
-    /// The reference in other dialects.
-    pub models: Vec<contract::Dialect>,
-    /// A live QEMU.
-    pub qemu: Option<qemu::Config>,
-    /// Differences that are no findings.
-    pub ledger: Ledger,
-}
-
-/// A subject that is to run in a process of its own.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Apart {
-    /// How.
-    pub config: isolate::Config,
-    /// The subject: a name, or the path of a library.
-    pub subject: String,
-    /// The name that it gives itself.
-    pub name: String,
-}
-
-impl From<SubjectKind> for Voters {
-    fn from(subject: SubjectKind) -> Self {
-        Self { subjects: vec![subject], ..Self::default() }
-    }
-}
-
-impl Voters {
-    /// The names of all, in order.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        let subjects = self.subjects.iter().map(|subject| subject.name().to_string());
-        let isolated = self.isolated.iter().map(|apart| apart.name.clone());
-        let models = self.models.iter().map(|dialect| format!("model/{dialect}"));
-        subjects.chain(isolated).chain(models).chain(self.qemu.as_ref().map(|_| "qemu".to_string())).collect()
-    }
-
-    /// The same, for shrinking what this finding was made on: many programs without end are waited for then, so each for a short time. For
-    /// other findings patience stays what it is, lest something slow be taken for something else.
-    #[must_use]
-    pub fn shrinking(&self, finding: &Finding) -> Self {
-        let mut voters = self.clone();
-        if finding.identity.rule == Rule::SubjectHang {
-            for apart in &mut voters.isolated {
-                apart.config.limit = apart.config.limit.min(SHRINKING);
-            }
-        }
-        voters
-    }
-
-    /// A panel of them, for the thread that asks for it.
-    ///
-    /// # Errors
-    /// One of them cannot be had on this machine.
-    pub fn panel(&self) -> Result<Panel, Unavailable> {
-        self.panel_looking(Look::Brief)
-    }
-
-    /// A panel in which those who must be asked for their tables are asked so closely.
-    ///
-    /// # Errors
-    /// One of them cannot be had on this machine.
-    pub fn panel_looking(&self, look: Look) -> Result<Panel, Unavailable> {
-        let mut voters: Vec<Box<dyn Voter>> = Vec::new();
-        for subject in &self.subjects {
-            voters.push(Box::new(subject.try_checker().map_err(|error| Unavailable(error.to_string()))?));
-        }
-        for Apart { config, subject, .. } in &self.isolated {
-            voters.push(Box::new(Isolated::new(config.clone(), subject)?));
-        }
-        for dialect in &self.models {
-            voters.push(Box::new(Model::new(*dialect)));
-        }
-        if let Some(config) = &self.qemu {
-            let qemu = Qemu::new(config.clone()).map_err(|error| Unavailable(error.to_string()))?;
-            voters.push(Box::new(qemu.looking(look)));
-        }
-        Ok(Panel::new(voters, self.ledger.clone()))
-    }
-}
-
-/// How long a step of an isolated subject may take at most while a program that makes no end is shrunk.
-const SHRINKING: Duration = Duration::from_millis(100);
 
 /// How one voter's votes went.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,21 +15,72 @@ pub struct VoterTally {
     /// Its name.
     pub name: String,
     /// What it shows.
-    pub level: Level,
+    pub shows: Shows,
     /// Programs that were put to it.
     pub programs: u64,
+    /// Programs of which anything was compared.
+    pub compared: u64,
     /// Hypercalls whose answers were compared.
     pub hypercalls: u64,
     /// Table entries that were read back on purpose and compared.
     pub read_back: u64,
-    /// Programs that it could not run to their end.
+    /// Programs that were not compared to their end, or with steps left out; declared differences are counted apart.
     pub uncovered: u64,
-    /// Why the first of them went no further.
-    pub why_uncovered: Option<String>,
+    /// What the first of them was not compared for.
+    pub why_uncovered: Option<NotCompared>,
     /// Programs that ended in a declared difference.
     pub declared: u64,
     /// Times that it was lost and came back.
     pub incidents: u64,
+}
+
+impl VoterTally {
+    /// A voter before its first vote.
+    #[must_use]
+    pub fn blank(name: String, shows: Shows) -> Self {
+        Self {
+            name,
+            shows,
+            programs: 0,
+            compared: 0,
+            hypercalls: 0,
+            read_back: 0,
+            uncovered: 0,
+            why_uncovered: None,
+            declared: 0,
+            incidents: 0,
+        }
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, .. } = other;
+        self.programs += programs;
+        self.compared += compared;
+        self.hypercalls += hypercalls;
+        self.read_back += read_back;
+        self.uncovered += uncovered;
+        self.declared += other.declared;
+        self.incidents += other.incidents;
+        if self.why_uncovered.is_none() {
+            self.why_uncovered.clone_from(&other.why_uncovered);
+        }
+    }
+
+    /// Counts a verdict.
+    fn count(&mut self, verdict: &Verdict) {
+        self.programs += 1;
+        self.compared += u64::from(verdict.compared());
+        if let Verdict::NotCompared(not) = verdict {
+            match not.why {
+                Reason::Declared(_) => self.declared += 1,
+                _ => {
+                    self.uncovered += 1;
+                    self.why_uncovered.get_or_insert_with(|| not.clone());
+                }
+            }
+        }
+    }
 }
 
 /// How the votes of a whole panel went. Rolls of several threads add up.
@@ -140,21 +99,24 @@ impl Roll {
             self.voters.clone_from(&other.voters);
         } else {
             for (sum, more) in self.voters.iter_mut().zip(&other.voters) {
-                sum.programs += more.programs;
-                sum.hypercalls += more.hypercalls;
-                sum.read_back += more.read_back;
-                sum.uncovered += more.uncovered;
-                sum.declared += more.declared;
-                sum.incidents += more.incidents;
-                if sum.why_uncovered.is_none() {
-                    sum.why_uncovered.clone_from(&more.why_uncovered);
-                }
+                sum.add(more);
             }
         }
         self.uses.resize(self.uses.len().max(other.uses.len()), 0);
         for (sum, more) in self.uses.iter_mut().zip(&other.uses) {
             *sum += more;
         }
+    }
+
+    /// Why no voter compared anything of any program; `None` where one did, or where no program was put to them.
+    #[must_use]
+    pub fn nothing_compared(&self) -> Option<String> {
+        let asked = self.voters.iter().any(|voter| voter.programs > 0);
+        if !asked || self.voters.iter().any(|voter| voter.compared > 0) {
+            return None;
+        }
+        let why = |voter: &VoterTally| Some(format!("{}: {}", voter.name, voter.why_uncovered.as_ref()?));
+        Some(self.voters.iter().filter_map(why).collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -165,29 +127,22 @@ pub struct Panel {
     roll: Roll,
     /// Counts of all voters but the first, whose counts are the caller's.
     spare: Tally,
+    /// Counts of the programs that [`check`](Self::check) and [`Judge::finding`] put.
+    tally: Tally,
 }
 
 impl Panel {
     /// A panel of these voters; differences that the ledger declares are no findings.
     #[must_use]
     pub fn new(voters: Vec<Box<dyn Voter>>, ledger: Ledger) -> Self {
-        let mut panel = Self { voters, ledger, roll: Roll::default(), spare: Tally::default() };
+        let (roll, spare, tally) = (Roll::default(), Tally::default(), Tally::default());
+        let mut panel = Self { voters, ledger, roll, spare, tally };
         panel.roll = panel.blank();
         panel
     }
 
     fn blank(&self) -> Roll {
-        let voter = |voter: &dyn Voter| VoterTally {
-            name: voter.name().into(),
-            level: voter.level(),
-            programs: 0,
-            hypercalls: 0,
-            read_back: 0,
-            uncovered: 0,
-            why_uncovered: None,
-            declared: 0,
-            incidents: 0,
-        };
+        let voter = |voter: &dyn Voter| VoterTally::blank(voter.name().into(), voter.shows());
         Roll { voters: self.voters.iter().map(|one| voter(one.as_ref())).collect(), uses: vec![0; self.ledger.len()] }
     }
 
@@ -203,63 +158,80 @@ impl Panel {
         std::mem::replace(&mut self.roll, blank)
     }
 
-    /// Puts valid programs to all voters. `found` is told of each program that shows a finding, in order: the earliest one, and what
-    /// everybody voted there; `odd` of voters that were lost and came back. Counts of the first voter go to `tally`.
+    /// All voters forget every program that they have seen. Answers false where one cannot.
+    ///
+    /// # Errors
+    /// A voter is gone.
+    pub fn renew(&mut self) -> Result<bool, Unavailable> {
+        let mut all = true;
+        for voter in &mut self.voters {
+            all &= voter.renew()?;
+        }
+        Ok(all)
+    }
+
+    /// Puts valid programs to all voters. `found` is told of each program that shows a finding, in order: the earliest
+    /// one, and what everybody voted there; `odd` of voters that were lost and came back. Counts of the first voter go
+    /// to `tally`.
     ///
     /// # Errors
     /// A voter is gone. What was told until then stands.
     pub fn vote(
         &mut self,
-        programs: &[Program],
+        tasks: &[Task],
         tally: &mut Tally,
         found: &mut dyn FnMut(usize, Box<Finding>),
         odd: &mut dyn FnMut(Incident),
     ) -> Result<(), Unavailable> {
+        let (cast, gone) = self.cast(tasks, tally, odd);
+        for index in 0..tasks.len() {
+            let at: Vec<Option<&Verdict>> = cast.iter().map(|verdicts| verdicts.get(index)).collect();
+            if let Verdict::Finding(finding) = self.together(&at) {
+                found(index, finding);
+            }
+        }
+        gone
+    }
+
+    /// What each voter makes of the tasks, declared differences taken for what they are.
+    fn cast(
+        &mut self,
+        tasks: &[Task],
+        tally: &mut Tally,
+        odd: &mut dyn FnMut(Incident),
+    ) -> (Vec<Vec<Verdict>>, Result<(), Unavailable>) {
         let Self { voters, ledger, roll, spare, .. } = self;
-        let mut ballots: Vec<Vec<Ballot>> = Vec::with_capacity(voters.len());
+        let mut all = Vec::with_capacity(voters.len());
         let mut gone = Ok(());
         for (number, voter) in voters.iter_mut().enumerate() {
             let own = &mut roll.voters[number];
             let counts = if number == 0 { &mut *tally } else { &mut *spare };
             let (hypercalls, read_back) = (counts.hypercalls, voter.read_back());
-            let mut cast = Vec::with_capacity(programs.len());
-            let result = voter.vote(programs, counts, &mut |told| match told {
-                Told::Ballot(_, ballot) => cast.push(ballot),
+            let mut cast = Vec::with_capacity(tasks.len());
+            let result = voter.vote(tasks, counts, &mut |told| match told {
+                Told::Verdict(_, verdict) => cast.push(verdict),
                 Told::Incident(incident) => {
                     own.incidents += 1;
                     odd(incident);
                 }
             });
-            own.programs += cast.len() as u64;
             own.hypercalls += counts.hypercalls - hypercalls;
             own.read_back += voter.read_back() - read_back;
-            for (ballot, program) in cast.iter_mut().zip(programs) {
-                match ballot {
-                    Ballot::Agreed => {}
-                    Ballot::Uncovered(why) => {
-                        own.uncovered += 1;
-                        own.why_uncovered.get_or_insert_with(|| why.clone());
-                    }
-                    Ballot::Finding(finding) => {
-                        if let Some(entry) = ledger.declares(program, finding) {
-                            roll.uses[entry] += 1;
-                            own.declared += 1;
-                            *ballot = Ballot::Agreed;
-                        }
-                    }
+            for (verdict, task) in cast.iter_mut().zip(tasks) {
+                if let Verdict::Finding(finding) = verdict
+                    && let Some(entry) = ledger.declares(&task.program, finding)
+                {
+                    roll.uses[entry] += 1;
+                    let why = Reason::Declared(ledger.reason(entry));
+                    // A declared difference is one that was seen, so something was compared.
+                    *verdict = Verdict::NotCompared(NotCompared { from: finding.place, why, compared: true });
                 }
+                own.count(verdict);
             }
-            ballots.push(cast);
+            all.push(cast);
             gone = gone.and(result);
         }
-        for index in 0..programs.len() {
-            let at = |voter: &Vec<Ballot>| voter.get(index).cloned();
-            let cast: Vec<Option<Ballot>> = ballots.iter().map(at).collect();
-            if let Some(finding) = together(cast, &roll.voters) {
-                found(index, finding);
-            }
-        }
-        gone
+        (all, gone)
     }
 
     /// Puts one program to all voters.
@@ -267,51 +239,96 @@ impl Panel {
     /// # Errors
     /// A voter is gone.
     pub fn check(&mut self, program: &Program) -> Result<Verdict, Unavailable> {
-        if let Err(invalid) = program.validate() {
+        self.check_task(Task::from(program.clone()))
+    }
+
+    /// Puts one program to all voters, ended as the task says.
+    ///
+    /// # Errors
+    /// A voter is gone.
+    pub fn check_task(&mut self, task: Task) -> Result<Verdict, Unavailable> {
+        if let Err(invalid) = task.program.validate() {
             return Ok(Verdict::Invalid(invalid));
         }
-        let mut tally = Tally::default();
-        let mut finding = None;
-        self.vote(std::slice::from_ref(program), &mut tally, &mut |_, found| finding = Some(found), &mut |_| {})?;
-        Ok(match finding {
-            Some(finding) => Verdict::Finding(finding, tally),
-            None => Verdict::Agreed(tally),
-        })
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.clear();
+        let (cast, gone) = self.cast(&[task], &mut tally, &mut |_| {});
+        self.tally = tally;
+        gone?;
+        let at: Vec<Option<&Verdict>> = cast.iter().map(|verdicts| verdicts.first()).collect();
+        Ok(self.together(&at))
     }
-}
 
-/// The earliest finding among the ballots on one program, with everybody's vote on it.
-fn together(cast: Vec<Option<Ballot>>, voters: &[VoterTally]) -> Option<Box<Finding>> {
-    let findings = cast.iter().enumerate().filter_map(|(voter, ballot)| match ballot {
-        Some(Ballot::Finding(finding)) => Some((finding.step, voter)),
-        _ => None,
-    });
-    let (_, first) = findings.min()?;
-    let Some(Ballot::Finding(mut finding)) = cast[first].clone() else { return None };
-    if voters.len() > 1 {
-        finding.votes = vec![Vote { voter: "reference".into(), answer: finding.expected.clone() }];
-        for (voter, ballot) in voters.iter().zip(&cast) {
-            let answer = match ballot {
-                Some(Ballot::Finding(other)) if other.step == finding.step && other.what == finding.what => {
-                    other.found.clone()
-                }
-                Some(Ballot::Finding(other)) if other.step == finding.step => {
-                    format!("{}: {}, found {}", other.identity.rule, other.what, other.found)
-                }
-                Some(Ballot::Uncovered(_)) | None => "was not asked to the end".into(),
-                // It agreed with the reference, in what it shows.
-                _ if voter.level < voters[first].level && !shown_by_all(&finding) => "does not show it".into(),
-                _ => finding.expected.clone(),
-            };
-            finding.votes.push(Vote { voter: voter.name.clone(), answer });
+    /// Runs a sequence on voters that have seen no other program. Answers the verdict on each program up to the first
+    /// finding, or to the end.
+    ///
+    /// # Errors
+    /// A voter is gone.
+    pub fn check_sequence(&mut self, sequence: &Sequence) -> Result<Vec<Verdict>, Unavailable> {
+        self.renew()?;
+        let mut verdicts = Vec::with_capacity(sequence.parts.len());
+        for Part { program, left_open } in &sequence.parts {
+            let ending = if *left_open { Ending::LeaveOpen } else { Ending::Close };
+            let verdict = self.check_task(Task { program: program.clone(), fresh: false, ending })?;
+            let over = matches!(verdict, Verdict::Finding(_) | Verdict::Invalid(_));
+            verdicts.push(verdict);
+            if over {
+                break;
+            }
         }
+        Ok(verdicts)
     }
-    Some(finding)
-}
 
-/// Whether what differs is among what every voter shows.
-fn shown_by_all(finding: &Finding) -> bool {
-    matches!(finding.identity.field, "status" | "r4" | "guest value")
+    /// The first voter's counts of the last [`check`](Self::check).
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The verdict of all on one program: the earliest finding with everybody's vote on it; agreed if all agreed.
+    fn together(&self, cast: &[Option<&Verdict>]) -> Verdict {
+        let findings = cast.iter().enumerate().filter_map(|(voter, verdict)| match verdict {
+            Some(Verdict::Finding(finding)) => Some((finding.place, voter, finding)),
+            _ => None,
+        });
+        let Some((_, _, finding)) = findings.min_by_key(|(place, voter, _)| (*place, *voter)) else {
+            let compared = cast.iter().flatten().any(|verdict| verdict.compared());
+            let mut others = cast.iter().flatten().filter_map(|verdict| match verdict {
+                Verdict::NotCompared(not) => Some(NotCompared { compared, ..not.clone() }),
+                _ => None,
+            });
+            return others.next().map_or(Verdict::Agreed, Verdict::NotCompared);
+        };
+        let mut finding = finding.clone();
+        if self.voters.len() > 1 {
+            let expected = || Answer::Expected(finding.expected.clone());
+            let mut votes = vec![Vote { voter: "reference".into(), answer: expected() }];
+            for (voter, verdict) in self.voters.iter().zip(cast) {
+                let answer = match verdict {
+                    Some(Verdict::Finding(other))
+                        if other.place == finding.place
+                            && other.thing == finding.thing
+                            && other.moment == finding.moment =>
+                    {
+                        Answer::Found(other.found.clone())
+                    }
+                    Some(Verdict::Finding(other)) if other.place == finding.place => {
+                        Answer::Breaks(other.rule, other.what(), other.found.clone())
+                    }
+                    Some(Verdict::NotCompared(not)) if not.from <= finding.place => Answer::NotAsked,
+                    None | Some(Verdict::Invalid(_)) => Answer::NotAsked,
+                    // It agreed with the reference, in what it shows.
+                    _ => match voter.shows().contains(Shows::of(finding.thing.field())) {
+                        true => expected(),
+                        false => Answer::NotShown,
+                    },
+                };
+                votes.push(Vote { voter: voter.name().into(), answer });
+            }
+            finding.votes = votes;
+        }
+        Verdict::Finding(finding)
+    }
 }
 
 impl Judge for Panel {
@@ -319,12 +336,16 @@ impl Judge for Panel {
         self.check(program).ok()?.into_finding()
     }
 
+    fn renew(&mut self) -> bool {
+        Self::renew(self).unwrap_or(false)
+    }
+
     fn is_costly(&self, from: &Program, to: &Program) -> bool {
         self.voters.iter().any(|voter| voter.is_costly(from, to))
     }
 
-    /// Who answers in a dialect of its own would differ for that alone.
+    /// A voter that answers in a dialect of its own would differ for that alone.
     fn any_dialect(&self) -> bool {
-        self.voters.iter().all(|voter| voter.level() == Level::Memory)
+        self.voters.iter().all(|voter| voter.own_dialect().is_none())
     }
 }

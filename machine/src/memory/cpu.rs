@@ -1,69 +1,33 @@
-//! A CPU's view of [`RealMemory`]: each access is checked, counted, and a possible switch point between vCPUs.
+//! A CPU's view of [`RealMemory`]: each access is checked and counted, and is a possible switch point between vCPUs.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering::{self, Relaxed};
 
-use super::frames::{FRAME_SHIFT, Frames, Key, Space, Word};
-use super::{Account, Model, Owner, RealMemory, Region, pte, struct_page};
 use contract::addr::{Ea, Hva, LINEAR_MAP, Pfn, REAL_MASK, RealAddr};
 use contract::description::Pte;
+use contract::program::MAX_VCPUS;
 use contract::rule::Rule;
 
-/// Which mode a CPU runs in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// MMU off: real addresses and the linear map only; nothing may be freed, allocated or waited for.
-    Real,
-    /// MMU on: struct pages are also reached at their vmemmap virtual address.
-    Virtual,
-}
-
-/// What a CPU is running.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Context {
-    /// One mode's run of a hypercall.
-    Hypercall,
-    /// A probe.
-    Probe,
-    /// The closing of a window.
-    Close,
-}
-
-/// Something a CPU did that it must not do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Event {
-    /// Which rule it breaks.
-    pub rule: Rule,
-    /// The effective address, or the page's hva or pfn for services that take those.
-    pub at: u64,
-    /// The page whose count or holders are concerned.
-    pub pfn: Option<Pfn>,
-    /// What was allowed: for counts, the least.
-    pub allowed: i64,
-    /// What was seen.
-    pub seen: i64,
-    /// How many accesses the CPU had made, this one included.
-    pub access: u64,
-    /// Rises from event to event of all CPUs.
-    pub sequence: u64,
-}
-
-/// What became of a CPU's run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CpuReport {
-    /// Accesses it made.
-    pub accesses: u64,
-    /// The first thing it did that it must not do.
-    pub event: Option<Event>,
-    /// Whether it reached its limit of accesses.
-    pub hung: bool,
-}
+use super::actor::{Actor, Actors, Mode};
+use super::event::{Context, CpuReport, Event};
+use super::fault::{Fault, Unstored};
+use super::frames::{FRAME_SHIFT, Frame, Key, Space};
+use super::image::{Model, RealMemory};
+use super::page_table::Found;
+use super::region::{Owner, Region};
+use super::{pte, struct_page};
 
 /// A CPU while it runs one call of a subject.
+///
+/// Addresses are effective addresses: real ones, the linear map's, and in virtual mode the vmemmap's. An access that
+/// the mode cannot make, or a store where a handler has no business, is an [`Event`]; the run goes on, and the access
+/// reads 0 or does nothing. Each access states its memory ordering.
 pub struct Cpu<'m> {
     memory: &'m RealMemory,
     mode: Mode,
     vcpu: u8,
+    /// This CPU, as the change log notes it.
+    actor: Actors,
     context: Context,
     limit: Cell<u64>,
     accesses: Cell<u64>,
@@ -77,7 +41,7 @@ pub struct Cpu<'m> {
     cache: [Cell<Cached>; CACHE],
 }
 
-/// A list is one frame; a handler has no business in more, but what it reads of a few is followed.
+/// A list is one frame. A handler has no business in more, but `LIST.SNAPSHOT` watches what it reads of a few.
 const LISTS: usize = 4;
 
 /// Accesses that a run may make after an event.
@@ -86,38 +50,47 @@ const AFTER_EVENT: u64 = 1 << 12;
 /// Slots of the cache of frames.
 const CACHE: usize = 8;
 
-/// A frame of real memory that was looked up.
+/// A frame of real memory that was looked up. Numbers, for with references `Cpu<'m>` would be invariant in `'m`, and
+/// subjects could not keep one as `&'a Cpu<'a>`.
 #[derive(Clone, Copy)]
 struct Cached {
     /// Real address >> 12; `u64::MAX` for none.
     number: u64,
-    /// Its first word, or [`UNTOUCHED`].
-    word: Word,
-    /// For an untouched frame, how many frames there were: while there are no more, it is not among them.
+    /// The frame's number, or [`UNTOUCHED`].
+    frame: u32,
+    /// For a frame that is not there, how many frames there were: while there are no more, it is not among them.
     made: u32,
-    region: Region,
+    /// The number of the region that holds the frame's first byte.
+    region: u32,
 }
 
 /// Nothing was stored to the frame yet.
-const UNTOUCHED: Word = Word::MAX;
+const UNTOUCHED: u32 = u32::MAX;
 
-const NOTHING: Cached =
-    Cached { number: u64::MAX, word: 0, made: 0, region: Region { start: 0, end: 0, owner: Owner::Ram } };
+const NOTHING: Cached = Cached { number: u64::MAX, frame: UNTOUCHED, made: 0, region: 0 };
 
 /// A word that an access names.
-struct Target {
+struct Target<'m> {
     /// `None` where nothing was ever stored.
-    word: Option<Word>,
+    frame: Option<&'m Frame>,
     real: u64,
-    region: Region,
+    region: &'m Region,
 }
 
-impl<'m> Cpu<'m> {
-    pub(super) const fn new(memory: &'m RealMemory, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Self {
-        Self {
-            memory,
+impl RealMemory {
+    /// A CPU that runs one call of a subject. `vcpu` is below [`MAX_VCPUS`]: else it is a [`Fault`]. It may make
+    /// `limit` accesses; the next one panics, which is the only way out of code that hangs, and [`CpuReport::hung`]
+    /// says so.
+    #[must_use]
+    pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
+        if vcpu >= MAX_VCPUS {
+            self.report_fault(Fault::Vcpu { vcpu });
+        }
+        Cpu {
+            memory: self,
             mode,
             vcpu,
+            actor: Actors::only(Actor::Cpu { vcpu, mode }),
             context,
             limit: Cell::new(limit),
             accesses: Cell::new(0),
@@ -128,14 +101,16 @@ impl<'m> Cpu<'m> {
             cache: [const { Cell::new(NOTHING) }; CACHE],
         }
     }
+}
 
+impl<'m> Cpu<'m> {
     /// The mode it runs in.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Its number, below [`MAX_VCPUS`](contract::program::MAX_VCPUS).
+    /// Its number, below [`MAX_VCPUS`].
     #[must_use]
     pub const fn vcpu(&self) -> u8 {
         self.vcpu
@@ -151,38 +126,39 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE wants `swap_bytes`.
+    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`.
     /// An access that the mode cannot make is an event, and reads 0.
     #[must_use]
     pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
         self.count_access();
-        let Some(target) = self.readable(ea, 8) else { return 0 };
-        target.word.map_or(0, |word| self.memory.frames.word(word).load(order))
+        self.readable(ea, 8).map_or(0, |target| target.load(order))
     }
 
     /// Stores eight bytes, little-endian, at `ea` (a multiple of 8). A stray store is an event, and has no effect.
     pub fn store(&self, ea: Ea, value: u64, order: Ordering) {
         self.count_access();
-        let Some((word, target)) = self.writable(ea, 8) else { return };
-        let cell = self.memory.frames.word(word);
-        let old = cell.load(Relaxed);
-        cell.store(value, order);
-        self.stored(word, &target, old, value);
+        let Some((frame, target)) = self.writable(ea, 8) else { return };
+        let word = frame.word(target.index());
+        let old = word.load(Relaxed);
+        word.store(value, order);
+        self.stored(frame, &target, old, value);
     }
 
-    /// Exchanges the eight bytes at `ea` atomically; answers what was there.
+    /// Exchanges the eight bytes at `ea` (a multiple of 8) atomically; answers with what was there. A stray exchange is
+    /// an event, has no effect, and answers with 0.
     pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
         self.count_access();
-        let Some((word, target)) = self.writable(ea, 8) else { return 0 };
-        let old = self.memory.frames.word(word).swap(value, order);
-        self.stored(word, &target, old, value);
+        let Some((frame, target)) = self.writable(ea, 8) else { return 0 };
+        let old = frame.word(target.index()).swap(value, order);
+        self.stored(frame, &target, old, value);
         old
     }
 
-    /// Stores `new` at `ea` if it holds `current`, in one atomic step.
+    /// Stores `new` at `ea` (a multiple of 8) if it holds `current`, in one atomic step; answers with what it held. A
+    /// stray attempt is an event, and fails.
     ///
     /// # Errors
-    /// What it held instead.
+    /// What it held instead; for a stray attempt, a number that is not `current`.
     pub fn compare_exchange(
         &self,
         ea: Ea,
@@ -192,27 +168,27 @@ impl<'m> Cpu<'m> {
         failure: Ordering,
     ) -> Result<u64, u64> {
         self.count_access();
-        let Some((word, target)) = self.writable(ea, 8) else { return Err(!current) };
-        let result = self.memory.frames.word(word).compare_exchange(current, new, success, failure);
+        let Some((frame, target)) = self.writable(ea, 8) else { return Err(!current) };
+        let result = frame.word(target.index()).compare_exchange(current, new, success, failure);
         if result.is_ok() {
-            self.stored(word, &target, current, new);
+            self.stored(frame, &target, current, new);
         }
         result
     }
 
     /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count.
+    /// An access that the mode cannot make is an event, and reads 0.
     #[must_use]
     pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
         self.count_access();
-        let Some(target) = self.readable(ea, 4) else { return 0 };
-        let word = target.word.map_or(0, |word| self.memory.frames.word(word).load(order));
-        (word >> (8 * (target.real & 4))) as i32
+        self.readable(ea, 4).map_or(0, |target| (target.load(order) >> target.shift()) as i32)
     }
 
-    /// Stores `new` in the four bytes at `ea` if they hold `current`, in one atomic step.
+    /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they hold `current`, in one atomic step; answers
+    /// with what they held. A stray attempt is an event, and fails.
     ///
     /// # Errors
-    /// What they held instead.
+    /// What they held instead; for a stray attempt, a number that is not `current`.
     pub fn compare_exchange_i32(
         &self,
         ea: Ea,
@@ -222,19 +198,19 @@ impl<'m> Cpu<'m> {
         failure: Ordering,
     ) -> Result<i32, i32> {
         self.count_access();
-        let Some((word, target)) = self.writable(ea, 4) else { return Err(!current) };
-        let shift = 8 * (target.real & 4);
-        let cell = self.memory.frames.word(word);
-        let mut old = cell.load(failure);
+        let Some((frame, target)) = self.writable(ea, 4) else { return Err(!current) };
+        let shift = target.shift();
+        let word = frame.word(target.index());
+        let mut old = word.load(failure);
         loop {
             let found = (old >> shift) as i32;
             if found != current {
                 return Err(found);
             }
             let value = old & !(0xffff_ffff << shift) | u64::from(new as u32) << shift;
-            match cell.compare_exchange(old, value, success, failure) {
+            match word.compare_exchange(old, value, success, failure) {
                 Ok(_) => {
-                    self.stored(word, &target, old, value);
+                    self.stored(frame, &target, old, value);
                     return Ok(found);
                 }
                 // The other half of the word changed: the four bytes named did not, so this is no failure.
@@ -251,30 +227,31 @@ impl<'m> Cpu<'m> {
         self.memory.pte(hva)
     }
 
-    /// Replaces the entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and release). `new` differs from
-    /// `current` in its bits only, or makes an absent page present. References are the caller's business.
+    /// Replaces the entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and release).
+    /// `new` differs from `current` in its bits only, or makes an absent page present; anything else is an event, and
+    /// has no effect. References are the caller's business.
     ///
     /// # Errors
     /// What the entry was instead.
     pub fn compare_exchange_pte(&self, hva: Hva, current: Pte, new: Pte) -> Result<(), Pte> {
         self.count_access();
-        let Some((word, found)) = self.memory.find_pte(hva) else {
+        let Some(Found { frame, page, entry }) = self.memory.find_pte(hva) else {
             return Err(Pte::Hole);
         };
-        if found != current {
-            return Err(found);
+        if entry != current {
+            return Err(entry);
         }
         let same_page = new.pfn().is_some() && new.pfn() == current.pfn() && new.pages() == current.pages();
         if !same_page {
             self.event(Rule::MemStray, hva.0, None, 0, 0);
-            return Err(found);
+            return Err(entry);
         }
         let (old_word, new_word) = (pte::encode(current, 0), pte::encode(new, 0));
-        if self.memory.frames.word(word).compare_exchange(old_word, new_word, Ordering::AcqRel, Relaxed).is_err() {
+        if frame.word(page).compare_exchange(old_word, new_word, Ordering::AcqRel, Relaxed).is_err() {
             return Err(self.memory.pte(hva));
         }
         if old_word != new_word {
-            self.memory.frames.log(word, old_word);
+            self.memory.frames.log(frame, page, old_word, self.actor);
         }
         if current.holds_reference() != new.holds_reference() {
             self.memory.account_pte(current, new);
@@ -286,8 +263,8 @@ impl<'m> Cpu<'m> {
         Ok(())
     }
 
-    /// Asks the host's allocator for memory: an event in real mode, nothing else. For implementations that manage memory of
-    /// their own.
+    /// Asks the host's allocator for `bytes` bytes: an event in real mode, nothing else. For implementations that
+    /// manage memory of their own.
     pub fn allocate(&self, bytes: u64) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -295,7 +272,7 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Hands a page whose last reference is gone to the host's allocator: an event in real mode.
+    /// Hands a page whose last reference is gone to the host's allocator: an event in real mode, nothing else.
     pub fn free_page(&self, pfn: Pfn) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -306,17 +283,18 @@ impl<'m> Cpu<'m> {
     fn count_access(&self) {
         let accesses = self.accesses.get() + 1;
         self.accesses.set(accesses);
-        // The only way out of code that makes no end; the harness catches it and reads `hung` in the report.
+        // The only way out of code that hangs. The harness catches the panic and reads `hung` in the report.
         let limit = self.limit.get();
         assert!(accesses <= limit, "more than {limit} accesses in one call");
     }
 
     fn event(&self, rule: Rule, at: u64, pfn: Option<Pfn>, allowed: i64, seen: i64) {
         if self.event.get().is_none() {
-            let sequence = self.memory.sequence.fetch_add(1, Relaxed);
+            let sequence = self.memory.sequence.get();
+            self.memory.sequence.set(sequence + 1);
             let access = self.accesses.get();
             self.event.set(Some(Event { rule, at, pfn, allowed, seen, access, sequence }));
-            // The event is what will be told, however the run ends: it need not go on for long.
+            // The event is what will be reported, however the run ends: it need not go on for long.
             self.limit.set(self.limit.get().min(access + AFTER_EVENT));
         }
     }
@@ -341,7 +319,7 @@ impl<'m> Cpu<'m> {
     }
 
     #[inline]
-    fn target(&self, ea: Ea, size: u64) -> Option<Target> {
+    fn target(&self, ea: Ea, size: u64) -> Option<Target<'m>> {
         let target = self.translate(ea).filter(|real| real & (size - 1) == 0).and_then(|real| self.find(real));
         if target.is_none() {
             let rule = if self.mode == Mode::Real { Rule::RmBadAccess } else { Rule::MemStray };
@@ -351,34 +329,35 @@ impl<'m> Cpu<'m> {
     }
 
     #[inline]
-    fn find(&self, real: u64) -> Option<Target> {
+    fn find(&self, real: u64) -> Option<Target<'m>> {
         let number = real >> FRAME_SHIFT;
         let cached = self.cache[number as usize % CACHE].get();
-        if cached.number == number && real < cached.region.end {
-            if cached.word != UNTOUCHED {
-                let word = cached.word + (real >> 3) as Word % 512;
-                return Some(Target { word: Some(word), real, region: cached.region });
-            }
-            if cached.made == self.memory.frames.made() {
-                return Some(Target { word: None, real, region: cached.region });
+        if cached.number == number
+            && let Some(region) = self.memory.regions.get(cached.region as usize)
+            && real < region.end
+        {
+            let frame = self.memory.frames.get(cached.frame);
+            if frame.is_some() || cached.made == self.memory.frames.made() {
+                return Some(Target { frame, real, region });
             }
         }
         self.look_up(real)
     }
 
     #[inline(never)]
-    fn look_up(&self, real: u64) -> Option<Target> {
+    fn look_up(&self, real: u64) -> Option<Target<'m>> {
         let number = real >> FRAME_SHIFT;
         let made = self.memory.frames.made();
-        let (word, region) = self.memory.find(real)?;
-        let first = word.map_or(UNTOUCHED, |word| word - (real >> 3) as Word % 512);
-        self.cache[number as usize % CACHE].set(Cached { number, word: first, made, region });
-        Some(Target { word, real, region })
+        let (frame, region) = self.memory.find(real)?;
+        let cached = Cached { number, frame: frame.map_or(UNTOUCHED, Frame::number), made, region };
+        self.cache[number as usize % CACHE].set(cached);
+        let region = self.memory.regions.get(region as usize)?;
+        Some(Target { frame, real, region })
     }
 
     /// The word at `ea`, noted if it may be a list's.
     #[inline]
-    fn readable(&self, ea: Ea, size: u64) -> Option<Target> {
+    fn readable(&self, ea: Ea, size: u64) -> Option<Target<'m>> {
         let target = self.target(ea, size)?;
         if target.region.owner == Owner::Ram && self.context == Context::Hypercall {
             self.note_list_read(target.real);
@@ -386,28 +365,28 @@ impl<'m> Cpu<'m> {
         Some(target)
     }
 
-    /// The word at `ea`, if a handler may store there.
-    fn writable(&self, ea: Ea, size: u64) -> Option<(Word, Target)> {
+    /// The word at `ea`, if a handler may store there. A store for which memory has no frame left is a fault of the
+    /// harness, and no event.
+    fn writable(&self, ea: Ea, size: u64) -> Option<(&'m Frame, Target<'m>)> {
         let target = self.target(ea, size)?;
-        let allowed = matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_));
-        let word = match target.word {
-            _ if !allowed => None,
-            Some(word) => Some(word),
-            None => {
-                let frame = self.memory.frames.find_or_make(Key::new(Space::Real, target.real >> FRAME_SHIFT));
-                frame.map(|frame| Frames::word_of(frame, target.real >> 3))
-            }
-        };
-        if word.is_none() {
+        if !matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_)) {
             self.event(Rule::MemStray, ea.0, None, 0, 0);
+            return None;
         }
-        word.map(|word| (word, target))
+        let made = || self.memory.frames.find_or_make(Key::new(Space::Real, target.real >> FRAME_SHIFT));
+        let Some(frame) = target.frame.or_else(made) else {
+            self.memory.no_frame(Unstored::Real(RealAddr(target.real)));
+            // The run means nothing from here on.
+            self.limit.set(self.limit.get().min(self.accesses.get() + AFTER_EVENT));
+            return None;
+        };
+        Some((frame, target))
     }
 
     /// A store happened: log it, keep the account, see what it breaks.
-    fn stored(&self, word: Word, target: &Target, old: u64, new: u64) {
+    fn stored(&self, frame: &Frame, target: &Target<'_>, old: u64, new: u64) {
         if old != new {
-            self.memory.frames.log(word, old);
+            self.memory.frames.log(frame, target.index(), old, self.actor);
         }
         match target.region.owner {
             Owner::StructPages { offset } => {
@@ -437,6 +416,7 @@ impl<'m> Cpu<'m> {
                 }
             }
             Owner::Table(_) => self.table_stored.set(true),
+            // No handler's store gets there.
             Owner::Ram | Owner::List => {}
         }
     }
@@ -457,11 +437,10 @@ impl<'m> Cpu<'m> {
     }
 
     fn check_held(&self, at: u64, pfn: Pfn, count: i32) {
-        let Account { own, holders } = self.memory.account(pfn);
-        let least = i64::from(own) + i64::from(holders);
+        let account = self.memory.account(pfn);
         // A probe of a page that nobody names may take its count anywhere, over the ends of 32 bits too.
-        if (holders > 0 || self.context != Context::Probe) && i64::from(count) < least {
-            self.event(Rule::RefHeld, at, Some(pfn), least, i64::from(count));
+        if (account.holders > 0 || self.context != Context::Probe) && i64::from(count) < account.due() {
+            self.event(Rule::RefHeld, at, Some(pfn), account.due(), i64::from(count));
         }
     }
 
@@ -474,6 +453,7 @@ impl<'m> Cpu<'m> {
         let Some((number, read)) =
             self.lists.iter().find(|(number, _)| matches!(number.get(), 0) || number.get() == frame)
         else {
+            // More frames of guest memory than are watched.
             return;
         };
         number.set(frame);
@@ -483,5 +463,22 @@ impl<'m> Cpu<'m> {
             self.event(Rule::ListSnapshot, real, None, 1, 2);
         }
         group.set(group.get() | bit);
+    }
+}
+
+impl Target<'_> {
+    /// The word's place in its frame, modulo 512.
+    const fn index(&self) -> u64 {
+        self.real >> 3
+    }
+
+    /// Where the four bytes of an access lie in their word, in bits.
+    const fn shift(&self) -> u64 {
+        8 * (self.real & 4)
+    }
+
+    /// The word; 0 where nothing was ever stored.
+    fn load(&self, order: Ordering) -> u64 {
+        self.frame.map_or(0, |frame| frame.word(self.index()).load(order))
     }
 }

@@ -1,17 +1,27 @@
-//! Sparse storage of words in 4 KiB frames, with a log of the words that a step changed.
+//! Sparse storage of words in frames of 4 KiB, with a log of the words that a step changed.
 //!
-//! Shared by reference while CPUs run: frames come into being on the first store to them, through atomics alone. The
-//! caller serialises accesses (one CPU runs at a time, each access is a switch point); the atomics carry the
-//! subject's orderings and keep the type `Sync`. All memory is set aside in [`Frames::reset`] and reused from program to program.
+//! The first store to a frame makes it. That works through a shared reference, because memory is borrowed while a CPU
+//! runs; the storage belongs to one thread. [`Frames::reset`] sets aside the frames that a program is known to need,
+//! and reuses them from program to program, so a store allocates nothing. A subject that stores where the reference
+//! does not may need more frames: those are allocated at the store, at most [`SPARE_FRAMES`] of them.
+//!
+//! Words are atomics, which take the orderings that a subject gives. One CPU runs at a time.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::{Cell, OnceCell};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::actor::Actors;
+use super::fault::Fault;
 
 /// Words of a frame.
 pub(super) const FRAME_WORDS: usize = 512;
 /// log2 of a frame's bytes.
 pub(super) const FRAME_SHIFT: u32 = 12;
+/// Frames that a program may need beyond those it is known to need: 64 MiB.
+pub(super) const SPARE_FRAMES: u32 = 1 << 14;
 
 /// Which kind of thing a frame holds; the upper bits of its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,12 +31,12 @@ pub(super) enum Space {
     Real = 0,
     /// 512 page-table entries; the key is the hva page number / 512.
     PageTable = 1,
-    /// 512 words of the holders' account; the key is the pfn / 512.
+    /// 512 words of the account; the key is the pfn / 512.
     Account = 2,
 }
 
 /// The key of a frame in the directory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key(u64);
 
 impl Key {
@@ -49,77 +59,149 @@ impl Key {
     }
 }
 
-/// Index of a word in the storage.
-pub(super) type Word = u32;
-
 /// A frame whose region has not been looked up, or has gone.
 pub(super) const NO_REGION: u32 = u32::MAX;
 
-#[derive(Default)]
-struct Slot {
-    /// The frame's key + 1; 0 for an empty slot.
-    key: AtomicU64,
-    frame: AtomicU32,
+/// The place of a word in its frame; whatever lies above the frame is cut off.
+#[inline]
+const fn place(index: u64) -> usize {
+    index as usize % FRAME_WORDS
 }
 
-#[derive(Default)]
-struct Header {
-    key: AtomicU64,
-    slot: AtomicU32,
-    region: AtomicU32,
-    /// The words that were ever stored to lie in `low .. high`: what is cleared and searched.
-    low: AtomicU32,
-    high: AtomicU32,
+/// 512 words, and what is known of them.
+pub(super) struct Frame {
+    number: u32,
+    key: Cell<Key>,
+    /// The next frame of the same bucket, its number + 1; 0 behind the last.
+    next: Cell<u32>,
+    /// The number of the region that holds the frame's first byte, or [`NO_REGION`].
+    region: Cell<u32>,
+    /// The words that were ever stored to lie in `low .. high`: only those are cleared and searched.
+    low: Cell<u32>,
+    high: Cell<u32>,
+    /// The step (by its epoch) whose changes `log` lists.
+    epoch: Cell<u32>,
+    /// How many words that step has changed.
+    logged: Cell<u32>,
+    words: [AtomicU64; FRAME_WORDS],
+    /// For each word the epoch of the last step that changed it, above the 32 bits of the actors that did so.
+    stamps: [Cell<u64>; FRAME_WORDS],
+    /// The values of changed words before that step.
+    before: [Cell<u64>; FRAME_WORDS],
+    /// The places of the words that the step changed, in the order of the first changes.
+    log: [Cell<u16>; FRAME_WORDS],
+}
+
+impl Frame {
+    fn new(number: u32) -> Box<Self> {
+        Box::new(Self {
+            number,
+            key: Cell::new(Key(0)),
+            next: Cell::new(0),
+            region: Cell::new(NO_REGION),
+            low: Cell::new(0),
+            high: Cell::new(0),
+            epoch: Cell::new(0),
+            logged: Cell::new(0),
+            words: [const { AtomicU64::new(0) }; FRAME_WORDS],
+            stamps: [const { Cell::new(0) }; FRAME_WORDS],
+            before: [const { Cell::new(0) }; FRAME_WORDS],
+            log: [const { Cell::new(0) }; FRAME_WORDS],
+        })
+    }
+
+    pub(super) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key.get()
+    }
+
+    /// The word at `index`, modulo 512.
+    #[inline]
+    pub(super) const fn word(&self, index: u64) -> &AtomicU64 {
+        &self.words[place(index)]
+    }
+
+    pub(super) fn region(&self) -> u32 {
+        self.region.get()
+    }
+
+    pub(super) fn set_region(&self, region: u32) {
+        self.region.set(region);
+    }
+
+    /// Widens the range of words that were stored to by the word at `index`, modulo 512.
+    pub(super) fn note_store(&self, index: u64) {
+        let index = place(index) as u32;
+        self.low.set(self.low.get().min(index));
+        self.high.set(self.high.get().max(index + 1));
+    }
+
+    /// The words that were ever stored to lie in this range; all others are zero.
+    pub(super) fn stored(&self) -> Range<u64> {
+        u64::from(self.low.get())..u64::from(self.high.get())
+    }
+
+    /// The words that are not zero, each with its index.
+    pub(super) fn nonzero(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.stored().map(|index| (index, self.word(index).load(Relaxed))).filter(|(_, value)| *value != 0)
+    }
 }
 
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Frames {
-    directory: Vec<Slot>,
-    headers: Vec<Header>,
-    words: Vec<AtomicU64>,
-    /// The epoch in which a word was last logged.
-    stamps: Vec<AtomicU32>,
-    used: AtomicU32,
+    /// By number. The first `used` hold something; of the others, some are allocated.
+    frames: Vec<OnceCell<Box<Frame>>>,
+    /// The first frame of each bucket, its number + 1. The length is a power of two.
+    buckets: Vec<Cell<u32>>,
+    used: Cell<u32>,
+    /// `used` stays at or below it.
+    limit: u32,
     epoch: u32,
-    log_words: Vec<AtomicU32>,
-    log_values: Vec<AtomicU64>,
-    log_length: AtomicU32,
+    /// Numbers of the frames that the step changed, in the order of the first changes.
+    changed: Vec<Cell<u32>>,
+    changed_length: Cell<u32>,
 }
 
 impl Frames {
-    /// Forgets everything and makes room for `frames` frames.
-    pub(super) fn reset(&mut self, frames: usize) {
-        for index in 0..*self.used.get_mut() as usize {
-            let header = &mut self.headers[index];
-            let start = index * FRAME_WORDS;
-            let (low, high) = (*header.low.get_mut() as usize, *header.high.get_mut() as usize);
-            if low < high {
-                for word in &mut self.words[start + low..start + high] {
-                    *word.get_mut() = 0;
-                }
+    /// Forgets everything and sets aside `frames` frames.
+    pub(super) fn reset(&mut self, frames: u32) {
+        let mask = self.mask();
+        for frame in self.frames.iter_mut().take(self.used.get() as usize).filter_map(OnceCell::get_mut) {
+            let (low, high) = (*frame.low.get_mut() as usize, *frame.high.get_mut() as usize);
+            // A frame that was made and never stored to has low above high.
+            for word in frame.words.get_mut(low..high).into_iter().flatten() {
+                *word.get_mut() = 0;
             }
-            *self.directory[*header.slot.get_mut() as usize].key.get_mut() = 0;
+            self.buckets[bucket(frame.key.get(), mask)].set(0);
         }
-        *self.used.get_mut() = 0;
-        if self.headers.len() < frames {
-            self.headers.resize_with(frames, Header::default);
-            self.words.resize_with(frames * FRAME_WORDS, AtomicU64::default);
-            self.stamps.resize_with(frames * FRAME_WORDS, AtomicU32::default);
-            self.log_words.resize_with(frames * FRAME_WORDS, AtomicU32::default);
-            self.log_values.resize_with(frames * FRAME_WORDS, AtomicU64::default);
-            self.directory.clear();
-            self.directory.resize_with((frames * 2).next_power_of_two(), Slot::default);
+        self.used.set(0);
+        self.limit = frames + SPARE_FRAMES;
+        if self.frames.len() < self.limit as usize {
+            self.frames.resize_with(self.limit as usize, OnceCell::new);
+            self.changed.resize_with(self.limit as usize, Cell::default);
+        }
+        for (number, frame) in (0..frames).zip(&self.frames) {
+            frame.get_or_init(|| Frame::new(number));
+        }
+        // Two buckets for a frame that is set aside. With more frames than that, buckets only get longer.
+        let buckets = (frames as usize * 2).next_power_of_two();
+        if self.buckets.len() < buckets {
+            self.buckets.resize_with(buckets, Cell::default);
         }
         self.begin_step();
     }
 
     /// Starts a new log.
     pub(super) fn begin_step(&mut self) {
-        *self.log_length.get_mut() = 0;
+        self.changed_length.set(0);
         if self.epoch == u32::MAX {
-            for stamp in &mut self.stamps {
-                *stamp.get_mut() = 0;
+            for frame in self.frames.iter_mut().filter_map(OnceCell::get_mut) {
+                frame.epoch.set(0);
+                frame.stamps.iter().for_each(|stamp| stamp.set(0));
             }
             self.epoch = 0;
         }
@@ -127,159 +209,313 @@ impl Frames {
     }
 
     #[inline]
-    fn first_slot(&self, key: Key) -> usize {
-        // Fibonacci hashing; neighbouring frames land apart, which is fine for tables of a few KiB.
-        let hash = key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (hash >> 32) as usize & (self.directory.len() - 1)
+    const fn mask(&self) -> usize {
+        self.buckets.len().wrapping_sub(1)
+    }
+
+    /// The frame of that number, if it is in use. [`audit`](super::RealMemory::audit) sees to it that all in use are
+    /// allocated.
+    #[inline]
+    pub(super) fn get(&self, number: u32) -> Option<&Frame> {
+        self.frames.get(number as usize)?.get().map(|frame| &**frame)
     }
 
     /// The frame with that key, if a store has made it.
     #[inline]
-    pub(super) fn find(&self, key: Key) -> Option<u32> {
-        if self.directory.is_empty() {
-            return None;
-        }
-        let mut slot = self.first_slot(key);
-        loop {
-            let found = self.directory[slot].key.load(Relaxed);
-            if found == key.0 + 1 {
-                return Some(self.directory[slot].frame.load(Relaxed));
+    pub(super) fn find(&self, key: Key) -> Option<&Frame> {
+        // Before the first reset there are no buckets.
+        let mut number = self.buckets.get(bucket(key, self.mask()))?.get();
+        while number != 0 {
+            let frame = self.get(number - 1)?;
+            if frame.key.get() == key {
+                return Some(frame);
             }
-            if found == 0 {
-                return None;
-            }
-            slot = (slot + 1) & (self.directory.len() - 1);
+            number = frame.next.get();
         }
+        None
     }
 
-    /// The frame with that key, made if it is not there; `None` when the room set aside is used up.
-    pub(super) fn find_or_make(&self, key: Key) -> Option<u32> {
-        if let Some(frame) = self.find(key) {
-            return Some(frame);
+    /// The frame with that key, made if it is not there; `None` when no frame is left.
+    pub(super) fn find_or_make(&self, key: Key) -> Option<&Frame> {
+        self.find(key).or_else(|| self.make(key))
+    }
+
+    #[inline(never)]
+    fn make(&self, key: Key) -> Option<&Frame> {
+        let number = self.used.get();
+        if number >= self.limit {
+            return None;
         }
-        let frame = self.used.load(Relaxed);
-        let header = self.headers.get(frame as usize)?;
-        let mut slot = self.first_slot(key);
-        while self.directory[slot].key.load(Relaxed) != 0 {
-            slot = (slot + 1) & (self.directory.len() - 1);
-        }
-        self.used.store(frame + 1, Relaxed);
-        header.key.store(key.0, Relaxed);
-        header.slot.store(slot as u32, Relaxed);
-        header.region.store(NO_REGION, Relaxed);
-        header.low.store(FRAME_WORDS as u32, Relaxed);
-        header.high.store(0, Relaxed);
-        self.directory[slot].frame.store(frame, Relaxed);
-        self.directory[slot].key.store(key.0 + 1, Relaxed);
+        let frame = self.frames.get(number as usize)?.get_or_init(|| Frame::new(number));
+        let bucket = self.buckets.get(bucket(key, self.mask()))?;
+        frame.key.set(key);
+        frame.next.set(bucket.get());
+        frame.region.set(NO_REGION);
+        frame.low.set(FRAME_WORDS as u32);
+        frame.high.set(0);
+        bucket.set(number + 1);
+        self.used.set(number + 1);
         Some(frame)
     }
 
+    /// Notes that `actors` changed the word at `index` (modulo 512), which held `old` before.
     #[inline]
-    pub(super) fn word_of(frame: u32, index: u64) -> Word {
-        frame * FRAME_WORDS as u32 + (index as u32 & (FRAME_WORDS as u32 - 1))
-    }
-
-    #[inline]
-    pub(super) fn word(&self, word: Word) -> &AtomicU64 {
-        &self.words[word as usize]
-    }
-
-    /// The key of the word's frame and the word's place in it.
-    pub(super) fn place(&self, word: Word) -> (Key, u64) {
-        let frame = word as usize / FRAME_WORDS;
-        (Key(self.headers[frame].key.load(Relaxed)), u64::from(word) % FRAME_WORDS as u64)
-    }
-
-    #[inline]
-    pub(super) fn region(&self, frame: u32) -> u32 {
-        self.headers[frame as usize].region.load(Relaxed)
-    }
-
-    pub(super) fn set_region(&self, frame: u32, region: u32) {
-        self.headers[frame as usize].region.store(region, Relaxed);
-    }
-
-    /// Widens the range of the frame's words that were stored to.
-    pub(super) fn note_store(&self, word: Word) {
-        let header = &self.headers[word as usize / FRAME_WORDS];
-        let index = word % FRAME_WORDS as u32;
-        if index < header.low.load(Relaxed) {
-            header.low.store(index, Relaxed);
-        }
-        if index >= header.high.load(Relaxed) {
-            header.high.store(index + 1, Relaxed);
-        }
-    }
-
-    /// Notes that the word held `old` before this step, unless that is noted already.
-    #[inline]
-    pub(super) fn log(&self, word: Word, old: u64) {
-        let stamp = &self.stamps[word as usize];
-        if stamp.load(Relaxed) == self.epoch {
+    pub(super) fn log(&self, frame: &Frame, index: u64, old: u64, actors: Actors) {
+        let index = place(index);
+        let stamp = &frame.stamps[index];
+        if stamp.get() >> 32 == u64::from(self.epoch) {
+            stamp.set(stamp.get() | u64::from(actors.bits()));
             return;
         }
-        stamp.store(self.epoch, Relaxed);
-        self.note_store(word);
-        let length = self.log_length.load(Relaxed);
-        self.log_words[length as usize].store(word, Relaxed);
-        self.log_values[length as usize].store(old, Relaxed);
-        self.log_length.store(length + 1, Relaxed);
+        stamp.set(u64::from(self.epoch) << 32 | u64::from(actors.bits()));
+        frame.before[index].set(old);
+        frame.note_store(index as u64);
+        if frame.epoch.get() != self.epoch {
+            frame.epoch.set(self.epoch);
+            frame.logged.set(0);
+            let length = self.changed_length.get();
+            self.changed[length as usize].set(frame.number);
+            self.changed_length.set(length + 1);
+        }
+        let logged = frame.logged.get();
+        frame.log[place(logged.into())].set(index as u16);
+        frame.logged.set(logged + 1);
     }
 
-    /// Whether this step stored to the word.
-    pub(super) fn is_logged(&self, word: Word) -> bool {
-        self.stamps[word as usize].load(Relaxed) == self.epoch
+    /// Whether this step changed the word at `index` (modulo 512).
+    pub(super) fn is_logged(&self, frame: &Frame, index: u64) -> bool {
+        frame.stamps[place(index)].get() >> 32 == u64::from(self.epoch)
     }
 
-    /// The words that this step stored to, each with its value before the step; in the order of first stores.
-    pub(super) fn logged(&self) -> impl Iterator<Item = (Word, u64)> + '_ {
-        let length = self.log_length.load(Relaxed) as usize;
-        (0..length).map(|i| (self.log_words[i].load(Relaxed), self.log_values[i].load(Relaxed)))
+    /// The frames that this step changed.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &Frame> + '_ {
+        self.changed.iter().take(self.changed_length.get() as usize).filter_map(|number| self.get(number.get()))
+    }
+
+    /// The words of a frame of [`changed`](Self::changed) that this step changed: index, value before the step, actors.
+    pub(super) fn logged(&self, frame: &Frame) -> impl Iterator<Item = (u64, u64, Actors)> {
+        frame.log.iter().take(frame.logged.get() as usize).map(|index| {
+            let index = usize::from(index.get()) % FRAME_WORDS;
+            (index as u64, frame.before[index].get(), Actors::from_bits(frame.stamps[index].get() as u32))
+        })
     }
 
     /// How many frames exist; none goes before the next reset.
     #[inline]
     pub(super) fn made(&self) -> u32 {
-        self.used.load(Relaxed)
+        self.used.get()
     }
 
-    /// The indices of the frame's words that were ever stored to lie in this range; all others are zero.
-    pub(super) fn stored(&self, frame: u32) -> Range<u64> {
-        let header = &self.headers[frame as usize];
-        u64::from(header.low.load(Relaxed))..u64::from(header.high.load(Relaxed))
+    /// Most frames that can exist.
+    pub(super) const fn limit(&self) -> u32 {
+        self.limit
     }
 
-    /// The frames that exist.
-    pub(super) fn frames(&self) -> impl Iterator<Item = (u32, Key)> + '_ {
-        (0..self.used.load(Relaxed)).map(|frame| (frame, Key(self.headers[frame as usize].key.load(Relaxed))))
+    /// Takes the frames away that are not in use yet.
+    #[cfg(test)]
+    pub(super) fn limit_to(&mut self, frames: u32) {
+        self.limit = frames;
     }
 
-    /// The frames of real memory that overlap `[start, end)`.
-    pub(super) fn frames_within(&self, start: u64, end: u64) -> impl Iterator<Item = (u32, Key)> + '_ {
-        let (first, last) = (start >> FRAME_SHIFT, end.saturating_sub(1) >> FRAME_SHIFT);
+    /// The frames that exist, in the order in which they were made.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> + '_ {
+        self.frames.iter().take(self.used.get() as usize).filter_map(|frame| frame.get().map(|frame| &**frame))
+    }
+
+    /// Whether the directory leads to each frame in use and to no other, words were stored to only where frames say so,
+    /// and the log has each changed word once.
+    pub(super) fn audit(&self) -> Result<(), Fault> {
+        let used = self.used.get();
+        let mut left = used;
+        for bucket in &self.buckets {
+            let mut number = bucket.get();
+            while number != 0 {
+                // More steps than frames: a bucket leads back to itself, or two lead to one frame.
+                let frame = self.get(number - 1).filter(|frame| frame.number < used && left > 0);
+                number = frame.ok_or(Fault::Directory { frame: number - 1 })?.next.get();
+                left -= 1;
+            }
+        }
+        let mut changed: Vec<u32> =
+            self.changed.iter().take(self.changed_length.get() as usize).map(Cell::get).collect();
+        changed.sort_unstable();
+        for number in 0..used {
+            let frame = self.get(number).ok_or(Fault::Directory { frame: number })?;
+            if self.find(frame.key()).is_none_or(|found| found.number != number) {
+                return Err(Fault::Directory { frame: number });
+            }
+            let stored = frame.stored();
+            let outside = (0..FRAME_WORDS as u64).filter(|index| !stored.contains(index));
+            if let Some(index) = outside.into_iter().find(|index| frame.word(*index).load(Relaxed) != 0) {
+                return Err(Fault::Range { frame: number, index });
+            }
+            let noted = changed.iter().filter(|other| **other == number).count();
+            self.audit_log(frame, noted)?;
+        }
+        Ok(())
+    }
+
+    /// `noted` is how often the step's list of changed frames has this one.
+    fn audit_log(&self, frame: &Frame, noted: usize) -> Result<(), Fault> {
+        let logged = if frame.epoch.get() == self.epoch { frame.logged.get() as usize } else { 0 };
+        let mut listed = [false; FRAME_WORDS];
+        for index in frame.log.iter().take(logged).map(|index| usize::from(index.get()) % FRAME_WORDS) {
+            if core::mem::replace(&mut listed[index], true) {
+                return Err(Fault::Log { frame: frame.number, index: index as u64 });
+            }
+        }
+        let stamped = |index: usize| frame.stamps[index].get() >> 32 == u64::from(self.epoch);
+        if let Some(index) = (0..FRAME_WORDS).find(|&index| stamped(index) != listed[index]) {
+            return Err(Fault::Log { frame: frame.number, index: index as u64 });
+        }
+        if noted != usize::from(logged > 0) {
+            return Err(Fault::Log { frame: frame.number, index: 0 });
+        }
+        Ok(())
+    }
+
+    /// The frames of real memory that overlap `[start, end)`, which is not empty.
+    pub(super) fn frames_within(&self, start: u64, end: u64) -> impl Iterator<Item = &Frame> + '_ {
+        let (first, last) = (start >> FRAME_SHIFT, (end - 1) >> FRAME_SHIFT);
         // Whichever is shorter: the range, looked up frame by frame, or all frames there are.
-        let by_key = last.saturating_sub(first) < u64::from(self.used.load(Relaxed));
-        let looked_up = by_key.then(|| {
-            (first..=last).filter_map(|number| {
-                let key = Key::new(Space::Real, number);
-                self.find(key).map(|frame| (frame, key))
-            })
-        });
+        let by_key = last - first < u64::from(self.used.get());
+        let looked_up = by_key.then(|| (first..=last).filter_map(|number| self.find(Key::new(Space::Real, number))));
         let filtered = (!by_key).then(|| {
-            self.frames().filter(move |(_, key)| key.space() == Space::Real && (first..=last).contains(&key.number()))
+            self.frames().filter(move |frame| {
+                frame.key().space() == Space::Real && (first..=last).contains(&frame.key().number())
+            })
         });
         looked_up.into_iter().flatten().chain(filtered.into_iter().flatten())
     }
+}
 
-    /// The words of a frame that are not zero, each with its index in the frame.
-    pub(super) fn nonzero(&self, frame: u32) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let start = frame as usize * FRAME_WORDS;
-        let words = &self.words[start..start + FRAME_WORDS];
-        let stored = self.stored(frame);
-        let words = words.get(stored.start as usize..stored.end as usize).unwrap_or_default();
-        (stored.start..).zip(words).filter_map(|(index, word)| match word.load(Relaxed) {
-            0 => None,
-            value => Some((index, value)),
-        })
+#[inline]
+const fn bucket(key: Key, mask: usize) -> usize {
+    // Fibonacci hashing; neighbouring frames land apart, which is fine for tables of a few KiB.
+    (key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::memory::Actor;
+
+    const HOST: Actors = Actors::only(Actor::Host);
+
+    fn real(number: u64) -> Key {
+        Key::new(Space::Real, number)
+    }
+
+    /// Three frames with a word each that this step stored to, and one bucket for all.
+    fn three() -> Frames {
+        let mut frames = Frames::default();
+        frames.reset(0);
+        for number in [7, 8, 9] {
+            let frame = frames.find_or_make(real(number)).expect("a frame");
+            frame.word(number).store(1, Relaxed);
+            frames.log(frame, number, 0, HOST);
+        }
+        assert_eq!((frames.audit(), frames.buckets.len()), (Ok(()), 1));
+        frames
+    }
+
+    fn frame(frames: &Frames, number: u64) -> &Frame {
+        frames.find(real(number)).expect("it was made")
+    }
+
+    #[test]
+    fn what_was_stored_is_found_and_forgotten() {
+        let mut frames = three();
+        assert_eq!(frames.find(real(10)).map(Frame::number), None);
+        let nonzero = |frames: &Frames| {
+            frames.frames().map(|frame| (frame.key(), frame.nonzero().collect::<Vec<_>>())).collect::<Vec<_>>()
+        };
+        let expected: Vec<_> = [7, 8, 9].map(|number| (real(number), vec![(number, 1)])).into();
+        assert_eq!(nonzero(&frames), expected);
+        frames.reset(0);
+        assert!(nonzero(&frames).is_empty() && frames.find(real(7)).is_none());
+        let made = frames.find_or_make(real(7)).expect("a frame");
+        assert!(made.stored().is_empty() && (0..512).all(|index| made.word(index).load(Relaxed) == 0));
+    }
+
+    #[test]
+    fn both_ways_through_a_range_find_the_same() {
+        let frames = three();
+        let within = |start: u64, end: u64| {
+            let mut found: Vec<u64> = frames.frames_within(start, end).map(|frame| frame.key().number()).collect();
+            found.sort_unstable();
+            found
+        };
+        // Two frames are looked up; a million are not.
+        assert_eq!(within(8 << 12, 10 << 12), [8, 9]);
+        assert_eq!(within(8 << 12, 1 << 32), [8, 9]);
+        assert_eq!(within((7 << 12) + 8, (7 << 12) + 16), [7]);
+        assert_eq!(within(0, (7 << 12) + 1), [7]);
+        assert_eq!(within(0, 7 << 12), [0u64; 0]);
+    }
+
+    #[test]
+    fn a_step_begins_with_nothing_changed_also_when_epochs_begin_again() {
+        let mut frames = three();
+        assert_eq!(frames.changed().map(|frame| frames.logged(frame).count()).sum::<usize>(), 3);
+        frames.epoch = u32::MAX;
+        frames.log(frame(&frames, 7), 3, 5, HOST);
+        assert!(frames.is_logged(frame(&frames, 7), 3));
+        frames.begin_step();
+        assert_eq!((frames.epoch, frames.changed().count(), frames.audit()), (1, 0, Ok(())));
+        assert!(!frames.is_logged(frame(&frames, 7), 3));
+        // A stamp of the first epoch, from long ago, would be taken for one of now.
+        assert!(frames.frames().all(|frame| frame.stamps.iter().all(|stamp| stamp.get() == 0)));
+    }
+
+    #[test]
+    fn the_audit_walks_the_directory() {
+        let cases: [(fn(&Frames), u32); 6] = [
+            // The buckets lead nowhere, past a frame, in a circle, to a frame that is not in use.
+            (|frames| frames.buckets[0].set(0), 0),
+            (|frames| frame(frames, 9).next.set(frame(frames, 7).number + 1), 1),
+            (|frames| frame(frames, 7).next.set(frame(frames, 9).number + 1), 2),
+            (|frames| frame(frames, 7).next.set(100), 99),
+            // Two frames have one key; a frame has another key than it is looked for by.
+            (|frames| frame(frames, 8).key.set(real(9)), 1),
+            (|frames| frames.used.set(4), 3),
+        ];
+        for (spoil, number) in cases {
+            let frames = three();
+            spoil(&frames);
+            assert_eq!(frames.audit(), Err(Fault::Directory { frame: number }));
+        }
+    }
+
+    #[test]
+    fn the_audit_looks_for_words_that_nobody_stored() {
+        let frames = three();
+        frame(&frames, 8).word(100).store(1, Relaxed);
+        assert_eq!(frames.audit(), Err(Fault::Range { frame: 1, index: 100 }));
+    }
+
+    #[test]
+    fn the_audit_reads_the_log() {
+        let cases: [(fn(&Frames), u64); 4] = [
+            // Listed twice; changed and not listed; listed and not changed; a frame that the step's list has not.
+            (
+                |frames| {
+                    frame(frames, 8).log[1].set(8);
+                    frame(frames, 8).logged.set(2);
+                },
+                8,
+            ),
+            (|frames| frame(frames, 8).stamps[9].set(u64::from(frames.epoch) << 32), 9),
+            (|frames| frame(frames, 8).stamps[8].set(0), 8),
+            (|frames| frames.changed[1].set(0), 0),
+        ];
+        for (spoil, index) in cases {
+            let frames = three();
+            spoil(&frames);
+            let number = u32::from(index != 0);
+            assert_eq!(frames.audit(), Err(Fault::Log { frame: number, index }));
+        }
     }
 }

@@ -4,54 +4,79 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::frames::{Frames, Key, Space, Word};
-use super::{Place, RealMemory, pte};
 use contract::addr::Hva;
 use contract::description::Pte;
 
+use super::fault::{Fault, Unstored};
+use super::frames::{Frame, Key, Space};
+use super::image::RealMemory;
+use super::pte::{self, Entry};
+use super::region::Place;
+
+/// An entry with the word that holds it.
+pub(super) struct Found<'m> {
+    pub(super) frame: &'m Frame,
+    /// The number of the entry's first page: its hva >> PAGE_SHIFT.
+    pub(super) page: u64,
+    pub(super) entry: Pte,
+}
+
 impl RealMemory {
-    pub(super) fn pte_key(&self, hva: Hva) -> (Key, u64) {
-        let page = hva.0 >> self.page_shift.bits();
-        (Key::new(Space::PageTable, page >> 9), page)
+    /// The word of the page with that number, where anything was stored near it.
+    pub(super) fn pte_word(&self, page: u64) -> Option<(&Frame, u64)> {
+        let frame = self.frames.find(Key::new(Space::PageTable, page >> 9))?;
+        Some((frame, frame.word(page).load(Relaxed)))
     }
 
-    pub(super) fn pte_word(&self, hva: Hva) -> Option<Word> {
-        let (key, page) = self.pte_key(hva);
-        self.frames.find(key).map(|frame| Frames::word_of(frame, page))
-    }
-
-    /// The word that holds the entry of `hva` (the head's, under a huge entry) and the entry.
-    pub(super) fn find_pte(&self, hva: Hva) -> Option<(Word, Pte)> {
-        let word = self.pte_word(hva)?;
-        match pte::decode(self.frames.word(word).load(Relaxed)) {
-            pte::Entry::Entry(entry) => Some((word, entry)),
-            pte::Entry::Tail { order } => {
-                let head = Hva(hva.0 >> self.page_shift.bits() >> order << order << self.page_shift.bits());
-                let word = self.pte_word(head)?;
-                match pte::decode(self.frames.word(word).load(Relaxed)) {
-                    pte::Entry::Entry(entry) => Some((word, entry)),
-                    pte::Entry::Tail { .. } => None,
-                }
-            }
+    /// The entry that covers `hva` (under a huge one, that one). `None` where nothing was stored near it, so that there
+    /// is a hole.
+    pub(super) fn find_pte(&self, hva: Hva) -> Option<Found<'_>> {
+        let shift = self.page_shift.bits();
+        let page = hva.0 >> shift;
+        let (frame, word) = self.pte_word(page)?;
+        let order = match pte::decode(word) {
+            Entry::Entry(entry) => return Some(Found { frame, page, entry }),
+            Entry::Tail { order } => order,
+        };
+        let head = page >> order << order;
+        if let Some((frame, word)) = self.pte_word(head)
+            && let Entry::Entry(entry) = pte::decode(word)
+            && entry.pages() == 1 << order
+        {
+            return Some(Found { frame, page: head, entry });
         }
+        // The host writes all words of a huge entry, and a CPU cannot change which pages it covers.
+        self.report_fault(Fault::PageTable { hva, word });
+        None
     }
 
-    /// What the page table says of the page that holds `hva`; under a huge entry, that entry.
+    /// What the page table says of the page that holds `hva` (any byte of it); under a huge entry, that entry.
     #[must_use]
     pub fn pte(&self, hva: Hva) -> Pte {
-        self.find_pte(hva).map_or(Pte::Hole, |(_, entry)| entry)
+        self.find_pte(hva).map_or(Pte::Hole, |found| found.entry)
     }
 
-    /// Host: sets the entry at `hva`, or removes the one there ([`Pte::Hole`]); keeps the account of holders, not the counts.
-    /// A huge entry's hva is its first.
+    /// Host: sets the entry at `hva` in the place of the one there, or removes that one ([`Pte::Hole`]). Keeps the
+    /// account of holders, not the counts. The hva of a huge entry, old or new, is its first, and a new one covers no
+    /// third entry: else it is a [`Fault`].
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
-        let old = self.pte(hva);
-        self.account_pte(old, entry);
         let first = hva.0 >> self.page_shift.bits();
+        let old = match self.find_pte(hva) {
+            Some(found) if found.page != first => return self.report_fault(Fault::InsideHuge { hva }),
+            Some(found) => found.entry,
+            None => Pte::Hole,
+        };
+        self.account_pte(old, entry);
         for index in 0..old.pages().max(entry.pages()) {
             let page = first + index;
-            let Some(frame) = self.frames.find_or_make(Key::new(Space::PageTable, page >> 9)) else { continue };
-            self.put(Frames::word_of(frame, page), pte::encode(entry, index));
+            let hva = Hva(page << self.page_shift.bits());
+            let Some(frame) = self.frames.find_or_make(Key::new(Space::PageTable, page >> 9)) else {
+                return self.no_frame(Unstored::PageTable(hva));
+            };
+            if index >= old.pages() && frame.word(page).load(Relaxed) != 0 {
+                self.report_fault(Fault::MappedTwice { hva });
+            }
+            self.put(frame, page, pte::encode(entry, index));
         }
     }
 
@@ -67,15 +92,15 @@ impl RealMemory {
     #[must_use]
     pub fn show_pte_word(&self, word: u64) -> String {
         match pte::decode(word) {
-            pte::Entry::Entry(entry) => entry.to_string(),
-            pte::Entry::Tail { order } => format!("under a huge entry of order {order}"),
+            Entry::Entry(entry) => entry.to_string(),
+            Entry::Tail { order } => format!("under a huge entry of order {order}"),
         }
     }
 
     /// The entries of the page table that are no holes, in the order in which their frames were made.
     pub fn page_table(&self) -> impl Iterator<Item = (Hva, Pte)> + '_ {
         self.contents().filter_map(|(place, word)| match (place, pte::decode(word)) {
-            (Place::PageTable(hva), pte::Entry::Entry(entry)) => Some((hva, entry)),
+            (Place::PageTable(hva), Entry::Entry(entry)) => Some((hva, entry)),
             _ => None,
         })
     }

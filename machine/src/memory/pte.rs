@@ -1,4 +1,5 @@
-//! Page-table entries as words of the image. Subjects see them decoded; the encoding is nobody's business but this module's.
+//! Page-table entries as words of the image. Subjects see them decoded; the encoding is nobody's business but this
+//! module's.
 //!
 //! Bits 0-1: 0 a hole, 1 present, 2 huge, 3 absent. Bit 2 writable, 3 dirty, 4 young, 5 'not the first page of a huge
 //! entry'; bits 8-12 the order of a huge entry; bits 16 and up the pfn.

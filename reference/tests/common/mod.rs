@@ -1,4 +1,4 @@
-//! The machines that the tests run on, and short names for what they ask of the model.
+//! The machines on which the tests run, and short helpers for steps and for what the model reports.
 #![allow(dead_code)]
 
 use contract::description::{AddrRun, BlockRun, CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec, WordRun};
@@ -9,20 +9,20 @@ use contract::{
 };
 use reference::{Answer, Outcome, Owes, Reference};
 
-/// hva of gfn 0 on the machines here.
+/// The hva of gfn 0 on these machines.
 pub const HVA: u64 = 0x7000_0000;
-/// The pinned window: 1024 entries of 4 KiB at I/O bus address 0.
+/// LIOBN of the pinned window: 1024 entries of 4 KiB at IOBA 0.
 pub const PINNED: u64 = 1;
-/// An emulated window of 16 entries of 64 KiB at I/O bus address 2^40.
+/// LIOBN of an emulated window: 16 entries of 64 KiB at IOBA 2^40.
 pub const EMULATED: u64 = 2;
-/// An emulated window of 16 entries of 4 KiB that ends at 2^64.
+/// LIOBN of an emulated window: 16 entries of 4 KiB, which end at 2^64.
 pub const LAST: u64 = 3;
-/// I/O bus address of [`EMULATED`].
+/// Base of [`EMULATED`], an IOBA.
 pub const EMULATED_BASE: u64 = 1 << 40;
-/// I/O bus address of [`LAST`].
+/// Base of [`LAST`], an IOBA.
 pub const LAST_BASE: u64 = 0_u64.wrapping_sub(16 * 0x1000);
 
-/// Window 1 of eight pinned entries of 4 KiB, its tables far from all memory.
+/// A pinned window with LIOBN 1 and eight entries of 4 KiB, whose tables lie far from all memory.
 pub const EIGHT_ENTRIES: WindowSpec = WindowSpec {
     liobn: Liobn(1),
     page_shift: 12,
@@ -32,23 +32,23 @@ pub const EIGHT_ENTRIES: WindowSpec = WindowSpec {
     backing: Backing::Pinned { hardware: RealAddr(0x30_0000_1000) },
 };
 
-/// gpa of the page of guest frame `gfn` (4 KiB pages).
+/// Returns the gpa of `gfn` (4 KiB pages).
 pub const fn gpa(gfn: u64) -> u64 {
     gfn << 12
 }
 
-/// hva of guest frame `gfn` (4 KiB pages).
+/// Returns the hva of `gfn` (4 KiB pages).
 pub const fn hva(gfn: u64) -> Hva {
     Hva(HVA + (gfn << 12))
 }
 
-/// A present entry with bits as letters: w(ritable), d(irty), y(oung).
+/// Returns a present entry; each letter in `bits` sets a bit: w(ritable), d(irty), y(oung).
 pub fn present(pfn: u64, bits: &str) -> Pte {
     let [writable, dirty, young] = ['w', 'd', 'y'].map(|bit| bits.contains(bit));
     Pte::Present { pfn: Pfn(pfn), writable, dirty, young }
 }
 
-/// A huge entry with bits as letters.
+/// Returns a huge entry; `bits` is as in [`present`].
 pub fn huge(pfn: u64, order: u32, bits: &str) -> Pte {
     let [writable, dirty, young] = ['w', 'd', 'y'].map(|bit| bits.contains(bit));
     Pte::Huge { pfn: Pfn(pfn), order, writable, dirty, young }
@@ -62,22 +62,22 @@ pub fn mapping(gfn: u64, pages: u64, pte: Pte) -> Mapping {
     Mapping { hva: hva(gfn), pages, pte }
 }
 
-/// Special guest frames of [`machine`].
+/// The special gfns of [`machine`].
 pub mod gfn {
-    /// Frames 0 .. 16 are ready: writable, dirty, young; their pfn is 100 + gfn.
+    /// gfns 0 .. 16 are ready: writable, dirty and young. Their pfn is 100 + gfn.
     pub const READY: u64 = 0;
     pub const ABSENT: u64 = 16;
     pub const HOLE: u64 = 17;
     pub const OLD: u64 = 18;
     pub const READ_ONLY: u64 = 19;
     pub const CLEAN: u64 = 20;
-    /// Names the tail pfn 129 of a compound page.
+    /// Maps pfn 129, a tail of a compound page.
     pub const TAIL: u64 = 21;
-    /// Frames 32 .. 48 lie under one huge entry of the compound page 144, order 4.
+    /// gfns 32 .. 48 lie under one huge entry, which maps the compound page 144 of order 4.
     pub const HUGE: u64 = 32;
-    /// Frame 48 is the same hva as frame 0 through another slot.
+    /// gfn 48 has the same hva as gfn 0, through another slot.
     pub const ALIAS: u64 = 48;
-    /// The first frame that is not guest memory.
+    /// The first gfn that is not guest memory.
     pub const END: u64 = 49;
 }
 
@@ -99,7 +99,7 @@ pub fn windows(dialect: Dialect) -> Vec<WindowSpec> {
     ]
 }
 
-/// Flatmem, 4 KiB pages, 4096 pages.
+/// Returns a flatmem machine with 4096 pages of 4 KiB.
 pub fn machine(dialect: Dialect) -> Machine {
     Machine {
         page_shift: PageShift::Shift12,
@@ -129,7 +129,8 @@ pub fn model(dialect: Dialect) -> Reference {
     Reference::new(dialect, &machine(dialect))
 }
 
-/// Sparsemem with sections 0 and `extra`, 4 KiB pages: the machine that splits struct pages when S is 56.
+/// Returns a sparsemem machine with these sections present and no guest. With `struct_page` 56 some of its struct pages
+/// are split.
 pub fn sparse(page_shift: PageShift, struct_page: u64, block_shift: u32, sections: &[u64]) -> Machine {
     let bytes = page_shift.pages_per_section() * struct_page;
     let mut numbers: Vec<u64> =
@@ -158,13 +159,13 @@ pub fn sparse(page_shift: PageShift, struct_page: u64, block_shift: u32, section
     }
 }
 
-/// The machine of [`machine`], with contents.
+/// Returns [`machine`] with `words` in memory from real address `at` on.
 pub fn with_ram(dialect: Dialect, at: u64, words: &[u64]) -> Machine {
     let words = words.iter().map(|value| WordRun { value: *value, stride: 0, count: 1 }).collect();
     Machine { ram: vec![RamSpec { at: RealAddr(at), words }], ..machine(dialect) }
 }
 
-/// Makes a call, and expects a status and the rule that decided.
+/// Makes a call, and expects this status and this deciding rule.
 #[track_caller]
 pub fn call(model: &mut Reference, call: Hypercall, status: Status, rule: Rule) -> Outcome {
     let outcome = model.step(&Step::Hypercall { vcpu: 0, call });
@@ -177,7 +178,8 @@ pub fn call(model: &mut Reference, call: Hypercall, status: Status, rule: Rule) 
     outcome
 }
 
-/// Makes a call, and expects a status, the rule that decided, and what real mode owes.
+/// Makes a call, and expects this status, this deciding rule and what real mode owes. The reason of `Owes::May` is not
+/// compared.
 #[track_caller]
 pub fn owes(model: &mut Reference, hcall: Hypercall, status: Status, rule: Rule, owes: Owes) -> Outcome {
     let outcome = call(model, hcall, status, rule);
@@ -191,13 +193,13 @@ pub fn owes(model: &mut Reference, hcall: Hypercall, status: Status, rule: Rule,
     outcome
 }
 
-/// A step that must be done.
+/// Runs a step, and expects that it is not skipped.
 #[track_caller]
 pub fn done(model: &mut Reference, step: Step) {
     assert_eq!(model.step(&step).answer, Answer::Done, "{step:?}");
 }
 
-/// A step that must be skipped, and must leave no trace.
+/// Runs a step, and expects that it is skipped and changes nothing. Returns the reason.
 #[track_caller]
 pub fn skipped(model: &mut Reference, step: Step) -> &'static str {
     let before = snapshot(model);
@@ -208,7 +210,7 @@ pub fn skipped(model: &mut Reference, step: Step) -> &'static str {
     reason
 }
 
-/// All that the model says of its state, but for memory's layout.
+/// Returns the model's state as text, except the layout of memory.
 pub fn snapshot(model: &Reference) -> String {
     let windows: Vec<_> = model.windows().collect();
     let (pages, table): (Vec<_>, Vec<_>) = (model.pages().collect(), model.page_table().collect());
@@ -216,7 +218,7 @@ pub fn snapshot(model: &Reference) -> String {
     format!("{windows:?} {pages:?} {table:?} {slots:?} {ram:?}")
 }
 
-/// count is own + mappings + hardware TCEs, for every page.
+/// Checks for every page that its count is own + mappings + hardware TCEs.
 #[track_caller]
 pub fn conserved(model: &Reference) {
     for (pfn, page) in model.pages() {
@@ -243,12 +245,12 @@ pub fn hardware(model: &Reference, liobn: u64, index: u64) -> u64 {
     model.window(Liobn(liobn)).expect("window").hardware(index)
 }
 
-/// Words, each a run of its own.
+/// Returns the words, each as a run of its own.
 pub fn runs(values: &[u64]) -> Vec<WordRun> {
     values.iter().map(|value| WordRun { value: *value, stride: 0, count: 1 }).collect()
 }
 
-/// The guest writes a list at gfn `gfn`.
+/// Writes a list to the page of `gfn`, as the guest.
 #[track_caller]
 pub fn write_list(model: &mut Reference, gfn: u64, values: &[u64]) {
     done(model, Step::Write { gpa: Gpa(gpa(gfn)), words: runs(values) });

@@ -2,7 +2,7 @@
  * A small implementation for tests: H_GET_TCE and a virtual-mode H_PUT_TCE of fault TCEs on emulated windows, in dialect lopapr.
  * What it does wrong is chosen when it is compiled; the fault shows at the first H_GET_TCE of an entry that is there.
  *
- * -DABORT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DFILE_OUT -DLOG -DDIRECT -DABI=n -DNO_START -DUNSET -DEXIT
+ * -DABORT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT -DLOG -DDIRECT -DABI=n -DNO_START -DUNSET -DEXIT
  */
 #include <realmode.h>
 
@@ -18,12 +18,20 @@ static const struct rm_machine *machine;
 static struct rm_window windows[512];
 static size_t window_count;
 
+#ifdef REMEMBER
+/* Whether an entry was ever read since the library was loaded: a later program's reads then go wrong. */
+static int read_once, read_before;
+#endif
+
 static int start(const struct rm_machine *described, struct rm_coverage *coverage)
 {
 #ifdef NO_START
 	(void)described;
 	(void)coverage;
 	return 7;
+#endif
+#ifdef REMEMBER
+	read_before = read_once;
 #endif
 	machine = described;
 	window_count = described->window_count;
@@ -128,6 +136,11 @@ static int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64
 		misbehave(cpu, window);
 #ifndef SILENT
 		*tce = __builtin_bswap64(load(cpu, window->table + 8 * index));
+#endif
+#ifdef REMEMBER
+		read_once = 1;
+		if (read_before)
+			*tce ^= 4;
 #endif
 		return RM_H_SUCCESS;
 	}

@@ -1,16 +1,17 @@
-//! One case for each way in which a finding rule is broken.
+//! Cases for the finding rules: one for each way to break a rule.
 
 use std::sync::atomic::Ordering::SeqCst;
 
 use contract::{Ea, HcallAnswer, Hva, Pfn, ProbeAnswer, Pte, RealAddr, Rule, Status};
 use machine::Subject as _;
 use machine::subject::Bound;
+use realmode_diff::check::Place;
 use realmode_diff::{Program, Verdict};
 
 use super::machines::{FLAT, LAST_PFN, LIST, SPARSE, add, count, flags, guest, hardware, program, store_tce};
 use super::wrong::{HONEST, Hooks, checker};
 
-/// A mistake, a program on which it shows, and what is to be reported.
+/// A mistake, a program that shows it, and the expected report.
 pub struct Case {
     pub name: &'static str,
     pub hooks: Hooks,
@@ -18,9 +19,9 @@ pub struct Case {
     pub steps: &'static str,
     pub rule: Rule,
     pub field: &'static str,
-    /// From 1; 0 for the start of the subject.
+    /// Number of the reported step, from 1; 0 for the start of the subject.
     pub step: usize,
-    /// What is told of the thing that differs, of what was expected and of what was found.
+    /// The report's text for the thing that differs, for the expected value and for the found value.
     pub says: [&'static str; 3],
 }
 
@@ -33,16 +34,16 @@ impl Case {
 const PUT: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3\n";
 const GET: &str = "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n";
 const INDIRECT: &str = "cpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x7000 count=2\n";
-/// The TCE holds page 0x10 alone, then it goes.
+/// The TCE holds the only reference on page 0x10 when it is removed.
 const LAST: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x1\nunmap 0x7f0000000000\n\
                     cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x0\n";
-/// An INDIRECT that only virtual mode can do: its list's page is not young.
+/// An H_PUT_TCE_INDIRECT that real mode must defer, because the page of its list is not young.
 const OLD_LIST: &str = "age 0x7f0000007000\ncpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x7000 count=2\n";
 
 const SUCCESS: HcallAnswer = HcallAnswer::status(Status::SUCCESS);
 const TOO_HARD: HcallAnswer = HcallAnswer::status(Status::TOO_HARD);
 
-/// Finishes in real mode what the candidate defers.
+/// Real mode answers H_SUCCESS where the candidate defers.
 const NEVER_DEFERS: Hooks = Hooks {
     real: |subject, cpu, call| match subject.real_mode(cpu, call) {
         TOO_HARD => SUCCESS,
@@ -142,7 +143,7 @@ pub fn all() -> Vec<Case> {
             ["address 0xf000000000001030 (access 1 in real mode)", "what real mode may reach", "touched"],
         ),
         flat(
-            "real mode reads what nobody owns",
+            "real mode reads outside all regions",
             Rule::RmBadAccess,
             "address",
             1,
@@ -173,7 +174,7 @@ pub fn all() -> Vec<Case> {
             ["address 0xc000000009000004", "what real mode may reach", "touched"],
         ),
         flat(
-            "real mode stores to what nobody owns",
+            "real mode stores outside all regions",
             Rule::RmBadAccess,
             "address",
             1,
@@ -227,7 +228,7 @@ pub fn all() -> Vec<Case> {
             ["accesses of a real-mode call of 1 entries", "at most 0 + 0 x 1 = 0", "1"],
         ),
         flat(
-            "real mode makes many accesses, though none is wrong",
+            "real mode makes too many accesses, each of them allowed",
             Rule::RmBounded,
             "accesses",
             1,
@@ -395,7 +396,7 @@ pub fn all() -> Vec<Case> {
             ["list word at real address 0x17000", "read once, before the first store", "read a second time"],
         ),
         flat(
-            "a lazy deferral, and virtual mode does worse",
+            "a call is deferred without need, and virtual mode makes a bad access",
             Rule::MemStray,
             "address",
             1,
@@ -434,7 +435,7 @@ pub fn all() -> Vec<Case> {
             Hooks {
                 real: |subject, cpu, call| {
                     let answer = subject.real_mode(cpu, call);
-                    // A word that was not read before.
+                    // The word was not read before.
                     let _ = cpu.load(Ea(LIST.ea().0 + 16), SeqCst);
                     answer
                 },
@@ -493,7 +494,7 @@ pub fn all() -> Vec<Case> {
             ],
         ),
         flat(
-            "virtual mode stores to what nobody owns",
+            "virtual mode stores outside all regions",
             Rule::MemStray,
             "address",
             2,
@@ -508,7 +509,7 @@ pub fn all() -> Vec<Case> {
             ["address 0xc000000009003000", "what virtual mode may reach", "touched"],
         ),
         flat(
-            "virtual mode reads what nobody owns",
+            "virtual mode reads outside all regions",
             Rule::MemStray,
             "address",
             2,
@@ -670,7 +671,7 @@ pub fn all() -> Vec<Case> {
             ["close_window", "an answer", "panic: close"],
         ),
         flat(
-            "virtual mode makes no end",
+            "virtual mode hangs",
             Rule::SubjectHang,
             "hang",
             2,
@@ -679,7 +680,7 @@ pub fn all() -> Vec<Case> {
             ["virtual-mode half", "an answer", "no end after 10400 accesses"],
         ),
         flat(
-            "a probe makes no end",
+            "a probe hangs",
             Rule::SubjectHang,
             "hang",
             1,
@@ -688,7 +689,7 @@ pub fn all() -> Vec<Case> {
             ["real-mode half", "an answer", "no end after 349520 accesses"],
         ),
         flat(
-            "a close makes no end",
+            "a close hangs",
             Rule::SubjectHang,
             "hang",
             1,
@@ -778,7 +779,7 @@ pub fn all() -> Vec<Case> {
             "real mode",
             2,
             "clean 0x7f0000000000\ncpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x2\n",
-            // All of it right, but not in real mode.
+            // Everything is done right, but in real mode.
             Hooks { real: |subject, cpu, call| subject.virtual_mode(cpu, call), ..HONEST },
             ["the call", "deferred: a page table entry is absent", "finished in real mode with H_SUCCESS (0)"],
         ),
@@ -1022,7 +1023,7 @@ pub fn all() -> Vec<Case> {
             ["flags of page 0x10", "DIRTY", "none"],
         ),
         flat(
-            "a word of a struct page that is nobody's business",
+            "a store to a word of a struct page that no handler may change",
             Rule::DivergeFlag,
             "struct page",
             1,
@@ -1109,7 +1110,7 @@ pub fn all() -> Vec<Case> {
     ]
 }
 
-/// What the checker says must be the case's rule at the case's step, and the right program must agree.
+/// The checker must report the case's rule at the case's step, and must agree on the candidate without the mistake.
 #[test]
 fn every_mistake_is_found_for_what_it_is() {
     let mut wrong = Vec::new();
@@ -1119,47 +1120,50 @@ fn every_mistake_is_found_for_what_it_is() {
         if let verdict @ (Verdict::Finding(..) | Verdict::Invalid(_)) = honest.check(&program) {
             wrong.push(format!("{}: the candidate does not agree: {verdict:?}", case.name));
         }
-        let verdict = checker(case.hooks).check(&program);
-        let Verdict::Finding(finding, tally) = verdict else {
-            wrong.push(format!("{}: {verdict:?}", case.name));
+        let mut mistaken = checker(case.hooks);
+        let Verdict::Finding(finding) = mistaken.check(&program) else {
+            wrong.push(format!("{}: no finding", case.name));
             continue;
         };
-        let kind = match case.step {
-            0 => "start",
-            step => program.steps.get(step - 1).map_or("end", contract::Step::kind),
+        let place = match case.step {
+            0 => Place::Start,
+            step if step > program.steps.len() => Place::End,
+            step => Place::Step(step - 1),
         };
-        let found = (finding.identity.rule, finding.identity.field, finding.identity.kind, finding.step);
-        if found != (case.rule, case.field, kind, case.step.saturating_sub(1)) {
-            wrong.push(format!("{}: expected {:?} at step {}, found {finding}", case.name, case.rule, case.step));
+        let found = (finding.rule, finding.identity().field.name(), finding.place, finding.kind);
+        if found != (case.rule, case.field, place, place.kind(&program)) {
+            wrong.push(format!("{}: expected {:?} at {place}, found {finding}", case.name, case.rule));
         }
-        let agreed = finding.step.checked_sub(1);
+        let agreed = finding.place.steps_before(&program).checked_sub(1);
         if finding.agreed != agreed {
             wrong.push(format!("{}: agreed at {:?}, expected {agreed:?}", case.name, finding.agreed));
         }
-        for (text, part) in [&finding.what, &finding.expected, &finding.found].into_iter().zip(case.says) {
+        for (text, part) in [&finding.what(), &finding.expected, &finding.found].into_iter().zip(case.says) {
             if !text.contains(part) {
-                wrong.push(format!("{}: {part:?} is not told in {text:?}", case.name));
+                wrong.push(format!("{}: {part:?} does not appear in {text:?}", case.name));
             }
         }
+        let tally = mistaken.tally();
         assert_eq!(tally.programs, 1);
-        assert_eq!(tally.steps as usize, program.steps.len().min(finding.step + usize::from(kind != "start")));
+        let begun = finding.place.steps_before(&program) + usize::from(finding.place.step().is_some());
+        assert_eq!(tally.steps as usize, begun);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The table has a case for each finding rule, the two that no subject can break excepted, and for each reason to defer. What an
-/// interface does not allow is for subjects that have one: tests/harness/libraries.rs.
+/// The table has a case for each finding rule and each reason to defer, except the rules that no subject can break.
+/// tests/harness/libraries.rs has the cases of what the C interface does not allow.
 #[test]
 fn every_finding_rule_has_a_case() {
     let cases = all();
     for &rule in Rule::ALL {
         let expected = rule.kind() != contract::rule::RuleKind::Outcome
-            && !matches!(rule, Rule::RefConserve | Rule::RefLeak | Rule::SubjectProtocol);
+            && !matches!(rule, Rule::RefConserve | Rule::RefLeak | Rule::SubjectProtocol | Rule::HarnessFault);
         assert_eq!(cases.iter().any(|case| case.rule == rule), expected, "{rule}");
     }
 }
 
-/// What is allowed, right up to the edge of what is not.
+/// Behaviour that is allowed, up to the limit of each rule.
 #[test]
 fn what_is_allowed_is_no_finding() {
     let allowed: [(&str, Hooks, &str, &str); 7] = [
@@ -1187,7 +1191,7 @@ fn what_is_allowed_is_no_finding() {
             OLD_LIST,
         ),
         (
-            "a change that real mode takes back before it defers",
+            "a change that real mode undoes before it defers",
             Hooks {
                 real: |subject, cpu, call| {
                     store_tce(cpu, guest(1), 0x5000);
@@ -1238,15 +1242,15 @@ fn what_is_allowed_is_no_finding() {
     ];
     for (name, hooks, machine, steps) in allowed {
         let verdict = checker(hooks).check(&program(machine, steps));
-        assert!(matches!(verdict, Verdict::Agreed(_)), "{name}: {verdict:?}");
+        assert!(matches!(verdict, Verdict::Agreed), "{name}: {verdict:?}");
     }
 }
 
-/// A probe of the very last pfn makes the harness's own account of that page. Adding memory afterwards clears accounts, and must not
-/// stumble over it.
+/// A probe of the last pfn makes the harness create its own record of that page. A later hot-add clears such records
+/// and must not fail on this one.
 #[test]
 fn a_probe_of_the_last_pfn_leaves_the_harness_sound() {
     let steps = format!("put_page_unless_one {LAST_PFN}\nhot-add 0x1 0x11000000*4\nhot-remove 0x1\n");
     let verdict = checker(HONEST).check(&program(SPARSE, &steps));
-    assert!(matches!(verdict, Verdict::Agreed(_)), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Agreed), "{verdict:?}");
 }

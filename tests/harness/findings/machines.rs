@@ -1,12 +1,12 @@
-//! The two machines of these tests, and where things lie on them.
+//! The two machines of these tests, and the addresses of their parts.
 
 use std::sync::atomic::Ordering::SeqCst;
 
 use contract::{Ea, Pfn, Program, RealAddr};
 use machine::Cpu;
 
-/// Guest pages 0..7 are pages 0x10..0x17; page 0x20 is idle with own 2, page 0x21 with count 0. Window 1 is pinned, window 2
-/// emulated.
+/// A flatmem machine. Guest pages 0 to 7 map pages 0x10 to 0x17. Page 0x20 is idle with own 2, page 0x21 with count 0.
+/// Window 1 is pinned, window 2 emulated.
 pub const FLAT: &str = "\
 realmode-program 1
 dialect lopapr
@@ -20,7 +20,8 @@ window 0x2 page_shift=12 base=0x0 entries=16 emulated table=0x9002000
 steps
 ";
 
-/// Struct pages of 56 bytes in 4 KiB blocks: that of page 0x49, guest page 0, straddles blocks 0 and 1.
+/// A sparsemem machine with struct pages of 56 bytes in 4 KiB blocks. The struct page of page 0x49, which is guest page
+/// 0, is split between blocks 0 and 1.
 pub const SPARSE: &str = "\
 realmode-program 1
 dialect lopapr
@@ -33,27 +34,27 @@ window 0x1 page_shift=16 base=0x0 entries=16 pinned table=0x9000000 hardware=0x9
 steps
 ";
 
-/// The machine with steps.
+/// Parses a machine followed by steps.
 pub fn program(machine: &str, steps: &str) -> Program {
     realmode_diff::parse(&format!("{machine}{steps}")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The flags of a page of [`FLAT`].
+/// Returns the address of the flags of a page of [`FLAT`].
 pub fn flags(pfn: u64) -> Ea {
     RealAddr(0x800_0000 + pfn * 64).ea()
 }
 
-/// The count of a page of [`FLAT`].
+/// Returns the address of the count of a page of [`FLAT`].
 pub fn count(pfn: u64) -> Ea {
     RealAddr(0x800_0008 + pfn * 64).ea()
 }
 
-/// Entry `index` of the guest values of window 1.
+/// Returns the address of guest value `index` of window 1.
 pub fn guest(index: u64) -> Ea {
     RealAddr(0x900_0000 + index * 8).ea()
 }
 
-/// Entry `index` of the hardware table of window 1.
+/// Returns the address of hardware entry `index` of window 1.
 pub fn hardware(index: u64) -> Ea {
     RealAddr(0x900_1000 + index * 8).ea()
 }
@@ -64,13 +65,13 @@ pub fn add(cpu: &Cpu<'_>, pfn: u64, delta: i32) {
     let _ = cpu.compare_exchange_i32(count(pfn), now, now.wrapping_add(delta), SeqCst, SeqCst);
 }
 
-/// Stores a TCE.
+/// Stores a TCE, big-endian.
 pub fn store_tce(cpu: &Cpu<'_>, at: Ea, tce: u64) {
     cpu.swap(at, tce.swap_bytes(), SeqCst);
 }
 
-/// Guest page 7, which holds a list, as a list that INDIRECT names.
+/// Real address of guest page 7, which holds the list that H_PUT_TCE_INDIRECT names.
 pub const LIST: RealAddr = RealAddr(0x1_7000);
 
-/// The last pfn that 64 bits can name.
+/// The largest pfn that fits 64 bits.
 pub const LAST_PFN: Pfn = Pfn(u64::MAX);

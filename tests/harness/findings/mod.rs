@@ -1,11 +1,12 @@
-//! The harness catches what it must: for every finding rule a tiny wrong subject and a short program on which that rule, at
-//! that step and field, is what is reported, while the candidate agrees on the same program.
+//! Tests that the harness finds every kind of mistake. Each finding rule has a small wrong subject and a short program.
+//! The harness must report that rule at the expected step and field, and the candidate must agree on the same program.
 //!
-//! Two rules have no case, because no subject can break them alone. `REF.CONSERVE` and `REF.LEAK` compare a count with the account
-//! that [`RealMemory`](machine::RealMemory) keeps of every store. Where counts, entries and page table are as the
-//! reference has them, the account can be wrong only if some page holds one holder too many on it (every store that
-//! takes a holder from one page gives it to another). That page was looked at when it got the holder and whenever its
-//! count was stored, so `REF.HELD` came first. What the two rules watch is the harness itself; [`null`] is their test.
+//! Two rules have no case, because no subject can break them alone. `REF.CONSERVE` and `REF.LEAK` compare a count with
+//! the account that [`RealMemory`](machine::RealMemory) keeps of every store. If counts, entries and the page table are
+//! as in the reference, the account can be wrong only if it has a holder too many for some page, because every store
+//! that takes a holder from one page gives it to another. The memory checks that page when it gets the holder and
+//! whenever its count is stored, so it reports `REF.HELD` first. The two rules therefore check the harness itself, and
+//! [`null`] tests them.
 
 mod cases;
 mod machines;

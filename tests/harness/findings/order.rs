@@ -1,10 +1,11 @@
-//! Where several rules are broken at once, which one is reported (semantics 7).
+//! Which rule is reported when a step breaks several (docs/semantics.md, section 7).
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use contract::{Ea, HcallAnswer, Hypercall, Rule, Status};
+use contract::{Ea, HcallAnswer, Hypercall, Liobn, Rule, Status};
 use machine::{Cpu, Subject as _};
-use realmode_diff::Verdict;
+use realmode_diff::check::{Field, Place, Thing};
+use realmode_diff::{Finding, Verdict};
 
 use super::machines::{FLAT, LIST, add, flags, guest, hardware, program, store_tce};
 use super::wrong::{HONEST, Hooks, checker};
@@ -25,7 +26,7 @@ fn wrong_load(cpu: &Cpu<'_>) {
 fn the_first_rule_in_order_wins() {
     use Rule::*;
     let cases: Vec<(&str, &str, Half, Rule, &str)> = vec![
-        // Events: the earliest.
+        // The earliest event wins.
         (
             "allocation, then a bad access",
             PUT,
@@ -59,7 +60,7 @@ fn the_first_rule_in_order_wins() {
             RmFinalRelease,
             "count",
         ),
-        // Events come before everything that is seen at the end of the step.
+        // Events come before all rules that are checked at the end of the step.
         (
             "an event, then a panic",
             PUT,
@@ -71,7 +72,7 @@ fn the_first_rule_in_order_wins() {
             "allocation",
         ),
         (
-            "an event, then no end",
+            "an event, then a hang",
             PUT,
             |_, cpu, _| {
                 cpu.allocate(8);
@@ -83,7 +84,7 @@ fn the_first_rule_in_order_wins() {
             "allocation",
         ),
         (
-            "no end in real mode is over the bound first",
+            "a hang in real mode exceeds the bound first",
             PUT,
             |_, cpu, _| loop {
                 let _ = cpu.load(guest(0), SeqCst);
@@ -162,9 +163,9 @@ fn the_first_rule_in_order_wins() {
             ListSnapshot,
             "list",
         ),
-        // The end of the step, in the order of the table.
+        // Rules that are checked at the end of the step, in the order of the table.
         (
-            "a panic with something changed",
+            "a panic after a change",
             PUT,
             |_, cpu, _| {
                 store_tce(cpu, guest(5), 1);
@@ -174,7 +175,7 @@ fn the_first_rule_in_order_wins() {
             "panic",
         ),
         (
-            "deferred, unclean, what had to be finished",
+            "a call that must be finished is deferred unclean",
             GET,
             |_, cpu, _| {
                 store_tce(cpu, guest(5), 1);
@@ -263,16 +264,16 @@ fn the_first_rule_in_order_wins() {
     for (name, steps, real, rule, field) in cases {
         let program = program(FLAT, steps);
         match checker(Hooks { real, ..HONEST }).check(&program) {
-            Verdict::Finding(finding, _)
-                if (finding.identity.rule, finding.identity.field) == (rule, field)
-                    && finding.step + 1 == program.steps.len() => {}
+            Verdict::Finding(finding)
+                if (finding.rule, finding.identity().field.name()) == (rule, field)
+                    && finding.place == Place::Step(program.steps.len() - 1) => {}
             verdict => wrong.push(format!("{name}: expected {rule} of {field}, found {verdict:?}")),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Among mismatches of one rule the lowest address is told, whatever the order of the stores.
+/// Of several mismatches of one rule, the one at the lowest address is reported, whatever the order of the stores.
 #[test]
 fn the_lowest_address_is_reported_first() {
     let cases: [(Half, &str); 4] = [
@@ -317,11 +318,11 @@ fn the_lowest_address_is_reported_first() {
     ];
     for (real, what) in cases {
         let verdict = checker(Hooks { real, ..HONEST }).check(&program(FLAT, PUT));
-        assert_eq!(verdict.finding().map(|finding| finding.what.as_str()), Some(what));
+        assert_eq!(verdict.finding().map(Finding::what).as_deref(), Some(what));
     }
 }
 
-/// A probe that answers wrongly and spoils a count: what lies in memory is told first.
+/// A probe that answers wrongly and changes a count: the difference in memory is reported first.
 #[test]
 fn memory_comes_before_what_a_probe_answers() {
     let hooks = Hooks {
@@ -332,12 +333,12 @@ fn memory_comes_before_what_a_probe_answers() {
         ..HONEST
     };
     let verdict = checker(hooks).check(&program(FLAT, "get_page_unless_zero 0x21\n"));
-    let identity = verdict.finding().expect("a finding").identity;
-    assert_eq!((identity.rule, identity.field), (Rule::DivergeCount, "count"));
+    let identity = verdict.finding().expect("a finding").identity();
+    assert_eq!((identity.rule, identity.field), (Rule::DivergeCount, Field::Count));
 }
 
-/// A divergence that no step showed, because no step looked there, is seen at the step that made it all the same: every store is
-/// compared when it happens.
+/// A divergence that no later step reads is reported at the step that caused it, because every store is compared when
+/// it happens.
 #[test]
 fn a_mistake_is_told_where_it_was_made() {
     let hooks = Hooks {
@@ -352,11 +353,11 @@ fn a_mistake_is_told_where_it_was_made() {
     let steps: String = (0..6).map(|entry| format!("cpu0 H_GET_TCE liobn=0x1 ioba={:#x}\n", entry << 12)).collect();
     let verdict = checker(hooks).check(&program(FLAT, &steps));
     let finding = verdict.finding().expect("a finding");
-    assert_eq!((finding.step, finding.agreed), (3, Some(2)));
-    assert_eq!(finding.what, "guest value 12 of window 0x1");
+    assert_eq!((finding.place, finding.agreed), (Place::Step(3), Some(2)));
+    assert_eq!(finding.thing, Thing::GuestValue(Liobn(1), 12));
 }
 
-/// What was skipped was not agreed on: the last agreed step is one that ran.
+/// A skipped step is not an agreed step: the last agreed step is one that ran.
 #[test]
 fn a_skipped_step_is_not_the_last_agreed_one() {
     let hooks = Hooks { real: |_, _, _| HcallAnswer::status(Status::FUNCTION), ..HONEST };
@@ -364,6 +365,6 @@ fn a_skipped_step_is_not_the_last_agreed_one() {
         let program = program(FLAT, &format!("{before}{PUT}"));
         let verdict = checker(hooks).check(&program);
         let finding = verdict.finding().expect("a finding");
-        assert_eq!((finding.step, finding.agreed), (program.steps.len() - 1, agreed));
+        assert_eq!((finding.place, finding.agreed), (Place::Step(program.steps.len() - 1), agreed));
     }
 }

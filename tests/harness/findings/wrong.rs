@@ -1,13 +1,15 @@
-//! Tiny wrong subjects: the candidate with one method replaced. Addresses are those of the machines in `machines.rs`.
+//! Wrong subjects: the candidate with one method replaced. Addresses are those of the machines in `machines.rs`.
+
+use std::sync::atomic::AtomicU64;
 
 use candidate::Candidate;
 use contract::description::{AddrRun, Machine, SlotSpec};
 use contract::{Dialect, HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, RealAddr, WindowSpec};
 use machine::subject::Bound;
-use machine::{Cpu, Subject};
+use machine::{Coverage, Cpu, Subject};
 use realmode_diff::Checker;
 
-/// What runs in the place of each method; [`HONEST`] is the candidate itself.
+/// The function that runs in place of each method; [`HONEST`] runs the candidate's own.
 #[derive(Clone, Copy)]
 pub struct Hooks {
     pub start: fn(&mut Candidate, Dialect, &Machine),
@@ -22,9 +24,14 @@ pub struct Hooks {
     pub set_slot: fn(&mut Candidate, &SlotSpec),
     pub create_window: fn(&mut Candidate, &WindowSpec),
     pub close_window: fn(&mut Candidate, &Cpu<'_>, Liobn),
+    /// Changes the answer of the real-mode half. It may use a number that the subject keeps from program to program.
+    pub carry: fn(&AtomicU64, &Hypercall, HcallAnswer) -> HcallAnswer,
+    /// Changes that number at `start`. The candidate's own state would be forgotten there.
+    pub begin: fn(&AtomicU64),
+    pub coverage: fn(&Candidate) -> Coverage,
 }
 
-/// No mistake.
+/// Hooks without a mistake: every method is the candidate's own.
 pub const HONEST: Hooks = Hooks {
     start: |subject, dialect, machine| subject.start(dialect, machine),
     bound: |subject| subject.bound(),
@@ -38,25 +45,41 @@ pub const HONEST: Hooks = Hooks {
     set_slot: |subject, slot| subject.set_slot(slot),
     create_window: |subject, window| subject.create_window(window),
     close_window: |subject, cpu, liobn| subject.close_window(cpu, liobn),
+    carry: |_, _, answer| answer,
+    begin: |_| {},
+    coverage: |subject| subject.coverage(),
 };
 
-struct Wrong {
+/// The candidate with hooks.
+pub struct Wrong {
     inner: Candidate,
     hooks: Hooks,
+    carried: AtomicU64,
 }
 
-/// A checker of the candidate with these hooks.
+impl Wrong {
+    pub fn new(hooks: Hooks) -> Self {
+        Self { inner: Candidate::new(), hooks, carried: AtomicU64::new(0) }
+    }
+}
+
+/// Makes a checker of the candidate with these hooks.
 pub fn checker(hooks: Hooks) -> Checker {
-    Checker::new(Box::new(Wrong { inner: Candidate::new(), hooks }))
+    Checker::new(Box::new(Wrong::new(hooks)))
 }
 
 impl Subject for Wrong {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "wrong"
     }
 
     fn start(&mut self, dialect: Dialect, machine: &Machine) {
+        (self.hooks.begin)(&self.carried);
         (self.hooks.start)(&mut self.inner, dialect, machine);
+    }
+
+    fn coverage(&self) -> Coverage {
+        (self.hooks.coverage)(&self.inner)
     }
 
     fn bound(&self) -> Bound {
@@ -64,7 +87,7 @@ impl Subject for Wrong {
     }
 
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
-        (self.hooks.real)(&self.inner, cpu, call)
+        (self.hooks.carry)(&self.carried, call, (self.hooks.real)(&self.inner, cpu, call))
     }
 
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {

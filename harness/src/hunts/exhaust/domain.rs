@@ -9,14 +9,17 @@
 //! | pages: lookups, references, mappings, compound pages, sections that come and go | 4 KiB pages, struct pages of 56 bytes |
 //! | pages | 64 KiB pages, struct pages of 64 bytes, a block for four sections |
 //!
-//! **Programs.** Every sequence of 0 to N steps of a machine's alphabet. A sequence comes before its extensions, and extensions come
-//! in the order of the alphabet; that order gives each program its number.
+//! **Programs.** Every sequence of 0 to N steps of a machine's alphabet. A sequence comes before its extensions, and
+//! extensions come in the order of the alphabet; that order gives each program its number.
 
-use contract::{Dialect, Machine, Program, Step};
+use contract::{Dialect, Program};
+use programs::store;
 
 use super::ground::{Ground, Layout};
 use super::{pages, tables};
-use programs::store;
+
+pub use super::ground::Model;
+pub use super::scene::Scene;
 
 /// Most sections.
 pub const MAX_SECTIONS: u64 = 4;
@@ -26,15 +29,6 @@ pub const MAX_PROGRAMS: u64 = 1 << 40;
 const UNIT_PROGRAMS: u64 = 300_000;
 /// Each machine makes at least so many units, where the number of steps allows it.
 const UNITS: u64 = 512;
-
-/// A memory model of the domain.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Model {
-    /// One array of struct pages.
-    Flatmem,
-    /// Blocks of struct pages.
-    SparsememVmemmap,
-}
 
 /// What bounds a domain.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,23 +61,6 @@ impl Bound {
             [Model::SparsememVmemmap] => "sparsemem-vmemmap",
             _ => "both",
         }
-    }
-}
-
-/// A machine with the steps that its programs are made of.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scene {
-    /// What it is about, in a few words.
-    pub title: String,
-    /// The program without steps.
-    pub start: Program,
-    /// The steps, all different.
-    pub alphabet: Vec<Step>,
-}
-
-impl Scene {
-    pub(super) fn new(title: String, dialect: Dialect, machine: Machine, alphabet: Vec<Step>) -> Self {
-        Self { title, start: Program { dialect, machine, steps: Vec::new() }, alphabet }
     }
 }
 

@@ -1,11 +1,8 @@
 //! The ground that the machines of the domain stand on: sections, blocks, and where tables lie.
 
-use contract::description::{AddrRun, Backing, MemoryModel};
+use contract::description::{AddrRun, Backing, MemoryModel, blocks_of_section};
 use contract::dialect::PinnedWindows;
 use contract::{Dialect, Liobn, Machine, PageShift, Pfn, RealAddr, Step, WindowSpec};
-
-use super::domain::Model;
-use contract::description::blocks_of_section;
 use programs::layout::fit_blocks;
 
 /// The array, the list and the tables lie from here on, past all sections.
@@ -13,6 +10,15 @@ const STRUCT_PAGES: u64 = 1 << 44;
 const TABLES: u64 = STRUCT_PAGES + (1 << 28);
 /// Hot-added blocks lie here, or here.
 const HOT_PLACES: [u64; 2] = [STRUCT_PAGES + (2 << 28), STRUCT_PAGES + (3 << 28)];
+
+/// A memory model of the domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Model {
+    /// One array of struct pages.
+    Flatmem,
+    /// Blocks of struct pages.
+    SparsememVmemmap,
+}
 
 /// Page size, size of a struct page, and for sparsemem-vmemmap the block size and base.
 #[derive(Clone, Copy)]
@@ -40,8 +46,9 @@ impl Layout {
 
 /// Memory with `sections` sections, and the pages of it that are worth naming.
 ///
-/// Flatmem: sections 0 to `sections` - 1 in one array. Sparsemem-vmemmap: 1; 1 and 0; 1, 3 and 0; 1, 3, 4 and 0, of which 0, where it is
-/// among them, is added and removed by steps: then the list of blocks is out of order. Section 2 is never there.
+/// Flatmem: sections 0 to `sections` - 1 in one array. Sparsemem-vmemmap: 1; 1 and 0; 1, 3 and 0; 1, 3, 4 and 0, of
+/// which 0, where it is among them, is added and removed by steps: then the list of blocks is out of order. Section 2
+/// is never there.
 pub(super) struct Ground {
     pub layout: Layout,
     pub dialect: Dialect,
@@ -84,7 +91,8 @@ impl Ground {
                 (machine.memory, 1, boot[boot.len() - 1], (sections >= 2).then_some(0))
             }
         };
-        // The last block boundary inside the first section. With 64 KiB pages just 8 bytes of the struct page lie beyond it.
+        // The last block boundary inside the first section. With 64 KiB pages just 8 bytes of the struct page lie
+        // beyond it.
         let block = 1 << layout.block_shift;
         let boundary = ((main + 1) * per_section * layout.struct_page - 1) / block * block;
         let (main, last) = (main * per_section, last * per_section);

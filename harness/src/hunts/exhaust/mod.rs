@@ -11,14 +11,15 @@
 pub mod domain;
 mod ground;
 mod pages;
+mod scene;
 pub mod state;
 mod tables;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use contract::Program;
@@ -30,21 +31,22 @@ pub use domain::{Bound, Domain, Model};
 pub use state::{Header, Unusable};
 pub use walk::Counts;
 
-use crate::check::verdict::Tally;
-use crate::findings::record::{Origin, Recorded, Recorder, record};
+use super::pool::{Merge, Outbox, Pool};
+use super::pursuit;
+use crate::check::Tally;
+use crate::findings::record::{Catch, Origin, Recorded, Recorder};
 use crate::shrink::Judge as _;
-use crate::voters::qemu::Look;
-use crate::voters::{Roll, Unavailable, Voters};
+use crate::voters::{Look, Roll, Roster, Unavailable};
 use programs::store;
 use state::{Line, State};
-use walk::{Broken, Found, Walked, Walker};
+use walk::{Broken, UnitFinding, Walked, Walker};
 
 /// What to run, and how.
 pub struct Exhaust {
     /// Every program of this.
     pub domain: Domain,
     /// Who votes beside the reference.
-    pub voters: Voters,
+    pub roster: Roster,
     /// Threads, at least 1.
     pub jobs: usize,
     /// Stop after this long.
@@ -141,8 +143,8 @@ impl Exhaust {
             domain: self.domain.fingerprint(),
             programs: self.domain.programs(),
             units: self.domain.units(),
-            voters: self.voters.names(),
-            ledger: format!("{:016x}", store::hash(format!("{:?}", self.voters.ledger).bytes())),
+            voters: self.roster.names(),
+            ledger: format!("{:016x}", store::hash(format!("{:?}", self.roster.ledger).bytes())),
             version: env!("CARGO_PKG_VERSION").into(),
             build: state::build().into(),
         }
@@ -152,7 +154,7 @@ impl Exhaust {
     fn state_file(&self, header: &Header) -> PathBuf {
         self.state.clone().unwrap_or_else(|| {
             let Bound { sections, steps, .. } = self.domain.bound();
-            let (models, voters) = (self.domain.bound().models_name(), self.voters.names().join("-").replace('/', "-"));
+            let (models, voters) = (self.domain.bound().models_name(), self.roster.names().join("-").replace('/', "-"));
             let run = header.fingerprint();
             self.out.join(format!("exhaust-{models}-{sections}-{steps}-{voters}-{run}.jsonl"))
         })
@@ -166,71 +168,24 @@ impl Exhaust {
         let started = Instant::now();
         let header = self.header();
         let path = self.state_file(&header);
-        let (mut state, lines) = State::open(&path, &header, self.restart)?;
-        let mut sums = Sums::new(self)?;
+        let (state, lines) = State::open(&path, &header, self.restart)?;
+        let mut sums = Sums::new(self, state, progress)?;
         let mut done = vec![false; self.domain.units() as usize];
         for line in lines {
             done[line.unit as usize] = true;
             sums.take_line(&line).map_err(|what| Failed::Refused(format!("{}: {what}", path.display())))?;
         }
-        let (before, before_units) = (sums.counts.programs(), sums.units);
+        let before = sums.counts.programs();
+        sums.before_units = sums.units;
         // A limit is for units: what was read before them must not eat it up, or a short one would never come to anything.
-        let begun = Instant::now();
-        let deadline = self.time.and_then(|time| begun.checked_add(time));
+        sums.begun = Instant::now();
+        let deadline = self.time.and_then(|time| sums.begun.checked_add(time));
         let mut todo = shuffled(self.domain.units());
         todo.retain(|&unit| !done[unit as usize]);
         let next = AtomicUsize::new(0);
-        let mut gone = None;
-        let mut show = |sums: &Sums<'_>| {
-            let now = sums.units - before_units;
-            let left = (now > 0).then(|| {
-                let units = (self.domain.units() - sums.units) as f64;
-                begun.elapsed().mul_f64(units / now as f64)
-            });
-            progress(Progress {
-                units: sums.units,
-                of_units: self.domain.units(),
-                programs: sums.counts.programs(),
-                of_programs: self.domain.programs(),
-                findings: sums.findings.len(),
-                run: sums.run_now,
-                left,
-            });
-        };
-        let result = std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(4 * self.jobs.max(1));
-            for _ in 0..self.jobs.max(1) {
-                let (sender, todo, next) = (sender.clone(), &todo, &next);
-                scope.spawn(move || self.work(todo, next, stop, deadline, &sender));
-            }
-            drop(sender);
-            let mut shown = Instant::now();
-            loop {
-                match receiver.recv_timeout(Duration::from_millis(200)) {
-                    Ok(Told::Walked(walked)) => {
-                        if let Err(error) = sums.take(&walked, &mut state) {
-                            stop.store(true, Ordering::Relaxed);
-                            // Workers must not wait for a full channel while they are waited for.
-                            while receiver.recv().is_ok() {}
-                            return Err(error);
-                        }
-                    }
-                    Ok(Told::Gone(voter)) => {
-                        gone.get_or_insert(voter);
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                }
-                if shown.elapsed() >= Duration::from_millis(200) {
-                    shown = Instant::now();
-                    show(&sums);
-                }
-            }
-        });
-        result?;
-        state.sync()?;
-        show(&sums);
+        let pool = Pool { jobs: self.jobs, stop, deadline };
+        pool.run(&|outbox| self.work(&todo, &next, &pool, outbox), &mut sums)?;
+        sums.state.sync()?;
         let complete = sums.units == self.domain.units();
         if complete && sums.counts.programs() != self.domain.programs() {
             let (sum, total) = (sums.counts.programs(), self.domain.programs());
@@ -245,32 +200,33 @@ impl Exhaust {
             findings,
             complete,
             before,
-            gone,
+            gone: sums.gone,
             state: path,
             elapsed: started.elapsed(),
         })
     }
 
-    fn work(
-        &self,
-        todo: &[u64],
-        next: &AtomicUsize,
-        stop: &AtomicBool,
-        deadline: Option<Instant>,
-        sender: &SyncSender<Told>,
-    ) {
-        // Nobody listens any more only where the run is over.
-        let mut walker = match Walker::new(&self.domain, &self.voters, stop, deadline) {
+    fn work(&self, todo: &[u64], next: &AtomicUsize, pool: &Pool<'_>, outbox: &Outbox<Told>) {
+        let mut walker = match Walker::new(&self.domain, &self.roster, pool) {
             Ok(walker) => walker,
-            Err(gone) => return drop(sender.send(Told::Gone(gone))),
+            Err(gone) => {
+                pool.end();
+                // Nobody listens any more only where the run is over.
+                outbox.send(Told::Gone(gone));
+                return;
+            }
         };
         while let Some(&unit) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
             let told = match walker.walk(unit) {
                 Ok(walked) => Told::Walked(Box::new(walked)),
                 Err(Broken::Stopped) => return,
-                Err(Broken::Gone(gone)) => return drop(sender.send(Told::Gone(gone))),
+                Err(Broken::Gone(gone)) => {
+                    pool.end();
+                    outbox.send(Told::Gone(gone));
+                    return;
+                }
             };
-            if sender.send(told).is_err() {
+            if !outbox.send(told) {
                 return;
             }
         }
@@ -284,6 +240,11 @@ impl Exhaust {
 /// Adds units up, in whatever order they come.
 struct Sums<'a> {
     exhaust: &'a Exhaust,
+    state: State,
+    progress: &'a mut dyn FnMut(Progress),
+    begun: Instant,
+    /// Units that an earlier run finished.
+    before_units: u64,
     counts: Counts,
     scenes: Vec<Counts>,
     tally: Tally,
@@ -293,15 +254,50 @@ struct Sums<'a> {
     units: u64,
     /// Programs run since the start.
     run_now: u64,
-    findings: Vec<Found>,
+    findings: Vec<UnitFinding>,
+    /// Files of the findings' programs, by number.
+    files: BTreeMap<u64, PathBuf>,
+    gone: Option<Unavailable>,
+}
+
+impl Merge<Told, Failed> for Sums<'_> {
+    fn merge(&mut self, told: Told) -> Result<(), Failed> {
+        match told {
+            Told::Walked(walked) => self.take(&walked)?,
+            Told::Gone(voter) => _ = self.gone.get_or_insert(voter),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let domain = &self.exhaust.domain;
+        let now = self.units - self.before_units;
+        let left = (now > 0).then(|| {
+            let units = (domain.units() - self.units) as f64;
+            self.begun.elapsed().mul_f64(units / now as f64)
+        });
+        (self.progress)(Progress {
+            units: self.units,
+            of_units: domain.units(),
+            programs: self.counts.programs(),
+            of_programs: domain.programs(),
+            findings: self.findings.len(),
+            run: self.run_now,
+            left,
+        });
+    }
 }
 
 impl<'a> Sums<'a> {
-    fn new(exhaust: &'a Exhaust) -> Result<Self, Failed> {
-        let blank = exhaust.voters.panel().map_err(Failed::Unavailable)?.take_roll();
+    fn new(exhaust: &'a Exhaust, state: State, progress: &'a mut dyn FnMut(Progress)) -> Result<Self, Failed> {
+        let blank = exhaust.roster.panel(Look::Brief).map_err(Failed::Unavailable)?.take_roll();
         let scenes = exhaust.domain.scenes().map(|_| Counts::default()).collect();
         Ok(Self {
             exhaust,
+            state,
+            progress,
+            begun: Instant::now(),
+            before_units: 0,
             counts: Counts::default(),
             scenes,
             tally: Tally::default(),
@@ -310,6 +306,8 @@ impl<'a> Sums<'a> {
             units: 0,
             run_now: 0,
             findings: Vec::new(),
+            files: BTreeMap::new(),
+            gone: None,
         })
     }
 
@@ -327,28 +325,27 @@ impl<'a> Sums<'a> {
         if line.findings.is_empty() {
             return Ok(());
         }
-        let mut judge = self.exhaust.voters.panel().map_err(|gone| gone.to_string())?;
+        let mut judge = self.exhaust.roster.panel(Look::Brief).map_err(|gone| gone.to_string())?;
         for &number in &line.findings {
             let program = self.program(number)?;
             let finding =
                 judge.finding(&program).ok_or_else(|| format!("program {number} does not show a finding any more"))?;
-            self.keep(Found { steps: program.steps.len(), number, finding: Box::new(finding) });
+            self.keep(UnitFinding { unit: line.unit, steps: program.steps.len(), number, finding: Box::new(finding) });
         }
         Ok(())
     }
 
     /// Adds a unit and writes it down, its findings first.
-    fn take(&mut self, walked: &Walked, state: &mut State) -> Result<(), Failed> {
+    fn take(&mut self, walked: &Walked) -> Result<(), Failed> {
         self.run_now += walked.counts.run;
         self.add(walked.unit, &walked.counts, &walked.tally, &walked.roll);
         for found in &walked.findings {
             if self.keep(found.clone()) {
-                let program = self.program(found.number).map_err(Failed::Refused)?;
-                let recorder = Recorder { out: &self.exhaust.out, origin: self.exhaust.origin(found.number) };
-                recorder.write_found(&program, &found.finding)?;
+                let catch = self.catch(found)?;
+                self.files.insert(found.number, Recorder { out: &self.exhaust.out }.keep(&catch)?);
             }
         }
-        Ok(state.append(&Line::new(walked))?)
+        Ok(self.state.append(&Line::new(walked))?)
     }
 
     fn add(&mut self, unit: u64, counts: &Counts, tally: &Tally, roll: &Roll) {
@@ -360,7 +357,7 @@ impl<'a> Sums<'a> {
     }
 
     /// Keeps a finding if none of its kind comes before it; whether it did.
-    fn keep(&mut self, found: Found) -> bool {
+    fn keep(&mut self, found: UnitFinding) -> bool {
         match self.findings.iter_mut().find(|known| known.same(&found)) {
             Some(known) if found.place() < known.place() => *known = found,
             Some(_) => return false,
@@ -369,18 +366,27 @@ impl<'a> Sums<'a> {
         true
     }
 
+    fn catch(&self, found: &UnitFinding) -> Result<Catch, Failed> {
+        let program = self.program(found.number).map_err(Failed::Refused)?;
+        Ok(Catch { origin: self.exhaust.origin(found.number), program, finding: (*found.finding).clone() })
+    }
+
     /// Shrinks and records the findings.
-    fn record(&mut self) -> io::Result<Vec<Recorded>> {
+    fn record(&mut self) -> Result<Vec<Recorded>, Failed> {
         self.findings.sort_by_key(|found| found.number);
+        let Exhaust { roster, domain, out, .. } = self.exhaust;
+        let recorder = Recorder { out };
         let mut recorded = Vec::new();
-        for Found { number, finding, .. } in &self.findings {
-            let Some(program) = self.exhaust.domain.program(*number) else { continue };
-            let (out, origin) = (&self.exhaust.out, self.exhaust.origin(*number));
-            let judge = self.exhaust.voters.shrinking(finding).panel_looking(Look::Whole).ok();
-            recorded.push(match judge {
-                Some(mut judge) => record(&mut judge, out, origin, &program, finding)?,
-                None => Recorder { out, origin }.write_all(&program, finding, None)?,
-            });
+        for found in &self.findings {
+            let catch = self.catch(found)?;
+            let file = self.files.get(&found.number).cloned().map_or_else(|| recorder.keep(&catch), Ok)?;
+            let mut before = || {
+                let go_on = AtomicBool::new(false);
+                let pool = Pool { jobs: 1, stop: &go_on, deadline: None };
+                Walker::new(domain, roster, &pool)
+                    .map_or(Vec::new(), |mut walker| walker.before(found.unit, found.number))
+            };
+            recorded.push(pursuit::record(roster, recorder, catch, file, &mut before)?);
         }
         Ok(recorded)
     }

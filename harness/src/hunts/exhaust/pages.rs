@@ -1,15 +1,16 @@
-//! The alphabet around pages: lookups, conditional references, the host's references, mappings, compound pages, sections that come and go.
+//! The alphabet around pages: lookups, conditional references, the host's references, mappings, compound pages,
+//! sections that come and go.
 
 use contract::description::{CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec};
 use contract::{Gfn, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step};
 
-use super::domain::Scene;
 use super::ground::{Ground, Layout};
+use super::scene::Scene;
 use super::tables::{BOTH, EMULATED, HVA, PINNED, READ, WRITE, call, present, words};
 
-/// Guest pages: 0 plain with a list, 1 the first of two pages that can become a compound one, 2 a hole, 3 absent, 4 and 5 under a huge
-/// entry; 8, of a slot of its own, in the last section, where the host holds a reference too. Five idle pages with counts -1, 0, 1, 2 and
-/// the largest there is. A pinned window of 2 entries and an emulated one of 1.
+/// Guest pages: 0 plain with a list, 1 the first of two pages that can become a compound one, 2 a hole, 3 absent, 4 and
+/// 5 under a huge entry; 8, of a slot of its own, in the last section, where the host holds a reference too. Five idle
+/// pages with counts -1, 0, 1, 2 and the largest there is. A pinned window of 2 entries and an emulated one of 1.
 pub(super) fn scene(ground: &Ground) -> Scene {
     let shift = ground.shift();
     let at = |gfn: u64| gfn << shift;

@@ -1,7 +1,9 @@
-//! Where a run stands, on disk: one JSON object a line, the first for what is run, then one for each unit that is finished.
+//! Where a run stands, on disk: one JSON object a line, the first for what is run, then one for each unit that is
+//! finished.
 //!
-//! A unit's line is written when the unit is finished, in one call. A kill at any moment loses the units that were under way; a last line that
-//! was cut short is passed over and overwritten. Whatever else is wrong with the file is refused.
+//! A unit's line is written when the unit is finished, in one call. A kill at any moment loses the units that were
+//! under way; a last line that was cut short is passed over and overwritten. Whatever else is wrong with the file is
+//! refused.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use contract::Rule;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Counts, Walked};
-use crate::check::verdict::{RuleTally, Tally};
+use crate::check::tally::{RuleTally, Tally};
 use crate::voters::Roll;
 use programs::store;
 
@@ -100,8 +103,8 @@ pub(super) struct Line {
     pub findings: Vec<u64>,
     /// Programs, steps, skipped, not asked, hypercalls, accepted, deferred, entries.
     tally: [u64; 8],
-    /// Place in the list of all rules; in real mode, deferred, accepted, refused.
-    rules: Vec<[u64; 5]>,
+    /// Of each rule that was decided: in real mode, deferred, accepted, refused.
+    rules: Vec<(Rule, [u64; 4])>,
     /// One a voter: programs, hypercalls, read back, uncovered, declared, incidents. Empty for a subject alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     voters: Vec<[u64; 6]>,
@@ -119,8 +122,9 @@ impl Line {
         let Counts { run, equal, behind, failing } = walked.counts;
         let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ref rules } =
             walked.tally;
-        let rule = |(place, rule): (usize, &RuleTally)| {
-            (rule.total() > 0).then_some([place as u64, rule.real, rule.deferred, rule.accepted, rule.refused])
+        let rule = |(rule, tally): (&Rule, &RuleTally)| {
+            let &RuleTally { real, deferred, accepted, refused } = tally;
+            (tally.total() > 0).then_some((*rule, [real, deferred, accepted, refused]))
         };
         let votes = |voter: &crate::voters::VoterTally| {
             [voter.programs, voter.hypercalls, voter.read_back, voter.uncovered, voter.declared, voter.incidents]
@@ -133,7 +137,7 @@ impl Line {
             failing,
             findings: walked.findings.iter().map(|found| found.number).collect(),
             tally: [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries],
-            rules: rules.iter().enumerate().filter_map(rule).collect(),
+            rules: Rule::ALL.iter().zip(rules).filter_map(rule).collect(),
             voters: walked.roll.voters.iter().map(votes).collect(),
             uses: walked.roll.uses.clone(),
         }
@@ -147,10 +151,8 @@ impl Line {
         let [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries] = self.tally;
         let mut tally =
             Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ..Tally::default() };
-        for &[place, real, deferred, accepted, refused] in &self.rules {
-            if let Some(rule) = tally.rules.get_mut(place as usize) {
-                *rule = RuleTally { real, deferred, accepted, refused };
-            }
+        for &(rule, [real, deferred, accepted, refused]) in &self.rules {
+            tally.rules[rule as usize] = RuleTally { real, deferred, accepted, refused };
         }
         tally
     }

@@ -1,10 +1,11 @@
-//! The alphabet around tables: hypercalls at their edges, lists, slots, and what the host does to the pages that TCEs name.
+//! The alphabet around tables: hypercalls at their edges, lists, slots, and what the host does to the pages that TCEs
+//! name.
 
 use contract::description::{CompoundSpec, Mapping, RamSpec, SlotSpec, WordRun};
 use contract::{Gfn, Gpa, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step, Tce};
 
-use super::domain::Scene;
 use super::ground::{Ground, Layout};
+use super::scene::Scene;
 
 pub(super) const HVA: u64 = 0x7f00_0000_0000;
 pub(super) const READ: u64 = Tce::READ;
@@ -29,11 +30,11 @@ pub(super) fn words(words: &[u64]) -> Vec<WordRun> {
     words.iter().map(|&value| WordRun { value, stride: 0, count: 1 }).collect()
 }
 
-/// Guest pages: 0 plain with a list, 1 with a split struct page where the layout has one, 2 read-only, 3 absent with a list, 4 and 5 under
-/// a huge entry, 6 a hole; 7 of a slot of its own, in the last section. Guest page 8 is no memory.
+/// Guest pages: 0 plain with a list, 1 with a split struct page where the layout has one, 2 read-only, 3 absent with a
+/// list, 4 and 5 under a huge entry, 6 a hole; 7 of a slot of its own, in the last section. Guest page 8 is no memory.
 ///
-/// A pinned window of 3 entries, of 4 KiB where `narrow`, else of the host's page; an emulated one of `entries` entries of two host
-/// pages that ends at 2^64.
+/// A pinned window of 3 entries, of 4 KiB where `narrow`, else of the host's page; an emulated one of `entries` entries
+/// of two host pages that ends at 2^64.
 pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
     let (shift, page) = (ground.shift(), 1 << ground.shift());
     let at = |gfn: u64| gfn << shift;

@@ -2,26 +2,26 @@
 //!
 //! Not every program is run; each that is not is accounted for by an argument.
 //!
-//! **Equal to a shorter one.** Where the last step of a program is skipped (its precondition failed), nothing was done: the reference says so
-//! before anybody else is asked, the image stays, no subject hears of the step. So the run is that of the program without it, and
-//! the run of every extension is that of the same extension without it. Those are programs of the domain, one step shorter, and by the
-//! same argument again one whose every step is done stands for each of them. It is run, or lies behind a finding. For this the voters
-//! must be subjects: what another voter makes of a step that the reference skips is its own affair, so with other voters everything is run.
+//! **Equal to a shorter one.** Where the last step of a program is skipped (its precondition failed), nothing was done:
+//! the reference says so before anybody else is asked, the image stays, no subject hears of the step. So the run is
+//! that of the program without it, and the run of every extension is that of the same extension without it. Those are
+//! programs of the domain, one step shorter, and by the same argument again one whose every step is done stands for
+//! each of them. It is run, or lies behind a finding. For this the voters must be subjects: what another voter makes of
+//! a step that the reference skips is its own affair, so with other voters everything is run.
 //!
-//! **Behind a finding.** Where a step shows a finding, no later step is ever made: every extension shows the same finding at the same step. (A
-//! finding at the *end* of a program, where windows are closed, says nothing about extensions, which go on before that end.)
+//! **Behind a finding.** Where a step shows a finding, no later step is ever made: every extension shows the same
+//! finding at the same step. (A finding at the *end* of a program, where windows are closed, says nothing about
+//! extensions, which go on before that end.)
 //!
 //! A step that was done and changed nothing is another matter: the subject saw it, and may remember.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-
 use contract::Program;
+use programs::sequence;
 
 use super::domain::{Domain, Part, Unit};
-use crate::check::lockstep::Checker;
-use crate::check::verdict::{Finding, Tally};
-use crate::voters::{Panel, Roll, Unavailable, Voters};
+use crate::check::{Checker, Ending, Finding, Kind, Tally, Verdict};
+use crate::hunts::pool::Pool;
+use crate::voters::{Look, Panel, Roll, Roster, Task, Unavailable};
 
 /// What came of a unit's programs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -54,16 +54,17 @@ impl Counts {
 
 /// A finding with the program that shows it.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct UnitFinding {
+    pub unit: u64,
     pub steps: usize,
     pub number: u64,
     pub finding: Box<Finding>,
 }
 
-impl Found {
+impl UnitFinding {
     /// Whether the two are of one kind.
     pub(super) fn same(&self, other: &Self) -> bool {
-        self.finding.identity == other.finding.identity && self.finding.voter == other.finding.voter
+        self.finding.identity() == other.finding.identity() && self.finding.voter == other.finding.voter
     }
 
     /// Which of one kind comes first.
@@ -79,8 +80,11 @@ pub(super) struct Walked {
     pub tally: Tally,
     pub roll: Roll,
     /// Of each kind the first.
-    pub findings: Vec<Found>,
+    pub findings: Vec<UnitFinding>,
 }
+
+/// Most programs that are remembered of those that ran before one.
+const MOST_BEFORE: usize = 4096;
 
 /// Why a unit has no end.
 pub(super) enum Broken {
@@ -90,10 +94,10 @@ pub(super) enum Broken {
     Gone(Unavailable),
 }
 
-/// Who answers. A subject alone is asked without the detour of a panel.
+/// Who answers. One subject alone is asked without the detour of a panel, because programs are short and many.
 enum Asked {
     One(Box<Checker>),
-    Many(Panel),
+    Many(Box<Panel>),
 }
 
 /// Walks units; keeps its allocations from unit to unit.
@@ -102,60 +106,69 @@ pub(super) struct Walker<'a> {
     asked: Asked,
     /// Whether a skipped last step makes a program equal to a shorter one.
     subjects_only: bool,
-    stop: &'a AtomicBool,
-    deadline: Option<Instant>,
+    pool: &'a Pool<'a>,
+    /// Where the walk of a unit is repeated to see what ran before a program: that program's number, and what ran so far.
+    history: Option<(u64, Vec<Program>)>,
 }
 
 /// A unit on the way.
 struct Visit<'w, 'a> {
     walker: &'w mut Walker<'a>,
+    unit: u64,
     part: &'a Part,
     program: Program,
     letters: Vec<u16>,
     counts: Counts,
     tally: Tally,
-    findings: Vec<Found>,
+    findings: Vec<UnitFinding>,
 }
 
 impl<'a> Walker<'a> {
-    pub(super) fn new(
-        domain: &'a Domain,
-        voters: &Voters,
-        stop: &'a AtomicBool,
-        deadline: Option<Instant>,
-    ) -> Result<Self, Unavailable> {
-        let subjects_only = voters.models.is_empty() && voters.qemu.is_none();
-        let asked = match voters.subjects[..] {
-            [subject] if subjects_only && voters.isolated.is_empty() && voters.ledger.is_empty() => {
-                Asked::One(Box::new(subject.checker()))
-            }
-            _ => Asked::Many(voters.panel()?),
+    pub(super) fn new(domain: &'a Domain, roster: &Roster, pool: &'a Pool<'a>) -> Result<Self, Unavailable> {
+        let asked = match roster.alone()? {
+            Some(checker) => Asked::One(Box::new(checker)),
+            None => Asked::Many(Box::new(roster.panel(Look::Brief)?)),
         };
-        Ok(Self { domain, asked, subjects_only, stop, deadline })
-    }
-
-    fn over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
     }
 
     fn ask(&mut self, program: &Program, tally: &mut Tally) -> Result<Option<Box<Finding>>, Unavailable> {
         match &mut self.asked {
-            Asked::One(checker) => Ok(checker.check_into(program, tally, &mut |_| {})),
+            Asked::One(checker) => Ok(match checker.check_into(program, Ending::Close, tally, &mut ()) {
+                Verdict::Finding(finding) => Some(finding),
+                _ => None,
+            }),
             Asked::Many(panel) => {
                 let mut first = None;
-                let programs = std::slice::from_ref(program);
-                panel.vote(programs, tally, &mut |_, finding| first = Some(finding), &mut |_| {})?;
+                let task = Task::from(program.clone());
+                panel.vote(&[task], tally, &mut |_, finding| first = Some(finding), &mut |_| {})?;
                 Ok(first)
             }
         }
     }
 
-    /// Walks the unit of that number.
+    /// The programs that ran on the same subject before program `number` of a unit, the last [`MOST_BEFORE`] of them, in order.
+    pub(super) fn before(&mut self, unit: u64, number: u64) -> Vec<sequence::Part> {
+        self.history = Some((number, Vec::new()));
+        // It is stopped at that program; a voter that is gone leaves what ran so far.
+        let _ = self.walk(unit).map(drop);
+        let (_, programs) = self.history.take().unwrap_or_default();
+        let from = programs.len().saturating_sub(MOST_BEFORE);
+        programs.into_iter().skip(from).map(|program| sequence::Part { program, left_open: false }).collect()
+    }
+
+    /// Walks the unit of that number, on subjects that have seen no other unit.
     pub(super) fn walk(&mut self, number: u64) -> Result<Walked, Broken> {
+        let renewed = match &mut self.asked {
+            Asked::One(checker) => checker.renew().map_err(Unavailable),
+            Asked::Many(panel) => panel.renew(),
+        };
+        renewed.map_err(Broken::Gone)?;
         let domain = self.domain;
         let steps = domain.bound().steps;
         let (part, unit) = domain.unit(number);
         let mut visit = Visit {
+            unit: number,
             part,
             program: part.scene.start.clone(),
             letters: Vec::with_capacity(steps),
@@ -178,7 +191,8 @@ impl<'a> Walker<'a> {
 }
 
 impl Visit<'_, '_> {
-    /// Walks a stem with its extensions by up to `left` steps, unless what comes before its last step says what they are.
+    /// Walks a stem with its extensions by up to `left` steps, unless what comes before its last step says what they
+    /// are.
     fn from(&mut self, stem: &[u16], left: usize) -> Result<(), Broken> {
         if let Some((last, before)) = stem.split_last() {
             for &letter in before {
@@ -186,6 +200,7 @@ impl Visit<'_, '_> {
             }
             // That program is another unit's: its counts are not taken.
             let mut tally = Tally::default();
+            self.note()?;
             let finding = self.walker.ask(&self.program, &mut tally).map_err(Broken::Gone)?;
             if let Asked::Many(panel) = &mut self.walker.asked {
                 panel.take_roll();
@@ -195,7 +210,7 @@ impl Visit<'_, '_> {
                 self.counts.equal += tree;
                 return Ok(());
             }
-            if finding.is_some_and(|finding| finding.identity.kind != "end") {
+            if finding.is_some_and(|finding| finding.kind != Kind::End) {
                 self.counts.behind += tree;
                 return Ok(());
             }
@@ -214,11 +229,22 @@ impl Visit<'_, '_> {
         self.letters.pop();
     }
 
-    /// Runs the program that stands there, of whose steps at most the last is skipped, and its extensions by up to `left` steps.
-    fn visit(&mut self, left: usize) -> Result<(), Broken> {
-        if self.walker.over() {
+    /// Notes that this program runs now, where that is asked for. Stops at the program up to which it is.
+    fn note(&mut self) -> Result<(), Broken> {
+        let Some((until, programs)) = &mut self.walker.history else { return Ok(()) };
+        if self.walker.domain.number(self.part, &self.letters) == *until {
             return Err(Broken::Stopped);
         }
+        programs.push(self.program.clone());
+        Ok(())
+    }
+
+    /// Runs the program that stands there, of whose steps at most the last is skipped, and its extensions by up to `left` steps.
+    fn visit(&mut self, left: usize) -> Result<(), Broken> {
+        if self.walker.pool.over() {
+            return Err(Broken::Stopped);
+        }
+        self.note()?;
         let skipped = self.tally.skipped;
         let finding = self.walker.ask(&self.program, &mut self.tally).map_err(Broken::Gone)?;
         if self.walker.subjects_only && self.tally.skipped > skipped {
@@ -228,7 +254,7 @@ impl Visit<'_, '_> {
         self.counts.run += 1;
         if let Some(finding) = finding {
             self.counts.failing += 1;
-            let end = finding.identity.kind == "end";
+            let end = finding.kind == Kind::End;
             self.keep(finding);
             if !end {
                 self.counts.behind += self.part.trees[left] - 1;
@@ -245,11 +271,11 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Keeps a finding if it is the first of its identity: of fewest steps, then of lowest number. Depth first comes upon long programs
-    /// before short ones.
+    /// Keeps a finding if it is the first of its identity: of fewest steps, then of lowest number. Depth first comes
+    /// upon long programs before short ones.
     fn keep(&mut self, finding: Box<Finding>) {
         let number = self.walker.domain.number(self.part, &self.letters);
-        let found = Found { steps: self.letters.len(), number, finding };
+        let found = UnitFinding { unit: self.unit, steps: self.letters.len(), number, finding };
         match self.findings.iter_mut().find(|known| known.same(&found)) {
             Some(known) if found.place() < known.place() => *known = found,
             Some(_) => {}

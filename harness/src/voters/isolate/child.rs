@@ -6,14 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use contract::Program;
 use landlock::{ABI, AccessFs, Ruleset, RulesetAttr, RulesetStatus};
 use rustix::process::{Resource, Rlimit, Signal};
 
 use super::wire::Frame;
-use crate::check::lockstep::Checker;
-use crate::check::verdict::Tally;
+use crate::check::{Checker, Ending, Place, Tally, Verdict, Watch};
 use crate::subjects::SubjectKind;
+use crate::voters::Task;
 use programs::encoding;
 
 /// What a child is told on its command line.
@@ -72,7 +71,7 @@ fn start(orders: &Orders) -> Result<(String, Checker), String> {
     limit(orders.bytes).map_err(|error| format!("no limits for the child: {error}"))?;
     let subject: SubjectKind = orders.subject.parse().map_err(|error| format!("{error}"))?;
     let checker = subject.try_checker().map_err(|error| error.to_string())?;
-    Ok((subject.name().into(), checker))
+    Ok((subject.name(), checker))
 }
 
 fn limit(bytes: u64) -> io::Result<()> {
@@ -106,16 +105,16 @@ fn landlocked() -> bool {
 /// How much a child tells while it works.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Telling {
-    /// All ballots together: the fastest, and if the process is lost they are too.
+    /// All verdicts together: the fastest, and if the process is lost they are too.
     Together,
-    /// Each ballot as it is cast.
-    Ballots,
+    /// Each verdict as it is known.
+    Verdicts,
     /// That, and each step before it runs.
     Steps,
 }
 
 impl Telling {
-    const ALL: [Self; 3] = [Self::Together, Self::Ballots, Self::Steps];
+    const ALL: [Self; 3] = [Self::Together, Self::Verdicts, Self::Steps];
 }
 
 /// Programs to run.
@@ -123,19 +122,26 @@ pub(super) struct Request {
     /// Rises from request to request; answers are checked with it.
     pub number: u64,
     pub telling: Telling,
-    pub programs: Vec<Program>,
+    pub tasks: Vec<Task>,
 }
 
+/// Bits of a task's word.
+const FRESH: u64 = 1;
+const LEAVE_OPEN: u64 = 2;
+
 impl Request {
-    /// As it stands in the shared memory: number, how much is told, number of programs, then each with its length in front.
-    pub fn bytes(number: u64, telling: Telling, programs: &[Program]) -> Vec<u8> {
+    /// As it stands in the shared memory: number, how much is told, number of programs, then for each a word that says how it is run, its
+    /// length, and its encoding.
+    pub fn bytes(number: u64, telling: Telling, tasks: &[Task]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for word in [number, telling as u64, programs.len() as u64] {
+        for word in [number, telling as u64, tasks.len() as u64] {
             bytes.extend(word.to_le_bytes());
         }
         let mut packed = Vec::new();
-        for program in programs {
+        for Task { program, fresh, ending } in tasks {
             encoding::encode_into(program, &mut packed);
+            let how = if *fresh { FRESH } else { 0 } | if *ending == Ending::LeaveOpen { LEAVE_OPEN } else { 0 };
+            bytes.extend(how.to_le_bytes());
             bytes.extend((packed.len() as u64).to_le_bytes());
             bytes.extend(&packed);
         }
@@ -146,14 +152,16 @@ impl Request {
         let mut rest = bytes;
         let (number, telling, count) = (word(&mut rest)?, word(&mut rest)?, word(&mut rest)?);
         let telling = *Telling::ALL.get(usize::try_from(telling).ok()?)?;
-        let mut programs = Vec::new();
+        let mut tasks = Vec::new();
         for _ in 0..count {
+            let how = word(&mut rest)?;
             let length = usize::try_from(word(&mut rest)?).ok()?;
             let (packed, behind) = rest.split_at_checked(length)?;
-            programs.push(encoding::decode(packed));
+            let ending = if how & LEAVE_OPEN == 0 { Ending::Close } else { Ending::LeaveOpen };
+            tasks.push(Task { program: encoding::decode(packed), fresh: how & FRESH != 0, ending });
             rest = behind;
         }
-        rest.is_empty().then_some(Self { number, telling, programs })
+        rest.is_empty().then_some(Self { number, telling, tasks })
     }
 }
 
@@ -163,25 +171,43 @@ fn word(rest: &mut &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*word))
 }
 
+/// Announces what is about to run.
+struct Marks<'a> {
+    out: &'a mut File,
+    number: u64,
+    told: io::Result<()>,
+}
+
+impl Watch for Marks<'_> {
+    fn begins(&mut self, place: Place) {
+        if self.told.is_ok() {
+            self.told = Frame::Mark(place).write(self.out, self.number);
+        }
+    }
+}
+
 fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result<()> {
-    let Request { number, telling, ref programs } = *request;
+    let Request { number, telling, ref tasks } = *request;
     let mut tally = Tally::default();
     let mut frames = Vec::new();
-    for program in programs {
-        let mut told = Ok(());
-        let finding = checker.check_marked(program, &mut tally, &mut |step| {
-            if telling == Telling::Steps && told.is_ok() {
-                told = Frame::Mark(step).write(out, number);
-            }
-        });
-        told?;
-        let frame = match finding {
-            Some(finding) => Frame::Finding(finding),
-            None => checker.uncovered().map_or(Frame::Agreed, |why| Frame::Uncovered(why.into())),
+    for task in tasks {
+        let verdict = if telling == Telling::Steps {
+            let mut marks = Marks { out, number, told: Ok(()) };
+            let verdict = checker.check_task(task, &mut tally, &mut marks);
+            marks.told?;
+            verdict
+        } else {
+            checker.check_task(task, &mut tally, &mut ())
+        };
+        let frame = match verdict {
+            Verdict::Finding(finding) => Frame::Finding(finding),
+            Verdict::NotCompared(not) => Frame::NotCompared(not),
+            Verdict::Agreed => Frame::Agreed,
+            Verdict::Invalid(invalid) => return Err(io::Error::other(format!("an invalid program: {invalid}"))),
         };
         match telling {
             Telling::Together => frame.write(&mut frames, number)?,
-            Telling::Ballots | Telling::Steps => frame.write(out, number)?,
+            Telling::Verdicts | Telling::Steps => frame.write(out, number)?,
         }
     }
     Frame::Done(Box::new(tally)).write(&mut frames, number)?;
@@ -206,16 +232,22 @@ pub(super) fn arguments(orders: &Orders) -> Vec<std::ffi::OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use programs::generate::{GeneratorConfig, generate};
+
+    use super::*;
 
     #[test]
     fn a_request_comes_through_as_it_was() {
-        let programs: Vec<Program> = (0..5).map(|index| generate(&GeneratorConfig::default(), 3, index)).collect();
-        let bytes = Request::bytes(9, Telling::Steps, &programs);
+        let task = |index| {
+            let program = generate(&GeneratorConfig::default(), 3, index);
+            let ending = if index % 3 == 0 { Ending::LeaveOpen } else { Ending::Close };
+            Task { program, fresh: index % 2 == 0, ending }
+        };
+        let tasks: Vec<Task> = (0..6).map(task).collect();
+        let bytes = Request::bytes(9, Telling::Steps, &tasks);
         let request = Request::read(&bytes).expect("a request");
         assert_eq!((request.number, request.telling), (9, Telling::Steps));
-        assert_eq!(request.programs, programs);
+        assert_eq!(request.tasks, tasks);
         assert!(Request::read(&bytes[..bytes.len() - 1]).is_none() && Request::read(&[0; 7]).is_none());
     }
 }

@@ -29,14 +29,13 @@ mod wire;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contract::{Program, Rule, Step};
+use contract::{Program, Rule};
 
 use child::Telling;
 pub use child::{Orders, run};
 
-use crate::check::lockstep::START;
-use crate::check::verdict::{Finding, Identity, Tally};
-use crate::voters::{Ballot, Incident, Level, Told, Unavailable, Voter};
+use crate::check::{Finding, Place, Tally, Thing, Verdict};
+use crate::voters::{Incident, Shows, Task, Told, Unavailable, Voter};
 use process::{Lost, Process};
 use wire::Frame;
 
@@ -81,7 +80,7 @@ pub struct Isolated {
 struct Stopped {
     lost: Lost,
     /// What was about to run, if it was announced.
-    mark: Option<u64>,
+    mark: Option<Place>,
 }
 
 impl Isolated {
@@ -112,10 +111,10 @@ impl Isolated {
     /// Puts programs to the child. `cast` is told of each ballot, in order.
     fn run(
         &mut self,
-        programs: &[Program],
+        tasks: &[Task],
         telling: Telling,
         tally: &mut Tally,
-        cast: &mut dyn FnMut(Ballot),
+        cast: &mut dyn FnMut(Verdict),
     ) -> Result<Result<(), Stopped>, Unavailable> {
         self.requests += 1;
         let number = self.requests;
@@ -124,19 +123,18 @@ impl Isolated {
             None => self.start()?.0,
         };
         let mut mark = None;
-        let mut left = programs.len();
-        let mut next =
-            process.request(number, telling, programs).and_then(|()| process.frame(number, self.config.limit));
+        let mut left = tasks.len();
+        let mut next = process.request(number, telling, tasks).and_then(|()| process.frame(number, self.config.limit));
         let lost = loop {
-            let ballot = match next {
-                Ok(Frame::Mark(step)) => {
-                    mark = Some(step);
+            let verdict = match next {
+                Ok(Frame::Mark(place)) => {
+                    mark = Some(place);
                     None
                 }
-                Ok(Frame::Agreed) => Some(Ballot::Agreed),
-                Ok(Frame::Uncovered(why)) => Some(Ballot::Uncovered(why)),
-                Ok(Frame::Finding(finding)) => Some(Ballot::Finding(finding)),
-                Ok(Frame::Done(counts)) if left == 0 && counts.programs == programs.len() as u64 => {
+                Ok(Frame::Agreed) => Some(Verdict::Agreed),
+                Ok(Frame::NotCompared(not)) => Some(Verdict::NotCompared(not)),
+                Ok(Frame::Finding(finding)) => Some(Verdict::Finding(finding)),
+                Ok(Frame::Done(counts)) if left == 0 && counts.programs == tasks.len() as u64 => {
                     tally.add(&counts);
                     self.process = Some(process);
                     return Ok(Ok(()));
@@ -144,12 +142,12 @@ impl Isolated {
                 Ok(other) => break Lost::Garbage(format!("{other:?} where it was not expected")),
                 Err(lost) => break lost,
             };
-            if let Some(ballot) = ballot {
+            if let Some(verdict) = verdict {
                 if left == 0 {
-                    break Lost::Garbage("one ballot too many".into());
+                    break Lost::Garbage("one verdict too many".into());
                 }
                 left -= 1;
-                cast(ballot);
+                cast(verdict);
             }
             next = process.frame(number, self.config.limit);
         };
@@ -157,25 +155,18 @@ impl Isolated {
     }
 
     fn loss(&self, program: &Program, stopped: &Stopped) -> Finding {
-        let mark = stopped.mark.unwrap_or(START);
-        let step = if mark == START { 0 } else { mark as usize };
-        let kind = if mark == START { "start" } else { program.steps.get(step).map_or("end", Step::kind) };
-        let (rule, field) = match stopped.lost {
-            Lost::Ended(_) => (Rule::SubjectCrash, "process"),
-            Lost::Silent => (Rule::SubjectHang, "hang"),
-            Lost::Garbage(_) => (Rule::SubjectProtocol, "process"),
+        let place = stopped.mark.unwrap_or(Place::Start);
+        let process = String::from("its process");
+        let (rule, thing) = match stopped.lost {
+            Lost::Ended(_) => (Rule::SubjectCrash, Thing::Process(process)),
+            Lost::Silent => (Rule::SubjectHang, Thing::Silent(process)),
+            Lost::Garbage(_) => (Rule::SubjectProtocol, Thing::Process(process)),
         };
         Finding {
-            identity: Identity { rule, field, kind },
-            step,
-            agreed: step.checked_sub(1).filter(|_| mark != START),
-            what: "its process".into(),
+            agreed: place.steps_before(program).checked_sub(1),
             expected: "an answer".into(),
             found: stopped.lost.told(&self.config),
-            objects: Vec::new(),
-            voter: self.name.clone(),
-            votes: Vec::new(),
-            log: Vec::new(),
+            ..Finding::new(&self.name, program, place, rule, thing)
         }
     }
 }
@@ -185,8 +176,14 @@ impl Voter for Isolated {
         &self.name
     }
 
-    fn level(&self) -> Level {
-        Level::Memory
+    fn shows(&self) -> Shows {
+        Shows::ALL
+    }
+
+    /// The process is ended; the next program starts another.
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        self.process = None;
+        Ok(true)
     }
 
     fn group(&self) -> usize {
@@ -194,23 +191,23 @@ impl Voter for Isolated {
     }
 
     /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of their steps.
-    fn vote(&mut self, programs: &[Program], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
+    fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
         let mut next = 0;
         let mut lost = 0;
         // How closely it is looked at. Where a child is lost it is the more closely, until it is known where.
         let mut telling = Telling::Together;
         // A loss that no program has been found to cause.
         let mut unexplained = None;
-        while next < programs.len() {
+        while next < tasks.len() {
             // A single program is looked at closely at once.
-            if programs.len() - next == 1 {
+            if tasks.len() - next == 1 {
                 telling = Telling::Steps;
             }
             let careful = telling == Telling::Steps;
-            let batch = if careful { &programs[next..=next] } else { &programs[next..] };
+            let batch = if careful { &tasks[next..=next] } else { &tasks[next..] };
             let before = next;
-            let run = self.run(batch, telling, tally, &mut |ballot| {
-                tell(Told::Ballot(next, ballot));
+            let run = self.run(batch, telling, tally, &mut |verdict| {
+                tell(Told::Verdict(next, verdict));
                 next += 1;
             })?;
             let Err(stopped) = run else {
@@ -221,16 +218,16 @@ impl Voter for Isolated {
                 continue;
             };
             unexplained = Some(format!("its process {}", stopped.lost.told(&self.config)));
-            telling = if telling == Telling::Together { Telling::Ballots } else { Telling::Steps };
+            telling = if telling == Telling::Together { Telling::Verdicts } else { Telling::Steps };
             tally.programs += (next - before) as u64;
             lost = if next > before { 1 } else { lost + 1 };
-            if next == programs.len() {
+            if next == tasks.len() {
                 // All voted, and then it fell over.
                 let what = format!("its process {} after its last answer", stopped.lost.told(&self.config));
                 tell(Told::Incident(Incident { program: next - 1, what }));
             } else if stopped.mark.is_some() && careful {
-                let finding = self.loss(&programs[next], &stopped);
-                tell(Told::Ballot(next, Ballot::Finding(Box::new(finding))));
+                let finding = self.loss(&tasks[next].program, &stopped);
+                tell(Told::Verdict(next, Verdict::Finding(Box::new(finding))));
                 tally.programs += 1;
                 next += 1;
                 (lost, telling, unexplained) = (0, Telling::Together, None);

@@ -8,12 +8,12 @@ use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::Program;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Config;
 use super::child::{Orders, Request, Telling, arguments};
 use super::wire::{Broken, Frame};
+use crate::voters::Task;
 use crate::voters::processes::{anonymous, ended, last_line, path};
 
 /// Bytes of its last words that are kept.
@@ -77,8 +77,8 @@ impl Process {
     }
 
     /// Hands programs over.
-    pub(super) fn request(&mut self, number: u64, telling: Telling, programs: &[Program]) -> Result<(), Lost> {
-        let bytes = Request::bytes(number, telling, programs);
+    pub(super) fn request(&mut self, number: u64, telling: Telling, tasks: &[Task]) -> Result<(), Lost> {
+        let bytes = Request::bytes(number, telling, tasks);
         let sent = self
             .memory
             .write_all_at(&bytes, 0)

@@ -11,15 +11,12 @@
 //!
 //! Whatever an implementation does to its process, what does not check is no answer.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
 
 use contract::Rule;
-use serde::{Deserialize, Serialize};
-
-use crate::check::verdict::{Finding, Identity, ObjectDiff, RuleTally, Tally};
 use programs::store;
+
+use crate::check::{Finding, NotCompared, Place, Tally};
 
 /// Most bytes of a frame's payload.
 const MAX_PAYLOAD: u32 = 16 << 20;
@@ -31,12 +28,12 @@ pub(super) enum Frame {
     Hello(String),
     /// There is no subject: why.
     Refused(String),
-    /// The step with this index is about to run; the number of steps for the program's end, `u64::MAX` for its start.
-    Mark(u64),
+    /// This is about to run.
+    Mark(Place),
     /// The next program agreed.
     Agreed,
-    /// The next program was not put to the subject to its end: why.
-    Uncovered(String),
+    /// Something of the next program was not compared.
+    NotCompared(NotCompared),
     /// The next program showed this.
     Finding(Box<Finding>),
     /// All programs of the request are done; their counts.
@@ -44,7 +41,7 @@ pub(super) enum Frame {
 }
 
 /// Kinds of frames, by their first byte.
-const KINDS: [&str; 7] = ["hello", "refused", "mark", "agreed", "uncovered", "finding", "done"];
+const KINDS: [&str; 7] = ["hello", "refused", "mark", "agreed", "not compared", "finding", "done"];
 
 /// Why there is no frame.
 #[derive(Debug)]
@@ -60,11 +57,11 @@ impl Frame {
         let (kind, payload): (u8, Vec<u8>) = match self {
             Self::Hello(name) => (0, name.as_bytes().to_vec()),
             Self::Refused(why) => (1, why.as_bytes().to_vec()),
-            Self::Mark(step) => (2, step.to_le_bytes().to_vec()),
+            Self::Mark(place) => (2, serde_json::to_vec(place)?),
             Self::Agreed => (3, Vec::new()),
-            Self::Uncovered(why) => (4, why.as_bytes().to_vec()),
-            Self::Finding(finding) => (5, serde_json::to_vec(&WireFinding::of(finding))?),
-            Self::Done(tally) => (6, serde_json::to_vec(&WireTally::of(tally))?),
+            Self::NotCompared(not) => (4, serde_json::to_vec(not)?),
+            Self::Finding(finding) => (5, serde_json::to_vec(finding)?),
+            Self::Done(tally) => (6, serde_json::to_vec(tally)?),
         };
         let mut bytes = Vec::with_capacity(payload.len() + 13);
         bytes.push(kind);
@@ -96,16 +93,14 @@ impl Frame {
         Ok(match kind {
             0 => Self::Hello(text()?),
             1 => Self::Refused(text()?),
-            2 => Self::Mark(u64::from_le_bytes(payload.as_slice().try_into().map_err(|_| garbage())?)),
+            2 => Self::Mark(serde_json::from_slice(&payload).map_err(|_| garbage())?),
             3 => Self::Agreed,
-            4 => Self::Uncovered(text()?),
-            5 => {
-                let finding: WireFinding = serde_json::from_slice(&payload).map_err(|_| garbage())?;
-                Self::Finding(Box::new(finding.back().ok_or_else(garbage)?))
-            }
+            4 => Self::NotCompared(serde_json::from_slice(&payload).map_err(|_| garbage())?),
+            5 => Self::Finding(serde_json::from_slice(&payload).map_err(|_| garbage())?),
             _ => {
-                let tally: WireTally = serde_json::from_slice(&payload).map_err(|_| garbage())?;
-                Self::Done(Box::new(tally.back().ok_or_else(garbage)?))
+                let tally: Tally = serde_json::from_slice(&payload).map_err(|_| garbage())?;
+                let complete = tally.rules.len() == Rule::ALL.len();
+                Self::Done(Box::new(complete.then_some(tally).ok_or_else(garbage)?))
             }
         })
     }
@@ -116,103 +111,24 @@ fn checksum(kind: u8, payload: &[u8], request: u64) -> u64 {
     store::hash(request.to_le_bytes().into_iter().chain([kind]).chain(payload.iter().copied()))
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireFinding {
-    rule: String,
-    field: String,
-    kind: String,
-    step: usize,
-    agreed: Option<usize>,
-    what: String,
-    expected: String,
-    found: String,
-    objects: Vec<(String, String, String)>,
-    voter: String,
-    log: Vec<String>,
-}
-
-impl WireFinding {
-    fn of(finding: &Finding) -> Self {
-        let Finding { identity, step, agreed, what, expected, found, objects, voter, log, votes: _ } = finding.clone();
-        let objects = objects.into_iter().map(|object| (object.name, object.reference, object.memory)).collect();
-        let Identity { rule, field, kind } = identity;
-        let (rule, field, kind) = (rule.id().into(), field.into(), kind.into());
-        Self { rule, field, kind, step, agreed, what, expected, found, objects, voter, log }
-    }
-
-    fn back(self) -> Option<Finding> {
-        let Self { rule, field, kind, step, agreed, what, expected, found, objects, voter, log } = self;
-        let identity = Identity { rule: Rule::from_id(&rule)?, field: interned(&field), kind: interned(&kind) };
-        let object = |(name, reference, memory)| ObjectDiff { name, reference, memory };
-        let objects = objects.into_iter().map(object).collect();
-        Some(Finding { identity, step, agreed, what, expected, found, objects, voter, votes: Vec::new(), log })
-    }
-}
-
-/// Counts: those of [`Tally`] in its order, and for each rule its four.
-#[derive(Serialize, Deserialize)]
-struct WireTally {
-    counts: [u64; 8],
-    rules: Vec<[u64; 4]>,
-}
-
-impl WireTally {
-    fn of(tally: &Tally) -> Self {
-        let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, rules } = tally;
-        let counts = [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries].map(|count| *count);
-        let rules = rules.iter().map(|rule| [rule.real, rule.deferred, rule.accepted, rule.refused]).collect();
-        Self { counts, rules }
-    }
-
-    fn back(self) -> Option<Tally> {
-        let [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries] = self.counts;
-        let rule = |[real, deferred, accepted, refused]: [u64; 4]| RuleTally { real, deferred, accepted, refused };
-        let rules: Vec<RuleTally> = self.rules.into_iter().map(rule).collect();
-        let complete = rules.len() == Rule::ALL.len();
-        complete.then_some(Tally {
-            programs,
-            steps,
-            skipped,
-            not_asked,
-            hypercalls,
-            accepted,
-            deferred,
-            entries,
-            rules,
-        })
-    }
-}
-
-/// The same words for as long as the process runs. There are few: fields and kinds of steps.
-fn interned(word: &str) -> &'static str {
-    static WORDS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
-    match words.get(word) {
-        Some(word) => word,
-        None => {
-            let word: &'static str = Box::leak(word.to_string().into_boxed_str());
-            words.insert(word);
-            word
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use contract::Pfn;
+    use programs::generate::{GeneratorConfig, generate};
+
     use super::*;
+    use crate::check::finding::ObjectDiff;
+    use crate::check::{Reason, Thing};
 
     fn finding() -> Finding {
+        let program = generate(&GeneratorConfig::default(), 3, 0);
         Finding {
-            identity: Identity { rule: Rule::DivergeCount, field: "count", kind: "H_PUT_TCE" },
-            step: 3,
             agreed: Some(2),
-            what: "count of page 0x1".into(),
             expected: "1".into(),
             found: "2".into(),
             objects: vec![ObjectDiff { name: "page 0x1".into(), reference: "a".into(), memory: "b".into() }],
-            voter: "tce".into(),
-            votes: Vec::new(),
             log: vec!["line".into()],
+            ..Finding::new("tce", &program, Place::Step(3), Rule::DivergeCount, Thing::Count(Pfn(1)))
         }
     }
 
@@ -223,9 +139,9 @@ mod tests {
         let frames = [
             Frame::Hello("tce".into()),
             Frame::Refused("no symbol".into()),
-            Frame::Mark(u64::MAX),
+            Frame::Mark(Place::End),
             Frame::Agreed,
-            Frame::Uncovered("flatmem".into()),
+            Frame::NotCompared(NotCompared { from: Place::Start, why: Reason::Steps(2), compared: false }),
             Frame::Finding(Box::new(finding())),
             Frame::Done(Box::new(tally)),
         ];

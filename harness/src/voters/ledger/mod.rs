@@ -1,4 +1,5 @@
-//! Declared differences: where two voters are known to differ, and why. What the ledger declares is counted and is no finding.
+//! Declared differences: where two voters are known to differ, and why. What the ledger declares is counted and is no
+//! finding.
 //!
 //! ```toml
 //! [[difference]]
@@ -11,19 +12,19 @@
 //! expires = 2027-06-30                    # the last day on which it holds; optional
 //! ```
 //!
-//! A difference that is declared ends the program for that voter, for from there on the two are in different states. An entry that a
-//! campaign never used is reported as stale: either the difference is gone, or the campaign can't reach it. An entry that has expired is
-//! reported and declares nothing any more. When that is looked at is the command's business, once, before anything runs: a verdict depends
-//! on no date.
+//! A difference that is declared ends the program for that voter, for from there on the two are in different states. An
+//! entry that a campaign never used is reported as stale: either the difference is gone, or the campaign can't reach
+//! it. An entry that has expired is reported and declares nothing any more. When that is looked at is the command's
+//! business, once, before anything runs: a verdict depends on no date.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use contract::{Dialect, Program, Rule};
-use reference::Reference;
+use contract::{Dialect, Program, Rule, StepKind};
 use serde::Deserialize;
 
-use crate::check::verdict::Finding;
+use crate::check::{Field, Finding, Kind};
 
 /// One declared difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,11 +34,11 @@ pub struct Entry {
     /// The rule that the difference would break.
     pub rule: Rule,
     /// Which kind of thing differs.
-    pub field: String,
+    pub field: Field,
     /// The rule by which the reference decided the step, if it matters.
     pub decided: Option<Rule>,
     /// The kind of step, if it matters.
-    pub call: Option<String>,
+    pub call: Option<Kind>,
     /// Why they differ.
     pub reason: String,
     /// The last day on which it holds, as `2027-06-30`.
@@ -68,6 +69,10 @@ pub struct Ledger {
     entries: Vec<Entry>,
     /// Those that have expired.
     expired: Vec<Entry>,
+    /// Those of whose voters one takes no part.
+    idle: Vec<Entry>,
+    /// The names of voters that they name and that take no part.
+    missing: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +95,8 @@ struct Raw {
 }
 
 impl Ledger {
-    /// The one that comes with the harness: what the dialect table makes of the reference in one dialect and QEMU, or a model in another.
+    /// The one that comes with the harness: what the dialect table makes of the reference in one dialect and QEMU, or a
+    /// model in another.
     ///
     /// # Panics
     /// Never: a test parses it.
@@ -109,9 +115,12 @@ impl Ledger {
         for raw in file.difference {
             let line = 1 + text[..raw.span().start].matches('\n').count();
             let Raw { between, rule, field, decided, call, reason, expires } = raw.into_inner();
-            let known = |id: &str| Rule::from_id(id).ok_or(format!("line {line}: no rule is called {id:?}"));
-            let rule = known(&rule)?;
-            let decided = decided.map(|id| known(&id)).transpose()?;
+            let rule = known(line, "rule", &rule, Rule::from_id, || Rule::ALL.iter().map(|rule| rule.id()).collect())?;
+            let rules = || Rule::outcomes().map(Rule::id).collect();
+            let decided = decided.map(|id| known(line, "outcome rule", &id, outcome, rules)).transpose()?;
+            let fields = || Field::ALL.iter().map(|field| field.name()).collect();
+            let field = known(line, "field", &field, Field::from_name, fields)?;
+            let call = call.map(|name| known(line, "kind of step", &name, Kind::from_name, kinds)).transpose()?;
             if reason.trim().is_empty() {
                 return Err(format!("line {line}: a declared difference needs a reason"));
             }
@@ -124,7 +133,7 @@ impl Ledger {
             };
             entries.push(Entry { between, rule, field, decided, call, reason, expires });
         }
-        Ok(Self { entries, expired: Vec::new() })
+        Ok(Self { entries, ..Self::default() })
     }
 
     /// Reads a ledger's file.
@@ -154,26 +163,53 @@ impl Ledger {
         self.entries.iter()
     }
 
-    /// Keeps the entries between the reference in one of `dialects` and one of `voters`: those that such a campaign can use.
+    /// Puts the entries aside that are not between the reference in one of `dialects` and one of `voters`: such a
+    /// campaign cannot use them.
     #[must_use]
     pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
         let concerns =
             |entry: &Entry| dialects.iter().any(|dialect| voters.iter().any(|voter| entry.is_between(*dialect, voter)));
-        let Self { entries, expired } = self;
-        Self {
-            entries: entries.into_iter().filter(concerns).collect(),
-            expired: expired.into_iter().filter(concerns).collect(),
-        }
+        let Self { entries, expired, mut idle, .. } = self;
+        let (entries, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(concerns);
+        let (expired, over): (Vec<_>, Vec<_>) = expired.into_iter().partition(concerns);
+        idle.extend(others);
+        idle.extend(over);
+        let parts = |name: &String| {
+            dialects.iter().any(|dialect| is_reference(name, *dialect))
+                || voters.iter().any(|voter| is_voter(name, voter))
+        };
+        let missing = idle.iter().flat_map(|entry| &entry.between).filter(|name| !parts(name)).cloned().collect();
+        Self { entries, expired, idle, missing }
+    }
+
+    /// Forgets the entries of whose voters one takes no part.
+    #[must_use]
+    pub fn without_idle(self) -> Self {
+        Self { idle: Vec::new(), missing: BTreeSet::new(), ..self }
+    }
+
+    /// A line about the entries that cannot be used because a voter that they name takes no part; `None` where there
+    /// are none.
+    #[must_use]
+    pub fn told_idle(&self) -> Option<String> {
+        let names: Vec<&str> = self.missing.iter().map(String::as_str).collect();
+        let (count, names) = (self.idle.len(), names.join(", "));
+        (count > 0).then(|| format!("{count} declared differences cannot be used, these voters take no part: {names}"))
+    }
+
+    /// The entries of whose voters one takes no part.
+    pub fn idle(&self) -> impl Iterator<Item = &Entry> {
+        self.idle.iter()
     }
 
     /// Puts the entries aside whose last day is before `today` (as `2026-11-25`).
     #[must_use]
     pub fn on(self, today: &str) -> Self {
-        let Self { entries, mut expired } = self;
+        let Self { entries, mut expired, idle, missing } = self;
         let over = |entry: &Entry| entry.expires.as_deref().is_some_and(|day| day < today);
         let (gone, entries) = entries.into_iter().partition(over);
         expired.extend::<Vec<Entry>>(gone);
-        Self { entries, expired }
+        Self { entries, expired, idle, missing }
     }
 
     /// The entries that were put aside.
@@ -181,43 +217,67 @@ impl Ledger {
         self.expired.iter()
     }
 
-    /// The entry that declares the finding, by its number.
+    /// The entry that declares the finding, by its number. The rule by which the reference decided the step is the
+    /// finding's own, because the voter may not have been asked all steps before it.
     #[must_use]
     pub fn declares(&self, program: &Program, finding: &Finding) -> Option<usize> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        let decided = decided(program, finding.step);
-        let identity = finding.identity;
+        let identity = finding.identity();
         self.entries.iter().position(|entry| {
             entry.is_between(program.dialect, &finding.voter)
                 && entry.rule == identity.rule
                 && entry.field == identity.field
-                && (entry.decided.is_none() || entry.decided == decided)
-                && entry.call.as_deref().is_none_or(|call| call == identity.kind)
+                && (entry.decided.is_none() || entry.decided == finding.decided)
+                && entry.call.is_none_or(|call| call == identity.kind)
         })
     }
+
+    /// The reason of an entry, by its number.
+    #[must_use]
+    pub fn reason(&self, number: usize) -> String {
+        self.entries.get(number).map_or(String::new(), |entry| entry.reason.clone())
+    }
+}
+
+/// Whether `name` names the reference in that dialect.
+fn is_reference(name: &str, dialect: Dialect) -> bool {
+    match name.split_once('/') {
+        Some(("reference", of)) => of == dialect.name(),
+        _ => name == "reference",
+    }
+}
+
+/// Whether `name` names that voter. A model counts as what it models.
+fn is_voter(name: &str, voter: &str) -> bool {
+    name == voter || voter.strip_prefix("model/") == Some(name)
+}
+
+/// The outcome rule with that id.
+fn outcome(id: &str) -> Option<Rule> {
+    Rule::from_id(id).filter(|rule| rule.is_outcome())
+}
+
+/// The kinds of what runs at a place, by name.
+fn kinds() -> Vec<&'static str> {
+    let steps = StepKind::ALL.iter().map(|kind| kind.name());
+    [Kind::Start.name()].into_iter().chain(steps).chain([Kind::End.name()]).collect()
+}
+
+/// What `name` names, or an error with the names that there are.
+fn known<T>(
+    line: usize,
+    what: &str,
+    name: &str,
+    find: impl FnOnce(&str) -> Option<T>,
+    names: impl FnOnce() -> Vec<&'static str>,
+) -> Result<T, String> {
+    find(name)
+        .ok_or_else(|| format!("line {line}: no {what} is called {name:?}; expected one of: {}", names().join(", ")))
 }
 
 impl Entry {
     /// Whether it is about the reference in that dialect, and that voter. A model counts as what it models.
     fn is_between(&self, dialect: Dialect, voter: &str) -> bool {
-        let is_reference = |name: &str| match name.split_once('/') {
-            Some(("reference", of)) => of == dialect.name(),
-            _ => name == "reference",
-        };
-        let is_voter = |name: &str| name == voter || voter.strip_prefix("model/") == Some(name);
         let [one, other] = &self.between;
-        (is_reference(one) && is_voter(other)) || (is_reference(other) && is_voter(one))
+        (is_reference(one, dialect) && is_voter(other, voter)) || (is_reference(other, dialect) && is_voter(one, voter))
     }
-}
-
-/// The rule by which the reference decides step `step`.
-fn decided(program: &Program, step: usize) -> Option<Rule> {
-    let mut reference = Reference::new(program.dialect, &program.machine);
-    let mut rule = None;
-    for step in program.steps.iter().take(step + 1) {
-        rule = reference.step(step).rule;
-    }
-    rule
 }

@@ -28,7 +28,7 @@ mod voter;
 pub use board::{Board, Uncovered, VIO_ENTRIES};
 pub use child::{COMMAND, Config, ENVIRONMENT, INSTALL, Unavailable, Version};
 pub use draw::BoardLimits;
-pub use voter::{Counts, Look, Qemu};
+pub use voter::{Counts, KIND, Qemu};
 
 /// Lists must lie below this guest address: what follows is the guest's own, and then the end of QEMU's memory.
 pub const LISTS_BELOW: u64 = layout::RESERVED;

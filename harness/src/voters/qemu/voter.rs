@@ -4,21 +4,29 @@
 //! deep, and are compared as answers come back. Where one differs, everything behind it is waited for, dropped, and put to the machine
 //! again, cleared.
 
+use std::sync::Arc;
+
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES, MAX_TCES_PER_CALL};
 use contract::{
     Dialect, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Program, RealAddr, Rule, Status, Step, WindowSpec,
 };
+use programs::generate::Limits;
 use reference::{Answer, Outcome, Reference};
 
 use super::board::{Board, Uncovered};
 use super::child::{Config, Unavailable};
+use super::draw::BoardLimits;
 use super::layout::{RAM, RESERVED};
 use super::live::{Answered, Live, Lost, Stopped, ioba, reach};
-use crate::check::verdict::{Finding, Identity, Tally};
-use crate::voters::{self, Ballot, Incident, Level, Told, Voter};
+use crate::check::finding::Moment;
+use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict, words};
+use crate::voters::roster::{Candidacy, VoterKind};
+use crate::voters::{self, Incident, Look, Shows, Task, Told, Voter};
 
 /// The voter's name.
 const NAME: &str = "qemu";
+/// What it shows.
+const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 /// Windows up to this many entries are read back whole at the end of each program.
 const WHOLE: u64 = 1024;
 /// Larger ones are read whole after one program in so many.
@@ -37,6 +45,8 @@ const RESTARTS: usize = 3;
 struct Asked {
     program: usize,
     step: usize,
+    /// The rule by which the reference decided the step before the request.
+    decided: Option<Rule>,
     expect: Expect,
 }
 
@@ -54,8 +64,8 @@ enum Trouble {
     Differs(Asked, super::mailbox::Answer),
     /// The machine is lost.
     Stopped(Stopped<Asked>),
-    /// The program goes no further with QEMU.
-    Uncovered(Uncovered),
+    /// The program goes no further with QEMU: from where on, and why.
+    Uncovered(NotCompared),
 }
 
 impl From<Stopped<Asked>> for Trouble {
@@ -73,20 +83,6 @@ pub struct Counts {
     pub entries: u64,
     /// Machines started.
     pub boots: u64,
-}
-
-/// How closely tables are looked at.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Look {
-    /// Now and then after a call, and at the end of each program: windows of up to 1,024 entries whole, larger ones in part and now and
-    /// then whole. For campaigns.
-    #[default]
-    Brief,
-    /// At the ends of what each call may have written, and at the end of each program, large windows in part. For those that make a
-    /// program smaller: what is seen does not depend on how many calls came before.
-    EachCall,
-    /// At everything that each call may have written, and at all windows whole at the end. For single programs.
-    Whole,
 }
 
 /// QEMU's pseries machine as a voter.
@@ -127,17 +123,17 @@ impl Qemu {
     /// Puts programs from `first` on until one of them stops the run; answers the one to go on with.
     fn run(
         &mut self,
-        programs: &[Program],
+        tasks: &[Task],
         first: usize,
         tally: &mut Tally,
-        tell: &mut dyn FnMut(usize, Ballot),
+        tell: &mut dyn FnMut(usize, Verdict),
     ) -> Result<usize, Stopped<Asked>> {
         let mut told = first;
-        let mut tallies: Vec<(Tally, Option<Uncovered>)> = Vec::new();
+        let mut tallies: Vec<(Tally, Option<NotCompared>)> = Vec::new();
         let mut trouble = Ok(());
-        for (index, program) in programs.iter().enumerate().skip(first) {
+        for (index, task) in tasks.iter().enumerate().skip(first) {
             let mut own = Tally::default();
-            match self.program(program, index, &mut own) {
+            match self.program(&task.program, index, &mut own) {
                 Ok(()) => tallies.push((own, None)),
                 Err(Trouble::Uncovered(why)) => tallies.push((own, Some(why))),
                 Err(other) => {
@@ -160,14 +156,14 @@ impl Qemu {
         }
         // All programs before the one in trouble have been answered in full: answers come in order.
         let end = match &trouble {
-            Ok(()) => programs.len(),
+            Ok(()) => tasks.len(),
             Err(Trouble::Differs(asked, _)) => asked.program,
             Err(Trouble::Stopped(stopped)) => stopped.at.map_or(first + tallies.len(), |asked| asked.program),
             Err(Trouble::Uncovered(_)) => first,
         };
         for (own, uncovered) in tallies.drain(..(end - first).min(tallies.len())) {
             tally.add(&own);
-            tell(told, uncovered.map_or(Ballot::Agreed, Ballot::Uncovered));
+            tell(told, uncovered.map_or(Verdict::Agreed, Verdict::NotCompared));
             told += 1;
         }
         match trouble {
@@ -184,8 +180,9 @@ impl Qemu {
                     live.drain(&mut |_| false)?;
                     live.forget();
                 }
-                self.count(&programs[told], asked.step, tally);
-                tell(told, Ballot::Finding(Box::new(finding(&programs[told], asked, answer))));
+                let program = &tasks[told].program;
+                self.count(program, asked.step, tally);
+                tell(told, Verdict::Finding(Box::new(finding(program, asked, answer))));
                 Ok(told + 1)
             }
         }
@@ -212,7 +209,7 @@ impl Qemu {
     /// Puts one program on its way.
     fn program(&mut self, program: &Program, index: usize, tally: &mut Tally) -> Result<(), Trouble> {
         tally.programs += 1;
-        let board = Board::of(program).map_err(Trouble::Uncovered)?;
+        let board = Board::of(program).map_err(no_machine)?;
         if self.live.as_ref().is_none_or(|live| !live.board.serves(&board)) {
             self.settle()?;
             self.boot(board)?;
@@ -227,6 +224,7 @@ impl Qemu {
             page_shift: program.machine.page_shift.bits(),
             // Where dialects are known to differ, a difference must be seen at the step that makes it.
             look: if program.dialect == Dialect::Qemu { self.look } else { self.look.max(Look::EachCall) },
+            decided: None,
             wrong: None,
         };
         run.start(program)?;
@@ -266,12 +264,22 @@ impl Qemu {
             Err(error) => {
                 // If a machine without windows starts, it is this one that QEMU cannot have.
                 match Live::<Asked>::boot(&self.config, Board::default()) {
-                    Ok(_) => Err(Trouble::Uncovered(error.to_string())),
+                    Ok(_) => Err(no_machine(error.to_string())),
                     Err(error) => Err(Stopped { lost: Lost::Protocol(error.to_string()), at: None }.into()),
                 }
             }
         }
     }
+}
+
+/// QEMU cannot have the program's machine.
+fn no_machine(why: Uncovered) -> Trouble {
+    Trouble::Uncovered(NotCompared { from: Place::Start, why: Reason::Machine(why), compared: false })
+}
+
+/// QEMU cannot be asked this step.
+fn not_from(step: usize, why: String) -> Trouble {
+    Trouble::Uncovered(NotCompared { from: Place::Step(step), why: Reason::Step(why), compared: step > 0 })
 }
 
 /// Something of a program that does not change from run to run.
@@ -313,6 +321,8 @@ struct Run<'a> {
     index: usize,
     page_shift: u32,
     look: Look,
+    /// The rule by which the reference decided the last step.
+    decided: Option<Rule>,
     wrong: Option<(Asked, super::mailbox::Answer)>,
 }
 
@@ -356,17 +366,18 @@ impl Run<'_> {
                     let spec = window.spec;
                     self.read_back(&spec, index, false)?;
                     self.settle()?;
-                    self.live.close(&spec)?.map_err(Trouble::Uncovered)?;
+                    self.live.close(&spec)?.map_err(|why| not_from(index, why))?;
                 }
             }
             _ => {}
         }
         let outcome = self.reference.step(step);
+        self.decided = outcome.rule;
         match (step, outcome.answer) {
             (_, Answer::Skipped(_)) => tally.skipped += 1,
             (Step::CreateWindow(spec), _) => {
                 self.settle()?;
-                self.live.open(spec)?.map_err(Trouble::Uncovered)?;
+                self.live.open(spec)?.map_err(|why| not_from(index, why))?;
             }
             _ => {}
         }
@@ -382,7 +393,7 @@ impl Run<'_> {
         let [liobn, _, list, count] = call.args;
         let spec = self.reference.window(Liobn(liobn)).map(|window| window.spec);
         if spec.is_none() && self.live.has(liobn) && call.name().is_some() {
-            return Err(Trouble::Uncovered(format!("step {}: QEMU has a window {liobn:#x}", index + 1)));
+            return Err(not_from(index, format!("QEMU has a window {liobn:#x}")));
         }
         if call.opcode == H_PUT_TCE_INDIRECT
             && list.is_multiple_of(LIST_BYTES)
@@ -391,11 +402,14 @@ impl Run<'_> {
             self.list(index, list, count)?;
         }
         let outcome = self.reference.step(&Step::Hypercall { vcpu: 0, call: *call });
-        let Outcome { answer: Answer::Hypercall { status, r4 }, rules, .. } = outcome else { return Ok(()) };
+        self.decided = outcome.rule;
+        let Outcome { answer: Answer::Hypercall { status, r4 }, rules, .. } = outcome else {
+            return Ok(());
+        };
         tally.count_hypercall(status, false, call.count());
         tally.count_rules(rules, false, status == Status::SUCCESS);
         let expect = Expect::Step { status, r4: r4.unwrap_or(liobn), touched: r4.is_some() };
-        self.call(call, Asked { program: self.index, step: index, expect })?;
+        self.call(call, Asked { program: self.index, step: index, decided: self.decided, expect })?;
         let writes = matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE | H_PUT_TCE_INDIRECT);
         if let Some((spec, reach)) = spec.filter(|_| writes).and_then(|spec| Some((spec, reach(&spec, call)?))) {
             let touched = self.live.touched.entry(liobn).or_insert_with(|| reach.clone());
@@ -429,7 +443,7 @@ impl Run<'_> {
             _ if words.iter().all(|word| *word == 0) => return Ok(()),
             _ => "past the end of QEMU's memory",
         };
-        Err(Trouble::Uncovered(format!("step {}: the list at {list:#x} lies {place}", index + 1)))
+        Err(not_from(index, format!("the list at {list:#x} lies {place}")))
     }
 
     fn end(&mut self, index: usize, whole: bool) -> Result<(), Trouble> {
@@ -462,7 +476,10 @@ impl Run<'_> {
             let Some(ioba) = ioba(spec, index) else { continue };
             let value = self.reference.window(spec.liobn).map_or(0, |window| window.guest(index));
             let expect = Expect::Entry { liobn: spec.liobn, index, value };
-            self.call(&Hypercall::get(spec.liobn.0, ioba), Asked { program: self.index, step, expect })?;
+            self.call(
+                &Hypercall::get(spec.liobn.0, ioba),
+                Asked { program: self.index, step, decided: self.decided, expect },
+            )?;
         }
         Ok(())
     }
@@ -490,42 +507,37 @@ fn real_address(reference: &Reference, page_shift: u32, gpa: u64) -> Option<Real
     Some(RealAddr(pfn << page_shift | gpa & ((1 << page_shift) - 1)))
 }
 
+/// The place of a step, or the end for the number of steps.
+fn place(program: &Program, step: usize) -> Place {
+    if step < program.steps.len() { Place::Step(step) } else { Place::End }
+}
+
 fn finding(program: &Program, asked: Asked, answer: super::mailbox::Answer) -> Finding {
-    let kind = program.steps.get(asked.step).map_or("end", Step::kind);
     let hex = |value: u64| format!("{value:#x}");
     let found_status = Status(answer.r3 as i64);
-    let (rule, field, what, expected, found) = match asked.expect {
+    let (rule, thing, expected, found) = match asked.expect {
         Expect::Step { status, .. } if found_status != status => {
-            (Rule::DivergeStatus, "status", "status (r3)".to_string(), status.to_string(), found_status.to_string())
+            (Rule::DivergeStatus, Thing::Status, status.to_string(), found_status.to_string())
         }
         Expect::Step { r4, touched, .. } if answer.r4 != r4 => {
             let untouched = if touched { "" } else { ", untouched" };
-            (Rule::DivergeR4, "r4", "r4".to_string(), format!("{r4:#x}{untouched}"), hex(answer.r4))
+            (Rule::DivergeR4, Thing::R4, format!("{}{untouched}", words::register(Some(r4))), hex(answer.r4))
         }
         Expect::Entry { liobn, index, value } if (found_status, answer.r4) != (Status::SUCCESS, value) => {
-            let what = format!("guest value {index} of window {liobn}, read back");
             let found = if found_status == Status::SUCCESS { hex(answer.r4) } else { found_status.to_string() };
-            (Rule::DivergeTce, "guest value", what, hex(value), found)
+            (Rule::DivergeTce, Thing::GuestValue(liobn, index), hex(value), found)
         }
         _ => {
             let found = format!("bits {:#x} changed", answer.others);
-            (Rule::DivergeR4, "registers", "r5 to r9".to_string(), "untouched".to_string(), found)
+            (Rule::DivergeR4, Thing::OtherRegisters, words::register(None), found)
         }
     };
-    let agreed = asked.step.checked_sub(1);
-    let identity = Identity { rule, field, kind };
-    Finding {
-        identity,
-        step: asked.step,
-        agreed,
-        what,
-        expected,
-        found,
-        objects: Vec::new(),
-        voter: NAME.into(),
-        votes: Vec::new(),
-        log: Vec::new(),
-    }
+    let moment = match asked.expect {
+        Expect::Step { .. } => Moment::After,
+        Expect::Entry { .. } => Moment::ReadBack,
+    };
+    let blank = Finding::new(NAME, program, place(program, asked.step), rule, thing);
+    Finding { decided: asked.decided, agreed: asked.step.checked_sub(1), moment, expected, found, ..blank }
 }
 
 impl Voter for Qemu {
@@ -533,8 +545,17 @@ impl Voter for Qemu {
         NAME
     }
 
-    fn level(&self) -> Level {
-        Level::Tables
+    fn shows(&self) -> Shows {
+        SHOWS
+    }
+
+    fn own_dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Qemu)
+    }
+
+    /// Windows are cleared before each program; nothing else is remembered.
+    fn renew(&mut self) -> Result<bool, voters::Unavailable> {
+        Ok(true)
     }
 
     fn group(&self) -> usize {
@@ -554,17 +575,17 @@ impl Voter for Qemu {
 
     fn vote(
         &mut self,
-        programs: &[Program],
+        tasks: &[Task],
         tally: &mut Tally,
         tell: &mut dyn FnMut(Told),
     ) -> Result<(), voters::Unavailable> {
         let mut next = 0;
         let mut lost = 0;
-        while next < programs.len() {
+        while next < tasks.len() {
             let before = next;
-            let run = self.run(programs, next, tally, &mut |index, ballot| {
+            let run = self.run(tasks, next, tally, &mut |index, verdict| {
                 next = index + 1;
-                tell(Told::Ballot(index, ballot));
+                tell(Told::Verdict(index, verdict));
             });
             let stopped = match run {
                 Ok(_) => {
@@ -586,8 +607,8 @@ impl Voter for Qemu {
             }
             match stopped {
                 Stopped { lost: Lost::Dead(_) | Lost::Silent, at: Some(asked) } => {
-                    let finding = loss(&programs[next], asked.step, &stopped.lost, how);
-                    tell(Told::Ballot(next, Ballot::Finding(Box::new(finding))));
+                    let finding = loss(&tasks[next].program, asked.step, &stopped.lost, how);
+                    tell(Told::Verdict(next, Verdict::Finding(Box::new(finding))));
                     tally.programs += 1;
                     next += 1;
                     lost = 0;
@@ -602,23 +623,49 @@ impl Voter for Qemu {
 
 /// The finding that a program ends QEMU, or leaves it without an answer.
 fn loss(program: &Program, step: usize, lost: &Lost, how: String) -> Finding {
-    let kind = program.steps.get(step).map_or("end", Step::kind);
-    let (rule, field) = match lost {
-        Lost::Silent => (Rule::SubjectHang, "hang"),
-        _ => (Rule::SubjectCrash, "process"),
+    let (rule, thing) = match lost {
+        Lost::Silent => (Rule::SubjectHang, Thing::Silent("QEMU".into())),
+        _ => (Rule::SubjectCrash, Thing::Process("QEMU".into())),
     };
-    let identity = Identity { rule, field, kind };
-    let (what, expected) = ("QEMU".to_string(), "an answer".to_string());
-    Finding {
-        identity,
-        step,
-        agreed: step.checked_sub(1),
-        what,
-        expected,
-        found: how,
-        objects: Vec::new(),
-        voter: NAME.into(),
-        votes: Vec::new(),
-        log: Vec::new(),
+    let blank = Finding::new(NAME, program, place(program, step), rule, thing);
+    Finding { agreed: step.checked_sub(1), expected: "an answer".into(), found: how, ..blank }
+}
+
+/// How `--against` names it.
+pub const KIND: VoterKind = VoterKind {
+    pattern: "qemu",
+    help: "QEMU's pseries machine, live",
+    named: |name, options| (name == NAME).then(|| Arc::new(options.qemu.clone()) as Arc<dyn Candidacy>),
+};
+
+impl Candidacy for Config {
+    fn name(&self) -> String {
+        NAME.into()
+    }
+
+    fn make(&self, look: Look) -> Result<Box<dyn Voter>, voters::Unavailable> {
+        let qemu = Qemu::new(self.clone()).map_err(|error| voters::Unavailable(error.to_string()))?;
+        Ok(Box::new(qemu.looking(look)))
+    }
+
+    fn shows(&self) -> Shows {
+        SHOWS
+    }
+
+    fn limits(&self) -> Option<Arc<dyn Limits>> {
+        Some(Arc::new(BoardLimits))
+    }
+
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Qemu)
+    }
+
+    /// A machine of QEMU's keeps a core busy, and so does the thread that feeds it.
+    fn cores(&self) -> usize {
+        2
+    }
+
+    fn looks(&self) -> bool {
+        true
     }
 }

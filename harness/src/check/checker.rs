@@ -1,0 +1,744 @@
+//! The checker: one program on the reference and on a subject, step by step, until they differ or the program ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use contract::description::{AddrRun, MAX_WINDOW_ENTRIES, SlotSpec};
+use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
+use contract::{
+    Backing, Dialect, HcallAnswer, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, ProbeAnswer, Program,
+    RealAddr, Rule, Status, Step, WindowSpec,
+};
+use machine::subject::Bound;
+use machine::{Coverage, Cpu, RealMemory, Subject};
+use programs::quiet;
+use reference::{Answer, Outcome, Owes, Reference};
+
+use super::audit::audit;
+use super::change;
+use super::driver::{Answered, Conduct, Driver, Ran};
+use super::finding::{Code, Finding, Moment, Place, Thing};
+use super::judge::{Failure, Judge};
+use super::oracle::Oracle;
+use super::tally::Tally;
+use super::verdict::{NotCompared, Reason, Verdict};
+use super::words;
+
+/// Accesses after which a probe is taken for hung: room for a walk of the longest vmemmap list.
+const PROBE_LIMIT: u64 = 8 * contract::description::MAX_BLOCKS;
+
+/// How a step was handled, for those who watch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handled {
+    /// It was left out on both sides: its precondition failed, or the subject does not cover it.
+    Skipped,
+    /// The host did it.
+    Host,
+    /// Real mode finished it.
+    Real,
+    /// Real mode deferred it and virtual mode finished it.
+    Deferred,
+}
+
+/// A step on which both sides agreed, as a watcher sees it.
+pub struct Observation<'a> {
+    /// Its index.
+    pub index: usize,
+    /// The step.
+    pub step: &'a Step,
+    /// What the reference said of it.
+    pub outcome: &'a Outcome,
+    /// How it was handled.
+    pub handled: Handled,
+    /// Accesses of the real-mode run.
+    pub accesses: u64,
+    /// The memory after it; its changes are this step's.
+    pub memory: &'a RealMemory,
+    /// The reference after it.
+    pub reference: &'a Reference,
+}
+
+/// Sees a check as it goes on.
+pub trait Watch {
+    /// This is about to run.
+    fn begins(&mut self, place: Place) {
+        let _ = place;
+    }
+
+    /// Both sides agreed on a step.
+    fn agreed(&mut self, seen: &Observation<'_>) {
+        let _ = seen;
+    }
+}
+
+/// Watches nothing.
+impl Watch for () {}
+
+/// Calls a function for each step on which both sides agreed.
+impl<F: FnMut(&Observation<'_>)> Watch for F {
+    fn agreed(&mut self, seen: &Observation<'_>) {
+        self(seen);
+    }
+}
+
+/// Sees each step before the subject is asked: only the null control may.
+pub(crate) trait Witness: Send + Sync {
+    /// A program begins.
+    fn reset(&self, program: &Program);
+
+    /// A step is about to run.
+    fn step(&self, step: &Step);
+}
+
+/// What ends a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ending {
+    /// Everything is compared, all windows are closed, and what is left is compared again.
+    #[default]
+    Close,
+    /// Everything is compared; windows stay open when the subject is started on the next program.
+    LeaveOpen,
+}
+
+/// A subject as it is made.
+pub(crate) struct Instance {
+    pub(crate) subject: Box<dyn Subject + Send>,
+    pub(crate) witness: Option<Arc<dyn Witness>>,
+}
+
+impl Instance {
+    /// A subject that answers from itself alone.
+    pub(crate) fn of(subject: impl Subject + Send + 'static) -> Self {
+        Self { subject: Box::new(subject), witness: None }
+    }
+}
+
+/// Makes subjects of one kind.
+pub(crate) type Make = Box<dyn Fn() -> Result<Instance, String> + Send>;
+
+/// Runs programs on the reference and a subject; keeps its allocations, and the subject, from program to program.
+pub struct Checker {
+    reference: Reference,
+    driver: Driver<dyn Subject + Send>,
+    witness: Option<Arc<dyn Witness>>,
+    make: Option<Make>,
+    /// No second subject can be made beside the one that is there.
+    only_one: bool,
+    tally: Tally,
+    /// Whether the running program ends with the expensive checks of the harness itself.
+    audits: bool,
+    /// Where the running program is.
+    place: Place,
+    /// Accesses of the running step's real-mode half.
+    accesses: u64,
+    /// The rule by which the reference decided the running step.
+    decided: Option<Rule>,
+    /// What the subject covers of the running program's machine.
+    coverage: Coverage,
+}
+
+impl Checker {
+    /// A checker of `subject`, which cannot be [renewed](Self::renew).
+    #[must_use]
+    pub fn new(subject: Box<dyn Subject + Send>) -> Self {
+        Self::of(Instance { subject, witness: None }, None)
+    }
+
+    /// A checker of the subject that `make` makes, which can be [renewed](Self::renew).
+    #[must_use]
+    pub fn made<S: Subject + Send + 'static>(make: impl Fn() -> S + Send + 'static) -> Self {
+        let instance = Instance::of(make());
+        Self::of(instance, Some(Box::new(move || Ok(Instance::of(make())))))
+    }
+
+    /// A checker of a subject that can be made again.
+    pub(crate) fn of(instance: Instance, make: Option<Make>) -> Self {
+        Self {
+            reference: Reference::new(Dialect::Lopapr, &smallest()),
+            driver: Driver::new(instance.subject),
+            witness: instance.witness,
+            make,
+            only_one: false,
+            tally: Tally::default(),
+            audits: false,
+            place: Place::Start,
+            accesses: 0,
+            decided: None,
+            coverage: Coverage::ALL,
+        }
+    }
+
+    /// Puts a subject that has seen no program in the place of this one. Answers false where it cannot be made again.
+    ///
+    /// # Errors
+    /// It could be made before and cannot now; why. The checker can then only be renewed again.
+    pub fn renew(&mut self) -> Result<bool, String> {
+        let Some(make) = &self.make else { return Ok(false) };
+        // The old one goes first, because of some subjects there can be only one, such as a library with memory mapped
+        // for it.
+        drop(self.driver.replace(Box::new(Nobody)));
+        let Instance { subject, witness } = make()?;
+        self.driver.replace(subject);
+        self.witness = witness;
+        Ok(true)
+    }
+
+    /// Like [`check_into`](Self::check_into) on a subject that has seen no other program, beside the one that runs the
+    /// others. Where no second subject can be made, that one runs it.
+    pub(crate) fn check_aside(
+        &mut self,
+        program: &Program,
+        ending: Ending,
+        tally: &mut Tally,
+        watch: &mut dyn Watch,
+    ) -> Verdict {
+        let made = if self.only_one { None } else { self.make.as_ref().and_then(|make| make().ok()) };
+        let Some(Instance { subject, witness }) = made else {
+            // It is not tried again: the first try may have taken long.
+            self.only_one = true;
+            return self.check_into(program, ending, tally, watch);
+        };
+        let warm = self.driver.replace(subject);
+        let witness = std::mem::replace(&mut self.witness, witness);
+        let verdict = self.check_into(program, ending, tally, watch);
+        self.driver.replace(warm);
+        self.witness = witness;
+        verdict
+    }
+
+    /// The name of the subject.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.driver.subject().name()
+    }
+
+    /// Runs the program to its end or to the first finding.
+    pub fn check(&mut self, program: &Program) -> Verdict {
+        self.check_watched(program, &mut ())
+    }
+
+    /// Like [`check`](Self::check); `watch` sees every step on which both sides agreed.
+    pub fn check_watched(&mut self, program: &Program, watch: &mut dyn Watch) -> Verdict {
+        if let Err(invalid) = program.validate() {
+            return Verdict::Invalid(invalid);
+        }
+        self.tally.clear();
+        self.guarded(program, Ending::Close, watch)
+    }
+
+    /// The counts of the last [`check`](Self::check).
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Like [`check_watched`](Self::check_watched) for a program known to be valid, adding to `tally` instead of making
+    /// one.
+    pub(crate) fn check_into(
+        &mut self,
+        program: &Program,
+        ending: Ending,
+        tally: &mut Tally,
+        watch: &mut dyn Watch,
+    ) -> Verdict {
+        std::mem::swap(&mut self.tally, tally);
+        let verdict = self.guarded(program, ending, watch);
+        std::mem::swap(&mut self.tally, tally);
+        verdict
+    }
+
+    /// Runs the program. A panic outside of the subject's code is the harness's own fault, and a finding that says so.
+    fn guarded(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
+        self.place = Place::Start;
+        match quiet::quietly(|| catch_unwind(AssertUnwindSafe(|| self.run(program, ending, watch)))) {
+            Ok(verdict) => verdict,
+            Err(_) => {
+                let found = format!("panic: {}", quiet::last_message());
+                // What the panic left half done is not used again.
+                self.reference = Reference::new(Dialect::Lopapr, &smallest());
+                self.driver.forget();
+                self.finding(*fault(found), self.place, program, None)
+            }
+        }
+    }
+
+    fn run(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
+        self.tally.programs += 1;
+        self.audits = cfg!(debug_assertions) || is_audited(program);
+        self.reference.reset(program.dialect, &program.machine);
+        if let Some(witness) = &self.witness {
+            witness.reset(program);
+        }
+        let mut agreed = None;
+        watch.begins(Place::Start);
+        if let Err(failure) = self.start(program) {
+            return self.finding(*failure, Place::Start, program, agreed);
+        }
+        if let Some(why) = uncovered(self.coverage, program) {
+            return Verdict::NotCompared(NotCompared { from: Place::Start, why, compared: false });
+        }
+        let mut left_out = None;
+        let mut compared = 0;
+        for (index, step) in program.steps.iter().enumerate() {
+            let place = Place::Step(index);
+            self.tally.steps += 1;
+            self.place = place;
+            watch.begins(place);
+            if !self.asks(step) {
+                self.tally.not_asked += 1;
+                left_out.get_or_insert((place, 0)).1 += 1;
+                self.driver.begin();
+                let outcome = Outcome::skipped("the subject does not cover it");
+                watch.agreed(&self.observation(index, step, &outcome, Handled::Skipped));
+                continue;
+            }
+            match self.step(step) {
+                Ok((outcome, handled)) => {
+                    if handled != Handled::Skipped {
+                        agreed = Some(index);
+                        compared += 1;
+                    }
+                    watch.agreed(&self.observation(index, step, &outcome, handled));
+                    self.driver.settle();
+                }
+                Err(failure) => return self.finding(*failure, place, program, agreed),
+            }
+        }
+        self.place = Place::End;
+        watch.begins(Place::End);
+        if let Err(failure) = self.end(ending) {
+            return self.finding(*failure, Place::End, program, agreed);
+        }
+        match left_out {
+            None => Verdict::Agreed,
+            Some((from, steps)) => {
+                Verdict::NotCompared(NotCompared { from, why: Reason::Steps(steps), compared: compared > 0 })
+            }
+        }
+    }
+
+    fn observation<'a>(
+        &'a self,
+        index: usize,
+        step: &'a Step,
+        outcome: &'a Outcome,
+        handled: Handled,
+    ) -> Observation<'a> {
+        let Self { reference, driver, accesses, .. } = self;
+        Observation { index, step, outcome, handled, accesses: *accesses, memory: driver.memory(), reference }
+    }
+
+    fn finding(&self, failure: Failure, place: Place, program: &Program, agreed: Option<usize>) -> Verdict {
+        let Failure { rule, thing, moment, expected, found, objects } = failure;
+        let log = self.driver.subject().log();
+        let decided = place.step().and(self.decided);
+        let blank = Finding::new(self.subject(), program, place, rule, thing);
+        Verdict::Finding(Box::new(Finding { decided, agreed, moment, expected, found, objects, log, ..blank }))
+    }
+
+    fn start(&mut self, program: &Program) -> Result<(), Box<Failure>> {
+        self.driver.start(program, &mut Watched::new(PROBE_LIMIT))?;
+        self.coverage = self.driver.subject().coverage();
+        Ok(())
+    }
+
+    /// Whether the subject covers this step. Where it does not, the step is left out on both sides.
+    fn asks(&self, step: &Step) -> bool {
+        let covered = self.coverage;
+        if covered == Coverage::ALL {
+            return true;
+        }
+        let backing = |liobn: Liobn| {
+            self.reference.window(liobn).is_none_or(|window| match window.spec.backing {
+                Backing::Emulated => covered.emulated,
+                Backing::Pinned { .. } => covered.pinned,
+            })
+        };
+        match step {
+            Step::Hypercall { call, .. } => {
+                let asked = match call.opcode {
+                    H_GET_TCE => covered.get,
+                    H_PUT_TCE => covered.put,
+                    H_PUT_TCE_INDIRECT => covered.indirect,
+                    H_STUFF_TCE => covered.stuff,
+                    _ => return true,
+                };
+                asked && backing(Liobn(call.args[0]))
+            }
+            Step::Lookup { .. } => covered.lookup,
+            Step::GetPage { .. } => covered.get_page,
+            Step::PutPage { .. } => covered.put_page,
+            Step::CloseWindow { liobn } => covered.close && backing(*liobn),
+            _ => true,
+        }
+    }
+
+    fn oracle(&self) -> Oracle<'_> {
+        Oracle {
+            reference: &self.reference,
+            memory: self.driver.memory(),
+            struct_page: self.driver.struct_page(),
+            closing: self.driver.closed(),
+        }
+    }
+
+    /// The reference's step, which the second reference of a null control makes too.
+    fn reference_step(&mut self, step: &Step) -> Outcome {
+        if let Some(witness) = &self.witness {
+            witness.step(step);
+        }
+        self.accesses = 0;
+        let outcome = self.reference.step(step);
+        self.decided = outcome.rule;
+        outcome
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(Outcome, Handled), Box<Failure>> {
+        let outcome = self.reference_step(step);
+        self.driver.begin();
+        if let Answer::Skipped(_) = outcome.answer {
+            self.tally.skipped += 1;
+            return Ok((outcome, Handled::Skipped));
+        }
+        let mut watched = match step {
+            Step::Hypercall { call, .. } => self.watched_call(call),
+            _ => Watched::new(PROBE_LIMIT),
+        };
+        let ran = self.driver.step(step, self.coverage.real_mode, &mut watched);
+        let mut judge = watched.judge;
+        let mut handled = Handled::Real;
+        match ran {
+            Ok(ran) => handled = self.compare_answer(step, &outcome, ran, &mut judge),
+            Err(failure) => judge.hear(failure),
+        }
+        if judge.would_report(Rule::DivergeTce) {
+            let oracle = self.oracle();
+            if let Some(failure) = Failure::of_mismatches(&oracle, oracle.step()) {
+                judge.hear(failure);
+            }
+        }
+        self.hear_fault(&mut judge);
+        judge.verdict()?;
+        Ok((outcome, handled))
+    }
+
+    /// A fault of the simulated machine, or of the oracle's two sides, is reported before everything that a subject did.
+    fn hear_fault(&self, judge: &mut Judge) {
+        if let Some(found) = self.driver.memory().fault() {
+            judge.hear(fault(found.to_string()));
+        }
+    }
+
+    /// The expensive checks of the harness itself.
+    fn audit(&self) -> Result<(), Box<Failure>> {
+        audit(&self.reference, self.driver.memory()).map_err(|found| fault(found.to_string()))
+    }
+
+    /// How the subject's code is watched during a hypercall.
+    fn watched_call(&self, call: &Hypercall) -> Watched {
+        let published = self.driver.subject().bound();
+        // INDIRECT refuses more than 512 in every dialect; other counts are limited by the largest window.
+        let entries = call.count().min(MAX_WINDOW_ENTRIES);
+        let bound = self.coverage.bounded.then_some(CallBound { published, entries });
+        // Hang limit: a call touches at most as many entries as the largest window has, so a larger count must not
+        // raise it.
+        let touched = match entries {
+            0..=512 => entries,
+            _ => entries.min(self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0).max(512)),
+        };
+        let limit = (10_000 + 200 * touched).max(bound.map_or(0, CallBound::accesses).saturating_mul(2));
+        Watched { limit, bound, judge: Judge::default() }
+    }
+
+    /// Holds the subject's answer against the reference's, and counts the step where they are equal.
+    fn compare_answer(&mut self, step: &Step, outcome: &Outcome, ran: Ran, judge: &mut Judge) -> Handled {
+        match (outcome.answer, ran) {
+            (Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
+                let expected = HcallAnswer { status, r4 };
+                let entries = match step {
+                    Step::Hypercall { call, .. } => call.count(),
+                    _ => 0,
+                };
+                self.compare_hypercall(outcome, expected, entries, answered, judge)
+            }
+            (Answer::Lookup(expected), Ran::Lookup(found)) => {
+                if found.map(RealAddr::masked) == expected.map(RealAddr::masked) {
+                    self.tally.count_rules(outcome.rules, false, expected.is_some());
+                } else if let Step::Lookup { pfn } = step {
+                    let (expected, found) = (words::lookup(expected), words::lookup(found.map(RealAddr::masked)));
+                    judge.hear(Failure::new(Rule::DivergeLookup, Thing::Lookup(*pfn), expected, found));
+                }
+                Handled::Real
+            }
+            (Answer::Probe(expected), Ran::Probe(found)) => {
+                if found == expected {
+                    self.tally.count_rules(outcome.rules, false, found == ProbeAnswer::Done(true));
+                } else {
+                    let thing = match step {
+                        Step::GetPage { pfn } => Thing::GetPage(*pfn),
+                        Step::PutPage { pfn } => Thing::PutPage(*pfn),
+                        _ => return self.compare_answer(step, outcome, Ran::Host, judge),
+                    };
+                    judge.hear(Failure::new(Rule::DivergeLookup, thing, words::probe(expected), words::probe(found)));
+                }
+                Handled::Real
+            }
+            (Answer::Done, Ran::Host | Ran::Closed) => Handled::Host,
+            (answer, ran) => {
+                judge.hear(fault(format!("the reference answered {answer:?}, the driver {ran:?}")));
+                Handled::Host
+            }
+        }
+    }
+
+    fn compare_hypercall(
+        &mut self,
+        outcome: &Outcome,
+        expected: HcallAnswer,
+        entries: u64,
+        answered: Answered,
+        judge: &mut Judge,
+    ) -> Handled {
+        let Answered { answer, deferred, accesses } = answered;
+        self.accesses = accesses;
+        let HcallAnswer { status, r4 } = expected;
+        match outcome.owes {
+            Owes::Finish if deferred && self.coverage.real_mode => {
+                let expected = format!("finished in real mode: {}", words::outcome(outcome));
+                judge.hear(Failure::new(Rule::RmLazy, Thing::Call, expected, "deferred"));
+            }
+            Owes::Defer(reason) if !deferred => {
+                let expected = format!("deferred: {}", reason.meaning());
+                let found = format!("finished in real mode with {}", answer.status);
+                judge.hear(Failure::new(reason, Thing::Call, expected, found));
+            }
+            _ => {}
+        }
+        if answer.status != status {
+            let found = answer.status.to_string();
+            judge.hear(Failure::new(Rule::DivergeStatus, Thing::Status, status.to_string(), found));
+        }
+        if answer.r4 != r4 {
+            judge.hear(Failure::new(Rule::DivergeR4, Thing::R4, words::register(r4), words::register(answer.r4)));
+        }
+        if judge.would_report(Rule::RefLeak) {
+            self.tally.count_hypercall(status, deferred, entries);
+            self.tally.count_rules(outcome.rules, deferred, status == Status::SUCCESS);
+        }
+        if deferred { Handled::Deferred } else { Handled::Real }
+    }
+
+    /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics
+    /// 7).
+    fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
+        let oracle = self.oracle();
+        let mut judge = Judge::default();
+        if let Some(failure) = Failure::of_mismatches(&oracle, oracle.everything()) {
+            judge.hear(failure);
+        }
+        self.hear_fault(&mut judge);
+        judge.verdict()?;
+        if self.audits {
+            self.audit()?;
+        }
+        if !self.coverage.close || ending == Ending::LeaveOpen {
+            return Ok(());
+        }
+        let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
+        for liobn in liobns {
+            let step = Step::CloseWindow { liobn };
+            // A window that the subject does not cover was never written to.
+            if self.asks(&step) {
+                self.step(&step)?;
+            }
+        }
+        for (pfn, _) in self.reference.pages() {
+            let memory = self.driver.memory();
+            // What is mapped gives its reference back; holders are those mappings alone, for no window is left.
+            let left = memory.count(pfn).wrapping_sub(memory.holders(pfn));
+            let own = memory.own(pfn);
+            if left != own {
+                let (expected, found) = (format!("own {own}"), left.to_string());
+                return Err(Failure::new(Rule::RefLeak, Thing::Count(pfn), expected, found).at(Moment::Closed));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The accesses that a real-mode call may make.
+#[derive(Clone, Copy)]
+struct CallBound {
+    published: Bound,
+    entries: u64,
+}
+
+impl CallBound {
+    const fn accesses(self) -> u64 {
+        let Bound { base, per_entry } = self.published;
+        base.saturating_add(per_entry.saturating_mul(self.entries))
+    }
+}
+
+/// Runs the subject's code with its panics caught and each CPU's report looked at.
+struct Watched {
+    limit: u64,
+    /// `None` where the subject publishes no bound, or none applies.
+    bound: Option<CallBound>,
+    judge: Judge,
+}
+
+impl Watched {
+    fn new(limit: u64) -> Self {
+        Self { limit, bound: None, judge: Judge::default() }
+    }
+}
+
+impl Conduct for Watched {
+    type Stop = Box<Failure>;
+
+    fn limit(&self, code: Code, entries: u64) -> u64 {
+        match code {
+            Code::CloseWindow => 10_000 + 200 * entries,
+            _ => self.limit,
+        }
+    }
+
+    fn on_cpu<T>(
+        &mut self,
+        code: Code,
+        memory: &RealMemory,
+        cpu: &Cpu<'_>,
+        call: impl FnOnce() -> T,
+    ) -> Result<T, Box<Failure>> {
+        let result = quiet::quietly(|| catch_unwind(AssertUnwindSafe(call)));
+        let report = cpu.report();
+        if code == Code::RealMode
+            && let Some(bound) = self.bound.filter(|bound| report.accesses > bound.accesses())
+            && report.event.is_none_or(|event| event.access > bound.accesses())
+        {
+            let CallBound { published: Bound { base, per_entry }, entries } = bound;
+            let expected = format!("at most {base} + {per_entry} x {entries} = {}", bound.accesses());
+            return Err(Failure::new(Rule::RmBounded, Thing::Accesses(entries), expected, report.accesses.to_string()));
+        }
+        if let Some(event) = report.event {
+            return Err(Failure::of_event(memory, event, code));
+        }
+        result.map_err(|_| match report.hung {
+            true => {
+                let found = format!("no end after {} accesses", report.accesses - 1);
+                Failure::new(Rule::SubjectHang, Thing::Hang(code), "an answer", found)
+            }
+            false => panicked(code),
+        })
+    }
+
+    fn off_cpu<T>(&mut self, code: Code, call: impl FnOnce() -> T) -> Result<T, Box<Failure>> {
+        quiet::quietly(|| catch_unwind(AssertUnwindSafe(call))).map_err(|_| panicked(code))
+    }
+
+    fn interface<S: Subject + ?Sized>(&mut self, code: Code, subject: &S) -> Result<(), Box<Failure>> {
+        match subject.violation() {
+            None => Ok(()),
+            Some(found) => {
+                Err(Failure::new(Rule::SubjectProtocol, Thing::Interface(code), "what the interface allows", found))
+            }
+        }
+    }
+
+    fn fault(&mut self, what: &'static str) -> Result<(), Box<Failure>> {
+        Err(fault(what))
+    }
+
+    /// A deferred call must have changed nothing. That is looked at now, because virtual mode changes memory.
+    fn deferred(&mut self, memory: &RealMemory) {
+        // The reference is past the call, so what changed is told by the words themselves.
+        let changes = memory.differences().map(|(place, old, new)| change::of(memory, place, old, new));
+        if let Some(first) = changes.min_by_key(|change| change.address) {
+            let expected = format!("{} as before the call", first.old);
+            self.judge.hear(Failure::new(Rule::DeferClean, first.thing, expected, first.new).at(Moment::Deferred));
+        }
+    }
+}
+
+/// A state of the harness that cannot be.
+fn fault(found: impl Into<String>) -> Box<Failure> {
+    Failure::new(Rule::HarnessFault, Thing::Harness, "no contradiction", found)
+}
+
+fn panicked(code: Code) -> Box<Failure> {
+    let found = format!("panic: {}", quiet::last_message());
+    Failure::new(Rule::SubjectCrash, Thing::Panic(code), "an answer", found)
+}
+
+/// Stands where a subject was, until there is another.
+struct Nobody;
+
+/// What it answers is wrong wherever it is asked.
+impl Subject for Nobody {
+    fn name(&self) -> &str {
+        "nobody"
+    }
+
+    fn start(&mut self, _: Dialect, _: &Machine) {}
+
+    fn bound(&self) -> Bound {
+        Bound { base: 0, per_entry: 0 }
+    }
+
+    fn real_mode(&self, _: &Cpu<'_>, _: &Hypercall) -> HcallAnswer {
+        HcallAnswer::status(Status::TOO_HARD)
+    }
+
+    fn virtual_mode(&self, _: &Cpu<'_>, _: &Hypercall) -> HcallAnswer {
+        HcallAnswer::status(Status::TOO_HARD)
+    }
+
+    fn pfn_to_page(&self, _: &Cpu<'_>, _: Pfn) -> Option<RealAddr> {
+        None
+    }
+
+    fn get_page_unless_zero(&self, _: &Cpu<'_>, _: Pfn) -> ProbeAnswer {
+        ProbeAnswer::NoPage
+    }
+
+    fn put_page_unless_one(&self, _: &Cpu<'_>, _: Pfn) -> ProbeAnswer {
+        ProbeAnswer::NoPage
+    }
+
+    fn hot_add(&self, _: u64, _: &[AddrRun]) {}
+
+    fn hot_remove(&self, _: u64) {}
+
+    fn set_slot(&mut self, _: &SlotSpec) {}
+
+    fn create_window(&mut self, _: &WindowSpec) {}
+
+    fn close_window(&mut self, _: &Cpu<'_>, _: Liobn) {}
+}
+
+/// A machine with nothing on it.
+pub(crate) fn smallest() -> Machine {
+    Machine::bare(PageShift::Shift12, 64, MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 })
+}
+
+/// Whether the program is one of the share that ends with the expensive checks, about one in 64. It depends on the program alone.
+fn is_audited(program: &Program) -> bool {
+    let key = program.frames_bound() ^ (program.steps.len() as u64) << 32;
+    // The golden ratio spreads neighbouring keys over all 64 bits.
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58 == 0
+}
+
+/// Why a subject that covers only so much is not asked about the program at all.
+fn uncovered(covered: Coverage, program: &Program) -> Option<Reason> {
+    let (model, asked) = match program.machine.memory {
+        MemoryModel::Flatmem { .. } => ("flatmem", covered.flatmem),
+        MemoryModel::SparsememVmemmap { .. } => ("sparsemem-vmemmap", covered.vmemmap),
+    };
+    if !asked {
+        return Some(Reason::MemoryModel(model.into()));
+    }
+    let dialect = Dialect::ALL.iter().position(|dialect| *dialect == program.dialect);
+    let asked = dialect.is_some_and(|at| covered.dialects[at]);
+    (!asked).then(|| Reason::dialect(program.dialect))
+}

@@ -1,0 +1,586 @@
+//! A finding as data: where it is, which rule it breaks, which thing differs, and what both sides have there.
+//!
+//! Every type has one wording, its [`Display`](fmt::Display). Nothing reads that text to find out what happened.
+
+use std::fmt;
+
+use contract::{Hva, Liobn, Pfn, Program, RealAddr, Rule, StepKind};
+use machine::Mode;
+use serde::{Deserialize, Serialize};
+
+/// Where in a program something happens. Places are in the order of a run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Place {
+    /// The subject is handed the machine.
+    Start,
+    /// The step with this index, from 0. It prints as its number, from 1.
+    Step(usize),
+    /// After the last step: everything is compared, then all windows are closed.
+    End,
+}
+
+impl Place {
+    /// The kind of what runs there.
+    #[must_use]
+    pub fn kind(self, program: &Program) -> Kind {
+        match self {
+            Self::Start => Kind::Start,
+            Self::Step(index) => program.steps.get(index).map_or(Kind::End, |step| Kind::Step(step.kind())),
+            Self::End => Kind::End,
+        }
+    }
+
+    /// The index of the step, if it is one.
+    #[must_use]
+    pub const fn step(self) -> Option<usize> {
+        match self {
+            Self::Step(index) => Some(index),
+            Self::Start | Self::End => None,
+        }
+    }
+
+    /// How many of a program's steps lie before it.
+    #[must_use]
+    pub fn steps_before(self, program: &Program) -> usize {
+        match self {
+            Self::Start => 0,
+            Self::Step(index) => index.min(program.steps.len()),
+            Self::End => program.steps.len(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("the start"),
+            Self::Step(index) => write!(f, "step {}", index + 1),
+            Self::End => f.write_str("the end of the program"),
+        }
+    }
+}
+
+/// What runs at a [`Place`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Kind {
+    /// The subject's start.
+    Start,
+    /// A step of this kind.
+    Step(StepKind),
+    /// The end of the program.
+    End,
+}
+
+impl Kind {
+    /// The word that names it in JSON and ledgers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Step(kind) => kind.name(),
+            Self::End => "end",
+        }
+    }
+
+    /// The kind with that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "start" => Some(Self::Start),
+            "end" => Some(Self::End),
+            _ => StepKind::from_name(name).map(Self::Step),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+macro_rules! fields {
+    ($($variant:ident $name:literal $meaning:literal;)*) => {
+        /// Which kind of thing differs. Its name is the key `field` of ledgers and JSON.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        pub enum Field {
+            $(#[doc = concat!("`", $name, "`: ", $meaning, ".")] $variant,)*
+        }
+
+        impl Field {
+            /// All fields.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in reports, ledgers and JSON.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it is, in a few words.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+fields! {
+    Status "status" "the status of a hypercall, r3";
+    R4 "r4" "the value of a hypercall in r4";
+    Registers "registers" "registers that a hypercall must leave alone, r5 to r9";
+    GuestValue "guest value" "an entry of a window as the guest reads it";
+    HardwareEntry "hardware entry" "an entry of a pinned window's hardware table";
+    Count "count" "the reference count of a page";
+    PageFlags "page flags" "the flags of a struct page";
+    StructPage "struct page" "another word of a struct page";
+    PageTable "page table" "an entry of the host page table";
+    Memory "memory" "a word of guest memory";
+    VmemmapList "vmemmap list" "a word of the vmemmap list";
+    Lookup "lookup" "the answer of pfn_to_page";
+    Probe "probe" "the answer of a conditional reference";
+    RealMode "real mode" "whether real mode finished the call or deferred it";
+    Accesses "accesses" "the number of accesses of a real-mode call";
+    Address "address" "an address that was touched";
+    List "list" "a word of an INDIRECT list";
+    Allocation "allocation" "memory that was asked for";
+    Panic "panic" "the subject panicked";
+    Hang "hang" "the subject did not end";
+    Process "process" "the process or machine that the subject runs in";
+    Interface "interface" "an answer that the subject's interface does not allow";
+    Harness "harness" "a state of the harness itself that cannot be";
+}
+
+impl Field {
+    /// The field with that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|field| field.name() == name)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Code of a subject that the harness calls.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Code {
+    /// `start`.
+    Start,
+    /// `see`: it looks at memory that the host changed.
+    See,
+    /// The real-mode half of a hypercall, or a probe.
+    RealMode,
+    /// The virtual-mode half of a hypercall.
+    VirtualMode,
+    /// `close_window`.
+    CloseWindow,
+    /// `create_window`.
+    CreateWindow,
+    /// `hot_add`.
+    HotAdd,
+    /// `hot_remove`.
+    HotRemove,
+    /// `set_slot`.
+    SetSlot,
+    /// All of a check, for whoever sees from outside only that it does not end.
+    Check,
+}
+
+impl Code {
+    /// The half of a hypercall that runs in that mode.
+    #[must_use]
+    pub const fn half(mode: Mode) -> Self {
+        match mode {
+            Mode::Real => Self::RealMode,
+            Mode::Virtual => Self::VirtualMode,
+        }
+    }
+
+    /// The mode that it runs in, in words.
+    pub(crate) const fn mode(self) -> &'static str {
+        match self {
+            Self::RealMode => "real mode",
+            _ => "virtual mode",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::See => "see",
+            Self::RealMode => "real-mode half",
+            Self::VirtualMode => "virtual-mode half",
+            Self::CloseWindow => "close_window",
+            Self::CreateWindow => "create_window",
+            Self::HotAdd => "hot_add",
+            Self::HotRemove => "hot_remove",
+            Self::SetSlot => "set_slot",
+            Self::Check => "time of the check",
+        })
+    }
+}
+
+/// The thing that differs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Thing {
+    /// A hypercall's status.
+    Status,
+    /// A hypercall's r4.
+    R4,
+    /// Registers that a hypercall must leave alone.
+    OtherRegisters,
+    /// Whether real mode finished the call.
+    Call,
+    /// The number of accesses of a real-mode call of so many entries.
+    Accesses(u64),
+    /// The answer of `pfn_to_page`.
+    Lookup(Pfn),
+    /// The answer of `get_page_unless_zero`.
+    GetPage(Pfn),
+    /// The answer of `put_page_unless_one`.
+    PutPage(Pfn),
+    /// A page's reference count.
+    Count(Pfn),
+    /// A page's flags.
+    Flags(Pfn),
+    /// The half of the count's word that the count does not use.
+    BesideCount(Pfn),
+    /// Another word of a struct page, at this byte offset.
+    StructPage(Pfn, u64),
+    /// An entry of a window as the guest reads it.
+    GuestValue(Liobn, u64),
+    /// An entry of a window's hardware table.
+    HardwareEntry(Liobn, u64),
+    /// A page-table entry.
+    Pte(Hva),
+    /// A word of guest memory.
+    Word(RealAddr),
+    /// A word where a region was that has gone.
+    GoneWord(RealAddr),
+    /// A word of the vmemmap list, by its number.
+    ListNode(u64),
+    /// An effective address, and where it leads.
+    Address(u64, Whereabouts),
+    /// A word of an INDIRECT list.
+    ListWord(RealAddr),
+    /// Memory that was asked for.
+    Allocation,
+    /// Code that panicked.
+    Panic(Code),
+    /// Code that did not end.
+    Hang(Code),
+    /// Code that broke its interface.
+    Interface(Code),
+    /// A subject's process, or a voter's machine, by its name, that died or answered nonsense.
+    Process(String),
+    /// The same, that no longer answers.
+    Silent(String),
+    /// A part of the harness.
+    Harness,
+}
+
+impl Thing {
+    /// Which kind of thing it is.
+    #[must_use]
+    pub const fn field(&self) -> Field {
+        match self {
+            Self::Status => Field::Status,
+            Self::R4 => Field::R4,
+            Self::OtherRegisters => Field::Registers,
+            Self::Call => Field::RealMode,
+            Self::Accesses(_) => Field::Accesses,
+            Self::Lookup(_) => Field::Lookup,
+            Self::GetPage(_) | Self::PutPage(_) => Field::Probe,
+            Self::Count(_) => Field::Count,
+            Self::Flags(_) => Field::PageFlags,
+            Self::BesideCount(_) | Self::StructPage(..) => Field::StructPage,
+            Self::GuestValue(..) => Field::GuestValue,
+            Self::HardwareEntry(..) => Field::HardwareEntry,
+            Self::Pte(_) => Field::PageTable,
+            Self::Word(_) | Self::GoneWord(_) => Field::Memory,
+            Self::ListNode(_) => Field::VmemmapList,
+            Self::Address(..) => Field::Address,
+            Self::ListWord(_) => Field::List,
+            Self::Allocation => Field::Allocation,
+            Self::Panic(_) => Field::Panic,
+            Self::Hang(_) | Self::Silent(_) => Field::Hang,
+            Self::Interface(_) => Field::Interface,
+            Self::Process(_) => Field::Process,
+            Self::Harness => Field::Harness,
+        }
+    }
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status => f.write_str("status (r3)"),
+            Self::R4 => f.write_str("r4"),
+            Self::OtherRegisters => f.write_str("r5 to r9"),
+            Self::Call => f.write_str("the call"),
+            Self::Accesses(entries) => write!(f, "accesses of a real-mode call of {entries} entries"),
+            Self::Lookup(pfn) => write!(f, "pfn_to_page of {pfn}"),
+            Self::GetPage(pfn) => write!(f, "get_page_unless_zero of {pfn}"),
+            Self::PutPage(pfn) => write!(f, "put_page_unless_one of {pfn}"),
+            Self::Count(pfn) => write!(f, "count of page {pfn}"),
+            Self::Flags(pfn) => write!(f, "flags of page {pfn}"),
+            Self::BesideCount(pfn) => write!(f, "bytes 12 to 15 of the struct page of page {pfn}"),
+            Self::StructPage(pfn, offset) => write!(f, "word at offset {offset} of the struct page of page {pfn}"),
+            Self::GuestValue(liobn, index) => write!(f, "guest value {index} of window {liobn}"),
+            Self::HardwareEntry(liobn, index) => write!(f, "hardware entry {index} of window {liobn}"),
+            Self::Pte(hva) => write!(f, "page-table entry at hva {hva}"),
+            Self::Word(real) => write!(f, "word at real address {real}"),
+            Self::GoneWord(real) => write!(f, "word at real address {real}, which has gone"),
+            Self::ListNode(index) => write!(f, "vmemmap list word {index}"),
+            Self::Address(ea, whereabouts) => write!(f, "address {ea:#x}{whereabouts}"),
+            Self::ListWord(real) => write!(f, "list word at real address {real}"),
+            Self::Allocation => f.write_str("allocation"),
+            Self::Panic(code) | Self::Hang(code) | Self::Interface(code) => code.fmt(f),
+            Self::Process(name) | Self::Silent(name) => f.write_str(name),
+            Self::Harness => f.write_str("the harness itself"),
+        }
+    }
+}
+
+impl Thing {
+    /// Whether its words begin with the name of its field, so that a report need not say the field as well.
+    pub(crate) const fn says_its_field(&self) -> bool {
+        matches!(
+            self,
+            Self::Status
+                | Self::R4
+                | Self::Accesses(_)
+                | Self::Count(_)
+                | Self::GuestValue(..)
+                | Self::HardwareEntry(..)
+                | Self::ListNode(_)
+                | Self::Address(..)
+                | Self::ListWord(_)
+                | Self::Allocation
+        )
+    }
+}
+
+/// What an address is near to: the region that holds it, or the last one below it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Whereabouts {
+    /// It is no real address.
+    Unreal,
+    /// It lies below everything that the machine describes.
+    Below,
+    /// So many bytes into a region.
+    Into(u64, Area),
+    /// So many bytes past the end of a region.
+    Past(u64, Area),
+}
+
+impl fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreal => Ok(()),
+            Self::Below => f.write_str(", below everything described"),
+            Self::Into(bytes, area) => write!(f, ", {bytes} bytes into {area}"),
+            Self::Past(bytes, area) => write!(f, ", {bytes} bytes past the end of {area}"),
+        }
+    }
+}
+
+/// What a region of real memory holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Area {
+    /// Struct pages from this one on.
+    StructPages(Pfn),
+    /// A window's table.
+    Table(Liobn),
+    /// A window's hardware table.
+    Hardware(Liobn),
+    /// Pages.
+    Memory,
+    /// The vmemmap list.
+    List,
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StructPages(pfn) => write!(f, "struct pages from page {pfn} on"),
+            Self::Table(liobn) => write!(f, "the table of window {liobn}"),
+            Self::Hardware(liobn) => write!(f, "the hardware table of window {liobn}"),
+            Self::Memory => f.write_str("memory"),
+            Self::List => f.write_str("the vmemmap list"),
+        }
+    }
+}
+
+/// When, within its place, a difference was seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Moment {
+    /// Once the step was over.
+    After,
+    /// With the access of this number, from 1, of a run of this code.
+    Access(u64, Code),
+    /// After real mode had deferred the call, before virtual mode ran.
+    Deferred,
+    /// With all windows closed and everything unmapped.
+    Closed,
+    /// In an entry that was read back on purpose.
+    ReadBack,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After => Ok(()),
+            Self::Access(number, code) => write!(f, " (access {number} in {})", code.mode()),
+            Self::Deferred => f.write_str(" after a call that real mode deferred"),
+            Self::Closed => f.write_str(" with all windows closed and everything unmapped"),
+            Self::ReadBack => f.write_str(", read back"),
+        }
+    }
+}
+
+/// What tells findings apart: two with the same identity count as one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    /// The rule that is broken.
+    pub rule: Rule,
+    /// Which kind of thing differs.
+    pub field: Field,
+    /// What ran.
+    pub kind: Kind,
+}
+
+/// An object that differs, as the reference and as real memory have it, in lines of text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ObjectDiff {
+    /// The object's name.
+    pub name: String,
+    /// The reference's side.
+    pub reference: String,
+    /// Real memory's side.
+    pub memory: String,
+}
+
+/// Most objects that a finding shows.
+pub const MAX_OBJECTS: usize = 8;
+
+/// A rule that was broken, and where.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which rule.
+    pub rule: Rule,
+    /// Where.
+    pub place: Place,
+    /// What ran there.
+    pub kind: Kind,
+    /// The rule by which the reference decided the step, if it is one that it decides.
+    pub decided: Option<Rule>,
+    /// The index of the last step on which both sides agree, if there is one.
+    pub agreed: Option<usize>,
+    /// What differs.
+    pub thing: Thing,
+    /// When it was seen.
+    pub moment: Moment,
+    /// What the reference, or the rule, expects.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+    /// The objects that differ, at most [`MAX_OBJECTS`].
+    pub objects: Vec<ObjectDiff>,
+    /// Who differs from the reference.
+    pub voter: String,
+    /// Whether a subject that has seen no other program shows it too; `None` where nobody has tried.
+    pub repeats: Option<bool>,
+    /// What each voter answered, the reference first; empty where there is one voter only.
+    pub votes: Vec<Vote>,
+    /// What the subject logged while the program ran.
+    pub log: Vec<String>,
+}
+
+impl Finding {
+    /// A finding on the program that breaks `rule`, without anything beside.
+    #[must_use]
+    pub fn new(voter: &str, program: &Program, place: Place, rule: Rule, thing: Thing) -> Self {
+        Self {
+            rule,
+            place,
+            kind: place.kind(program),
+            decided: None,
+            agreed: None,
+            thing,
+            moment: Moment::After,
+            expected: String::new(),
+            found: String::new(),
+            objects: Vec::new(),
+            voter: voter.into(),
+            repeats: None,
+            votes: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// What tells it from others.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity { rule: self.rule, field: self.thing.field(), kind: self.kind }
+    }
+
+    /// What differs, with the moment at which it was seen.
+    #[must_use]
+    pub fn what(&self) -> String {
+        format!("{}{}", self.thing, self.moment)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, place, kind, thing, moment, expected, found, .. } = self;
+        write!(f, "{rule} at {place}")?;
+        if let Kind::Step(kind) = kind {
+            write!(f, " ({kind})")?;
+        }
+        write!(f, ": {thing}{moment}: expected {expected}, found {found}")
+    }
+}
+
+/// What one voter answered where another differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Vote {
+    /// Its name.
+    pub voter: String,
+    /// Its answer.
+    pub answer: Answer,
+}
+
+/// A voter's answer on the thing that a finding is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// The value that the reference has, or that the rule expects.
+    Expected(String),
+    /// Another value.
+    Found(String),
+    /// It breaks another rule at the same place.
+    Breaks(Rule, String, String),
+    /// The program was not put to it that far.
+    NotAsked,
+    /// It does not show such things.
+    NotShown,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expected(value) | Self::Found(value) => f.write_str(value),
+            Self::Breaks(rule, what, found) => write!(f, "{rule}: {what}, found {found}"),
+            Self::NotAsked => f.write_str("was not asked to the end"),
+            Self::NotShown => f.write_str("does not show it"),
+        }
+    }
+}

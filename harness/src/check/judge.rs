@@ -1,0 +1,180 @@
+//! The judge: of the rules that one step breaks, the one that is reported.
+
+use contract::Rule;
+use machine::RealMemory;
+use machine::memory::Event;
+
+use super::change;
+use super::finding::{Code, Moment, ObjectDiff, Thing, Whereabouts};
+use super::oracle::{Mismatch, Oracle};
+
+/// Which rule is reported where one step breaks several: the first of these lines, and of rules on one line the first
+/// that was seen (semantics 7).
+const ORDER: &[&[Rule]] = &[
+    &[Rule::HarnessFault],
+    // Events, as a CPU makes its accesses. The earliest one ends the step.
+    &[
+        Rule::RmFinalRelease,
+        Rule::RmBadAccess,
+        Rule::RmAlloc,
+        Rule::RmBounded,
+        Rule::RefHeld,
+        Rule::RefUnderflow,
+        Rule::ListSnapshot,
+        Rule::MemStray,
+    ],
+    &[Rule::SubjectCrash, Rule::SubjectHang],
+    &[Rule::SubjectProtocol],
+    &[Rule::DeferClean],
+    &[Rule::RmLazy, Rule::DeferPte, Rule::DeferLookup, Rule::DeferCompound, Rule::DeferLastRef],
+    &[Rule::DivergeStatus],
+    &[Rule::DivergeR4],
+    &[Rule::DivergeTce],
+    &[Rule::DivergeCount],
+    &[Rule::DivergeFlag],
+    &[Rule::DivergeLookup],
+    &[Rule::RefConserve],
+    &[Rule::RefLeak],
+];
+
+/// The line of a rule in [`ORDER`], 0 for what is reported before everything else. Outcome rules, which are never
+/// broken, come last.
+pub(crate) const fn rank(rule: Rule) -> u8 {
+    RANKS[rule as usize]
+}
+
+const RANKS: [u8; Rule::ALL.len()] = {
+    let mut ranks = [u8::MAX; Rule::ALL.len()];
+    let mut line = 0;
+    while line < ORDER.len() {
+        let mut at = 0;
+        while at < ORDER[line].len() {
+            ranks[ORDER[line][at] as usize] = line as u8;
+            at += 1;
+        }
+        line += 1;
+    }
+    ranks
+};
+
+/// A broken rule inside a step, before it is known which step that is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Failure {
+    pub(crate) rule: Rule,
+    pub(crate) thing: Thing,
+    pub(crate) moment: Moment,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+    /// The objects that differ, as both sides have them.
+    pub(crate) objects: Vec<ObjectDiff>,
+}
+
+impl Failure {
+    pub(crate) fn new(rule: Rule, thing: Thing, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
+        let (expected, found) = (expected.into(), found.into());
+        Box::new(Self { rule, thing, moment: Moment::After, expected, found, objects: Vec::new() })
+    }
+
+    /// The failure as it was seen at that moment.
+    pub(crate) fn at(mut self: Box<Self>, moment: Moment) -> Box<Self> {
+        self.moment = moment;
+        self
+    }
+
+    /// The mismatch that is reported of those that the oracle found, with the objects of all of them.
+    pub(crate) fn of_mismatches(oracle: &Oracle<'_>, found: Vec<Mismatch>) -> Option<Box<Self>> {
+        let (first, all) = Oracle::first(found)?;
+        let mut failure = Self::new(first.rule, first.thing, first.expected, first.found);
+        failure.objects = oracle.diffs(&all);
+        Some(failure)
+    }
+
+    /// What a CPU did that it must not do.
+    pub(crate) fn of_event(memory: &RealMemory, event: Event, code: Code) -> Box<Self> {
+        let Event { rule, at, pfn, allowed, seen, access, .. } = event;
+        let (thing, expected, found) = match (rule, pfn) {
+            (Rule::RmFinalRelease, Some(pfn)) => (
+                Thing::Count(pfn),
+                "no last reference dropped in real mode".into(),
+                "dropped from 1 to 0, or freed".into(),
+            ),
+            (Rule::RefHeld, Some(pfn)) => (
+                Thing::Count(pfn),
+                format!("at least {allowed}: own + mappings + hardware TCEs"),
+                format!("{seen} after a store"),
+            ),
+            (Rule::RefUnderflow, Some(pfn)) => {
+                (Thing::Count(pfn), "no reference dropped at 0".into(), seen.to_string())
+            }
+            (Rule::RmAlloc, _) => (Thing::Allocation, "none in real mode".into(), format!("{seen} bytes asked for")),
+            (Rule::ListSnapshot, _) => (
+                Thing::ListWord(contract::RealAddr(at)),
+                "read once, before the first store to a table".into(),
+                if seen == 2 { "read a second time".into() } else { "read after a store to a table".into() },
+            ),
+            (Rule::MemStray, Some(pfn)) => {
+                (Thing::Flags(pfn), "no store once the last reference is gone".into(), "a store with count 0".into())
+            }
+            _ => {
+                let whereabouts: Whereabouts = change::whereabouts(memory, at);
+                let expected = format!("what {} may reach and a handler may store to", code.mode());
+                (Thing::Address(at, whereabouts), expected, "touched".into())
+            }
+        };
+        Self::new(rule, thing, expected, found).at(Moment::Access(access, code))
+    }
+}
+
+/// Hears the failures of one step and keeps the one that is reported.
+#[derive(Default)]
+pub(crate) struct Judge {
+    worst: Option<Box<Failure>>,
+}
+
+impl Judge {
+    /// Hears of a failure. It is kept unless one was heard that is reported before it.
+    pub(crate) fn hear(&mut self, failure: Box<Failure>) {
+        if self.worst.as_ref().is_none_or(|worst| rank(failure.rule) < rank(worst.rule)) {
+            self.worst = Some(failure);
+        }
+    }
+
+    /// Whether a failure with this rule would be reported now.
+    pub(crate) fn would_report(&self, rule: Rule) -> bool {
+        self.worst.as_ref().is_none_or(|worst| rank(rule) < rank(worst.rule))
+    }
+
+    /// What is reported, if anything.
+    pub(crate) fn verdict(self) -> Result<(), Box<Failure>> {
+        self.worst.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_that_can_be_broken_has_its_place() {
+        for &rule in Rule::ALL {
+            let breakable = matches!(rule.kind(), contract::rule::RuleKind::Finding | contract::rule::RuleKind::Reason);
+            assert_eq!(rank(rule) != u8::MAX, breakable, "{rule}");
+            assert!(
+                ORDER.iter().flat_map(|line| line.iter()).filter(|other| **other == rule).count() <= 1,
+                "{rule} twice"
+            );
+        }
+    }
+
+    #[test]
+    fn the_judge_reports_by_the_table_whatever_the_order_of_hearing() {
+        let rules = [Rule::DivergeCount, Rule::DeferClean, Rule::DivergeLookup, Rule::RmBadAccess, Rule::RefConserve];
+        for first in 0..rules.len() {
+            let mut judge = Judge::default();
+            for offset in 0..rules.len() {
+                judge.hear(Failure::new(rules[(first + offset) % rules.len()], Thing::Call, "", ""));
+            }
+            assert_eq!(judge.verdict().unwrap_err().rule, Rule::RmBadAccess);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The host: sets memory up as a machine describes it, and carries host steps out on it.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | here | sets memory up, and keeps what the host remembers beside it |
+//! | `steps` | carries host steps out (docs/semantics.md, section 6) |
+//! | `vmemmap_list` | keeps the list of backed blocks in memory |
+//!
+//! The reference judges preconditions; the host does what comes to it. A step whose precondition fails after all is a
+//! [`Fault`]. What the host does is held against the reference after each step like what a subject does, so a mistake
+//! here shows as a divergence.
+
+mod steps;
+#[cfg(test)]
+mod tests;
+mod vmemmap_list;
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use contract::description::{LIST_AREA_BYTES, SECTION_SIZE_BITS, SlotSpec, words};
+use contract::{Hva, Machine, MemoryModel, Program, Pte, RealAddr, WindowSpec};
+
+use crate::memory::{Fault, Owner, RealMemory, Region, struct_page};
+use vmemmap_list::VmemmapList;
+
+const SECTION_BYTES: u64 = 1 << SECTION_SIZE_BITS;
+
+/// What the host remembers beside the image.
+pub struct Host {
+    machine: MachineShape,
+    /// Sections that are present, in sparsemem-vmemmap.
+    sections: BTreeSet<u64>,
+    slots: Vec<SlotSpec>,
+    list: VmemmapList,
+}
+
+/// The parts of a machine that do not change.
+#[derive(Clone, Copy)]
+struct MachineShape {
+    page_shift: u32,
+    struct_page: u64,
+    pages_per_section: u64,
+    /// `None` in flatmem.
+    vmemmap: Option<Vmemmap>,
+}
+
+#[derive(Clone, Copy)]
+struct Vmemmap {
+    base: u64,
+    block_shift: u32,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host {
+    /// A host without a machine, for [`boot`](Self::boot).
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            machine: MachineShape { page_shift: 12, struct_page: 64, pages_per_section: 4096, vmemmap: None },
+            sections: BTreeSet::new(),
+            slots: Vec::new(),
+            list: VmemmapList::default(),
+        }
+    }
+
+    /// Size of a struct page in bytes.
+    #[must_use]
+    pub const fn struct_page(&self) -> u64 {
+        self.machine.struct_page
+    }
+
+    /// Sets `memory` up as the program's machine says, and begins a step. The program is [valid](Program::validate).
+    pub fn boot(&mut self, memory: &mut RealMemory, program: &Program) {
+        let machine = &program.machine;
+        memory.reset(machine.page_shift, machine.struct_page, &machine.memory, program.frames_bound() as u32);
+        self.sections.clear();
+        self.slots.clear();
+        self.slots.extend_from_slice(&machine.slots);
+        self.machine = MachineShape {
+            page_shift: machine.page_shift.bits(),
+            struct_page: machine.struct_page,
+            pages_per_section: machine.page_shift.pages_per_section(),
+            vmemmap: None,
+        };
+        self.boot_memory(memory, machine);
+        for window in &machine.windows {
+            add_window(memory, window);
+        }
+        for compound in &machine.compounds {
+            memory.mark_compound(compound.pfn, compound.order);
+        }
+        for mapping in &machine.mappings {
+            for index in 0..mapping.pages {
+                let hva = Hva(mapping.hva.0 + (index << self.machine.page_shift));
+                map(memory, hva, shifted(mapping.pte, index));
+            }
+        }
+        for page in &machine.pages {
+            memory.add_count(page.pfn, page.own);
+            memory.add_own(page.pfn, page.own);
+            if page.dirty {
+                let flags = memory.page_word(page.pfn, struct_page::FLAGS);
+                memory.set_page_word(page.pfn, struct_page::FLAGS, flags | struct_page::DIRTY);
+            }
+        }
+        for ram in &machine.ram {
+            for (index, word) in words(&ram.words).enumerate() {
+                memory.poke(RealAddr(ram.at.0 + index as u64 * 8), word.swap_bytes());
+            }
+        }
+        memory.begin_step();
+    }
+
+    fn boot_memory(&mut self, memory: &mut RealMemory, machine: &Machine) {
+        match &machine.memory {
+            MemoryModel::Flatmem { array, pages } => {
+                let end = array.0 + pages * machine.struct_page;
+                memory.add_region(Region { start: array.0, end, owner: Owner::StructPages { offset: 0 } });
+                memory.add_region(Region { start: 0, end: pages << machine.page_shift.bits(), owner: Owner::Ram });
+            }
+            MemoryModel::SparsememVmemmap { base, block_shift, list, sections, blocks } => {
+                let vmemmap = Vmemmap { base: *base, block_shift: *block_shift };
+                self.machine.vmemmap = Some(vmemmap);
+                self.list.reset(list.0);
+                memory.add_region(Region { start: list.0, end: list.0 + LIST_AREA_BYTES, owner: Owner::List });
+                for &section in sections {
+                    self.add_section(memory, section);
+                }
+                for run in blocks {
+                    for index in 0..run.places.count {
+                        let real = RealAddr(run.places.at.0 + (index << block_shift));
+                        self.add_block(memory, vmemmap, run.first + index, real);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_section(&mut self, memory: &mut RealMemory, section: u64) {
+        let start = section * SECTION_BYTES;
+        memory.add_region(Region { start, end: start + SECTION_BYTES, owner: Owner::Ram });
+        self.sections.insert(section);
+    }
+
+    fn add_block(&mut self, memory: &mut RealMemory, vmemmap: Vmemmap, block: u64, real: RealAddr) {
+        memory.add_block(block, real);
+        // The first block starts below 2^64, and the virtual address of its last byte may wrap.
+        self.list.push(memory, block, real, vmemmap.base.wrapping_add(block << vmemmap.block_shift));
+    }
+
+    /// Takes the tables of a closed window away. The subject has emptied them: an entry that is left is a [`Fault`].
+    pub fn remove_window(memory: &mut RealMemory, window: &WindowSpec) {
+        for (start, bytes) in window.regions() {
+            let left = memory.contents_within(start.0, start.0 + bytes).next();
+            if let Some((at, _)) = left {
+                memory.report_fault(Fault::Precondition {
+                    step: contract::StepKind::CloseWindow,
+                    needs: "an empty table",
+                    at: at.0,
+                });
+            }
+            memory.remove_region(start.0);
+        }
+    }
+}
+
+/// The entry for the page `index` pages on.
+fn shifted(pte: Pte, index: u64) -> Pte {
+    let mut pte = pte;
+    // A huge entry is mapped alone, a hole not at all.
+    if let Pte::Present { pfn, .. } | Pte::Absent { pfn } = &mut pte {
+        pfn.0 += index;
+    }
+    pte
+}
+
+/// Sets an entry where there is a hole, with the reference that it holds.
+fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
+    memory.set_pte(hva, pte);
+    if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {
+        let head = memory.head(pfn);
+        memory.add_count(head, 1);
+    }
+}
+
+fn add_window(memory: &mut RealMemory, window: &WindowSpec) {
+    for ((start, bytes), owner) in window.regions().zip([Owner::Table(window.liobn), Owner::Hardware(window.liobn)]) {
+        memory.add_region(Region { start: start.0, end: start.0 + bytes, owner });
+    }
+}

@@ -1,0 +1,98 @@
+//! Who changes memory: the host, or a CPU in one of its modes.
+
+use contract::program::MAX_VCPUS;
+
+/// Which mode a CPU runs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// MMU off: the CPU reaches real addresses and the linear map only, and may not free, allocate or wait.
+    Real,
+    /// MMU on: the CPU also reaches struct pages at their vmemmap virtual address.
+    Virtual,
+}
+
+/// Somebody who stores to memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// The host.
+    Host,
+    /// A CPU that runs code of the subject.
+    Cpu {
+        /// Its number, below [`MAX_VCPUS`].
+        vcpu: u8,
+        /// The mode it runs in.
+        mode: Mode,
+    },
+}
+
+impl Actor {
+    /// Everybody, the host first.
+    fn all() -> impl Iterator<Item = Self> {
+        let cpus = (0..MAX_VCPUS).flat_map(|vcpu| [Mode::Real, Mode::Virtual].map(|mode| Self::Cpu { vcpu, mode }));
+        core::iter::once(Self::Host).chain(cpus)
+    }
+}
+
+/// A set of actors.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Actors(u32);
+
+// One bit for the host and two for each CPU.
+const _: () = assert!(1 + 2 * (MAX_VCPUS as u32) <= u32::BITS);
+
+impl Actors {
+    /// The set of one actor. A vCPU number is taken modulo [`MAX_VCPUS`].
+    #[must_use]
+    pub const fn only(actor: Actor) -> Self {
+        Self(match actor {
+            Actor::Host => 1,
+            Actor::Cpu { vcpu, mode } => 1 << (1 + 2 * (vcpu % MAX_VCPUS) + matches!(mode, Mode::Virtual) as u8),
+        })
+    }
+
+    /// Whether the actor is in the set.
+    #[must_use]
+    pub const fn contains(self, actor: Actor) -> bool {
+        self.0 & Self::only(actor).0 != 0
+    }
+
+    /// The actors of the set: the host first, then the CPUs by number, real mode before virtual mode.
+    pub fn iter(self) -> impl Iterator<Item = Actor> {
+        Actor::all().filter(move |actor| self.contains(*actor))
+    }
+
+    /// The set as one bit for each actor, for a log to keep.
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set that [`bits`](Self::bits) made.
+    pub(super) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+impl core::fmt::Debug for Actors {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn each_actor_has_a_place_of_its_own_in_a_set() {
+        let all: Vec<Actor> = Actor::all().collect();
+        assert_eq!(all.len(), 1 + 2 * usize::from(MAX_VCPUS));
+        for &actor in &all {
+            assert_eq!(Actors::only(actor).iter().collect::<Vec<_>>(), [actor]);
+        }
+        let set = Actors::from_bits(all.iter().fold(0, |bits, &actor| bits | Actors::only(actor).bits()));
+        assert_eq!(set.iter().collect::<Vec<_>>(), all);
+        assert_eq!(Actors::default().iter().next(), None);
+    }
+}

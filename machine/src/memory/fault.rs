@@ -1,0 +1,339 @@
+//! What cannot be, in the simulated machine itself: `HARNESS.FAULT`.
+//!
+//! A fault is never the subject's doing. [`RealMemory`](super::RealMemory) keeps the first one; what a program shows
+//! after it means nothing.
+
+use core::fmt;
+
+use contract::StepKind;
+use contract::addr::{Hva, Liobn, Pfn, RealAddr};
+
+use super::account::Account;
+use super::region::Region;
+
+/// A state of the harness that cannot be: which, where, and the values that show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A store found no frame left, and is lost: the program touches more memory than [`Program::frames_bound`] says,
+    /// and then 64 MiB.
+    ///
+    /// [`Program::frames_bound`]: contract::Program::frames_bound
+    NoFrame {
+        /// Where the store would have gone.
+        place: Unstored,
+        /// How many frames of 4 KiB there are.
+        frames: u32,
+    },
+    /// A CPU has a number that no vCPU has.
+    Vcpu {
+        /// Its number.
+        vcpu: u8,
+    },
+    /// A region is empty, or starts at no multiple of 4 KiB.
+    RegionShape(Region),
+    /// Two regions overlap, or stand in the wrong order.
+    RegionsOverlap(Region, Region),
+    /// No region starts there, and one is to be removed.
+    NoRegion {
+        /// Real address.
+        start: u64,
+    },
+    /// A block is backed twice, or out of order.
+    BlockTwice {
+        /// Its number.
+        number: u64,
+    },
+    /// A block is not backed (or memory has no blocks at all), and should be.
+    NoBlock {
+        /// Its number.
+        number: u64,
+    },
+    /// A block and the region of its struct pages do not match.
+    BlockRegion {
+        /// The block's number; for an array of struct pages, 0.
+        number: u64,
+        /// Where it lies.
+        real: RealAddr,
+    },
+    /// The host stores to a struct page that is not backed.
+    NoStructPage {
+        /// The page.
+        pfn: Pfn,
+    },
+    /// The account has come to fewer than 0 holders of a page, or to holders of a page that none can hold.
+    Holders {
+        /// The page.
+        pfn: Pfn,
+        /// Page-table entries and hardware TCEs that name the page, as the account has it.
+        holders: i32,
+    },
+    /// A page that entries name has a negative number of references due: own + holders.
+    Owed {
+        /// The page.
+        pfn: Pfn,
+        /// What the account says.
+        account: Account,
+    },
+    /// The account counts other holders than page table and hardware tables have.
+    Recount {
+        /// The page.
+        pfn: Pfn,
+        /// Holders in the account.
+        account: i32,
+        /// Holders counted.
+        counted: i32,
+    },
+    /// The account is not that of the reference, although memory is.
+    Account {
+        /// The page.
+        pfn: Pfn,
+        /// The account beside the image.
+        memory: Account,
+        /// What the reference has.
+        reference: Account,
+    },
+    /// The host sets a page-table entry over another one.
+    MappedTwice {
+        /// Where the other entry stands.
+        hva: Hva,
+    },
+    /// The host sets a page-table entry inside a huge one.
+    InsideHuge {
+        /// Where.
+        hva: Hva,
+    },
+    /// A word of the page table is no entry, or no part of the huge entry around it.
+    PageTable {
+        /// Which page's.
+        hva: Hva,
+        /// The word.
+        word: u64,
+    },
+    /// A compound page is made where one is, or where the order does not allow it, or split where there is none.
+    Compound {
+        /// Its head.
+        pfn: Pfn,
+        /// Its order, 0 where there is none.
+        order: u32,
+    },
+    /// A struct page does not say what the host's picture of compound pages says.
+    CompoundWord {
+        /// The page.
+        pfn: Pfn,
+        /// Offset in its struct page.
+        offset: u64,
+        /// What should be there; of the flags, HEAD and TAIL alone.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// A host step is to be done whose precondition fails, or that is none of the host's.
+    Precondition {
+        /// The kind of step.
+        step: StepKind,
+        /// What does not hold.
+        needs: &'static str,
+        /// Address, pfn or number that it is about.
+        at: u64,
+    },
+    /// The vmemmap list has no room for a node.
+    ListFull {
+        /// Real address of the node behind the last.
+        node: RealAddr,
+    },
+    /// A word of the vmemmap list is not what the blocks say.
+    List {
+        /// Real address of the word.
+        at: RealAddr,
+        /// What should be there.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// The directory does not lead to a frame, or leads to one that is not in use.
+    Directory {
+        /// The frame's number.
+        frame: u32,
+    },
+    /// A frame has words that are not zero outside the range that was stored to.
+    Range {
+        /// The frame's number.
+        frame: u32,
+        /// The word's place in it.
+        index: u64,
+    },
+    /// The change log has a word twice, or not at all.
+    Log {
+        /// The frame's number.
+        frame: u32,
+        /// The word's place in it.
+        index: u64,
+    },
+    /// A frame is taken for one of another region.
+    FrameRegion {
+        /// Real address of the frame.
+        real: RealAddr,
+    },
+    /// A word outside all regions is not 0.
+    Ownerless {
+        /// Where.
+        real: RealAddr,
+        /// The word, little-endian.
+        word: u64,
+    },
+    /// Memory is not present there, and the reference has something in it.
+    NoMemory {
+        /// Where.
+        real: RealAddr,
+        /// What the reference has, big-endian.
+        word: u64,
+    },
+    /// Memory and reference hold different numbers of words that are not 0, and no word differs.
+    Words {
+        /// Words of memory.
+        memory: u64,
+        /// Words of the reference.
+        reference: u64,
+    },
+    /// A window's table lies in memory, and the reference has no such window; or the other way round.
+    Window {
+        /// Its LIOBN.
+        liobn: Liobn,
+    },
+    /// A block is backed in memory and not in the reference, or the other way round, or elsewhere.
+    Block {
+        /// Its number.
+        number: u64,
+        /// Where it lies in memory.
+        memory: Option<RealAddr>,
+        /// Where the reference has it.
+        reference: Option<RealAddr>,
+    },
+}
+
+/// A word that no frame was left for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unstored {
+    /// The word at that real address.
+    Real(RealAddr),
+    /// The page-table entry of that page.
+    PageTable(Hva),
+    /// The account of that page.
+    Account(Pfn),
+}
+
+impl fmt::Display for Unstored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Real(real) => write!(f, "the word at real address {real}"),
+            Self::PageTable(hva) => write!(f, "the page-table entry at hva {hva}"),
+            Self::Account(pfn) => write!(f, "the account of page {pfn}"),
+        }
+    }
+}
+
+/// A region as a range of real addresses.
+struct Range(Region);
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Region { start, end, owner } = self.0;
+        write!(f, "{start:#x}..{end:#x} ({owner:?})")
+    }
+}
+
+/// Where a block lies, or that it does not.
+struct At(Option<RealAddr>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(real) => write!(f, "at {real}"),
+            None => f.write_str("nowhere"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoFrame { place, frames } => {
+                write!(f, "memory is full: {frames} frames of 4 KiB are in use, and there is none for {place}")
+            }
+            Self::Vcpu { vcpu } => write!(f, "there is no vCPU {vcpu}"),
+            Self::RegionShape(region) => {
+                write!(f, "the region {} is empty, or starts at no multiple of 4 KiB", Range(region))
+            }
+            Self::RegionsOverlap(one, other) => write!(f, "the regions {} and {} overlap", Range(one), Range(other)),
+            Self::NoRegion { start } => write!(f, "no region starts at {start:#x}, and one is to be removed"),
+            Self::BlockTwice { number } => write!(f, "block {number:#x} is backed twice, or out of order"),
+            Self::NoBlock { number } => write!(f, "block {number:#x} is not backed, and should be"),
+            Self::BlockRegion { number, real } => {
+                write!(f, "block {number:#x} and the region of struct pages at {real} do not match")
+            }
+            Self::NoStructPage { pfn } => write!(f, "the host stores to the struct page of {pfn}, which is not backed"),
+            Self::Holders { pfn, holders } => write!(f, "the account has {holders} holders of page {pfn}"),
+            Self::Owed { pfn, account: Account { own, holders } } => {
+                write!(
+                    f,
+                    "page {pfn} has {holders} holders and own {own}, and own of a page with holders is at least 0"
+                )
+            }
+            Self::Recount { pfn, account, counted } => {
+                write!(f, "page {pfn} has {account} holders in the account, and {counted} are counted")
+            }
+            Self::Account { pfn, memory, reference } => write!(
+                f,
+                "page {pfn} has own {} and {} holders in the account, and own {} and {} holders in the reference",
+                memory.own, memory.holders, reference.own, reference.holders
+            ),
+            Self::MappedTwice { hva } => write!(f, "the host maps over the page-table entry at hva {hva}"),
+            Self::InsideHuge { hva } => {
+                write!(f, "the host sets the page-table entry at hva {hva}, inside a huge entry")
+            }
+            Self::PageTable { hva, word } => {
+                write!(f, "the page-table word of hva {hva} is {word:#x}, which is no entry")
+            }
+            Self::Compound { pfn, order: 0 } => write!(f, "page {pfn} is no head of a compound page"),
+            Self::Compound { pfn, order } => write!(f, "there can be no compound page of order {order} at page {pfn}"),
+            Self::CompoundWord { pfn, offset, expected, found } => write!(
+                f,
+                "offset {offset} of the struct page of {pfn} has {found:#x}, where the host put {expected:#x}"
+            ),
+            Self::Precondition { step, needs, at } => {
+                write!(f, "the host is to do {step}, which needs {needs} at {at:#x}")
+            }
+            Self::ListFull { node } => write!(f, "the vmemmap list has no room for a node at {node}"),
+            Self::List { at, expected, found } => {
+                write!(f, "the word at {at} of the vmemmap list is {found:#x}, and the blocks say {expected:#x}")
+            }
+            Self::Directory { frame } => {
+                write!(f, "the directory does not lead to frame {frame}, or leads there twice")
+            }
+            Self::Range { frame, index } => {
+                write!(f, "word {index} of frame {frame} is not 0, and nothing was stored there")
+            }
+            Self::Log { frame, index } => {
+                write!(f, "the change log has word {index} of frame {frame} twice, or not at all")
+            }
+            Self::FrameRegion { real } => write!(f, "the frame at {real} is taken for one of another region"),
+            Self::Ownerless { real, word } => write!(f, "the word at {real} is {word:#x}, and lies in no region"),
+            Self::NoMemory { real, word } => {
+                write!(f, "the reference has {word:#x} at {real}, where memory is not present")
+            }
+            Self::Words { memory, reference } => write!(
+                f,
+                "{memory} words of memory are not 0, and {reference} in the reference, but none is found to differ"
+            ),
+            Self::Window { liobn } => {
+                write!(f, "window {liobn} has tables in memory and none in the reference, or the reverse")
+            }
+            Self::Block { number, memory, reference } => {
+                write!(f, "block {number:#x} lies {} in memory, and {} in the reference", At(memory), At(reference))
+            }
+        }
+    }
+}
+
+impl core::error::Error for Fault {}

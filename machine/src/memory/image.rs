@@ -1,0 +1,505 @@
+//! [`RealMemory`]: regions, vmemmap blocks, struct pages and words, and the log of what a step changed.
+
+use alloc::vec::Vec;
+use core::cell::{Cell, OnceCell};
+use core::sync::atomic::Ordering::Relaxed;
+
+use contract::addr::{Hva, Pfn, RealAddr};
+use contract::description::{MAX_ORDER, MemoryModel, PageShift, REGION_ALIGN};
+
+use super::actor::{Actor, Actors};
+use super::fault::{Fault, Unstored};
+use super::frames::{FRAME_SHIFT, Frame, Frames, Key, NO_REGION, Space};
+use super::region::{Owner, Place, Region};
+use super::struct_page;
+
+/// How struct pages are found in this memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Model {
+    Flatmem { array: u64, pages: u64 },
+    Vmemmap { base: u64, block_shift: u32, list: u64 },
+}
+
+/// The simulated real memory, with the host's picture of what lies where. See the module's text.
+///
+/// It belongs to one thread: CPUs borrow it, and one of them runs at a time.
+pub struct RealMemory {
+    pub(super) frames: Frames,
+    /// Regions by number; a number is not used again while a program runs.
+    pub(super) regions: Vec<Region>,
+    /// Numbers of the living regions, by start.
+    pub(super) order: Vec<u32>,
+    /// Backed blocks (number, real address), by number.
+    pub(super) blocks: Vec<(u64, u64)>,
+    /// Compound pages (pfn of the head, order), by pfn.
+    pub(super) compounds: Vec<(u64, u32)>,
+    pub(super) page_shift: PageShift,
+    pub(super) struct_page: u64,
+    pub(super) model: Model,
+    /// The number of the next event: they rise, so that the earliest of several CPUs can be told.
+    pub(super) sequence: Cell<u64>,
+    fault: OnceCell<Fault>,
+}
+
+impl Default for RealMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A word that a step changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoggedWord {
+    /// Where it lies.
+    pub place: Place,
+    /// Its value before the step, little-endian.
+    pub before: u64,
+    /// Its value now, little-endian; it may be the same again.
+    pub now: u64,
+    /// Who changed it in this step.
+    pub actors: Actors,
+}
+
+impl RealMemory {
+    /// An empty memory, for [`reset`](Self::reset).
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            frames: Frames::default(),
+            regions: Vec::new(),
+            order: Vec::new(),
+            blocks: Vec::new(),
+            compounds: Vec::new(),
+            page_shift: PageShift::Shift12,
+            struct_page: 64,
+            model: Model::Flatmem { array: 0, pages: 0 },
+            sequence: Cell::new(0),
+            fault: OnceCell::new(),
+        }
+    }
+
+    /// Forgets everything, faults included, and sets aside `frames` frames of 4 KiB of words: what stores are known to
+    /// need ([`Program::frames_bound`](contract::Program::frames_bound)). A frame of the page table holds 512 entries.
+    /// `struct_page` is the size of a struct page in bytes.
+    pub fn reset(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel, frames: u32) {
+        self.frames.reset(frames);
+        self.regions.clear();
+        self.order.clear();
+        self.blocks.clear();
+        self.compounds.clear();
+        self.page_shift = page_shift;
+        self.struct_page = struct_page;
+        self.model = match *memory {
+            MemoryModel::Flatmem { array, pages } => Model::Flatmem { array: array.0, pages },
+            MemoryModel::SparsememVmemmap { base, block_shift, list, .. } => {
+                Model::Vmemmap { base, block_shift, list: list.0 }
+            }
+        };
+        self.sequence.set(0);
+        self.fault.take();
+    }
+
+    /// Starts a step: [`log`](Self::log) and [`changes`](Self::changes) count from here.
+    pub fn begin_step(&mut self) {
+        self.frames.begin_step();
+    }
+
+    /// The first thing since [`reset`](Self::reset) that cannot be, if there was one. What memory says after it means
+    /// nothing, so no finding may come of it.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
+    }
+
+    /// Notes a fault; of several, the first is kept.
+    pub fn report_fault(&self, fault: Fault) {
+        self.fault.get_or_init(|| fault);
+    }
+
+    pub(super) fn no_frame(&self, place: Unstored) {
+        self.report_fault(Fault::NoFrame { place, frames: self.frames.limit() });
+    }
+
+    /// How many frames of 4 KiB stores have made since [`reset`](Self::reset).
+    #[must_use]
+    pub fn frames_made(&self) -> u32 {
+        self.frames.made()
+    }
+
+    /// Adds a region, which is not empty, starts at a multiple of 4 KiB and overlaps no other: else it is a [`Fault`],
+    /// and not added.
+    pub fn add_region(&mut self, region: Region) {
+        if region.start >= region.end || region.start % REGION_ALIGN != 0 {
+            return self.report_fault(Fault::RegionShape(region));
+        }
+        let at = self.order.partition_point(|&other| self.regions[other as usize].start < region.start);
+        let below = self.order[..at].last().map(|&number| self.regions[number as usize]);
+        let above = self.order.get(at).map(|&number| self.regions[number as usize]);
+        if let Some(other) = below.filter(|below| below.end > region.start) {
+            return self.report_fault(Fault::RegionsOverlap(other, region));
+        }
+        if let Some(other) = above.filter(|above| above.start < region.end) {
+            return self.report_fault(Fault::RegionsOverlap(region, other));
+        }
+        let number = self.regions.len() as u32;
+        self.regions.push(region);
+        self.order.insert(at, number);
+    }
+
+    /// Removes the region that starts at `start`, and makes its words zero. There must be one: else it is a [`Fault`].
+    pub fn remove_region(&mut self, start: u64) {
+        let Some(at) = self.order.iter().position(|&number| self.regions[number as usize].start == start) else {
+            return self.report_fault(Fault::NoRegion { start });
+        };
+        let region = self.regions[self.order.remove(at) as usize];
+        self.zero(region.start, region.end);
+        for frame in self.frames.frames_within(region.start, region.end) {
+            frame.set_region(NO_REGION);
+        }
+    }
+
+    /// Makes the bytes at real addresses `start .. end` zero: multiples of 8, `start` below `end`.
+    pub fn zero(&mut self, start: u64, end: u64) {
+        for frame in self.frames.frames_within(start, end) {
+            let address = frame.key().number() << FRAME_SHIFT;
+            let stored = frame.stored();
+            let from = (start.max(address) - address) / 8;
+            let to = (end - address).min(1 << FRAME_SHIFT) / 8;
+            for index in from.max(stored.start)..to.min(stored.end) {
+                self.put(frame, index, 0);
+            }
+        }
+    }
+
+    /// The words at real addresses `start .. end` (multiples of 8, `start` below `end`) that are not zero,
+    /// little-endian.
+    pub fn contents_within(&self, start: u64, end: u64) -> impl Iterator<Item = (RealAddr, u64)> + '_ {
+        let words = self.frames.frames_within(start, end).flat_map(|frame| {
+            let address = frame.key().number() << FRAME_SHIFT;
+            frame.nonzero().map(move |(index, word)| (RealAddr(address | index << 3), word))
+        });
+        words.filter(move |(real, _)| (start..end).contains(&real.0))
+    }
+
+    /// All regions, lowest first.
+    pub fn regions(&self) -> impl Iterator<Item = Region> + '_ {
+        self.order.iter().map(|&number| self.regions[number as usize])
+    }
+
+    /// The region that holds the byte at `real`.
+    #[must_use]
+    pub fn region_at(&self, real: u64) -> Option<Region> {
+        self.region_number(real).map(|number| self.regions[number as usize])
+    }
+
+    /// The last region that starts at or below `real`, whether it reaches that far or not.
+    #[must_use]
+    pub fn region_from_below(&self, real: u64) -> Option<Region> {
+        self.number_from_below(real).map(|number| self.regions[number as usize])
+    }
+
+    fn number_from_below(&self, real: u64) -> Option<u32> {
+        let after = self.order.partition_point(|&number| self.regions[number as usize].start <= real);
+        self.order.get(after.checked_sub(1)?).copied()
+    }
+
+    pub(super) fn region_number(&self, real: u64) -> Option<u32> {
+        self.number_from_below(real).filter(|&number| real < self.regions[number as usize].end)
+    }
+
+    /// The frame that holds `real`, if a store has made it, and the number of the region that owns the byte.
+    pub(super) fn find(&self, real: u64) -> Option<(Option<&Frame>, u32)> {
+        let Some(frame) = self.frames.find(Key::new(Space::Real, real >> FRAME_SHIFT)) else {
+            return self.region_number(real).map(|number| (None, number));
+        };
+        let mut number = frame.region();
+        if number == NO_REGION {
+            number = self.region_number(real)?;
+            frame.set_region(number);
+        }
+        (real < self.regions[number as usize].end).then_some((Some(frame), number))
+    }
+
+    /// Backs block `number` by memory at `real`, a multiple of the block's size. Memory must be sparsemem-vmemmap, and
+    /// the block not be backed: else it is a [`Fault`].
+    pub fn add_block(&mut self, number: u64, real: RealAddr) {
+        let Model::Vmemmap { block_shift, .. } = self.model else {
+            return self.report_fault(Fault::NoBlock { number });
+        };
+        let Err(at) = self.find_block(number) else {
+            return self.report_fault(Fault::BlockTwice { number });
+        };
+        self.blocks.insert(at, (number, real.0));
+        let owner = Owner::StructPages { offset: number << block_shift };
+        self.add_region(Region { start: real.0, end: real.0 + (1 << block_shift), owner });
+    }
+
+    /// Takes block `number` away, with what its struct pages say. It must be backed: else it is a [`Fault`].
+    pub fn remove_block(&mut self, number: u64) {
+        match self.find_block(number) {
+            Ok(at) => {
+                let (_, real) = self.blocks.remove(at);
+                self.remove_region(real);
+            }
+            Err(_) => self.report_fault(Fault::NoBlock { number }),
+        }
+    }
+
+    fn find_block(&self, number: u64) -> Result<usize, usize> {
+        self.blocks.binary_search_by_key(&number, |&(number, _)| number)
+    }
+
+    /// Where block `number` lies, if it is backed.
+    #[must_use]
+    pub fn block(&self, number: u64) -> Option<RealAddr> {
+        self.find_block(number).ok().map(|at| RealAddr(self.blocks[at].1))
+    }
+
+    /// Backed blocks, as (number, real address), ascending by number.
+    #[must_use]
+    pub fn blocks(&self) -> &[(u64, u64)] {
+        &self.blocks
+    }
+
+    /// The eight bytes at `real` (a multiple of 8), little-endian; zero where nothing was stored.
+    #[must_use]
+    pub fn peek(&self, real: RealAddr) -> u64 {
+        match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
+            Some(frame) => frame.word(real.0 >> 3).load(Relaxed),
+            None => 0,
+        }
+    }
+
+    /// Like [`peek`](Self::peek), but `None` where [`changes`](Self::changes) tells of the word.
+    #[must_use]
+    pub fn peek_unchanged(&self, real: RealAddr) -> Option<u64> {
+        match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
+            Some(frame) if self.frames.is_logged(frame, real.0 >> 3) => None,
+            Some(frame) => Some(frame.word(real.0 >> 3).load(Relaxed)),
+            None => Some(0),
+        }
+    }
+
+    /// Host: stores eight bytes, little-endian, at `real` (a multiple of 8).
+    pub fn poke(&mut self, real: RealAddr, value: u64) {
+        if value == 0 && self.peek(real) == 0 {
+            return;
+        }
+        match self.frames.find_or_make(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
+            Some(frame) => self.put(frame, real.0 >> 3, value),
+            None => self.no_frame(Unstored::Real(real)),
+        }
+    }
+
+    /// The host stores a word of a frame.
+    pub(super) fn put(&self, frame: &Frame, index: u64, value: u64) {
+        let word = frame.word(index);
+        let old = word.load(Relaxed);
+        if old != value {
+            word.store(value, Relaxed);
+            self.frames.log(frame, index, old, Actors::only(Actor::Host));
+        }
+    }
+
+    /// Real address of the word at byte `offset` of the page's struct page, if it is backed. Word by word: a struct
+    /// page that is split between two blocks has its words in both.
+    #[must_use]
+    pub fn struct_page_word(&self, pfn: Pfn, offset: u64) -> Option<RealAddr> {
+        if pfn.0 >= self.page_shift.pfn_limit() {
+            return None;
+        }
+        let at = pfn.0 * self.struct_page + offset;
+        match self.model {
+            Model::Flatmem { array, pages } => (pfn.0 < pages).then_some(RealAddr(array + at)),
+            Model::Vmemmap { .. } => self.block_address(at).map(RealAddr),
+        }
+    }
+
+    /// Real address of the byte at `offset` in the virtual array of struct pages, if it is backed.
+    pub(super) fn block_address(&self, offset: u64) -> Option<u64> {
+        let Model::Vmemmap { block_shift, .. } = self.model else { return None };
+        self.block(offset >> block_shift).map(|block| block.0 + (offset & ((1 << block_shift) - 1)))
+    }
+
+    /// The word at byte `offset` of the page's struct page, little-endian. Zero where it is not backed: a subject may
+    /// name any page.
+    #[must_use]
+    pub fn page_word(&self, pfn: Pfn, offset: u64) -> u64 {
+        self.struct_page_word(pfn, offset).map_or(0, |real| self.peek(real))
+    }
+
+    /// Host: stores a word of the page's struct page, little-endian. It must be backed: else it is a [`Fault`].
+    pub fn set_page_word(&mut self, pfn: Pfn, offset: u64, value: u64) {
+        match self.struct_page_word(pfn, offset) {
+            Some(real) => self.poke(real, value),
+            None => self.report_fault(Fault::NoStructPage { pfn }),
+        }
+    }
+
+    /// The page's reference count; 0 where its struct page is not backed.
+    #[must_use]
+    pub fn count(&self, pfn: Pfn) -> i32 {
+        self.page_word(pfn, struct_page::COUNT) as i32
+    }
+
+    /// Host: sets the page's reference count. Its struct page must be backed: else it is a [`Fault`].
+    pub fn set_count(&mut self, pfn: Pfn, count: i32) {
+        self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
+    }
+
+    /// Host: changes the page's reference count by `delta`. It wraps, as the count of a page does that nobody names
+    /// (docs/semantics.md, section 3). Its struct page must be backed: else it is a [`Fault`].
+    pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
+        match self.struct_page_word(pfn, struct_page::COUNT) {
+            Some(real) => {
+                let count = (self.peek(real) as i32).wrapping_add(delta);
+                self.poke(real, u64::from(count as u32));
+            }
+            None => self.report_fault(Fault::NoStructPage { pfn }),
+        }
+    }
+
+    /// The page that holds the references: the head for a tail, else the page itself. It comes from the host's picture
+    /// of compound pages, which no subject can change.
+    #[must_use]
+    pub fn head(&self, pfn: Pfn) -> Pfn {
+        let after = self.compounds.partition_point(|&(head, _)| head <= pfn.0);
+        match self.compounds[..after].last() {
+            Some(&(head, order)) if pfn.0 - head < 1 << order => Pfn(head),
+            _ => pfn,
+        }
+    }
+
+    /// Host: marks 2^`order` pages from `head` on as a compound page: HEAD, TAIL, and the words that name order and
+    /// head. References stay where they are. The pages must be of no compound page, the order 1 to 9, and `head` a
+    /// multiple of 2^`order`: else it is a [`Fault`].
+    pub fn mark_compound(&mut self, head: Pfn, order: u32) {
+        let fault = Fault::Compound { pfn: head, order };
+        if !(1..=MAX_ORDER).contains(&order) || head.0 % (1 << order) != 0 {
+            return self.report_fault(fault);
+        }
+        let at = self.compounds.partition_point(|&(other, _)| other < head.0);
+        let taken =
+            self.head(head) != head || self.compounds.get(at).is_some_and(|&(other, _)| other - head.0 < 1 << order);
+        if taken {
+            return self.report_fault(fault);
+        }
+        self.compounds.insert(at, (head.0, order));
+        let flags = self.page_word(head, struct_page::FLAGS);
+        self.set_page_word(head, struct_page::FLAGS, flags | struct_page::HEAD);
+        self.set_page_word(head, struct_page::COMPOUND, u64::from(order));
+        for tail in (1..1 << order).map(|index| Pfn(head.0 + index)) {
+            self.set_page_word(tail, struct_page::FLAGS, struct_page::TAIL);
+            self.set_page_word(tail, struct_page::COMPOUND, head.0);
+        }
+    }
+
+    /// Host: makes single pages of the compound page with that head, each with the head's DIRTY. References stay where
+    /// they are. Answers with the order; `None`, and a [`Fault`], if there is no such compound page.
+    pub fn unmark_compound(&mut self, head: Pfn) -> Option<u32> {
+        let Ok(at) = self.compounds.binary_search_by_key(&head.0, |&(head, _)| head) else {
+            self.report_fault(Fault::Compound { pfn: head, order: 0 });
+            return None;
+        };
+        let (_, order) = self.compounds.remove(at);
+        let dirty = self.page_word(head, struct_page::FLAGS) & struct_page::DIRTY;
+        for pfn in (0..1 << order).map(|index| Pfn(head.0 + index)) {
+            self.set_page_word(pfn, struct_page::FLAGS, dirty);
+            self.set_page_word(pfn, struct_page::COMPOUND, 0);
+        }
+        Some(order)
+    }
+
+    /// Host: copies `bytes` (a multiple of 4096) from `from` to `to`, both multiples of 4096.
+    pub fn copy(&mut self, from: RealAddr, to: RealAddr, bytes: u64) {
+        for offset in (0..bytes).step_by(1 << FRAME_SHIFT) {
+            let key = |at: RealAddr| Key::new(Space::Real, (at.0 + offset) >> FRAME_SHIFT);
+            let Some(source) = self.frames.find(key(from)) else {
+                self.zero(to.0 + offset, to.0 + offset + (1 << FRAME_SHIFT));
+                continue;
+            };
+            let Some(target) = self.frames.find_or_make(key(to)) else {
+                return self.no_frame(Unstored::Real(RealAddr(to.0 + offset)));
+            };
+            let (filled, covered) = (source.stored(), target.stored());
+            for index in filled.start.min(covered.start)..filled.end.max(covered.end) {
+                self.put(target, index, source.word(index).load(Relaxed));
+            }
+        }
+    }
+
+    /// The host's PAGE_SHIFT.
+    #[must_use]
+    pub const fn page_shift(&self) -> PageShift {
+        self.page_shift
+    }
+
+    /// Size of a struct page in bytes.
+    #[must_use]
+    pub const fn struct_page_size(&self) -> u64 {
+        self.struct_page
+    }
+
+    /// The words that were changed since [`begin_step`](Self::begin_step), each once, with who changed them. Words that
+    /// are as they were are among them. Their order is that of the stores alone, so it is the same in every run.
+    pub fn log(&self) -> impl Iterator<Item = LoggedWord> + '_ {
+        self.frames.changed().flat_map(move |frame| {
+            let (key, region) = (frame.key(), self.frame_region(frame));
+            self.frames.logged(frame).filter_map(move |(index, before, actors)| {
+                let now = frame.word(index).load(Relaxed);
+                // The account is no part of the image.
+                self.place_in(key, region, index).map(|place| LoggedWord { place, before, now, actors })
+            })
+        })
+    }
+
+    /// Like [`log`](Self::log): where, the value before the step, the value now.
+    pub fn changes(&self) -> impl Iterator<Item = (Place, u64, u64)> + '_ {
+        self.log().map(|word| (word.place, word.before, word.now))
+    }
+
+    /// The [`changes`](Self::changes) of words that are not as they were at [`begin_step`](Self::begin_step).
+    pub fn differences(&self) -> impl Iterator<Item = (Place, u64, u64)> + '_ {
+        self.changes().filter(|(_, old, new)| old != new)
+    }
+
+    /// All words that are not zero.
+    pub fn contents(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
+        self.frames.frames().filter(|frame| frame.key().space() != Space::Account).flat_map(move |frame| {
+            let (key, region) = (frame.key(), self.frame_region(frame));
+            frame
+                .nonzero()
+                .filter_map(move |(index, value)| self.place_in(key, region, index).map(|place| (place, value)))
+        })
+    }
+
+    /// The region that the frame's first byte lies in. Regions start where frames do, so it is that of every byte which
+    /// it reaches.
+    #[inline]
+    fn frame_region(&self, frame: &Frame) -> Option<&Region> {
+        if frame.key().space() != Space::Real {
+            return None;
+        }
+        let number = match frame.region() {
+            NO_REGION => {
+                let number = self.region_number(frame.key().number() << FRAME_SHIFT);
+                number.inspect(|&number| frame.set_region(number))
+            }
+            number => Some(number),
+        };
+        number.map(|number| &self.regions[number as usize])
+    }
+
+    #[inline]
+    fn place_in(&self, key: Key, region: Option<&Region>, index: u64) -> Option<Place> {
+        match key.space() {
+            Space::Real => {
+                let real = key.number() << FRAME_SHIFT | index << 3;
+                let region = region.filter(|region| real < region.end).copied();
+                Some(Place::Real(RealAddr(real), region))
+            }
+            Space::PageTable => Some(Place::PageTable(Hva((key.number() << 9 | index) << self.page_shift.bits()))),
+            Space::Account => None,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The account beside the image: who holds references on which page, kept store by store, so that `REF.HELD` is seen at
+//! the store that breaks it. A page is a head or an order-0 page; what names a tail counts for its head.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use contract::addr::{Pfn, Tce};
+
+use super::account::Account;
+use super::fault::{Fault, Unstored};
+use super::frames::{Key, Space};
+use super::image::RealMemory;
+
+impl RealMemory {
+    /// What the account says of the page (a head or an order-0 page).
+    #[must_use]
+    pub fn account(&self, pfn: Pfn) -> Account {
+        match self.frames.find(Key::new(Space::Account, pfn.0 >> 9)) {
+            Some(frame) => Account::of(frame.word(pfn.0).load(Relaxed)),
+            None => Account { own: 0, holders: 0 },
+        }
+    }
+
+    /// What the account says of every page of which it says something.
+    pub fn accounts(&self) -> impl Iterator<Item = (Pfn, Account)> + '_ {
+        self.frames.frames().filter(|frame| frame.key().space() == Space::Account).flat_map(|frame| {
+            let base = frame.key().number() << 9;
+            frame.nonzero().map(move |(index, word)| (Pfn(base | index), Account::of(word)))
+        })
+    }
+
+    fn change_account(&self, pfn: Pfn, own: i32, holders: i32) {
+        let Some(frame) = self.frames.find_or_make(Key::new(Space::Account, pfn.0 >> 9)) else {
+            return self.no_frame(Unstored::Account(pfn));
+        };
+        let word = frame.word(pfn.0);
+        let old = Account::of(word.load(Relaxed));
+        // own wraps together with the count of a page that nobody names. Holders are counted one by one, from 0.
+        let new = Account { own: old.own.wrapping_add(own), holders: old.holders.wrapping_add(holders) };
+        if new.holders < 0 {
+            self.report_fault(Fault::Holders { pfn, holders: new.holders });
+        }
+        frame.note_store(pfn.0);
+        word.store(new.word(), Relaxed);
+    }
+
+    /// References that the host itself holds on the page (a head or an order-0 page).
+    #[must_use]
+    pub fn own(&self, pfn: Pfn) -> i32 {
+        self.account(pfn).own
+    }
+
+    /// Page-table entries and hardware TCEs that name the page, on the head.
+    #[must_use]
+    pub fn holders(&self, pfn: Pfn) -> i32 {
+        self.account(pfn).holders
+    }
+
+    /// Host: changes own(p) by `delta`, not the count. It wraps, as own of a page does that nobody names
+    /// (docs/semantics.md, section 3).
+    pub fn add_own(&mut self, pfn: Pfn, delta: i32) {
+        self.change_account(pfn, delta, 0);
+    }
+
+    /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone. No
+    /// entry may name them: else it is a [`Fault`].
+    pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
+        for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
+            let base = frame.key().number() << 9;
+            for pfn in frame.stored().map(|index| Pfn(base | index)).filter(|pfn| (first..end).contains(pfn)) {
+                let holders = Account::of(frame.word(pfn.0).swap(0, Relaxed)).holders;
+                if holders != 0 {
+                    self.report_fault(Fault::Holders { pfn, holders });
+                }
+            }
+        }
+    }
+
+    /// Host: adds `delta` holders to the page's account, for compound pages that are made or split.
+    pub fn move_holders(&mut self, pfn: Pfn, delta: i32) {
+        if delta != 0 {
+            self.add_holders(pfn, delta);
+        }
+    }
+
+    pub(super) fn add_holders(&self, pfn: Pfn, delta: i32) {
+        self.change_account(pfn, 0, delta);
+    }
+
+    /// The page (its head) that a hardware entry names, given as the little-endian word that lies in memory.
+    pub(super) fn hardware_page(&self, entry: u64) -> Option<Pfn> {
+        let tce = Tce(entry.swap_bytes());
+        tce.has_permissions().then(|| self.head(Pfn(tce.0 >> self.page_shift.bits())))
+    }
+}

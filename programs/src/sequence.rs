@@ -1,0 +1,192 @@
+//! Sequences: several programs that run on one subject, one after the other, and their text form.
+//!
+//! ```text
+//! realmode-sequence 1
+//! realmode-program 1
+//! dialect lopapr
+//! ...
+//! leave windows open
+//! realmode-program 1
+//! ...
+//! ```
+//!
+//! The first line names the form. Each program stands as it does in a file of its own. The line `leave windows open`
+//! after a program says that its windows are not closed at its end; the next program's start then finds what it left.
+
+use std::path::Path;
+use std::{fmt, fs};
+
+use contract::Program;
+use contract::text::{self, TextError};
+
+use crate::inputs::{InputError, read_text};
+
+/// The first line of a sequence.
+pub const HEADER: &str = "realmode-sequence 1";
+/// The line after a program whose windows stay open.
+const LEAVE_OPEN: &str = "leave windows open";
+/// The first word of a program's text.
+const PROGRAM: &str = "realmode-program";
+
+/// A program of a sequence.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Part {
+    /// The program.
+    pub program: Program,
+    /// Whether its windows stay open at its end.
+    pub left_open: bool,
+}
+
+/// Programs that run on one subject, in order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Sequence {
+    /// The programs; at least one in a sequence that was read.
+    pub parts: Vec<Part>,
+}
+
+impl Sequence {
+    /// Whether a text has the form of a sequence: its first line that is no comment says so.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.next().is_some_and(|line| line.starts_with("realmode-sequence"))
+    }
+
+    /// Reads a sequence.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line in `text`.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let mut parts: Vec<(usize, String, bool)> = Vec::new();
+        let mut header = false;
+        for (number, line) in text.lines().enumerate() {
+            let words = line.trim();
+            match parts.last_mut() {
+                _ if !header => match words {
+                    HEADER => header = true,
+                    "" => {}
+                    comment if comment.starts_with('#') => {}
+                    _ => return Err(error_at(number + 1, line, format!("found '{words}', expected '{HEADER}'"))),
+                },
+                _ if words.starts_with(PROGRAM) => parts.push((number, format!("{line}\n"), false)),
+                Some((_, _, left_open)) if words == LEAVE_OPEN && !*left_open => *left_open = true,
+                Some((_, _, true)) if !words.is_empty() && !words.starts_with('#') => {
+                    let message = format!("found '{words}' after '{LEAVE_OPEN}', expected '{PROGRAM} 1'");
+                    return Err(error_at(number + 1, line, message));
+                }
+                Some((_, program, _)) => {
+                    program.push_str(line);
+                    program.push('\n');
+                }
+                None if words.is_empty() || words.starts_with('#') => {}
+                None => {
+                    return Err(error_at(number + 1, line, format!("found '{words}', expected '{PROGRAM} 1'")));
+                }
+            }
+        }
+        let end = text.lines().count() + 1;
+        if parts.is_empty() {
+            let expected = if header { format!("{PROGRAM} 1") } else { HEADER.to_string() };
+            return Err(error_at(end, "", format!("found the end of the file, expected '{expected}'")));
+        }
+        let part = |(first, text, left_open): (usize, String, bool)| {
+            let program = text::parse(&text).map_err(|mut error| {
+                error.line += first;
+                error
+            })?;
+            Ok(Part { program, left_open })
+        };
+        Ok(Self { parts: parts.into_iter().map(part).collect::<Result<_, _>>()? })
+    }
+}
+
+/// What a text file holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Runnable {
+    /// A program.
+    Program(Box<Program>),
+    /// A sequence of programs.
+    Sequence(Sequence),
+}
+
+/// Reads a text file of either form.
+///
+/// # Errors
+/// The file cannot be read or is too long, or the first thing that is wrong in it, with its place.
+pub fn read(path: &Path) -> Result<Runnable, InputError> {
+    let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
+    if size <= MAX_BYTES
+        && let Ok(text) = fs::read_to_string(path)
+        && Sequence::is_one(&text)
+    {
+        let parsed = Sequence::parse(&text);
+        let named = |error: TextError| InputError::Text(error.in_file(&path.display().to_string()).to_string());
+        return parsed.map(Runnable::Sequence).map_err(named);
+    }
+    read_text(path).map(|program| Runnable::Program(Box::new(program)))
+}
+
+/// Longest file that is taken for a sequence, in bytes.
+const MAX_BYTES: u64 = 1 << 28;
+
+/// An error about a whole line.
+fn error_at(line: usize, text: &str, message: String) -> TextError {
+    TextError { line, column: 1, width: text.chars().count().max(1), message, text: text.into() }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEADER}")?;
+        for Part { program, left_open } in &self.parts {
+            write!(f, "{program}")?;
+            if *left_open {
+                writeln!(f, "{LEAVE_OPEN}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{GeneratorConfig, generate};
+
+    fn sequence() -> Sequence {
+        let part = |index: u64| {
+            let program = generate(&GeneratorConfig::default(), 5, index);
+            Part { program, left_open: index.is_multiple_of(2) }
+        };
+        Sequence { parts: (0..3).map(part).collect() }
+    }
+
+    #[test]
+    fn printed_and_read_it_is_the_same() {
+        let sequence = sequence();
+        let text = format!("# a comment\n\n{sequence}");
+        assert!(Sequence::is_one(&text));
+        assert_eq!(Sequence::parse(&text).expect("a sequence"), sequence);
+    }
+
+    #[test]
+    fn a_program_is_no_sequence() {
+        let program = sequence().parts.remove(0).program.to_string();
+        assert!(!Sequence::is_one(&program));
+        assert_eq!(Sequence::parse(&program).expect_err("no sequence").line, 1);
+    }
+
+    #[test]
+    fn errors_name_their_line() {
+        let text = sequence().to_string();
+        let line = 1 + text.lines().position(|line| line == LEAVE_OPEN).expect("a line");
+        let broken = text.replacen("dialect ", "dialekt ", 2).replacen("dialekt ", "dialect ", 1);
+        let error = Sequence::parse(&broken).expect_err("a dialekt");
+        assert!(error.line > line, "{error:?} lies in the second program, behind line {line}");
+        assert!(broken.lines().nth(error.line - 1).expect("a line").contains("dialekt"));
+        for (text, at) in [("", 1), ("# only\n", 2), (HEADER, 2), ("realmode-sequence 1\nsection 0x0\n", 2)] {
+            assert_eq!(Sequence::parse(text).expect_err(text).line, at, "{text:?}");
+        }
+        let behind = text.replacen(LEAVE_OPEN, &format!("{LEAVE_OPEN}\nsection 0x0"), 1);
+        assert_eq!(Sequence::parse(&behind).expect_err("a section").line, line + 1);
+    }
+}

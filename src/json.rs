@@ -1,0 +1,100 @@
+//! What the JSON summaries of several commands share. docs/stability.md says how they may change.
+
+use std::path::PathBuf;
+
+use realmode_diff::check::tally::RuleTally;
+use realmode_diff::check::{NotCompared, Verdict};
+use realmode_diff::findings::record::Recorded;
+use realmode_diff::{Rule, Tally};
+use serde::Serialize;
+
+/// A finding and its files.
+#[derive(Serialize)]
+pub(crate) struct JsonFinding {
+    voter: String,
+    rule: &'static str,
+    field: &'static str,
+    step_kind: &'static str,
+    place: String,
+    what: String,
+    expected: String,
+    found: String,
+    /// Whether a fresh subject shows it too; null where nobody has tried.
+    repeats: Option<bool>,
+    program: Option<u64>,
+    steps: usize,
+    minimal: bool,
+    /// Programs of the recorded sequence, where it takes one.
+    sequence: Option<usize>,
+    file: PathBuf,
+}
+
+impl JsonFinding {
+    pub(crate) fn new(recorded: &Recorded) -> Self {
+        let finding = &recorded.finding;
+        let identity = finding.identity();
+        Self {
+            voter: finding.voter.clone(),
+            rule: identity.rule.id(),
+            field: identity.field.name(),
+            step_kind: identity.kind.name(),
+            place: finding.place.to_string(),
+            what: finding.what(),
+            expected: finding.expected.clone(),
+            found: finding.found.clone(),
+            repeats: finding.repeats,
+            program: recorded.origin.index(),
+            steps: recorded.program.steps.len(),
+            minimal: recorded.minimal == Some(true),
+            sequence: recorded.sequence,
+            file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
+        }
+    }
+}
+
+/// The verdict on a program, with what was not compared.
+#[derive(Serialize)]
+pub(crate) struct JsonVerdict {
+    file: PathBuf,
+    verdict: &'static str,
+    /// The first place that was not compared, and why.
+    from: Option<String>,
+    why: Option<String>,
+    /// Whether anything was compared.
+    compared: bool,
+}
+
+impl JsonVerdict {
+    pub(crate) fn new(file: PathBuf, verdict: &Verdict) -> Self {
+        let not = match verdict {
+            Verdict::NotCompared(not) => Some(not),
+            _ => None,
+        };
+        Self {
+            file,
+            verdict: verdict.name(),
+            from: not.map(|not| not.from.to_string()),
+            why: not.map(|NotCompared { why, .. }| why.to_string()),
+            compared: verdict.compared(),
+        }
+    }
+}
+
+/// How a rule was decided.
+#[derive(Serialize)]
+pub(crate) struct JsonRule {
+    rule: &'static str,
+    real_mode: u64,
+    deferred: u64,
+    accepted: u64,
+    refused: u64,
+}
+
+/// Every outcome rule with how it was decided.
+pub(crate) fn json_rules(tally: &Tally) -> Vec<JsonRule> {
+    let rule = |rule: Rule| {
+        let RuleTally { real, deferred, accepted, refused } = tally.rule(rule);
+        JsonRule { rule: rule.id(), real_mode: real, deferred, accepted, refused }
+    };
+    Rule::outcomes().map(rule).collect()
+}

@@ -1,0 +1,139 @@
+//! What a subject carries from program to program: findings that need it are kept as sequences, and nothing that a fresh subject does not
+//! show is called minimal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use contract::hcall::H_STUFF_TCE;
+use contract::{HcallAnswer, Hypercall};
+use programs::generate::{GeneratorConfig, generate};
+use programs::sequence::{Part, Sequence};
+use programs::store;
+use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
+use realmode_diff::hunts::campaign::{Campaign, Limit};
+use realmode_diff::shrink::Judge as _;
+use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Unavailable, Voter};
+use realmode_diff::{Checker, Program, Verdict, parse};
+
+use super::findings::wrong::{HONEST, Hooks, Wrong};
+
+/// Makes checkers of one mistake.
+#[derive(Debug)]
+struct Mistaken(fn() -> Wrong);
+
+impl Candidacy for Mistaken {
+    fn name(&self) -> String {
+        "wrong".into()
+    }
+
+    fn make(&self, _: Look) -> Result<Box<dyn Voter>, Unavailable> {
+        Ok(Box::new(Checker::made(self.0)))
+    }
+
+    fn shows(&self) -> Shows {
+        Shows::ALL
+    }
+}
+
+const MACHINE: &str = "realmode-program 1
+dialect lopapr
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
+map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
+window 0x1 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
+steps
+";
+
+fn program(steps: &str) -> Program {
+    let text = format!("{MACHINE}{steps}");
+    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The right answer to an H_GET_TCE, spoilt.
+fn spoilt(answer: HcallAnswer) -> HcallAnswer {
+    HcallAnswer { r4: answer.r4.map(|value| value ^ 8), ..answer }
+}
+
+/// `start` forgets to forget how many calls were made: from the third on H_GET_TCE is answered wrongly.
+fn third_call() -> Wrong {
+    let carry = |calls: &AtomicU64, _: &Hypercall, answer: HcallAnswer| match calls.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => answer,
+        _ => spoilt(answer),
+    };
+    Wrong::new(Hooks { carry, ..HONEST })
+}
+
+/// All tries of the shrinker run on one subject, where calls add up; what it leaves must show the finding on a fresh one all the same.
+#[test]
+fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
+    let get = "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n";
+    let program = program(&get.repeat(40));
+    let mut panel = Roster::of(vec![Arc::new(Mistaken(third_call))]).panel(Look::Whole).expect("a panel");
+    let finding = panel.finding(&program).expect("a finding");
+    let origin = Origin::Engine { engine: "test".into(), file: None };
+    let catch = Catch { origin, program, finding };
+    let shrunk = shrink_catch(&mut panel, &catch, true).expect("a fresh subject shows it");
+    assert_eq!(shrunk.program.steps.len(), 3, "{}", shrunk.program);
+    assert_eq!((shrunk.minimal, shrunk.finding.repeats), (true, Some(true)));
+    assert!(Checker::made(third_call).check(&shrunk.program).finding().is_some());
+}
+
+/// Once an H_STUFF_TCE was made, the next program's H_GET_TCE is answered wrongly.
+fn remembers() -> Wrong {
+    const STUFFED: u64 = 1;
+    const BEFORE: u64 = 2;
+    let carry = |seen: &AtomicU64, call: &Hypercall, answer: HcallAnswer| {
+        if call.opcode == H_STUFF_TCE {
+            seen.fetch_or(STUFFED, Ordering::Relaxed);
+        }
+        if seen.load(Ordering::Relaxed) & BEFORE == 0 { answer } else { spoilt(answer) }
+    };
+    let begin = |seen: &AtomicU64| {
+        if seen.load(Ordering::Relaxed) & STUFFED != 0 {
+            seen.fetch_or(BEFORE, Ordering::Relaxed);
+        }
+    };
+    Wrong::new(Hooks { carry, begin, ..HONEST })
+}
+
+#[test]
+fn a_campaign_keeps_what_needs_an_earlier_program_as_a_sequence() {
+    let out = tempfile::tempdir().expect("a folder");
+    let campaign = Campaign {
+        config: GeneratorConfig::default(),
+        seed: 3,
+        jobs: 2,
+        limit: Limit::Programs(3000),
+        roster: Roster::of(vec![Arc::new(Mistaken(remembers))]),
+        max_findings: 1,
+        out: out.path().into(),
+    };
+    let summary = campaign.run(&AtomicBool::new(false), &mut |_| {}).expect("files can be written");
+    let recorded = &summary.findings[0].recorded;
+    assert_eq!((recorded.sequence, recorded.finding.repeats), (Some(2), Some(false)), "{recorded}");
+    let file = recorded.shrunk_file.as_ref().expect("a sequence");
+    assert_eq!(file.extension().and_then(|ending| ending.to_str()), Some(store::SEQUENCE_EXTENSION));
+    let text = std::fs::read_to_string(file).expect("text");
+    let sequence = Sequence::parse(&text).expect("a sequence");
+    let steps: Vec<usize> = sequence.parts.iter().map(|part| part.program.steps.len()).collect();
+    assert_eq!(steps, [1, 1], "{sequence}");
+    // The sequence shows it on a fresh subject, its last program alone does not.
+    let mut panel = Roster::of(vec![Arc::new(Mistaken(remembers))]).panel(Look::Whole).expect("a panel");
+    let verdicts = panel.check_sequence(&sequence).expect("a panel");
+    assert!(matches!(&verdicts[..], [Verdict::Agreed, Verdict::Finding(_)]), "{verdicts:?}");
+    let last = Sequence { parts: sequence.parts[1..].to_vec() };
+    assert!(matches!(&panel.check_sequence(&last).expect("a panel")[..], [Verdict::Agreed]));
+    let report = std::fs::read_to_string(&recorded.report_file).expect("a report");
+    assert!(report.contains("repeats    on a fresh subject: no"), "{report}");
+}
+
+/// Windows that stay open are found by the next start. The candidate forgets them.
+#[test]
+fn the_candidate_forgets_windows_that_were_left_open() {
+    let part = |index| Part { program: generate(&GeneratorConfig::default(), 23, index), left_open: index % 3 != 0 };
+    let sequence = Sequence { parts: (0..200).map(part).collect() };
+    let mut panel = Roster::from(realmode_diff::SubjectKind::Candidate).panel(Look::Whole).expect("a panel");
+    let verdicts = panel.check_sequence(&sequence).expect("a panel");
+    assert_eq!(verdicts.len(), 200);
+    assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Agreed));
+}
