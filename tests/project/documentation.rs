@@ -187,7 +187,7 @@ fn lines_of_documents_are_short() {
 }
 
 /// Comments in Rust that are longer than a line may be: rustfmt does not wrap them. The number may only fall.
-const LONG_COMMENTS: usize = 387;
+const LONG_COMMENTS: usize = 252;
 
 #[test]
 fn lines_of_comments_are_short() {
@@ -309,7 +309,7 @@ fn the_readme_names_options_that_exist() {
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| word.starts_with("--") && word.len() > 2 && !word.starts_with("---"))
     {
-        let elsewhere = ["--release", "--help", "--path", "--corpus", "--dialects"];
+        let elsewhere = ["--release", "--help", "--path", "--corpus", "--dialects", "--sequence"];
         let known = help.contains(word) || exhaust.contains(word) || elsewhere.contains(&word);
         assert!(known, "the README names {word}");
     }
