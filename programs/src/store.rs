@@ -38,16 +38,17 @@ pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A short name for a program: 64 bits over its text, so that it is the same everywhere.
+/// A short name for a program: the [`hash`] of its text as 16 hexadecimal digits.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
-    format!("{:016x}", hash(program.to_string().bytes()))
+    format!("{:016x}", hash(program.to_string()))
 }
 
-/// 64 bits of FNV-1a.
+/// XXH3, 64 bits, without seed: the hash for everything that leaves the process or must not change from build to build, such as names
+/// of files and checksums. Its value depends on the bytes alone, not on the machine or the toolchain.
 #[must_use]
-pub fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes.as_ref())
 }
 
 /// All program files under `path` (itself, if it is a file), sorted by path.
@@ -70,4 +71,18 @@ pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash;
+
+    /// Values of the reference implementation: names of files must not change with the library.
+    #[test]
+    fn the_hash_is_xxh3() {
+        assert_eq!(hash(""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(hash("a"), 0xe6c6_32b6_1e96_4e1f);
+        let long: Vec<u8> = (0..2048u32).map(|index| index as u8).collect();
+        assert_eq!(hash(long), 0xdd42_0471_ff96_bd00);
+    }
 }

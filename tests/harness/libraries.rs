@@ -154,11 +154,20 @@ fn what_cannot_be_used_says_so_in_a_line() {
 /// What ends a process, or never ends, is a finding at its step; the campaign goes on to its last program.
 #[test]
 fn an_isolated_library_may_do_its_worst() {
-    let cases: [(&[&str], &[&str], &str, &str); 8] = [
+    let cases: [(&[&str], &[&str], &str, &str); 11] = [
         (&["ABORT"], &[], "SUBJECT.CRASH", "ended by signal 6 (abort)"),
         (&["EXIT"], &[], "SUBJECT.CRASH", "ended with status 0"),
         (&["CRASH"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
         (&["LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
+        // The beginning of a frame, and then nothing.
+        (&["BABBLE=\"\\20\"", "LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
+        (&["BABBLE=\"0123456789abcdef\""], &[], "SUBJECT.PROTOCOL", "answered a frame with an impossible length"),
+        (
+            &["BABBLE=\"\\20\\0\\0\\0\\1\\0\\0\\0\\0\\0\\0\\0\""],
+            &[],
+            "SUBJECT.PROTOCOL",
+            "a frame with a wrong checksum",
+        ),
         (&["EAT"], &["--isolate-memory", "64"], "SUBJECT.CRASH", "ended by signal 6 (abort), last seen with "),
         (&["STRAY", "DIRECT"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
         (&["SILENT"], &[], "SUBJECT.PROTOCOL", "get_tce answered RM_H_SUCCESS and left *tce as it was"),

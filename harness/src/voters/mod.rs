@@ -16,6 +16,7 @@ mod model;
 mod panel;
 mod processes;
 pub mod qemu;
+mod sealed;
 
 use std::fmt;
 

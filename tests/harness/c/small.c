@@ -2,6 +2,8 @@
  * A small implementation for tests: H_GET_TCE and a virtual-mode H_PUT_TCE of fault TCEs on emulated windows, in dialect lopapr.
  * What it does wrong is chosen when it is compiled; the fault shows at the first H_GET_TCE of an entry that is there.
  *
+ * -DBABBLE=text writes to whatever is open, as a program does that has mixed up its files.
+ *
  * -DABORT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DFILE_OUT -DLOG -DDIRECT -DABI=n -DNO_START -DUNSET -DEXIT
  */
 #include <realmode.h>
@@ -9,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef ABI
 #define ABI RM_ABI
@@ -74,6 +77,11 @@ static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
 #endif
 #ifdef CRASH
 	*(volatile int *)8 = 1;
+#endif
+#ifdef BABBLE
+	for (int file = 3; file < 64; file++)
+		if (write(file, BABBLE, sizeof(BABBLE) - 1) < 0)
+			continue;
 #endif
 #ifdef LOOP
 	for (volatile int always = 1; always;)

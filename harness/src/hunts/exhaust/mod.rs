@@ -142,7 +142,7 @@ impl Exhaust {
             programs: self.domain.programs(),
             units: self.domain.units(),
             voters: self.voters.names(),
-            ledger: format!("{:016x}", store::hash(format!("{:?}", self.voters.ledger).bytes())),
+            ledger: format!("{:016x}", store::hash(format!("{:?}", self.voters.ledger))),
             version: env!("CARGO_PKG_VERSION").into(),
             build: state::build().into(),
         }

@@ -6,15 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use contract::Program;
 use landlock::{ABI, AccessFs, Ruleset, RulesetAttr, RulesetStatus};
 use rustix::process::{Resource, Rlimit, Signal};
 
-use super::wire::Frame;
+use super::wire::{Frame, Request, Telling};
 use crate::check::lockstep::Checker;
 use crate::check::verdict::Tally;
 use crate::subjects::SubjectKind;
-use programs::encoding;
 
 /// What a child is told on its command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,66 +101,6 @@ fn landlocked() -> bool {
     ruled.is_ok_and(|status| status.ruleset == RulesetStatus::FullyEnforced)
 }
 
-/// How much a child tells while it works.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Telling {
-    /// All ballots together: the fastest, and if the process is lost they are too.
-    Together,
-    /// Each ballot as it is cast.
-    Ballots,
-    /// That, and each step before it runs.
-    Steps,
-}
-
-impl Telling {
-    const ALL: [Self; 3] = [Self::Together, Self::Ballots, Self::Steps];
-}
-
-/// Programs to run.
-pub(super) struct Request {
-    /// Rises from request to request; answers are checked with it.
-    pub number: u64,
-    pub telling: Telling,
-    pub programs: Vec<Program>,
-}
-
-impl Request {
-    /// As it stands in the shared memory: number, how much is told, number of programs, then each with its length in front.
-    pub fn bytes(number: u64, telling: Telling, programs: &[Program]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for word in [number, telling as u64, programs.len() as u64] {
-            bytes.extend(word.to_le_bytes());
-        }
-        let mut packed = Vec::new();
-        for program in programs {
-            encoding::encode_into(program, &mut packed);
-            bytes.extend((packed.len() as u64).to_le_bytes());
-            bytes.extend(&packed);
-        }
-        bytes
-    }
-
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut rest = bytes;
-        let (number, telling, count) = (word(&mut rest)?, word(&mut rest)?, word(&mut rest)?);
-        let telling = *Telling::ALL.get(usize::try_from(telling).ok()?)?;
-        let mut programs = Vec::new();
-        for _ in 0..count {
-            let length = usize::try_from(word(&mut rest)?).ok()?;
-            let (packed, behind) = rest.split_at_checked(length)?;
-            programs.push(encoding::decode(packed));
-            rest = behind;
-        }
-        rest.is_empty().then_some(Self { number, telling, programs })
-    }
-}
-
-fn word(rest: &mut &[u8]) -> Option<u64> {
-    let (word, behind) = rest.split_first_chunk()?;
-    *rest = behind;
-    Some(u64::from_le_bytes(*word))
-}
-
 fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result<()> {
     let Request { number, telling, ref programs } = *request;
     let mut tally = Tally::default();
@@ -202,20 +140,4 @@ pub(super) fn arguments(orders: &Orders) -> Vec<std::ffi::OsString> {
         text(bytes),
         subject.into(),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use programs::generate::{GeneratorConfig, generate};
-
-    #[test]
-    fn a_request_comes_through_as_it_was() {
-        let programs: Vec<Program> = (0..5).map(|index| generate(&GeneratorConfig::default(), 3, index)).collect();
-        let bytes = Request::bytes(9, Telling::Steps, &programs);
-        let request = Request::read(&bytes).expect("a request");
-        assert_eq!((request.number, request.telling), (9, Telling::Steps));
-        assert_eq!(request.programs, programs);
-        assert!(Request::read(&bytes[..bytes.len() - 1]).is_none() && Request::read(&[0; 7]).is_none());
-    }
 }

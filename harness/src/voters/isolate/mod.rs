@@ -31,14 +31,13 @@ use std::time::Duration;
 
 use contract::{Program, Rule, Step};
 
-use child::Telling;
 pub use child::{Orders, run};
 
 use crate::check::lockstep::START;
 use crate::check::verdict::{Finding, Identity, Tally};
 use crate::voters::{Ballot, Incident, Level, Told, Unavailable, Voter};
 use process::{Lost, Process};
-use wire::Frame;
+use wire::{Frame, Telling};
 
 /// Programs of a batch.
 const BATCH: usize = 64;

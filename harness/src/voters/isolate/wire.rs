@@ -1,33 +1,27 @@
-//! What goes between the harness and a child: programs in shared memory, answers as checked frames through a pipe.
+//! What goes between the harness and a child: programs in shared memory, answers through a pipe. Both are [sealed](sealed) values.
 //!
-//! A request is eight bytes through the pipe, the length of what now stands in the shared memory. An answer frame is
-//!
-//! | bytes | |
-//! |---|---|
-//! | 1 | kind, one of [`KINDS`] |
-//! | 4 | length of the payload |
-//! | length | payload |
-//! | 8 | checksum of kind, payload and the request's number |
-//!
-//! Whatever an implementation does to its process, what does not check is no answer.
+//! A request is eight bytes through the child's standard input, the length of what now stands in the shared memory: a [`Request`]. An
+//! answer is the request's number and a [`Frame`]. A library that breaks its process can break its answers too; the checksum, the number
+//! and the type tell those from real ones.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
-use contract::Rule;
+use contract::{Program, Rule};
+use programs::encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::check::verdict::{Finding, Identity, ObjectDiff, RuleTally, Tally};
-use programs::store;
+use crate::voters::sealed::{self, Opened};
 
-/// Most bytes of a frame's payload.
-const MAX_PAYLOAD: u32 = 16 << 20;
+/// Most bytes of a frame: what a library writes at random may look like the start of a longer one.
+const MAX_FRAME: usize = 16 << 20;
 
 /// An answer of a child.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Frame {
-    /// It is up; the subject's name.
+    /// The child is up; the subject's name.
     Hello(String),
     /// There is no subject: why.
     Refused(String),
@@ -38,82 +32,106 @@ pub(super) enum Frame {
     /// The next program was not put to the subject to its end: why.
     Uncovered(String),
     /// The next program showed this.
-    Finding(Box<Finding>),
+    Finding(#[serde(with = "as_finding")] Box<Finding>),
     /// All programs of the request are done; their counts.
-    Done(Box<Tally>),
-}
-
-/// Kinds of frames, by their first byte.
-const KINDS: [&str; 7] = ["hello", "refused", "mark", "agreed", "uncovered", "finding", "done"];
-
-/// Why there is no frame.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// The other side is gone.
-    Ended,
-    /// What came is no frame of this request; what is wrong with it.
-    Garbage(String),
+    Done(#[serde(with = "as_tally")] Box<Tally>),
 }
 
 impl Frame {
+    /// Sends the frame as an answer to the request of this number.
     pub(super) fn write(&self, out: &mut impl Write, request: u64) -> io::Result<()> {
-        let (kind, payload): (u8, Vec<u8>) = match self {
-            Self::Hello(name) => (0, name.as_bytes().to_vec()),
-            Self::Refused(why) => (1, why.as_bytes().to_vec()),
-            Self::Mark(step) => (2, step.to_le_bytes().to_vec()),
-            Self::Agreed => (3, Vec::new()),
-            Self::Uncovered(why) => (4, why.as_bytes().to_vec()),
-            Self::Finding(finding) => (5, serde_json::to_vec(&WireFinding::of(finding))?),
-            Self::Done(tally) => (6, serde_json::to_vec(&WireTally::of(tally))?),
-        };
-        let mut bytes = Vec::with_capacity(payload.len() + 13);
-        bytes.push(kind);
-        bytes.extend((payload.len() as u32).to_le_bytes());
-        bytes.extend(&payload);
-        bytes.extend(checksum(kind, &payload, request).to_le_bytes());
-        out.write_all(&bytes)?;
+        out.write_all(&sealed::seal(&(request, self))?)?;
         out.flush()
     }
 
-    pub(super) fn read(from: &mut impl Read, request: u64) -> Result<Self, Broken> {
-        let mut head = [0; 5];
-        from.read_exact(&mut head).map_err(|_| Broken::Ended)?;
-        let kind = head[0];
-        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-        if usize::from(kind) >= KINDS.len() || length > MAX_PAYLOAD {
-            return Err(Broken::Garbage(format!("a frame of kind {kind} and {length} bytes")));
+    /// The first frame of what was received, with its length in bytes; `None` if it is not whole yet.
+    ///
+    /// # Errors
+    /// What came is no answer to this request: what is wrong with it.
+    pub(super) fn read(received: &[u8], request: u64) -> Result<Option<(Self, usize)>, String> {
+        match sealed::open::<(u64, Self)>(received) {
+            Opened::Part if received.len() > MAX_FRAME => Err("a frame without end".into()),
+            Opened::Part => Ok(None),
+            Opened::Whole((number, frame), length) if number == request => Ok(Some((frame, length))),
+            Opened::Whole((number, _), _) => Err(format!("a frame for request {number}, expected one for {request}")),
+            Opened::Broken(what) => Err(format!("a frame with {what}")),
         }
-        let mut payload = vec![0; length as usize];
-        from.read_exact(&mut payload).map_err(|_| Broken::Ended)?;
-        let mut sum = [0; 8];
-        from.read_exact(&mut sum).map_err(|_| Broken::Ended)?;
-        let name = KINDS[usize::from(kind)];
-        if u64::from_le_bytes(sum) != checksum(kind, &payload, request) {
-            return Err(Broken::Garbage(format!("a {name} frame with a wrong checksum")));
-        }
-        let garbage = || Broken::Garbage(format!("a {name} frame that says nothing"));
-        let text = || String::from_utf8(payload.clone()).map_err(|_| garbage());
-        Ok(match kind {
-            0 => Self::Hello(text()?),
-            1 => Self::Refused(text()?),
-            2 => Self::Mark(u64::from_le_bytes(payload.as_slice().try_into().map_err(|_| garbage())?)),
-            3 => Self::Agreed,
-            4 => Self::Uncovered(text()?),
-            5 => {
-                let finding: WireFinding = serde_json::from_slice(&payload).map_err(|_| garbage())?;
-                Self::Finding(Box::new(finding.back().ok_or_else(garbage)?))
-            }
-            _ => {
-                let tally: WireTally = serde_json::from_slice(&payload).map_err(|_| garbage())?;
-                Self::Done(Box::new(tally.back().ok_or_else(garbage)?))
-            }
-        })
     }
 }
 
-/// With the request's number in front.
-fn checksum(kind: u8, payload: &[u8], request: u64) -> u64 {
-    store::hash(request.to_le_bytes().into_iter().chain([kind]).chain(payload.iter().copied()))
+/// How much a child tells while it works.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(super) enum Telling {
+    /// All ballots together: the fastest, and if the process is lost they are too.
+    Together,
+    /// Each ballot as it is cast.
+    Ballots,
+    /// Each ballot as it is cast, and each step before it runs.
+    Steps,
+}
+
+/// Programs to run.
+pub(super) struct Request {
+    /// Rises from request to request; answers carry it.
+    pub number: u64,
+    pub telling: Telling,
+    pub programs: Vec<Program>,
+}
+
+/// A request as it is sent: number, [`Telling`], [packed](encoding) programs.
+type Packed<'a> = (u64, Telling, Vec<&'a [u8]>);
+
+impl Request {
+    /// A request as it stands in the shared memory.
+    pub fn bytes(number: u64, telling: Telling, programs: &[Program]) -> io::Result<Vec<u8>> {
+        let packed: Vec<Vec<u8>> = programs.iter().map(encoding::encode).collect();
+        let packed: Packed<'_> = (number, telling, packed.iter().map(Vec::as_slice).collect());
+        sealed::seal(&packed)
+    }
+
+    /// The request in these bytes, if they are one.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        match sealed::open::<Packed<'_>>(bytes) {
+            Opened::Whole((number, telling, packed), length) if length == bytes.len() => {
+                Some(Self { number, telling, programs: packed.into_iter().map(encoding::decode).collect() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A finding as it is sent.
+mod as_finding {
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::{Serialize as _, Serializer};
+
+    use super::{Finding, WireFinding};
+
+    pub(super) fn serialize<S: Serializer>(finding: &Finding, to: S) -> Result<S::Ok, S::Error> {
+        WireFinding::of(finding).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<Finding>, D::Error> {
+        let finding = WireFinding::deserialize(from)?.back();
+        finding.map(Box::new).ok_or_else(|| D::Error::custom("no rule of that name"))
+    }
+}
+
+/// Counts as they are sent.
+mod as_tally {
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::{Serialize as _, Serializer};
+
+    use super::{Tally, WireTally};
+
+    pub(super) fn serialize<S: Serializer>(tally: &Tally, to: S) -> Result<S::Ok, S::Error> {
+        WireTally::of(tally).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<Tally>, D::Error> {
+        let tally = WireTally::deserialize(from)?.back();
+        tally.map(Box::new).ok_or_else(|| D::Error::custom("not as many rules as there are"))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +218,7 @@ fn interned(word: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use programs::generate::{GeneratorConfig, generate};
 
     fn finding() -> Finding {
         Finding {
@@ -235,9 +254,11 @@ mod tests {
         }
         let mut rest = bytes.as_slice();
         for frame in &frames {
-            assert_eq!(&Frame::read(&mut rest, 5).expect("a frame"), frame);
+            let (read, length) = Frame::read(rest, 5).expect("an answer").expect("a whole one");
+            assert_eq!(&read, frame);
+            rest = &rest[length..];
         }
-        assert!(matches!(Frame::read(&mut rest, 5), Err(Broken::Ended)));
+        assert_eq!(Frame::read(rest, 5), Ok(None));
     }
 
     #[test]
@@ -247,8 +268,19 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x10;
-            assert!(Frame::read(&mut changed.as_slice(), 5).is_err(), "byte {at}");
+            assert!(!matches!(Frame::read(&changed, 5), Ok(Some(_))), "byte {at}");
+            assert_eq!(Frame::read(&bytes[..at], 5), Ok(None), "{at} bytes");
         }
-        assert!(matches!(Frame::read(&mut bytes.as_slice(), 6), Err(Broken::Garbage(_))), "another request's answer");
+        assert_eq!(Frame::read(&bytes, 6), Err("a frame for request 5, expected one for 6".into()));
+    }
+
+    #[test]
+    fn a_request_comes_through_as_it_was() {
+        let programs: Vec<Program> = (0..5).map(|index| generate(&GeneratorConfig::default(), 3, index)).collect();
+        let bytes = Request::bytes(9, Telling::Steps, &programs).expect("memory takes it");
+        let request = Request::read(&bytes).expect("a request");
+        assert_eq!((request.number, request.telling), (9, Telling::Steps));
+        assert_eq!(request.programs, programs);
+        assert!(Request::read(&bytes[..bytes.len() - 1]).is_none() && Request::read(&[0; 7]).is_none());
     }
 }
