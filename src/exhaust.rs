@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -17,7 +15,7 @@ use realmode_diff::hunts::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Mode
 use serde::Serialize;
 
 use super::fuzz::{JsonFinding, JsonRule, json_rules, rule_table};
-use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, interruptible, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 enum MemoryModel {
@@ -83,6 +81,12 @@ impl From<Failed> for Failure {
     }
 }
 
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { out: self.out.clone(), interruptible: true, ..self.voters.plan() }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let models = match args.memory_model {
         MemoryModel::Flatmem => vec![Model::Flatmem],
@@ -105,15 +109,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         state: args.state.clone(),
         restart: args.restart,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = Arc::clone(&stop);
-    // The first Ctrl-C ends the run with its summary, a second one ends the process.
-    let set = ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    set.map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
+    let stop = interruptible()?;
     let bar = Bar::new(&exhaust.domain);
     let summary = exhaust.run(&stop, &mut |progress| bar.show(&progress));
     bar.bar.finish_and_clear();

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -19,7 +18,7 @@ use realmode_diff::voters::{Level, VoterTally};
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, interruptible, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum DialectChoice {
@@ -63,6 +62,12 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { out: self.out.clone(), interruptible: true, ..self.voters.plan() }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let live = args.voters.live();
     let dialect = match args.dialect {
@@ -90,15 +95,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         max_findings: args.max_findings.unwrap_or(1) as usize,
         out: args.out.clone().unwrap_or_else(|| default_out().to_path_buf()),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = Arc::clone(&stop);
-    // The first Ctrl-C ends the campaign with its summary, a second one ends the process.
-    let set = ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    set.map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
+    let stop = interruptible()?;
     let bar = Bar::new(&campaign);
     let summary = campaign.run(&stop, &mut |progress| bar.show(progress)).map_err(Failure::missing)?;
     bar.finish();

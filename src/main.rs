@@ -11,15 +11,20 @@ mod show;
 mod shrink;
 mod triage;
 mod voters;
+mod watch;
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use programs::focus::Focus;
+use programs::inputs::InputError;
 use programs::{inputs, store};
 use realmode_diff::subjects::NoSubject;
 use realmode_diff::{Program, SubjectKind};
@@ -101,10 +106,50 @@ impl Failure {
     }
 }
 
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        Self::input(error.in_colours())
+    }
+}
+
 type Outcome = Result<u8, Failure>;
 
+impl Cli {
+    /// What the command may do with a library.
+    fn plan(&self) -> watch::Plan {
+        match &self.command {
+            Some(Command::Fuzz(args)) => args.plan(),
+            Some(Command::Exhaust(args)) => args.plan(),
+            Some(Command::Triage(args)) => args.plan(),
+            Some(Command::Replay(args)) => args.plan(),
+            Some(Command::Show(args)) => args.plan(),
+            Some(Command::Shrink(args)) => args.plan(),
+            Some(Command::Corpus(args)) => args.plan(),
+            None | Some(Command::Export(_) | Command::Rules(_) | Command::Isolated(_)) => watch::Plan::default(),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    let result = match watch::run(&cli.plan()) {
+        Ok(Some(code)) => return code,
+        Ok(None) => run(cli),
+        Err(failure) => Err(failure),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(Failure { status, message }) => {
+            // Colours go only where they are wanted.
+            anstream::eprintln!("realmode: {message}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let _finish = watch::Finish;
+    match cli.command {
         None => fuzz::run(&fuzz::Args::default()),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
         Some(Command::Exhaust(args)) => exhaust::run(&args),
@@ -116,14 +161,24 @@ fn main() -> ExitCode {
         Some(Command::Rules(args)) => rules::run(&args),
         Some(Command::Isolated(args)) => isolated::run(&args),
         Some(Command::Corpus(args)) => corpus::run(&args),
-    };
-    match result {
-        Ok(status) => ExitCode::from(status),
-        Err(Failure { status, message }) => {
-            eprintln!("realmode: {message}");
-            ExitCode::from(status)
-        }
     }
+}
+
+/// A flag that the first Ctrl-C sets, for a command that then ends with its summary. A second one ends the process.
+fn interruptible() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (handler, mut first) = (Arc::clone(&stop), None);
+    let set = ctrlc::set_handler(move || {
+        let first = first.get_or_insert_with(Instant::now);
+        // A watched process is interrupted by the terminal and by the process that watches it: that is one Ctrl-C.
+        let again = !realmode_diff::watch::is_watched() || first.elapsed() >= Duration::from_millis(300);
+        if handler.swap(true, Ordering::Relaxed) && again {
+            realmode_diff::watch::finish();
+            std::process::exit(130);
+        }
+    });
+    set.map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
+    Ok(stop)
 }
 
 /// Prints to standard output. A reader who has seen enough (a closed pipe) is no error.
@@ -159,7 +214,7 @@ fn focuses() -> impl TypedValueParser<Value = Focus> {
 
 /// The program in a file.
 fn load(path: &Path) -> Result<Program, Failure> {
-    inputs::read_text(path).map_err(Failure::input)
+    Ok(inputs::read_text(path)?)
 }
 
 /// All program files under the paths, in order.

@@ -7,7 +7,7 @@ use realmode_diff::voters::VoterTally;
 use realmode_diff::voters::qemu::Look;
 use realmode_diff::{Tally, Verdict};
 
-use super::{CLEAN, FINDING, Failure, Outcome, files, load, print};
+use super::{CLEAN, FINDING, Failure, Outcome, files, load, print, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,6 +16,12 @@ pub(crate) struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     voters: super::voters::Args,
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { files: self.paths.clone(), ..self.voters.plan() }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {

@@ -7,7 +7,7 @@ use realmode_diff::Verdict;
 use realmode_diff::check::lockstep::{Handled, changes};
 use realmode_diff::check::words::outcome;
 
-use super::{CLEAN, FINDING, Failure, Outcome, load, print};
+use super::{CLEAN, FINDING, Failure, Outcome, load, print, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -19,6 +19,12 @@ pub(crate) struct Args {
     /// Most changes shown of one step
     #[arg(long, default_value_t = 24)]
     changes: usize,
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { files: vec![self.file.clone()], ..watch::Plan::of(&self.subject) }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {

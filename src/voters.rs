@@ -12,7 +12,7 @@ use realmode_diff::voters::ledger::Ledger;
 use realmode_diff::voters::qemu::{self, Look};
 use realmode_diff::voters::{Apart, Panel, Voter as _, Voters};
 
-use super::Failure;
+use super::{Failure, watch};
 
 /// Who else votes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +70,12 @@ impl Args {
     /// Whether a live QEMU votes.
     pub(crate) fn live(&self) -> bool {
         self.against.contains(&Against::Qemu)
+    }
+
+    /// The libraries that run in a process of the command's own.
+    pub(crate) fn plan(&self) -> watch::Plan {
+        let libraries = self.subject.iter().filter(|subject| !self.isolate && is_library(subject));
+        watch::Plan { libraries: libraries.cloned().collect(), ..watch::Plan::default() }
     }
 
     /// A subject for a process of its own, started once to see whether it can be.

@@ -11,6 +11,7 @@
 //! | [`inputs`] | finds and reads the files of programs that engines and people keep |
 //! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
 //! | [`store`] | writes files so that none is ever half there |
+//! | [`snippet`] | shows errors of the text form |
 //! | [`quiet`] | catches panics without their noise |
 
 pub mod corpus;
@@ -22,4 +23,5 @@ pub mod layout;
 pub mod mutate;
 pub mod quiet;
 pub mod repair;
+pub mod snippet;
 pub mod store;

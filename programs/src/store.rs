@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use contract::Program;
+use walkdir::WalkDir;
 
 /// Ending of the file name of a program's text.
 pub const EXTENSION: &str = "realmode";
@@ -28,7 +29,7 @@ pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) 
         // The rename itself is safe once the folder is.
         File::open(folder)?.sync_all()
     };
-    attempt().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    attempt().map_err(|error| named(&path, &error))?;
     Ok(path)
 }
 
@@ -51,26 +52,44 @@ pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes.as_ref())
 }
 
-/// All program files under `path` (itself, if it is a file), sorted by path.
+/// All program files under `path` (itself, if it is a file), sorted by path. Links are followed.
 ///
 /// # Errors
-/// A folder that cannot be read, with its path.
+/// A folder that cannot be read or that links to one above it, with its path.
 pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let name = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if !fs::metadata(path).map_err(name)?.is_dir() {
+    if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
     let mut found = Vec::new();
-    for entry in fs::read_dir(path).map_err(name)? {
-        let path = entry.map_err(name)?.path();
-        if path.is_dir() {
-            found.extend(programs_under(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == EXTENSION) {
+    for entry in WalkDir::new(path).follow_links(true) {
+        let path = match entry {
+            Ok(entry) if entry.file_type().is_dir() => continue,
+            Ok(entry) => entry.into_path(),
+            // A link to nothing is a file for whoever reads it to complain of.
+            Err(error) => match error.path().filter(|path| path.is_symlink() && error.loop_ancestor().is_none()) {
+                Some(path) => path.into(),
+                None => return Err(unwalked(error)),
+            },
+        };
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
             found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// An error with the path that it is about in front.
+pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Why a folder could not be read, with its path.
+pub(crate) fn unwalked(error: walkdir::Error) -> io::Error {
+    match (error.path(), error.io_error()) {
+        (Some(path), Some(io)) => named(path, io),
+        _ => error.into(),
+    }
 }
 
 #[cfg(test)]

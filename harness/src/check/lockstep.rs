@@ -57,7 +57,7 @@ pub struct Observation<'a> {
     pub reference: &'a Reference,
 }
 
-/// Somebody who sees each step before the subject is asked: only the null control may.
+/// Somebody who sees each step before the subject is asked: only the null control may, and who keeps what a library may take with it.
 pub(crate) trait Witness: Send + Sync {
     /// A program begins.
     fn reset(&self, program: &Program);
@@ -72,7 +72,8 @@ pub struct Checker {
     memory: RealMemory,
     host: Host,
     subject: Box<dyn Subject + Send>,
-    /// For the null control: the second reference, which sees each step before the subject answers for it.
+    /// For the null control: the second reference, which sees each step before the subject answers for it. For a library in the command's
+    /// own process: who notes each program.
     shadow: Option<Arc<dyn Witness>>,
     tally: Tally,
     /// Accesses of real-mode runs, for the bound that a subject publishes.

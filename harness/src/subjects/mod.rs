@@ -17,6 +17,7 @@ pub use canary::Canary;
 use planted::PLANTED;
 
 use crate::check::lockstep::{Checker, smallest};
+use crate::watch;
 
 /// Which implementation runs against the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -98,7 +99,10 @@ impl SubjectKind {
             Self::Canary => Checker::new(Box::new(Canary::new())),
             Self::Planted(at) => Checker::new((PLANTED[at].make)()),
             Self::Library(at) => match library(at) {
-                Some(library) => Checker::new(Box::new(Foreign::new(library, library.name())?)),
+                Some(library) => {
+                    let foreign = Foreign::new(library, library.name())?;
+                    Checker::with_shadow(Box::new(foreign), watch::recorder(library.path()))
+                }
                 None => return Err(Unusable::new(format!("no library number {at} was opened"))),
             },
         })

@@ -14,9 +14,7 @@ pub mod isolate;
 pub mod ledger;
 mod model;
 mod panel;
-mod processes;
 pub mod qemu;
-mod sealed;
 
 use std::fmt;
 

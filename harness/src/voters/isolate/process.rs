@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Config;
 use super::child::{Orders, arguments};
 use super::wire::{Frame, Request, Telling};
-use crate::voters::processes::{anonymous, ended, last_line, path};
+use crate::processes::{anonymous, ended, last_line, path};
 
 /// Bytes of its last words that are kept.
 const LAST_WORDS: usize = 4096;

@@ -13,7 +13,7 @@ use programs::encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::check::verdict::{Finding, Identity, ObjectDiff, RuleTally, Tally};
-use crate::voters::sealed::{self, Opened};
+use crate::processes::sealed::{self, Opened};
 
 /// Most bytes of a frame: what a library writes at random may look like the start of a longer one.
 const MAX_FRAME: usize = 16 << 20;

@@ -1,4 +1,7 @@
-//! What all children of the harness need: files without names that both sides open, and how a process ended in words.
+//! What all children of the harness need: files without names that both sides open, values that are checked when they are read, and how
+//! a process ended in words.
+
+pub(crate) mod sealed;
 
 use std::fs::File;
 use std::io;
