@@ -12,20 +12,20 @@ pub const FOLDER: &str = "corpora/dialects";
 const HEAD: &str = "\
 # Where the systems disagree
 
-A dialect is one system's answers to questions on which LoPAPR, KVM and QEMU disagree; a program names the one that it expects.
+A dialect is one system's answers to the questions on which LoPAPR, KVM and QEMU disagree. A program names the dialect
+it expects.
 
-`realmode rules --dialects > docs/dialects.md` prints this page, from the tables in `contract/src/dialect/`. `tests/corpora/dialects.rs`
-holds page, tables, programs and reference against each other: a program shows the difference of its row, and no other one. The
-order of all checks stands in [semantics.md](semantics.md), section 4; rule ids are explained there too.
+`realmode rules --dialects > docs/dialects.md` writes this page from the tables in `contract/src/dialect/`. The test
+`tests/corpora/dialects.rs` compares page, tables, programs and reference: a program shows the difference of its row,
+and no other. Section 4 of [semantics.md](semantics.md) has the order of all checks and explains the rule ids.
 
-- `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. Where it is silent, what this
-  project promises.
-- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with the range rule of 4.6 to 4.11 and the check-first rule of 4.20.
-  What they would leave to user space (H_TOO_HARD in both modes) is H_PARAMETER.
-- `qemu`: QEMU's pseries machine as of 7.2.22, as seen from inside a guest; emulated windows only.
+- `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. Where LoPAPR says
+  nothing, this project decides.
+- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with the range rule of 4.6 to 4.11 and the check-first rule of
+  4.20. A call that they would leave to user space (H_TOO_HARD in both modes) is H_PARAMETER.
+- `qemu`: QEMU's pseries machine as of 7.2.22, as observed from inside a guest; emulated windows only.
 
-Below, `by` names the rule that decided. The answer is what the dialect says in general; the program shows
-what comes of one call.
+Below, `by` names the rule that decided. The answer is the dialect's in general; the program shows one call.
 
 ## The table
 ";
@@ -57,15 +57,15 @@ fn table_head(text: &mut String, columns: &[&str]) {
 /// A line for each field: each dialect's answer, and the rows that show it.
 fn overview(text: &mut String) {
     let dialects = Dialect::ALL.map(Dialect::name);
-    table_head(text, &["field", dialects[0], dialects[1], dialects[2], "shown by"]);
+    table_head(text, &[&["field"], &dialects[..], &["shown by"]].concat());
     for &field in Field::ALL {
-        let [lopapr, kvm, qemu] = Dialect::ALL.map(|dialect| dialect.answers().text(field));
+        let answers = Dialect::ALL.map(|dialect| dialect.answers().text(field)).join(" | ");
         let rows: Vec<String> = ROWS
             .iter()
             .filter(|row| row.field == field)
             .map(|row| format!("[{}](#{})", row.name, anchor(row.name)))
             .collect();
-        let _ = writeln!(text, "| `{}` | {lopapr} | {kvm} | {qemu} | {} |", field.name(), rows.join(", "));
+        let _ = writeln!(text, "| `{}` | {answers} | {} |", field.name(), rows.join(", "));
     }
 }
 
@@ -74,21 +74,37 @@ fn anchor(heading: &str) -> String {
     heading.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
+/// A paragraph in lines of at most 120 columns.
+fn paragraph(text: &mut String, words: &str) {
+    let mut columns = 0;
+    for word in words.split(' ') {
+        let width = word.chars().count();
+        let wraps = columns > 0 && columns + 1 + width > 120;
+        let separator = if columns == 0 || wraps { "\n" } else { " " };
+        columns = if separator == " " { columns + 1 + width } else { width };
+        text.push_str(separator);
+        text.push_str(word);
+    }
+    text.push('\n');
+}
+
 fn section(text: &mut String, row: &Row) {
-    let _ = writeln!(text, "\n## {}\n\n{}\n", row.name, row.situation);
+    let _ = writeln!(text, "\n## {}", row.name);
+    paragraph(text, row.situation);
     let path = program_of(row.name);
-    let _ = write!(text, "Field `{}`. {} Program: [{path}](../{path})", row.field.name(), row.field.situation());
+    let program =
+        format!("Field `{}`. {} Program: [{path}](../{path}), where", row.field.name(), row.field.situation());
     match row.shows {
         Shows::Answer(call, seen) => {
-            let _ = writeln!(text, ", where `{call}` differs.");
+            paragraph(text, &format!("{program} the answer to `{call}` differs."));
             answers(text, row, &seen);
         }
         Shows::Duty(call, duties) => {
-            let _ = writeln!(text, ", where what real mode owes for `{call}` differs.");
+            paragraph(text, &format!("{program} what real mode owes for `{call}` differs."));
             rows_of(text, row, duties.map(|duty| duty_in_words(duty).into()));
         }
         Shows::Machine(refused) => {
-            text.push_str(", whose machine is not valid everywhere.\n");
+            paragraph(text, &format!("{program} the machine is not valid in every dialect."));
             let shown = refused.map(|reason| reason.map_or("valid".into(), |reason| format!("refused: {reason}")));
             rows_of(text, row, shown);
         }
@@ -96,7 +112,7 @@ fn section(text: &mut String, row: &Row) {
 }
 
 /// One line a dialect: its answer in general, what the program shows, and where that comes from.
-fn rows_of(text: &mut String, row: &Row, shown: [String; 3]) {
+fn rows_of(text: &mut String, row: &Row, shown: [String; Dialect::ALL.len()]) {
     table_head(text, &["dialect", "answer", "the program shows", "source"]);
     for ((dialect, shown), source) in Dialect::ALL.into_iter().zip(shown).zip(row.sources) {
         let answer = dialect.answers().text(row.field);
@@ -105,7 +121,7 @@ fn rows_of(text: &mut String, row: &Row, shown: [String; 3]) {
 }
 
 /// What the program shows; what is left behind only where it differs.
-fn answers(text: &mut String, row: &Row, seen: &[Seen; 3]) {
+fn answers(text: &mut String, row: &Row, seen: &[Seen; Dialect::ALL.len()]) {
     let entries = seen.iter().any(|one| one.entries != seen[0].entries);
     let pages = seen.iter().any(|one| one.faulted_in != seen[0].faulted_in);
     let shown = seen.each_ref().map(|seen| {
@@ -141,10 +157,8 @@ const fn duty_in_words(duty: Duty) -> &'static str {
 
 fn agreed(text: &mut String) {
     let path = program_of(AGREED_PROGRAM);
-    let _ = writeln!(
-        text,
-        "\n## Where all agree\n\nThe steps of [{path}](../{path}), for which no dialect has an answer of its own."
-    );
+    text.push_str("\n## Where all agree\n");
+    paragraph(text, &format!("The steps of [{path}](../{path}). Every dialect gives the same answer to each."));
     table_head(text, &["situation", "call", "all answer"]);
     for row in AGREED {
         let call: &Hypercall = &row.call;
@@ -153,7 +167,9 @@ fn agreed(text: &mut String) {
 }
 
 fn outside(text: &mut String) {
-    text.push_str("\n## What has no meaning here\n\nReal systems disagree about more than a program can show.\n");
+    text.push_str(
+        "\n## What has no meaning here\n\nReal systems also disagree about things that no program can show.\n",
+    );
     table_head(text, &["disagreement", "why it has no row"]);
     for row in OUTSIDE_THE_TEST {
         let _ = writeln!(text, "| {} | {} |", row.situation, row.reason);

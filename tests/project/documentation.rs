@@ -1,4 +1,4 @@
-//! Compares the documents with the program: lists of rules, commands and files.
+//! Compares the documents with the program (lists of rules, commands, files, figures), and checks their prose.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -62,53 +62,218 @@ fn rule_ids_are_unique_and_found_again() {
     }
 }
 
-/// Returns the headings of a document, in the form in which links name them.
-fn headings(file: &Path) -> BTreeSet<String> {
+/// The files that git tracks, or would track, and that end so.
+fn tracked(ending: &str) -> Vec<String> {
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("git runs");
+    let names = String::from_utf8(listed.stdout).expect("names in UTF-8");
+    let there = |name: &&str| name.ends_with(ending) && Path::new(env!("CARGO_MANIFEST_DIR")).join(name).is_file();
+    let files: Vec<String> = names.split('\0').filter(there).map(str::to_string).collect();
+    assert!(!files.is_empty(), "git lists no file that ends in {ending}");
+    files
+}
+
+/// Lines of a document with their numbers, without those of code blocks.
+fn prose(text: &str) -> Vec<(usize, &str)> {
+    let mut code = false;
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let fence = line.trim_start().starts_with("```");
+        if !fence && !code {
+            lines.push((number, line));
+        }
+        code ^= fence;
+    }
+    assert!(!code, "a code block without an end");
+    lines
+}
+
+/// Whether a line is a row of a table.
+fn is_row(line: &str) -> bool {
+    line.starts_with('|')
+}
+
+/// The headings of a document in order, as links name them.
+fn headings(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let titles = prose(&text).into_iter().filter_map(|(_, line)| line.strip_prefix('#'));
     titles
-        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .map(|title| title.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
         .map(|title| title.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect())
         .collect()
 }
 
-/// Every link, heading and folder that the README or a document names exists.
 #[test]
 fn links_lead_somewhere() {
-    for document in [
-        "README.md",
-        "docs/triage.md",
-        "docs/bring-your-own.md",
-        "docs/voters.md",
-        "docs/architecture.md",
-        "docs/defects.md",
-        "docs/implementations.md",
-        "docs/performance.md",
-        "docs/exhaustive.md",
-        "docs/fuzzing.md",
-        "docs/semantics.md",
-        "docs/dialects.md",
-        "docs/mutants.md",
-    ] {
-        let text = read(document);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    for document in tracked(".md") {
+        let text = read(&document);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(&document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { folder.clone() } else { folder.parent().expect("a folder").join(file) };
             assert!(target.exists(), "{document} links to {link}");
-            assert!(heading.is_empty() || headings(&target).contains(heading), "{document} links to {link}");
+            let known = heading.is_empty() || headings(&target).iter().any(|title| title == heading);
+            assert!(known, "{document} links to {link}");
         }
-        // Code blocks between three backticks are left out, because they would upset the pairing of single ones.
-        let prose: String = text.split("```").step_by(2).collect();
-        for word in quoted(&prose).filter(|word| word.ends_with('/') && !word.contains(' ')) {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(word);
-            // Folders inside the sources, the corpora and the candidate are allowed; `findings/` exists only after the
-            // first finding.
-            let known = path.exists()
-                || word == "findings/"
-                || ["real_mode/", "virtual_mode/", "seeds/", "regressions/", "minimized/", "dialects/"].contains(&word);
-            assert!(known, "{document} names {word}");
+    }
+}
+
+/// A document has one title, and no two headings that a link would take for each other.
+#[test]
+fn headings_are_unique() {
+    for document in tracked(".md") {
+        let text = read(&document);
+        let titles = prose(&text).iter().filter(|(_, line)| line.starts_with("# ")).count();
+        assert_eq!(titles, 1, "{document}: titles");
+        assert!(text.starts_with("# "), "{document} does not begin with its title");
+        let headings = headings(&Path::new(env!("CARGO_MANIFEST_DIR")).join(&document));
+        let different: BTreeSet<&String> = headings.iter().collect();
+        assert_eq!(different.len(), headings.len(), "{document}: two headings are the same in {headings:?}");
+    }
+}
+
+/// Folders that a document names with a `/` at the end, and files that it names with a path, exist. Paths count from the root or from
+/// the document's folder.
+#[test]
+fn folders_and_files_that_documents_name_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = tracked("");
+    let tops: BTreeSet<&str> = files.iter().filter_map(|file| file.split_once('/')).map(|(top, _)| top).collect();
+    for document in tracked(".md") {
+        let text = read(&document);
+        let own = root.join(&document);
+        let text: String = prose(&text).into_iter().flat_map(|(_, line)| [line, "\n"]).collect();
+        for word in quoted(&text).filter(|word| !word.contains(|c: char| c.is_whitespace() || "*$.<".contains(c))) {
+            // Names in capitals are the reader's to fill in.
+            if word.ends_with('/') && !word.chars().any(|c| c.is_ascii_uppercase()) {
+                let inside = files.iter().any(|file| format!("/{file}").contains(&format!("/{word}")));
+                // `findings/` comes with the first finding, `build/` with make.
+                let known = inside || own.with_file_name(word).is_dir() || ["findings/", "build/"].contains(&word);
+                assert!(known, "{document} names {word}");
+            }
         }
+        for word in quoted(&text).filter(|word| !word.contains(|c: char| c.is_whitespace() || "*$<{".contains(c))) {
+            let inside = word.split_once('/').is_some_and(|(top, rest)| tops.contains(top) && !rest.is_empty());
+            if inside && word.contains('.') && !word.chars().any(|c| c.is_ascii_uppercase()) {
+                assert!(root.join(word).exists() || own.with_file_name(word).exists(), "{document} names {word}");
+            }
+        }
+    }
+}
+
+/// Each page of docs/ is named in the README, so that a reader finds it.
+#[test]
+fn the_readme_links_every_document() {
+    let readme = read("README.md");
+    for document in tracked(".md").iter().filter(|name| name.starts_with("docs/") || !name.contains('/')) {
+        assert!(document == "README.md" || readme.contains(&format!("]({document})")), "the README lacks {document}");
+    }
+}
+
+/// Most columns of a line.
+const COLUMNS: usize = 120;
+
+#[test]
+fn lines_of_documents_are_short() {
+    for document in tracked(".md") {
+        let text = read(&document);
+        for (number, line) in prose(&text).into_iter().filter(|(_, line)| !is_row(line)) {
+            assert!(line.chars().count() <= COLUMNS, "{document}:{number} has more than {COLUMNS} columns");
+        }
+    }
+}
+
+/// Comments in Rust that are longer than a line may be: rustfmt does not wrap them. The number may only fall.
+const LONG_COMMENTS: usize = 387;
+
+#[test]
+fn lines_of_comments_are_short() {
+    let mut long = Vec::new();
+    for file in tracked(".rs") {
+        for (number, line) in (1..).zip(read(&file).lines()) {
+            let text = line.trim_start();
+            // A row of a table cannot be wrapped.
+            let row = text.trim_start_matches(['/', '!']).trim_start().starts_with('|');
+            if text.starts_with("//") && !row && line.chars().count() > COLUMNS {
+                long.push(format!("{file}:{number}"));
+            }
+        }
+    }
+    assert!(long.len() <= LONG_COMMENTS, "{} comments have more than {COLUMNS} columns: {long:#?}", long.len());
+}
+
+/// Phrases that a reader stumbles over, and what to say instead.
+const BANNED: &[(&str, &str)] = &[
+    ("makes no end", "hangs, does not return"),
+    ("made no end", "hung, did not return"),
+    ("goes astray", "say what happens"),
+    ("lest", "so that .. not"),
+    ("whoever", "say who"),
+    ("told", "reported, named, passed"),
+    ("nobody waits for", "say what happens"),
+    ("for those who", "for a caller that .."),
+    ("has business", "may"),
+    ("no business", "may not"),
+    ("as ever", "as usual, or nothing"),
+];
+
+#[test]
+fn documents_speak_plainly() {
+    for document in tracked(".md") {
+        let text = read(&document);
+        for (number, line) in prose(&text) {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '\'').collect();
+            let words = format!(" {} ", words.join(" ").to_lowercase());
+            for (phrase, instead) in BANNED {
+                assert!(!words.contains(&format!(" {phrase} ")), "{document}:{number} says '{phrase}': {instead}");
+            }
+        }
+    }
+}
+
+/// Figures of a percentage drift unless a command writes them.
+#[test]
+fn percentages_stand_in_figures_only() {
+    for document in tracked(".md") {
+        let text = read(&document);
+        let mut figure = false;
+        for (number, line) in prose(&text) {
+            // Those of scripts/figures, and `<!-- NAME: start -->` of scripts/mutants and .ci/nightly.
+            if line.starts_with("<!-- ") {
+                figure = !line.ends_with(": end -->");
+            }
+            assert!(figure || !line.contains(" %"), "{document}:{number} has a percentage outside of a figure");
+        }
+        assert!(!figure, "{document}: a figure without an end");
+    }
+}
+
+/// Faults whose header names a bug by its number stand in the table of bugs, and names in the tables are faults.
+#[test]
+fn the_tables_of_bugs_name_the_planted_faults() {
+    let faults: BTreeSet<String> = tracked(".patch")
+        .iter()
+        .filter_map(|file| file.strip_prefix("tests/defects/")?.strip_suffix(".patch").map(str::to_string))
+        .collect();
+    let tables = [read("docs/kernel-bugs.md"), read("docs/defects.md")].concat();
+    for row in tables.lines().filter(|line| is_row(line)) {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        for name in cell.split([',', ';']).map(str::trim).filter(|name| name.contains('-')) {
+            let shape = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            assert!(!shape || name.starts_with("--") || faults.contains(name), "{name} is no planted fault");
+        }
+    }
+    let bugs = read("docs/kernel-bugs.md");
+    for name in faults.iter().filter(|name| !name.contains('/')) {
+        let header = read(&format!("tests/defects/{name}.patch"));
+        let kernel = header.lines().find_map(|line| line.strip_prefix("Kernel: ")).unwrap_or_default();
+        let numbered = kernel
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| word.strip_prefix('B').is_some_and(|number| number.parse::<u8>().is_ok()));
+        assert!(!numbered || bugs.contains(name.as_str()), "docs/kernel-bugs.md does not name {name}");
     }
 }
 

@@ -69,7 +69,7 @@ macro_rules! answers {
 answers! {
     unaligned_ioba UnalignedIoba "An IOBA that is no multiple of the window's page." {
         Refuse "H_PARAMETER";
-        RoundDown "taken as the multiple below it";
+        RoundDown "rounded down to a multiple";
     }
     count_zero CountZero "A count of 0 in STUFF or INDIRECT." {
         SucceedAfterRange "H_SUCCESS once LIOBN, IOBA, count and list alignment passed";
@@ -82,7 +82,7 @@ answers! {
         WindowEntries "as many as the window has entries; more is H_PARAMETER";
     }
     stuff_permissions StuffPermissions "A STUFF value with permission bits." {
-        Map "taken like any TCE";
+        Map "handled like any TCE";
         Refuse "H_PARAMETER, after the range check";
     }
     crossing_range CrossingRange "A range of entries that crosses the window's end." {
@@ -94,8 +94,8 @@ answers! {
         Store "stored as given";
     }
     unbacked_tce UnbackedTce "A TCE whose page is not guest memory." {
-        RefuseWholePage "H_PARAMETER unless the whole page is guest memory; fault TCEs are not looked at";
-        RefuseFirstGfn "H_PARAMETER unless the page's first gfn is guest memory; INDIRECT looks at fault TCEs too";
+        RefuseWholePage "H_PARAMETER unless the whole page is guest memory; fault TCEs are not checked";
+        RefuseFirstGfn "H_PARAMETER unless the page's first gfn is guest memory; INDIRECT checks fault TCEs too";
         Store "stored as given";
     }
     unbacked_list UnbackedList "An INDIRECT list outside guest memory, or in a host hole." {

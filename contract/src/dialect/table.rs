@@ -4,7 +4,7 @@
 //! dialect answers in general stands in its column ([`Answers::text`](super::Answers::text)); a row says what comes of one call.
 //! The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps answer alike in all dialects.
 
-use super::Field;
+use super::{Dialect, Field};
 use crate::hcall::{Hypercall, Status};
 use crate::rule::Rule;
 
@@ -18,7 +18,7 @@ pub struct Row {
     /// What happens, a sentence or two.
     pub situation: &'static str,
     /// Where each dialect's answer comes from, in the order of [`Dialect::ALL`](super::Dialect::ALL).
-    pub sources: [&'static str; 3],
+    pub sources: [&'static str; Dialect::ALL.len()],
     /// What its program shows.
     pub shows: Shows,
 }
@@ -27,11 +27,11 @@ pub struct Row {
 #[derive(Clone, Copy, Debug)]
 pub enum Shows {
     /// In what the call answers and leaves behind.
-    Answer(Hypercall, [Seen; 3]),
+    Answer(Hypercall, [Seen; Dialect::ALL.len()]),
     /// In whether real mode must finish the call, which a guest cannot see.
-    Duty(Hypercall, [Duty; 3]),
+    Duty(Hypercall, [Duty; Dialect::ALL.len()]),
     /// In whether the machine is valid: part of the reason why it is refused, or `None` where it is valid.
-    Machine([Option<&'static str>; 3]),
+    Machine([Option<&'static str>; Dialect::ALL.len()]),
 }
 
 /// What a dialect answers to the call of a row.
@@ -118,7 +118,7 @@ const LIST: u64 = 0x100_3000;
 /// No guest memory here, nor RAM of a QEMU with 256 MiB.
 const OUTSIDE: u64 = 0x1000_0000;
 
-const QEMU: &str = "QEMU 7.2.22, seen";
+const QEMU: &str = "observed on QEMU 7.2.22";
 
 macro_rules! rows {
     ($($name:literal $field:ident $situation:literal $sources:tt $shows:ident $how:tt;)*) => {
@@ -142,24 +142,24 @@ rows! {
             success(Rule::TceRead).r4(PAGE).entries(&[(1, PAGE)]),
         ]);
     "count-zero-stuff" CountZero "H_STUFF_TCE of no entries, with nothing wrong otherwise."
-        ["LoPAPR, H_STUFF_TCE: nothing forbids it, so it succeeds", "KVM 4.6 and later: the loop runs no times", QEMU]
+        ["LoPAPR, H_STUFF_TCE: nothing forbids it, so it succeeds", "KVM 4.6 and later: the loop body never runs", QEMU]
         Answer(Hypercall::stuff(WINDOW, 0, 0, 0), [
             success(Rule::CountZero), success(Rule::CountZero), parameter(Rule::CountZero),
         ]);
     "count-zero-indirect" CountZero "H_PUT_TCE_INDIRECT of no entries, with nothing wrong otherwise."
         ["LoPAPR, H_PUT_TCE_INDIRECT: nothing forbids it, so it succeeds",
-         "KVM 4.6 and later: the loop runs no times", QEMU]
+         "KVM 4.6 and later: the loop body never runs", QEMU]
         Answer(Hypercall::indirect(WINDOW, 0, LIST, 0), [
             success(Rule::CountZero), success(Rule::CountZero), parameter(Rule::CountZero),
         ]);
     "count-zero-permissions" CountZero
-        "H_STUFF_TCE of no entries, with a value that KVM refuses: KVM looks at the value before it counts."
+        "H_STUFF_TCE of no entries, with a value that KVM refuses: KVM checks the value before the count."
         ["LoPAPR, H_STUFF_TCE: a value with permissions is legal", "KVM 4.6 and later: permissions come before the loop", QEMU]
         Answer(Hypercall::stuff(WINDOW, 0, PAGE, 0), [
             success(Rule::CountZero), parameter(Rule::StuffPerm), parameter(Rule::CountZero),
         ]);
     "count-zero-list" CountZero
-        "H_PUT_TCE_INDIRECT of no entries, from a list outside guest memory: KVM translates the list before it counts."
+        "H_PUT_TCE_INDIRECT of no entries, from a list outside guest memory: KVM translates the list before it checks the count."
         ["LoPAPR, H_PUT_TCE_INDIRECT: no word of the list is needed; count 0 is decided before the list here",
          "KVM: list address to host address before the loop; its H_TOO_HARD is H_PARAMETER here", QEMU]
         Answer(Hypercall::indirect(WINDOW, 0, OUTSIDE, 0), [
@@ -171,8 +171,8 @@ rows! {
             seen(Status::P4, Rule::CountStuff).entries(&[(512, PAGE)]), success(Rule::TceFault), success(Rule::TceFault),
         ]);
     "stuff-limit-window" StuffLimit
-        "H_STUFF_TCE of more entries than the window has. All refuse it and store nothing; in QEMU it is the count that is \
-         wrong, not the range, else a prefix would be stored."
+        "H_STUFF_TCE of more entries than the window has. All refuse it and store nothing. QEMU refuses the \
+         count and not the range, for which it would store a prefix."
         ["LoPAPR, H_STUFF_TCE: the range is outside", "KVM 4.6 to 4.11: the range is outside", QEMU]
         Answer(Hypercall::stuff(WINDOW, 0, 4, 5), [
             parameter(Rule::IobaRange), parameter(Rule::IobaRange), parameter(Rule::CountStuff),
@@ -207,7 +207,7 @@ rows! {
             parameter(Rule::TceAlign), parameter(Rule::TceAlign), success(Rule::MapNew).entries(&[(0, PAGE | 4)]),
         ]);
     "unaligned-tce-in-list" UnalignedTce
-        "H_PUT_TCE_INDIRECT with a reserved bit in the second of three TCEs. Who refuses it stores none of them."
+        "H_PUT_TCE_INDIRECT with a reserved bit in the second of three TCEs. A dialect that refuses it stores none of them."
         ["LoPAPR, H_PUT_TCE_INDIRECT: all is checked before a table is written",
          "KVM 4.20 and later check the whole list first; earlier ones had stored the prefix", QEMU]
         Answer(Hypercall::indirect(WINDOW, 0, LIST, 3), [
@@ -253,7 +253,7 @@ rows! {
          A live QEMU has RAM there, full of zeros."
         ["LoPAPR knows no host pages; like a list outside guest memory",
          "KVM, all versions: reading the list fails, H_TOO_HARD, which is H_PARAMETER here",
-         "not seen; taken to be like a list outside guest memory"]
+         "not observed; assumed to be like a list outside guest memory"]
         Answer(Hypercall::indirect(WINDOW, 0, LIST, 1), [
             parameter(Rule::ListUnbacked).entries(&[(0, PAGE)]),
             parameter(Rule::ListUnbacked).entries(&[(0, PAGE)]),
@@ -275,14 +275,14 @@ rows! {
             parameter(Rule::IobaRange), parameter(Rule::ListAlign), parameter(Rule::ListAlign),
         ]);
     "order-ioba-or-count-zero" CheckOrder
-        "H_STUFF_TCE outside the window, of no entries. No dialect says H_SUCCESS; QEMU because of the count."
+        "H_STUFF_TCE outside the window, of no entries. No dialect answers H_SUCCESS; QEMU refuses the count."
         ["LoPAPR, H_STUFF_TCE: the IOBA comes first", "KVM 4.6 and later: the IOBA is checked before the loop",
          QEMU]
         Answer(Hypercall::stuff(WINDOW, END, 0, 0), [
             parameter(Rule::IobaRange), parameter(Rule::IobaRange), parameter(Rule::CountZero),
         ]);
     "order-ioba-or-stuff-limit" CheckOrder
-        "H_STUFF_TCE outside the window, of more entries than any limit. No dialect says H_P4: LoPAPR's limit comes after \
+        "H_STUFF_TCE outside the window, of more entries than any limit. No dialect answers H_P4: LoPAPR checks its limit after \
          the IOBA."
         ["LoPAPR, H_STUFF_TCE: the IOBA comes before the count", "KVM, all versions: there is no limit to fail", QEMU]
         Answer(Hypercall::stuff(WINDOW, END, 0, 513), [
@@ -292,13 +292,13 @@ rows! {
         "H_PUT_TCE_INDIRECT outside the window, of a list whose host page is absent. QEMU reads the first word before it \
          looks at the IOBA, which faults the page in: the host can see that, the guest cannot."
         ["LoPAPR, H_PUT_TCE_INDIRECT: the range comes before the list", "KVM, all versions: the range comes before the list",
-         "not to be seen from inside a guest; the order stated for this project"]
+         "a guest cannot observe it; the order stated for this project"]
         Answer(Hypercall::indirect(WINDOW, END, LIST, 1), [
             parameter(Rule::IobaRange), parameter(Rule::IobaRange), parameter(Rule::IobaRange).faulted_in(1),
         ]);
-    "deferring" Deferring "H_PUT_TCE on an emulated window, which needs nothing that real mode lacks."
+    "deferring" Deferring "H_PUT_TCE on an emulated window, for which real mode has all it needs."
         ["what this project demands of real mode", "what this project demands of real mode",
-         "QEMU has no real mode: it answers whatever reaches it"]
+         "QEMU has no real mode: it answers every call that reaches it"]
         Duty(Hypercall::put(WINDOW, 0, PAGE), [Duty::Finish, Duty::Finish, Duty::MayDefer]);
     "pinned-windows" PinnedWindows "A window with a hardware table beside the guest's."
         ["the 2013 design of real-mode handlers (v3.13)", "the 2013 design of real-mode handlers (v3.13)",
@@ -328,7 +328,7 @@ agreed! {
     "an opcode that is none of the four" Hypercall { opcode: u64::MAX - 3, args: [WINDOW, 0, 0, 0] } => FUNCTION;
     "an unknown LIOBN" Hypercall::get(WINDOW + 0x100, 0) => PARAMETER;
     "a known LIOBN with a higher bit set" Hypercall::get(WINDOW | 1 << 32, 0) => PARAMETER;
-    "a LIOBN that is negative, of LoPAPR's option for many tables" Hypercall::get(u64::MAX, 0) => PARAMETER;
+    "a negative LIOBN, as in LoPAPR's option for several tables" Hypercall::get(u64::MAX, 0) => PARAMETER;
     "an entry that was never written is 0" Hypercall::get(WINDOW, 0x3000) => SUCCESS;
     "an IOBA one past the end" Hypercall::get(WINDOW, END) => PARAMETER;
     "the largest aligned IOBA" Hypercall::put(WINDOW, u64::MAX - 0xfff, PAGE) => PARAMETER;
@@ -352,11 +352,11 @@ macro_rules! outside {
 
 outside! {
     "a list that another CPU changes while it is read: LoPAPR copies it first, KVM 4.20 and later read it twice"
-        "Steps follow one another, so no guest writes during a call. That each word is read once is a rule of its own \
-         (`LIST.SNAPSHOT`).";
+        "Steps follow one another, so no guest writes during a call. The rule `LIST.SNAPSHOT` requires that each word is \
+         read once.";
     "the hardware refuses an update: H_HARDWARE, or success with the entry zapped, or only a line in a log"
-        "A hardware table is memory here, and takes every store. The one H_HARDWARE is a page that the host cannot supply \
-         (`PIN.HARDWARE`).";
+        "A hardware table is memory here and accepts every store. The only H_HARDWARE is for a page that the host cannot \
+         supply (`PIN.HARDWARE`).";
     "a TCE that only lets the device write: KVM 4.12 and later let it read too, in the hardware's entry"
         "Hardware entries hold the permissions as the guest gave them, in all dialects that have hardware entries. No \
          device does DMA.";
@@ -365,14 +365,14 @@ outside! {
     "two hardware tables on one window, of which the first stays updated when the second fails"
         "A window has one hardware table, or none.";
     "KVM's answer when it gives up in both modes: user space carries the call out, and often succeeds"
-        "There is no user space. What KVM would leave to it is H_PARAMETER in `kvm`; what QEMU does with it is `qemu`.";
+        "There is no user space. Where KVM would leave the call to it, `kvm` answers H_PARAMETER; `qemu` is what QEMU does.";
     "KVM before 4.20 stores the entries before a bad one; KVM from 4.12 on forgets the end of a range"
         "`kvm` takes the whole-range rule of 4.6 to 4.11 and the check-everything-first rule of 4.20, so it agrees with `lopapr`. \
-         As planted faults these live on in tests/defects.";
-    "KVM before 4.12 refuses low bits in a TCE without permissions, and does not look whether a TCE's page is guest memory"
+         tests/defects has both as planted faults.";
+    "KVM before 4.12 refuses low bits in a TCE without permissions, and does not check whether a TCE's page is guest memory"
         "`kvm` answers as 4.18 and 4.19 do.";
-    "H_RESCINDED for a resource that was taken away, H_PARTIAL for an entry whose page was"
-        "Nothing is taken away from the guest during a call; a window that was closed is an unknown LIOBN.";
+    "H_RESCINDED for a resource that was removed, H_PARTIAL for an entry whose page was removed"
+        "Nothing is removed from the guest during a call; a window that was closed is an unknown LIOBN.";
     "long-busy codes and the number of mapped bytes in r4 (LoPAPR's memory overcommitment)"
         "Neither KVM nor QEMU has them.";
 }
