@@ -1,5 +1,6 @@
 //! Commands that run a library in a process of the command's own: a second process runs it, this one tells what the library did to it.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,6 +71,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
 
 /// Says what a library did, and where the program is kept that it ran.
 fn tell(plan: &Plan, loss: &Loss) {
+    if plan.interruptible && std::io::stderr().is_terminal() {
+        // Behind the progress bar.
+        eprintln!();
+    }
     let how = loss.how();
     let mut guilty: Vec<&(PathBuf, Program)> = loss.running.iter().collect();
     if guilty.len() > 1 {
@@ -85,20 +90,17 @@ fn tell(plan: &Plan, loss: &Loss) {
         );
     }
     for (library, program) in guilty {
+        let kept = keep(plan, library, program, &how);
         let library = library.display();
-        match keep(plan, Path::new(&library.to_string()), program, &how) {
-            Ok(file) => {
-                let file = file.display();
-                eprintln!(
-                    "realmode: {library}: the process {how} while the library ran {file}; --isolate makes that a finding: \
-                     realmode replay --isolate --subject {library} {file}"
-                );
-            }
-            Err(error) => {
-                eprintln!(
-                    "realmode: {library}: the process {how} while the library ran this program, not kept: {error}\n{program}"
-                );
-            }
+        match kept {
+            Ok(file) => eprintln!(
+                "realmode: {library}: the process {how} while the library ran {0}; --isolate makes that a finding: \
+                 realmode replay --isolate --subject {library} {0}",
+                file.display()
+            ),
+            Err(error) => eprintln!(
+                "realmode: {library}: the process {how} while the library ran this program, not kept: {error}\n{program}"
+            ),
         }
     }
 }

@@ -70,12 +70,15 @@ pub fn role() -> io::Result<Role> {
     let Some(value) = std::env::var_os(ENVIRONMENT) else { return Ok(Role::Alone) };
     let value = value.to_string_lossy();
     let Some((watcher, memory)) = value.split_once(':') else { return Ok(Role::Unwatched) };
+    let watcher = watcher.parse().ok().and_then(Pid::from_raw);
     // A process that the watched one started has its environment too.
-    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get());
-    if parent.is_none() || watcher.parse().ok() != parent {
+    if watcher.is_none() || rustix::process::getppid() != watcher {
         return Ok(Role::Alone);
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != watcher {
+        return Err(io::Error::other("the process that watches this one has ended"));
+    }
     let file = File::options().read(true).write(true).open(memory)?;
     let _ = MEMORY.set(Memory { file, free: Mutex::new((Vec::new(), 0)) });
     Ok(Role::Watched)

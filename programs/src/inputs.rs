@@ -268,3 +268,56 @@ fn text(path: &Path, bytes: &[u8]) -> Result<Program, InputError> {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn found(root: &Path, wanted: Wanted) -> (Vec<String>, usize) {
+        let files = find(&[root.into()], wanted).expect("a folder");
+        let below = |path: &PathBuf| path.strip_prefix(root).expect("below it").display().to_string();
+        (files.programs.iter().map(below).collect(), files.others)
+    }
+
+    #[test]
+    fn what_is_no_program_is_passed_over() {
+        let here = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| here.path().join(name);
+        for folder in ["deep/er", ".git", "afl/queue/.state", "afl/crashes", "afl/crashes.2026", "afl/seen"] {
+            fs::create_dir_all(at(folder)).expect("a folder");
+        }
+        for file in [
+            "one",
+            "notes.md",
+            ".hidden",
+            ".git/one",
+            "deep/er/two.realmode",
+            "afl/fuzzer_stats",
+            "afl/one",
+            "afl/queue/id:000000,orig",
+            "afl/queue/README",
+            "afl/queue/.state/id:000000",
+            "afl/crashes/id:000001,sig:06",
+            "afl/crashes.2026/id:000002,sig:06",
+            "afl/seen/id:000003",
+        ] {
+            fs::write(at(file), "").expect("a file");
+        }
+        // A linked file is read, a linked folder is not, nor what is neither.
+        symlink("one", at("linked")).expect("a link");
+        symlink("deep", at("folder")).expect("a link");
+        symlink("nowhere", at("gone")).expect("a link");
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
+        let corpus = ["afl/queue/id:000000,orig", "deep/er/two.realmode", "linked", "one"].map(String::from).to_vec();
+        assert_eq!(found(here.path(), Wanted::Corpus), (corpus, 2));
+        let crashes = ["afl/crashes.2026/id:000002,sig:06", "afl/crashes/id:000001,sig:06"];
+        let findings = crashes.into_iter().chain(["deep/er/two.realmode", "linked", "one"]).map(String::from).collect();
+        assert_eq!(found(here.path(), Wanted::Findings), (findings, 1));
+        // What is named is taken.
+        assert_eq!(find(&[at(".hidden")], Wanted::Corpus).expect("a file").programs, [at(".hidden")]);
+        let error = find(&[at("missing")], Wanted::Corpus).expect_err("nothing").to_string();
+        assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
+    }
+}

@@ -95,9 +95,37 @@ pub(crate) fn unwalked(error: walkdir::Error) -> io::Error {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
-    use super::hash;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_once() {
+        let here = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| here.path().join(name);
+        for folder in ["all/deep", "other"] {
+            fs::create_dir_all(at(folder)).expect("a folder");
+        }
+        for file in ["all/b.realmode", "all/deep/a.realmode", "all/notes.txt", "other/c.realmode"] {
+            fs::write(at(file), "").expect("a file");
+        }
+        symlink("../other", at("all/link")).expect("a link");
+        // Links to nothing: whoever reads the program says so; another file is of no interest.
+        symlink("nowhere", at("all/gone.realmode")).expect("a link");
+        symlink("nowhere", at("all/gone.txt")).expect("a link");
+        let expected =
+            ["all/b.realmode", "all/deep/a.realmode", "all/gone.realmode", "all/link/c.realmode"].map(at).to_vec();
+        assert_eq!(programs_under(&at("all")).expect("a folder"), expected);
+        assert_eq!(programs_under(&at("all/notes.txt")).expect("a file"), [at("all/notes.txt")]);
+
+        symlink("..", at("all/deep/up")).expect("a link");
+        let error = programs_under(&at("all")).expect_err("a loop").to_string();
+        assert!(error.contains(&at("all/deep/up").display().to_string()), "{error}");
+        let error = programs_under(&at("missing")).expect_err("nothing").to_string();
+        assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
+    }
 
     /// Values of the reference implementation: names of files must not change with the library.
     #[test]
