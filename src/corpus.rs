@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::fuzz::rule_table;
 use super::json::{JsonRule, JsonVerdict, json_rules};
-use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
+use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -90,7 +90,17 @@ impl From<CorpusError> for Failure {
     fn from(error: CorpusError) -> Self {
         match error {
             CorpusError::Write(error) => Self::missing(error),
+            CorpusError::Input(error) => error.into(),
             other => Self::input(other),
+        }
+    }
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        match &self.command {
+            Command::Stats { subject, .. } => watch::Plan::of(subject),
+            _ => watch::Plan::default(),
         }
     }
 }
@@ -156,7 +166,7 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
                 stats.add(&mut checker, path, &input);
             }
             Err(InputError::Version(..)) => stats.forms.other += 1,
-            Err(error) => return Err(Failure::input(error)),
+            Err(error) => return Err(error.into()),
         }
     }
     for (path, finding) in &stats.findings {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::fuzz::rule_table;
 use super::hunt::{self, Bar};
 use super::json::{JsonFinding, JsonRule, json_rules};
-use super::{CLEAN, Failure, Outcome, print, save_json};
+use super::{CLEAN, Failure, Outcome, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 enum MemoryModel {
@@ -80,6 +80,12 @@ impl From<Failed> for Failure {
             Failed::Unavailable(gone) => Self::missing(gone),
             Failed::Io(error) => Self::missing(error),
         }
+    }
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { out: self.out.clone(), interruptible: true, ..self.voters.plan() }
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::hunt::{self, Bar};
 use super::json::{JsonFinding, JsonRule, json_rules};
-use super::{Failure, Outcome, print, save_json};
+use super::{Failure, Outcome, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum DialectChoice {
@@ -57,6 +57,12 @@ pub(crate) struct Args {
     /// Write the summary to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { out: self.out.clone(), interruptible: true, ..self.voters.plan() }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use realmode_diff::voters::{Roll, Roster, Unavailable};
@@ -12,9 +12,13 @@ use super::{CLEAN, FINDING, Failure, MISSING, Outcome};
 /// A flag that the first Ctrl-C sets, so that the run ends with its summary. The second one ends the process.
 pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
-    let handler = Arc::clone(&stop);
+    let (handler, mut first) = (Arc::clone(&stop), None);
     let set = ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
+        let first = first.get_or_insert_with(Instant::now);
+        // A watched process is interrupted by the terminal and by the process that watches it: that is one Ctrl-C.
+        let again = !realmode_diff::watch::is_watched() || first.elapsed() >= Duration::from_millis(300);
+        if handler.swap(true, Ordering::Relaxed) && again {
+            realmode_diff::watch::finish();
             std::process::exit(130);
         }
     });
@@ -43,7 +47,7 @@ impl Bar {
         Self { bar, started: Instant::now() }
     }
 
-    pub(crate) fn elapsed(&self) -> std::time::Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 

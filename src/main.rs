@@ -13,6 +13,7 @@ mod show;
 mod shrink;
 mod triage;
 mod voters;
+mod watch;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use programs::focus::Focus;
+use programs::inputs::InputError;
 use programs::sequence::{self, Runnable};
 use programs::store;
 use realmode_diff::subjects::NoSubject;
@@ -107,10 +109,50 @@ impl Failure {
     }
 }
 
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        Self::input(error.in_colours())
+    }
+}
+
 type Outcome = Result<u8, Failure>;
 
+impl Cli {
+    /// What the command may do with a library.
+    fn plan(&self) -> watch::Plan {
+        match &self.command {
+            Some(Command::Fuzz(args)) => args.plan(),
+            Some(Command::Exhaust(args)) => args.plan(),
+            Some(Command::Triage(args)) => args.plan(),
+            Some(Command::Replay(args)) => args.plan(),
+            Some(Command::Show(args)) => args.plan(),
+            Some(Command::Shrink(args)) => args.plan(),
+            Some(Command::Corpus(args)) => args.plan(),
+            None | Some(Command::Export(_) | Command::Rules(_) | Command::Isolated(_)) => watch::Plan::default(),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    let result = match watch::run(&cli.plan()) {
+        Ok(Some(code)) => return code,
+        Ok(None) => run(cli),
+        Err(failure) => Err(failure),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(Failure { status, message }) => {
+            // Colours go only where they are wanted.
+            anstream::eprintln!("realmode: {message}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let _finish = watch::Finish;
+    match cli.command {
         None => fuzz::run(&fuzz::Args::default()),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
         Some(Command::Exhaust(args)) => exhaust::run(&args),
@@ -122,13 +164,6 @@ fn main() -> ExitCode {
         Some(Command::Rules(args)) => rules::run(&args),
         Some(Command::Isolated(args)) => isolated::run(&args),
         Some(Command::Corpus(args)) => corpus::run(&args),
-    };
-    match result {
-        Ok(status) => ExitCode::from(status),
-        Err(Failure { status, message }) => {
-            eprintln!("realmode: {message}");
-            ExitCode::from(status)
-        }
     }
 }
 
@@ -166,7 +201,7 @@ fn focuses() -> impl TypedValueParser<Value = Focus> {
 
 /// The program in a file.
 fn load(path: &Path) -> Result<Program, Failure> {
-    match sequence::read(path).map_err(Failure::input)? {
+    match sequence::read(path)? {
         Runnable::Program(program) => Ok(*program),
         Runnable::Sequence(sequence) => {
             let programs = sequence.parts.len();

@@ -9,7 +9,7 @@ use realmode_diff::{Finding, Program, Tally, Verdict};
 use serde::Serialize;
 
 use super::json::JsonVerdict;
-use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json};
+use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,6 +48,12 @@ struct Json {
     files: Vec<JsonVerdict>,
 }
 
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { files: self.paths.clone(), ..self.voters.plan() }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let roster = args.voters.for_programs()?;
     let mut panel = roster.panel(Look::Whole).map_err(Failure::missing)?;
@@ -84,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 fn load(path: &Path) -> Result<Runnable, Failure> {
-    read(path).map_err(Failure::input)
+    Ok(read(path)?)
 }
 
 impl Replayed {

@@ -8,7 +8,7 @@ use realmode_diff::check::change::changes;
 use realmode_diff::check::words::outcome;
 use realmode_diff::check::{Handled, Observation};
 
-use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -20,6 +20,12 @@ pub(crate) struct Args {
     /// The largest number of changes to show for one step
     #[arg(long, default_value_t = 24)]
     changes: usize,
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { files: vec![self.file.clone()], ..watch::Plan::of(&self.subject) }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {

@@ -7,7 +7,7 @@ use realmode_diff::Verdict;
 use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::findings::report::{Context, report};
 
-use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,6 +18,12 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     voters: super::voters::Args,
+}
+
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { files: vec![self.file.clone()], ..self.voters.plan() }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {

@@ -15,7 +15,7 @@ use realmode_diff::hunts::triage::{Shown, Triage, Triaged};
 use serde::Serialize;
 
 use super::json::JsonFinding;
-use super::{CLEAN, FINDING, Failure, Outcome, print, save_json};
+use super::{CLEAN, FINDING, Failure, Outcome, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -51,6 +51,12 @@ fn engine(name: &str) -> Result<String, String> {
     }
 }
 
+impl Args {
+    pub(crate) fn plan(&self) -> watch::Plan {
+        watch::Plan { out: self.out.clone(), ..watch::Plan::of(&self.subject) }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let found = find(&args.paths, Wanted::Findings).map_err(Failure::input)?;
     let (mut programs, mut broken) = (Vec::new(), 0u64);
@@ -58,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     for path in found.programs {
         match catch_unwind(|| read(&path)) {
             Ok(input) => {
-                let mut program = input.map_err(Failure::input)?.program;
+                let mut program = input?.program;
                 args.focus.apply(&mut program);
                 programs.push((path, program));
             }

@@ -13,7 +13,7 @@ use realmode_diff::voters::ledger::Ledger;
 use realmode_diff::voters::qemu;
 use realmode_diff::voters::roster::{Apart, Candidacy, Options, Roster, against};
 
-use super::Failure;
+use super::{Failure, watch};
 
 #[derive(clap::Args, Default)]
 #[group(skip)]
@@ -52,6 +52,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The libraries that run in a process of the command's own.
+    pub(crate) fn plan(&self) -> watch::Plan {
+        let libraries = self.subject.iter().filter(|subject| !self.isolate && is_library(subject));
+        watch::Plan { libraries: libraries.cloned().collect(), ..watch::Plan::default() }
+    }
+
     /// A subject that runs in a process of its own. It is started once here, to report early if it cannot run.
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {

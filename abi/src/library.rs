@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW, Symbol};
+use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{Endian as _, Endianness, FileKind};
 use rustix::fs::MemfdFlags;
 
 use crate::header::{RM_ABI, RM_MAP_MEMORY, rm_implementation};
@@ -57,7 +60,7 @@ impl Library {
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let told = |what: String| Unusable(format!("{}: {what}", path.display()));
         let contents = fs::read(path).map_err(|error| told(error.to_string()))?;
-        foreign_machine(&contents).map_or(Ok(()), |what| Err(told(what)))?;
+        unloadable(&contents).map_or(Ok(()), |what| Err(told(what)))?;
         let mut library = Self { path: path.into(), contents: contents.into(), name: String::new() };
         library.name = library.instance()?.name.clone();
         Ok(library)
@@ -149,42 +152,45 @@ fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// What makes a file none that this machine can load, as far as its first bytes say.
-fn foreign_machine(contents: &[u8]) -> Option<String> {
-    let Some(head) = contents.get(..20).filter(|head| head.starts_with(b"\x7fELF")) else {
-        return Some("no ELF file, expected a shared library".into());
-    };
-    if head[4] != 2 {
-        return Some("a 32-bit library, expected one of 64 bits".into());
+/// Why this machine cannot load a file, as far as its headers say. The loader itself would say less, and map a part of a library as if it
+/// were whole: touching what is not there ends the process.
+fn unloadable(contents: &[u8]) -> Option<String> {
+    match FileKind::parse(contents) {
+        Ok(FileKind::Elf64) => {}
+        Ok(FileKind::Elf32) => return Some("a 32-bit library, expected one of 64 bits".into()),
+        _ => return Some("no ELF file, expected a shared library".into()),
     }
-    let machine = u16::from_le_bytes([head[18], head[19]]);
-    let expected = if cfg!(target_arch = "x86_64") {
-        62
-    } else if cfg!(target_arch = "aarch64") {
-        183
-    } else {
-        machine
-    };
-    if head[5] != 1 || machine != expected {
-        return Some(format!("made for ELF machine {machine}, expected {expected}"));
+    let part = || Some("a part of a library, expected a whole one".into());
+    let Ok(header) = FileHeader64::<Endianness>::parse(contents) else { return part() };
+    let Ok(endian) = header.endian() else { return part() };
+    let (machine, kind) = (header.e_machine(endian), header.e_type(endian));
+    if let Some(expected) = MACHINE.filter(|expected| *expected != machine) {
+        return Some(format!("made for ELF machine {}, expected {}", machine.0, expected.0));
     }
-    (!is_whole(contents)).then(|| "a part of a library, expected a whole one".into())
+    if endian.is_big_endian() != cfg!(target_endian = "big") {
+        return Some("made for the other byte order".into());
+    }
+    if kind != elf::ET_DYN {
+        return Some(format!("an ELF file of type {}, expected a shared library (type {})", kind.0, elf::ET_DYN.0));
+    }
+    let Ok(segments) = header.program_headers(endian, contents) else { return part() };
+    let is_there = |segment: &ProgramHeader64<Endianness>| {
+        segment.p_type(endian) != elf::PT_LOAD || segment.data(endian, contents).is_ok()
+    };
+    if segments.iter().all(is_there) { None } else { part() }
 }
 
-/// Whether all that is to be mapped is there: the loader maps what lies past the end too, and touching that is the end of the process.
-fn is_whole(contents: &[u8]) -> bool {
-    const PROGRAM_HEADER: usize = 56;
-    const LOAD: u64 = 1;
-    let number = |at: usize, bytes: usize| {
-        let field = contents.get(at..at.checked_add(bytes)?)?;
-        Some(field.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
-    };
-    let (Some(table), Some(entries)) = (number(32, 8), number(56, 2)) else { return false };
-    (0..entries as usize).all(|entry| {
-        let at = usize::try_from(table).ok().and_then(|table| table.checked_add(entry * PROGRAM_HEADER));
-        let entry = at.and_then(|at| Some((number(at, 4)?, number(at + 8, 8)?, number(at + 32, 8)?)));
-        entry.is_some_and(|(kind, offset, bytes)| {
-            kind != LOAD || offset.checked_add(bytes).is_some_and(|end| end <= contents.len() as u64)
-        })
-    })
-}
+/// The ELF machine of this process, where it is known.
+const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
+    Some(elf::EM_X86_64)
+} else if cfg!(target_arch = "aarch64") {
+    Some(elf::EM_AARCH64)
+} else if cfg!(target_arch = "powerpc64") {
+    Some(elf::EM_PPC64)
+} else if cfg!(target_arch = "riscv64") {
+    Some(elf::EM_RISCV)
+} else if cfg!(target_arch = "s390x") {
+    Some(elf::EM_S390)
+} else {
+    None
+};

@@ -8,8 +8,8 @@
 //! | `virtual_mode` | MMU on | also allocate, fault pages in and drop last references; it owns all memory |
 //! | all others | either | pure functions over a borrowed `view::View`; they use `core` only |
 //!
-//! The crate root does not declare `extern crate alloc`. Only `virtual_mode` and `pages::writer` declare it, each for
-//! itself, so code in `real_mode` that allocates does not compile.
+//! The crate root does not name `alloc`. Only `virtual_mode` and `pages::writer` do, each for itself, so code in
+//! `real_mode` that allocates does not compile.
 //!
 //! **How a hypercall runs.** `hypercall::run` is the same code in both modes: check the arguments (`args`), copy the
 //! list, check the entries (`tce`), write. The trait `hypercall::Half` holds the two steps that differ between the

@@ -416,13 +416,22 @@ pub struct Invalid {
     pub item: Item,
     /// Why, in words.
     pub reason: String,
+    /// The item that this one contradicts, where there is one: it overlaps it, say, or describes the same again.
+    pub other: Option<Item>,
 }
 
 impl Invalid {
     /// An error about `item`.
     #[must_use]
     pub fn new(item: Item, reason: impl Into<String>) -> Self {
-        Self { item, reason: reason.into() }
+        Self { item, reason: reason.into(), other: None }
+    }
+
+    /// The same, with the item that is contradicted.
+    #[must_use]
+    pub const fn against(mut self, other: Option<Item>) -> Self {
+        self.other = other;
+        self
     }
 }
 

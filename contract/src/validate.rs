@@ -4,13 +4,13 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::mem;
+use core::ops::Range;
 
 use crate::addr::{LINEAR_MAP, Pfn};
 use crate::description::{
     Invalid, Item, LIST_AREA_BYTES, MAX_BLOCKS, MAX_ITEMS, MAX_MAPPED_PAGES, MAX_ORDER, MAX_OWN, MAX_PHYSMEM_BITS,
     MAX_SECTIONS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, Machine, Mapping, MemoryModel, PageSpec, Pte,
-    REGION_ALIGN, SECTION_SIZE_BITS, WordRun, word_count,
+    REGION_ALIGN, SECTION_SIZE_BITS, WordRun, blocks_of_section, word_count,
 };
 use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 
@@ -21,6 +21,11 @@ type Check = Result<(), Invalid>;
 
 fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Check {
     if condition { Ok(()) } else { Err(Invalid::new(item, reason())) }
+}
+
+/// The same where what an item says contradicts another item, if there is one.
+fn agree(condition: bool, item: Item, other: impl Into<Option<Item>>, reason: impl FnOnce() -> String) -> Check {
+    if condition { Ok(()) } else { Err(Invalid::new(item, reason()).against(other.into())) }
 }
 
 impl Program {
@@ -136,7 +141,8 @@ fn model(machine: &Machine) -> Check {
             })?;
             let per_section = machine.page_shift.pages_per_section();
             for (i, &section) in sections.iter().enumerate() {
-                require(i == 0 || sections[i - 1] < section, Item::Section(i), || {
+                let before = Item::Section(i.saturating_sub(1));
+                agree(i == 0 || sections[i - 1] < section, Item::Section(i), before, || {
                     format!("section {section:#x} does not follow {:#x}: ascending order is expected", sections[i - 1])
                 })?;
                 require(section < 1 << (MAX_PHYSMEM_BITS - SECTION_SIZE_BITS), Item::Section(i), || {
@@ -157,8 +163,7 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description:
     // What the sections need, as disjoint ascending ranges of block numbers.
     let mut needed: Vec<(u64, u64)> = Vec::new();
     for &section in sections {
-        let first = (section * bytes_per_section) >> block_shift;
-        let end = (((section + 1) * bytes_per_section - 1) >> block_shift) + 1;
+        let Range { start: first, end } = blocks_of_section(section, bytes_per_section, block_shift);
         match needed.last_mut() {
             Some(last) if first <= last.1 => last.1 = end,
             _ => needed.push((first, end)),
@@ -166,6 +171,10 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description:
     }
     let total = needed.iter().map(|(first, end)| end - first).sum::<u64>();
     require(total <= MAX_BLOCKS, Item::Machine, || format!("{total} blocks are more than {MAX_BLOCKS}"))?;
+    let section_of = |block: u64| {
+        let needs = |section: &u64| blocks_of_section(*section, bytes_per_section, block_shift).contains(&block);
+        sections.iter().position(needs).map(Item::Section)
+    };
     let mut ranges = needed.into_iter();
     let mut rest: Option<(u64, u64)> = ranges.next();
     for (i, run) in runs.iter().enumerate() {
@@ -182,10 +191,9 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description:
                     rest = if first + taken == end { ranges.next() } else { Some((first + taken, end)) };
                 }
                 Some((first, _)) if first < next => {
-                    return Err(Invalid::new(
-                        item,
-                        format!("block {first:#x}, which a present section needs, has no place before this line"),
-                    ));
+                    let reason =
+                        format!("block {first:#x}, which a present section needs, has no place before this line");
+                    return Err(Invalid::new(item, reason).against(section_of(first)));
                 }
                 _ => return Err(Invalid::new(item, format!("no present section needs block {next:#x}"))),
             }
@@ -193,7 +201,8 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description:
     }
     match rest {
         Some((first, _)) => {
-            Err(Invalid::new(Item::Machine, format!("block {first:#x}, which a present section needs, has no place")))
+            let reason = format!("block {first:#x}, which a present section needs, has no place");
+            Err(Invalid::new(Item::Machine, reason).against(section_of(first)))
         }
         None => Ok(()),
     }
@@ -261,8 +270,8 @@ fn regions(machine: &Machine) -> Check {
     }
     extents.sort_by_key(|extent| extent.start);
     for pair in extents.windows(2) {
-        let Extent { start, bytes, what, .. } = pair[0];
-        require(u128::from(start) + bytes <= u128::from(pair[1].start), pair[1].item, || {
+        let Extent { start, bytes, what, item, .. } = pair[0];
+        agree(u128::from(start) + bytes <= u128::from(pair[1].start), pair[1].item, item, || {
             format!("{} at {:#x} overlaps {what} at {start:#x}", pair[1].what, pair[1].start)
         })?;
     }
@@ -271,10 +280,31 @@ fn regions(machine: &Machine) -> Check {
 
 /// Which pages are compound and which are named by the page table, to check other lines against.
 struct Pages {
-    /// First pfn of each compound page, with its order.
-    compounds: BTreeMap<u64, u32>,
+    /// Each compound page by its first pfn.
+    compounds: BTreeMap<u64, Compound>,
     /// Heads of the pages that page-table entries name, ascending.
     named: Vec<u64>,
+}
+
+/// The line that says which pages exist, if it is one.
+const fn present(machine: &Machine) -> Option<Item> {
+    match machine.memory {
+        MemoryModel::Flatmem { .. } => Some(Item::Machine),
+        MemoryModel::SparsememVmemmap { .. } => None,
+    }
+}
+
+/// A compound page: its order, and its number in the description.
+#[derive(Clone, Copy)]
+struct Compound {
+    order: u32,
+    index: usize,
+}
+
+impl Compound {
+    const fn item(&self) -> Item {
+        Item::Compound(self.index)
+    }
 }
 
 impl Pages {
@@ -288,10 +318,12 @@ impl Pages {
             require(pfn.is_aligned(size), item, || format!("pfn {pfn} is no multiple of {size:#x}"))?;
             // A compound page is aligned and no larger than a section is for either PAGE_SHIFT, or spans whole sections.
             let all = (0..size).all(|index| pfn.checked_add(index).is_some_and(|page| machine.page_exists(page)));
-            require(all, item, || format!("the pages of the compound page at {pfn} do not all exist"))?;
-            let free = pages.compounds.range(..pfn.0 + size).next_back().is_none_or(|(at, o)| at + (1 << o) <= pfn.0);
-            require(free, item, || format!("the compound page at {pfn} overlaps another"))?;
-            pages.compounds.insert(pfn.0, order);
+            agree(all, item, present(machine), || format!("the pages of the compound page at {pfn} do not all exist"))?;
+            let before = pages.compounds.range(..pfn.0 + size).next_back();
+            let overlapped =
+                before.filter(|(at, other)| pfn.0 < *at + (1 << other.order)).map(|(_, other)| other.item());
+            agree(overlapped.is_none(), item, overlapped, || format!("the compound page at {pfn} overlaps another"))?;
+            pages.compounds.insert(pfn.0, Compound { order, index: i });
         }
         let mut total: u64 = 0;
         for (i, mapping) in machine.mappings.iter().enumerate() {
@@ -302,7 +334,8 @@ impl Pages {
             for index in 0..mapping.pages {
                 let pfn = first.checked_add(index).filter(|&pfn| machine.page_exists(pfn));
                 let Some(pfn) = pfn else {
-                    return Err(Invalid::new(item, format!("page {:#x} does not exist", first.0.wrapping_add(index))));
+                    let reason = format!("page {:#x} does not exist", first.0.wrapping_add(index));
+                    return Err(Invalid::new(item, reason).against(present(machine)));
                 };
                 // Only lines of pages ask who is named.
                 if !machine.pages.is_empty() {
@@ -314,11 +347,14 @@ impl Pages {
         Ok(pages)
     }
 
+    /// The compound page that the page is part of, with its first pfn.
+    fn compound(&self, pfn: Pfn) -> Option<(Pfn, Compound)> {
+        let (&head, &compound) = self.compounds.range(..=pfn.0).next_back()?;
+        (pfn.0 < head + (1 << compound.order)).then_some((Pfn(head), compound))
+    }
+
     fn head(&self, pfn: Pfn) -> Pfn {
-        match self.compounds.range(..=pfn.0).next_back() {
-            Some((&head, &order)) if pfn.0 < head + (1 << order) => Pfn(head),
-            _ => pfn,
-        }
+        self.compound(pfn).map_or(pfn, |(head, _)| head)
     }
 }
 
@@ -333,7 +369,9 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
         require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
         if let Pte::Huge { pfn, order, .. } = pte {
             require(count == 1, item, || "a huge entry is one entry".to_string())?;
-            require(pages.compounds.get(&pfn.0) == Some(&order), item, || {
+            let there = pages.compound(pfn);
+            let matches = there.is_some_and(|(head, compound)| head == pfn && compound.order == order);
+            agree(matches, item, there.map(|(_, compound)| compound.item()), || {
                 format!("{pfn} is not the head of a compound page of order {order}")
             })?;
         }
@@ -343,9 +381,9 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
     }
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
-        require(u128::from(pair[0].0) + pair[0].1 <= u128::from(pair[1].0), Item::Mapping(pair[1].2), || {
-            format!("hva {:#x} is mapped twice", pair[1].0)
-        })?;
+        let [(first, bytes, number), (next, _, other)] = [pair[0], pair[1]];
+        let apart = u128::from(first) + bytes <= u128::from(next);
+        agree(apart, Item::Mapping(other), Item::Mapping(number), || format!("hva {next:#x} is mapped twice"))?;
     }
     Ok(())
 }
@@ -356,13 +394,18 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
     for (i, spec) in machine.pages.iter().enumerate() {
         let item = Item::Page(i);
         let pfn = spec.pfn;
-        require(machine.page_exists(pfn), item, || format!("page {pfn} does not exist"))?;
-        require(repeated != Some(i), item, || format!("page {pfn} is described twice"))?;
-        let head = pages.head(pfn);
-        require(head == pfn, item, || format!("page {pfn} is a tail of {head}: its references are the head's"))?;
+        agree(machine.page_exists(pfn), item, present(machine), || format!("page {pfn} does not exist"))?;
+        if let Some((first, _)) = repeated.filter(|(_, again)| *again == i) {
+            agree(false, item, Item::Page(first), || format!("page {pfn} is described twice"))?;
+        }
+        if let Some((head, compound)) = pages.compound(pfn).filter(|(head, _)| *head != pfn) {
+            agree(false, item, compound.item(), || {
+                format!("page {pfn} is a tail of {head}: its references are the head's")
+            })?;
+        }
         // With at most 2^16 mappings the count then fits 31 bits.
-        if pages.named.binary_search(&pfn.0).is_ok() {
-            require((0..=MAX_OWN).contains(&spec.own), item, || {
+        if !(0..=MAX_OWN).contains(&spec.own) && pages.named.binary_search(&pfn.0).is_ok() {
+            agree(false, item, naming(machine, pages, pfn), || {
                 format!("own {} of page {pfn}, which is mapped, is not in 0..={MAX_OWN}", spec.own)
             })?;
         }
@@ -370,22 +413,32 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
     Ok(())
 }
 
-/// The first line about a page that an earlier line is about.
-fn first_repeated(pages: &[PageSpec]) -> Option<usize> {
+/// The first line about a page that an earlier line is about, behind that one.
+fn first_repeated(pages: &[PageSpec]) -> Option<(usize, usize)> {
     let mut lines: Vec<(Pfn, usize)> = pages.iter().enumerate().map(|(i, spec)| (spec.pfn, i)).collect();
     lines.sort_unstable();
-    lines.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min()
+    let repeated = lines.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1));
+    repeated.min_by_key(|(_, again)| *again)
+}
+
+/// The first line of the page table that names a page with this head.
+fn naming(machine: &Machine, pages: &Pages, head: Pfn) -> Option<Item> {
+    let names = |mapping: &Mapping| {
+        let first = mapping.pte.pfn();
+        first.is_some_and(|first| (0..mapping.pages).any(|index| pages.head(Pfn(first.0 + index)) == head))
+    };
+    machine.mappings.iter().position(names).map(Item::Mapping)
 }
 
 fn slots(machine: &Machine) -> Check {
     let page = machine.page_shift;
-    let mut ids = [false; MAX_SLOTS as usize];
+    let mut ids = [None; MAX_SLOTS as usize];
     let mut ranges: Vec<(u64, u64, usize)> = Vec::with_capacity(machine.slots.len().min(MAX_SLOTS as usize));
     for (i, slot) in machine.slots.iter().enumerate() {
         let item = Item::Slot(i);
         require(slot.id < MAX_SLOTS, item, || format!("slot number {} is not below {MAX_SLOTS}", slot.id))?;
-        let known = mem::replace(&mut ids[slot.id as usize], true);
-        require(!known, item, || format!("slot {} is described twice", slot.id))?;
+        let known = ids[slot.id as usize].replace(item);
+        agree(known.is_none(), item, known, || format!("slot {} is described twice", slot.id))?;
         require(slot.pages > 0, item, || "a slot needs at least one page".to_string())?;
         let frames = 1u128 << (64 - page.bits());
         require(u128::from(slot.gfn.0) + u128::from(slot.pages) <= frames, item, || {
@@ -401,7 +454,7 @@ fn slots(machine: &Machine) -> Check {
     }
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
-        require(pair[0].1 <= pair[1].0, Item::Slot(pair[1].2), || {
+        agree(pair[0].1 <= pair[1].0, Item::Slot(pair[1].2), Item::Slot(pair[0].2), || {
             format!("overlaps slot {}: gfn {:#x} lies in both", machine.slots[pair[0].2].id, pair[1].0)
         })?;
     }
@@ -423,7 +476,9 @@ fn ram(machine: &Machine) -> Check {
             .at
             .checked_add(count * 8 - 1)
             .is_some_and(|last| (ram.at.0 >> shift..=last.0 >> shift).all(|pfn| machine.page_exists(Pfn(pfn))));
-        require(exists, item, || format!("{count} words at {} do not all lie in present memory", ram.at))?;
+        agree(exists, item, present(machine), || {
+            format!("{count} words at {} do not all lie in present memory", ram.at)
+        })?;
     }
     Ok(())
 }
@@ -438,8 +493,8 @@ fn windows(program: &Program) -> Check {
     for (i, window) in machine.windows.iter().enumerate() {
         let item = Item::Window(i);
         window.validate(machine.page_shift, program.dialect).map_err(|reason| Invalid::new(item, reason))?;
-        let known = machine.windows[..i].iter().any(|other| other.liobn == window.liobn);
-        require(!known, item, || format!("LIOBN {} is described twice", window.liobn))?;
+        let known = machine.windows[..i].iter().position(|other| other.liobn == window.liobn).map(Item::Window);
+        agree(known.is_none(), item, known, || format!("LIOBN {} is described twice", window.liobn))?;
     }
     Ok(())
 }

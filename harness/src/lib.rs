@@ -44,15 +44,19 @@
 //! | [`findings`] | says what differs, and keeps it: reports, tests, files |
 //! | [`voters`] | everybody who can be held against the reference, and panels of them |
 //! | [`hunts`] | runs many programs: campaigns, exhaustive runs, triage of crash files, engines |
+//! | [`watch`] | tells what a library did that ended the command's own process |
+//! | `processes` | what processes of the harness need to work together |
 //! | [`dialects`] | prints where the dialects disagree, as a document |
 
 pub mod check;
 pub mod dialects;
 pub mod findings;
 pub mod hunts;
+mod processes;
 pub mod shrink;
 pub mod subjects;
 pub mod voters;
+pub mod watch;
 
 pub use check::{Checker, Finding, Identity, Tally, Verdict};
 pub use contract::text::parse;

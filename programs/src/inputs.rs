@@ -3,16 +3,20 @@
 //! Engines keep packed programs ([`encoding`]) among files of their own: AFL++ an output folder with an instance each
 //! in `queue`, `crashes` and `hangs`, where programs are named `id:...`; libFuzzer one folder. People keep texts.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use contract::Program;
-use contract::text::MAX_TEXT_BYTES;
+use contract::text::{MAX_TEXT_BYTES, TextError};
+use walkdir::WalkDir;
 
 use crate::encoding::{self, Form, VERSION};
-use crate::store::EXTENSION;
+use crate::snippet::NoProgram;
+use crate::store::{self, EXTENSION, named, unwalked};
 
 /// Longest file that is taken for a program, in bytes. Engines are told to stay far below.
 pub const MAX_PACKED_BYTES: usize = 1 << 26;
@@ -24,6 +28,16 @@ pub enum Wanted {
     Corpus,
     /// What it found: `crashes` and `hangs`, those of earlier runs (`crashes.TIME`) as well.
     Findings,
+}
+
+impl Wanted {
+    /// Whether a folder of an instance of AFL++ is looked at.
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::Corpus => name == "queue",
+            Self::Findings => matches!(name.split('.').next(), Some("crashes" | "hangs")),
+        }
+    }
 }
 
 /// What [`find`] found.
@@ -47,7 +61,7 @@ pub fn find(paths: &[PathBuf], wanted: Wanted) -> io::Result<Files> {
     let mut files = Files::default();
     for path in paths {
         if fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
-            walk(path, wanted, &mut files).map_err(|error| named(path, &error))?;
+            walk(path, wanted, &mut files)?;
         } else {
             files.programs.push(path.clone());
         }
@@ -57,48 +71,50 @@ pub fn find(paths: &[PathBuf], wanted: Wanted) -> io::Result<Files> {
     Ok(files)
 }
 
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
 fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
-    let (mut here, mut folders) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // A linked folder may hold this one; a linked file is read. What is neither, such as a pipe, is nobody's program.
-        let kind = entry.file_type()?;
+    let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    let mut instance = (PathBuf::new(), false);
+    // Folders that are links are passed over: a linked folder may hold this one.
+    let walk = WalkDir::new(folder).min_depth(1).into_iter().filter_entry(|entry| {
+        let (name, folder) = (name_of(entry.path()), store::folder_of(entry.path()));
         if name.starts_with('.') {
-            continue;
-        } else if kind.is_dir() {
-            folders.push((name, entry.path()));
-        } else if kind.is_file() || fs::metadata(entry.path()).is_ok_and(|target| target.is_file()) {
-            here.push((name, entry.path()));
+            return false;
+        }
+        if instance.0 != folder {
+            instance = (folder.into(), is_instance(folder));
+        }
+        !instance.1 || entry.file_type().is_dir() && wanted.has(&name)
+    });
+    for entry in walk {
+        let path = entry.map_err(unwalked)?.into_path();
+        // A linked file is read. What is neither file nor folder, such as a pipe, is nobody's program.
+        if fs::metadata(&path).is_ok_and(|target| target.is_file()) {
+            folders.entry(store::folder_of(&path).into()).or_default().push(path);
         }
     }
-    let has = |name: &str| folders.iter().any(|(folder, _)| folder == name);
-    if here.iter().any(|(name, _)| name == "fuzzer_stats") || (has("queue") && (has("crashes") || has("hangs"))) {
-        // An instance of AFL++: what lies beside its folders is its own.
-        here.clear();
-        folders.retain(|(name, _)| match wanted {
-            Wanted::Corpus => name == "queue",
-            Wanted::Findings => matches!(name.split('.').next(), Some("crashes" | "hangs")),
-        });
-    }
-    let by_number = here.iter().any(|(name, _)| is_numbered(name));
-    for (name, path) in here {
-        let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        let is_program = if by_number { is_numbered(&name) } else { !OTHER_ENDINGS.contains(&ending) };
-        if is_program {
-            files.programs.push(path);
-        } else {
-            files.others += 1;
+    for here in folders.into_values() {
+        let by_number = here.iter().any(|path| is_numbered(&name_of(path)));
+        for path in here {
+            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+            let is_program = if by_number { is_numbered(&name_of(&path)) } else { !OTHER_ENDINGS.contains(&ending) };
+            if is_program {
+                files.programs.push(path);
+            } else {
+                files.others += 1;
+            }
         }
-    }
-    for (_, path) in folders {
-        walk(&path, wanted, files).map_err(|error| named(&path, &error))?;
     }
     Ok(())
+}
+
+/// Whether the folder is an instance of AFL++: what lies beside its folders is its own.
+fn is_instance(folder: &Path) -> bool {
+    let is_dir = |name: &str| fs::symlink_metadata(folder.join(name)).is_ok_and(|kind| kind.is_dir());
+    folder.join("fuzzer_stats").is_file() || is_dir("queue") && (is_dir("crashes") || is_dir("hangs"))
+}
+
+fn name_of(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// Names of AFL++: `id:000007,...`, with `_` on file systems without colons.
@@ -110,7 +126,7 @@ fn is_numbered(name: &str) -> bool {
 /// The engine that gave a file its name; `file` if none is known for it.
 #[must_use]
 pub fn engine(path: &Path) -> &'static str {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name_of(path);
     if is_numbered(&name) {
         "afl"
     } else if ["crash-", "timeout-", "oom-", "slow-unit-", "leak-"].iter().any(|start| name.starts_with(start)) {
@@ -151,8 +167,8 @@ pub enum InputError {
     Unreadable(PathBuf, io::Error),
     /// It is longer than any program: its size as far as it was looked at, and what is allowed.
     TooLong(PathBuf, u64, usize),
-    /// It is no text of a program: told with file, line and column.
-    Text(String),
+    /// It is no text of a program.
+    Text(Box<NoProgram>),
     /// It is packed in another version of the encoding.
     Version(PathBuf, u32),
 }
@@ -164,7 +180,7 @@ impl fmt::Display for InputError {
             Self::TooLong(file, bytes, most) => {
                 write!(f, "{}: found {bytes} bytes, expected a program of at most {most}", file.display())
             }
-            Self::Text(error) => f.write_str(error),
+            Self::Text(error) => error.fmt(f),
             Self::Version(file, version) => {
                 write!(f, "{}: found version {version} of the encoding, expected version {VERSION}", file.display())
             }
@@ -174,10 +190,21 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+impl InputError {
+    /// What is wrong, in the colours of a terminal.
+    #[must_use]
+    pub fn in_colours(&self) -> String {
+        match self {
+            Self::Text(error) => error.show(true),
+            error => error.to_string(),
+        }
+    }
+}
+
 /// The program in a text file.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
+/// The file cannot be read, or the text is no program: the first thing that is wrong, with its place.
 pub fn read_text(path: &Path) -> Result<Program, InputError> {
     let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
     if size > MAX_TEXT_BYTES as u64 {
@@ -223,16 +250,74 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 fn text(path: &Path, bytes: &[u8]) -> Result<Program, InputError> {
-    let name = path.display().to_string();
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = &bytes[..error.valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        let byte = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-        InputError::Text(format!("{name}:{line}:{column}: found the byte {byte:#04x}, expected text in UTF-8"))
-    })?;
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(InputError::TooLong(path.into(), text.len() as u64, MAX_TEXT_BYTES));
+    let no_program = |text: String, error| InputError::Text(Box::new(NoProgram { file: path.into(), text, error }));
+    if bytes.len() > MAX_TEXT_BYTES {
+        return Err(InputError::TooLong(path.into(), bytes.len() as u64, MAX_TEXT_BYTES));
     }
-    contract::text::parse(text).map_err(|error| InputError::Text(error.in_file(&name).to_string()))
+    match std::str::from_utf8(bytes) {
+        Ok(text) => contract::text::parse(text).map_err(|error| no_program(text.into(), error)),
+        Err(error) => {
+            let (before, rest) = bytes.split_at(error.valid_up_to());
+            let before = String::from_utf8_lossy(before);
+            let (line, column) =
+                (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+            let message =
+                format!("found the byte {:#04x}, expected text in UTF-8", rest.first().copied().unwrap_or_default());
+            let error = TextError { line, column, width: 1, message, other: None };
+            Err(no_program(String::from_utf8_lossy(bytes).into(), error))
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn found(root: &Path, wanted: Wanted) -> (Vec<String>, usize) {
+        let files = find(&[root.into()], wanted).expect("a folder");
+        let below = |path: &PathBuf| path.strip_prefix(root).expect("below it").display().to_string();
+        (files.programs.iter().map(below).collect(), files.others)
+    }
+
+    #[test]
+    fn what_is_no_program_is_passed_over() {
+        let here = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| here.path().join(name);
+        for folder in ["deep/er", ".git", "afl/queue/.state", "afl/crashes", "afl/crashes.2026", "afl/seen"] {
+            fs::create_dir_all(at(folder)).expect("a folder");
+        }
+        for file in [
+            "one",
+            "notes.md",
+            ".hidden",
+            ".git/one",
+            "deep/er/two.realmode",
+            "afl/fuzzer_stats",
+            "afl/one",
+            "afl/queue/id:000000,orig",
+            "afl/queue/README",
+            "afl/queue/.state/id:000000",
+            "afl/crashes/id:000001,sig:06",
+            "afl/crashes.2026/id:000002,sig:06",
+            "afl/seen/id:000003",
+        ] {
+            fs::write(at(file), "").expect("a file");
+        }
+        // A linked file is read, a linked folder is not, nor what is neither.
+        symlink("one", at("linked")).expect("a link");
+        symlink("deep", at("folder")).expect("a link");
+        symlink("nowhere", at("gone")).expect("a link");
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
+        let corpus = ["afl/queue/id:000000,orig", "deep/er/two.realmode", "linked", "one"].map(String::from).to_vec();
+        assert_eq!(found(here.path(), Wanted::Corpus), (corpus, 2));
+        let crashes = ["afl/crashes.2026/id:000002,sig:06", "afl/crashes/id:000001,sig:06"];
+        let findings = crashes.into_iter().chain(["deep/er/two.realmode", "linked", "one"]).map(String::from).collect();
+        assert_eq!(found(here.path(), Wanted::Findings), (findings, 1));
+        // What is named is taken.
+        assert_eq!(find(&[at(".hidden")], Wanted::Corpus).expect("a file").programs, [at(".hidden")]);
+        let error = find(&[at("missing")], Wanted::Corpus).expect_err("nothing").to_string();
+        assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
+    }
 }

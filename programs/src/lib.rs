@@ -12,6 +12,7 @@
 //! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
 //! | [`sequence`] | several programs that run on one subject, and their text form |
 //! | [`store`] | writes files so that none is ever half there |
+//! | [`snippet`] | shows errors of the text form |
 //! | [`quiet`] | catches panics without their noise |
 
 pub mod corpus;
@@ -24,4 +25,5 @@ pub mod mutate;
 pub mod quiet;
 pub mod repair;
 pub mod sequence;
+pub mod snippet;
 pub mod store;

@@ -20,6 +20,7 @@ use contract::Program;
 use contract::text::{self, TextError};
 
 use crate::inputs::{InputError, read_text};
+use crate::snippet::NoProgram;
 
 /// The first line of a sequence.
 pub const HEADER: &str = "realmode-sequence 1";
@@ -92,6 +93,9 @@ impl Sequence {
         let part = |(first, text, left_open): (usize, String, bool)| {
             let program = text::parse(&text).map_err(|mut error| {
                 error.line += first;
+                if let Some(other) = &mut error.other {
+                    other.line += first;
+                }
                 error
             })?;
             Ok(Part { program, left_open })
@@ -120,8 +124,8 @@ pub fn read(path: &Path) -> Result<Runnable, InputError> {
         && Sequence::is_one(&text)
     {
         let parsed = Sequence::parse(&text);
-        let named = |error: TextError| InputError::Text(error.in_file(&path.display().to_string()).to_string());
-        return parsed.map(Runnable::Sequence).map_err(named);
+        let shown = |error| InputError::Text(Box::new(NoProgram { file: path.into(), text, error }));
+        return parsed.map(Runnable::Sequence).map_err(shown);
     }
     read_text(path).map(|program| Runnable::Program(Box::new(program)))
 }
@@ -131,7 +135,7 @@ const MAX_BYTES: u64 = 1 << 28;
 
 /// An error about a whole line.
 fn error_at(line: usize, text: &str, message: String) -> TextError {
-    TextError { line, column: 1, width: text.chars().count().max(1), message, text: text.into() }
+    TextError { line, column: 1, width: text.chars().count().max(1), message, other: None }
 }
 
 impl fmt::Display for Sequence {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use contract::Program;
+use walkdir::WalkDir;
 
 /// Ending of the file name of a program's text.
 pub const EXTENSION: &str = "realmode";
@@ -31,7 +32,7 @@ pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) 
         // The rename itself is safe once the folder is.
         File::open(folder)?.sync_all()
     };
-    attempt().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    attempt().map_err(|error| named(&path, &error))?;
     Ok(path)
 }
 
@@ -41,36 +42,97 @@ pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A short name for a program: 64 bits over its text, so that it is the same everywhere.
+/// A short name for a program: the [`hash`] of its text as 16 hexadecimal digits.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
-    format!("{:016x}", hash(program.to_string().bytes()))
+    format!("{:016x}", hash(program.to_string()))
 }
 
-/// 64 bits of FNV-1a.
+/// XXH3, 64 bits, without seed: the hash for everything that leaves the process or must not change from build to build, such as names
+/// of files and checksums. Its value depends on the bytes alone, not on the machine or the toolchain.
 #[must_use]
-pub fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes.as_ref())
 }
 
-/// All files of programs and sequences under `path` (itself, if it is a file), sorted by path.
+/// All files of programs and sequences under `path` (itself, if it is a file), sorted by path. Links are followed.
 ///
 /// # Errors
-/// A folder that cannot be read, with its path.
+/// A folder that cannot be read or that links to one above it, with its path.
 pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let name = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if !fs::metadata(path).map_err(name)?.is_dir() {
+    if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
     let mut found = Vec::new();
-    for entry in fs::read_dir(path).map_err(name)? {
-        let path = entry.map_err(name)?.path();
-        if path.is_dir() {
-            found.extend(programs_under(&path)?);
-        } else if path.extension().is_some_and(|ending| ending == EXTENSION || ending == SEQUENCE_EXTENSION) {
+    for entry in WalkDir::new(path).follow_links(true) {
+        let path = match entry {
+            Ok(entry) if entry.file_type().is_dir() => continue,
+            Ok(entry) => entry.into_path(),
+            // A link to nothing is a file for whoever reads it to complain of.
+            Err(error) => match error.path().filter(|path| path.is_symlink() && error.loop_ancestor().is_none()) {
+                Some(path) => path.into(),
+                None => return Err(unwalked(error)),
+            },
+        };
+        if path.extension().is_some_and(|ending| ending == EXTENSION || ending == SEQUENCE_EXTENSION) {
             found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// An error with the path that it is about in front.
+pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Why a folder could not be read, with its path.
+pub(crate) fn unwalked(error: walkdir::Error) -> io::Error {
+    match (error.path(), error.io_error()) {
+        (Some(path), Some(io)) => named(path, io),
+        _ => error.into(),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_once() {
+        let here = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| here.path().join(name);
+        for folder in ["all/deep", "other"] {
+            fs::create_dir_all(at(folder)).expect("a folder");
+        }
+        for file in ["all/b.realmode", "all/deep/a.realmode", "all/notes.txt", "other/c.realmode"] {
+            fs::write(at(file), "").expect("a file");
+        }
+        symlink("../other", at("all/link")).expect("a link");
+        // Links to nothing: whoever reads the program says so; another file is of no interest.
+        symlink("nowhere", at("all/gone.realmode")).expect("a link");
+        symlink("nowhere", at("all/gone.txt")).expect("a link");
+        let expected =
+            ["all/b.realmode", "all/deep/a.realmode", "all/gone.realmode", "all/link/c.realmode"].map(at).to_vec();
+        assert_eq!(programs_under(&at("all")).expect("a folder"), expected);
+        assert_eq!(programs_under(&at("all/notes.txt")).expect("a file"), [at("all/notes.txt")]);
+
+        symlink("..", at("all/deep/up")).expect("a link");
+        let error = programs_under(&at("all")).expect_err("a loop").to_string();
+        assert!(error.contains(&at("all/deep/up").display().to_string()), "{error}");
+        let error = programs_under(&at("missing")).expect_err("nothing").to_string();
+        assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
+    }
+
+    /// Values of the reference implementation: names of files must not change with the library.
+    #[test]
+    fn the_hash_is_xxh3() {
+        assert_eq!(hash(""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(hash("a"), 0xe6c6_32b6_1e96_4e1f);
+        let long: Vec<u8> = (0..2048u32).map(|index| index as u8).collect();
+        assert_eq!(hash(long), 0xdd42_0471_ff96_bd00);
+    }
 }

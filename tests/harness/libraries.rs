@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use programs::inputs;
+use programs::{inputs, store};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -116,8 +118,18 @@ fn what_cannot_be_used_says_so_in_a_line() {
     let mut narrow = plain.clone();
     narrow[4] = 1;
     fs::write(here.path().join("narrow.so"), narrow).expect("a file");
-    // Cut off in the middle, a text, nothing, a folder.
+    // Another machine, and an object file's type.
+    let changed = |at: usize, value: u16| {
+        let mut changed = plain.clone();
+        changed[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        changed
+    };
+    fs::write(here.path().join("alien.so"), changed(18, 0x1234)).expect("a file");
+    fs::write(here.path().join("object.so"), changed(16, 1)).expect("a file");
+    // Cut off in the middle, in the header, before the header; a text, nothing, a folder.
     fs::write(here.path().join("cut.so"), &plain[..plain.len() / 2]).expect("a file");
+    fs::write(here.path().join("head.so"), &plain[..40]).expect("a file");
+    fs::write(here.path().join("magic.so"), &plain[..10]).expect("a file");
     fs::write(here.path().join("text.so"), "int main(void) { return 0; }\n").expect("a file");
     fs::write(here.path().join("empty.so"), "").expect("a file");
     fs::create_dir(here.path().join("folder.so")).expect("a folder");
@@ -128,6 +140,10 @@ fn what_cannot_be_used_says_so_in_a_line() {
     let cases = [
         ("./missing.so", "No such file"),
         ("./cut.so", "a part of a library, expected a whole one"),
+        ("./head.so", "a part of a library, expected a whole one"),
+        ("./magic.so", "no ELF file, expected a shared library"),
+        ("./alien.so", "made for ELF machine 4660, expected "),
+        ("./object.so", "an ELF file of type 1, expected a shared library (type 3)"),
         ("./text.so", "no ELF file, expected a shared library"),
         ("./empty.so", "no ELF file, expected a shared library"),
         ("./folder.so", "directory"),
@@ -154,11 +170,20 @@ fn what_cannot_be_used_says_so_in_a_line() {
 /// What ends a process, or never ends, is a finding at its step; the campaign goes on to its last program.
 #[test]
 fn an_isolated_library_may_do_its_worst() {
-    let cases: [(&[&str], &[&str], &str, &str); 8] = [
+    let cases: [(&[&str], &[&str], &str, &str); 11] = [
         (&["ABORT"], &[], "SUBJECT.CRASH", "ended by signal 6 (abort)"),
         (&["EXIT"], &[], "SUBJECT.CRASH", "ended with status 0"),
         (&["CRASH"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
         (&["LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
+        // The beginning of a frame, and then nothing.
+        (&["BABBLE=\"\\20\"", "LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
+        (&["BABBLE=\"0123456789abcdef\""], &[], "SUBJECT.PROTOCOL", "answered a frame with an impossible length"),
+        (
+            &["BABBLE=\"\\20\\0\\0\\0\\1\\0\\0\\0\\0\\0\\0\\0\""],
+            &[],
+            "SUBJECT.PROTOCOL",
+            "a frame with a wrong checksum",
+        ),
         (&["EAT"], &["--isolate-memory", "64"], "SUBJECT.CRASH", "ended by signal 6 (abort), last seen with "),
         (&["STRAY", "DIRECT"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
         (&["SILENT"], &[], "SUBJECT.PROTOCOL", "get_tce answered RM_H_SUCCESS and left *tce as it was"),
@@ -207,14 +232,17 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
+/// The processes that a process has started.
+fn children(parent: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
 /// The processes of isolated subjects that a process runs.
 fn isolated(parent: u32) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let is_one = |pid: &u32| {
-        stat(*pid).is_some_and(|(_, of)| of == parent)
-            && fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("\0isolated\0"))
-    };
-    pids.filter(is_one).collect()
+    let is_one =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("\0isolated\0"));
+    children(parent).into_iter().filter(is_one).collect()
 }
 
 /// Waits until `met` answers something.
@@ -251,11 +279,13 @@ fn runs(folder: &TempDir, library: &str) -> (Child, Vec<u32>) {
 /// Whatever the subject is doing when the campaign ends: working, or in a loop without end.
 #[test]
 fn nothing_is_left_behind() {
-    for (mistakes, signal, status) in [(&[][..], "-INT", 0), (&[], "-KILL", -1), (&["LOOP"], "-KILL", -1)] {
+    for (mistakes, signal, status) in
+        [(&[][..], Signal::INT, 0), (&[], Signal::KILL, -1), (&["LOOP"], Signal::KILL, -1)]
+    {
         let here = folder();
         let library = small(&here, "mine.so", mistakes);
         let (child, children) = runs(&here, &library);
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill").success());
+        rustix::process::kill_process(Pid::from_child(&child), signal).expect("a process");
         let output = child.wait_with_output().expect("an end");
         for pid in children {
             wait("the end of a process", Duration::from_secs(2), || {
@@ -263,20 +293,176 @@ fn nothing_is_left_behind() {
             });
         }
         let text = String::from_utf8(output.stdout).expect("text");
-        assert_eq!(output.status.code().unwrap_or(-1), status, "{mistakes:?} {signal}: {text}");
+        assert_eq!(output.status.code().unwrap_or(-1), status, "{mistakes:?} {signal:?}: {text}");
         if status == 0 {
             assert!(text.contains("no divergence in ") && text.contains("\ntime: "), "{text}");
             assert!(!text.contains("incident"), "{text}");
         }
         let left: BTreeSet<_> =
             fs::read_dir(&here).expect("the folder").map(|entry| entry.expect("an entry").file_name()).collect();
-        assert_eq!(left, BTreeSet::from(["mine.so".into()]), "{mistakes:?} {signal}");
+        assert_eq!(left, BTreeSet::from(["mine.so".into()]), "{mistakes:?} {signal:?}");
     }
 }
 
 // ---- in this process -------------------------------------------------------------------------------------------------
 
 const FORTY: [&str; 6] = ["--programs", "40", "--seed", "1", "--jobs", "1"];
+
+/// A run that a library ended, in this process: how the command ended, and the one line on standard error.
+fn ended(folder: &TempDir, args: &[&str]) -> (ExitStatus, String) {
+    let mut command = Command::new(REALMODE);
+    let output = command.args(args).current_dir(folder).stdin(Stdio::null()).output().expect("a run");
+    let said = String::from_utf8(output.stderr).expect("text");
+    let mut lines = said.lines().filter(|line| line.starts_with("realmode: "));
+    let line = lines.next().unwrap_or_else(|| panic!("nothing is told: {said}")).to_string();
+    assert_eq!(lines.next(), None, "{said}");
+    (output.status, line)
+}
+
+/// A library that ends the process in which it runs leaves its name, the program, and the way to a finding; the command ends by the same
+/// signal.
+#[test]
+fn what_ends_the_process_is_told() {
+    let cases: [(&[&str], Option<i32>, &str); 8] = [
+        (&["CRASH"], Some(Signal::SEGV.as_raw()), " (segmentation fault)"),
+        (&["STRAY", "DIRECT"], Some(Signal::SEGV.as_raw()), " (segmentation fault)"),
+        (&["ABORT"], Some(Signal::ABORT.as_raw()), " (abort)"),
+        (&["RAISE=SIGBUS"], Some(Signal::BUS.as_raw()), " (bus error)"),
+        (&["RAISE=SIGFPE"], Some(Signal::FPE.as_raw()), " (arithmetic)"),
+        (&["RAISE=SIGILL"], Some(Signal::ILL.as_raw()), " (illegal instruction)"),
+        // The system's way when memory runs out.
+        (&["RAISE=SIGKILL"], Some(Signal::KILL.as_raw()), " (kill)"),
+        (&["EXIT"], None, "ended with status 0"),
+    ];
+    for (mistakes, signal, how) in cases {
+        let here = folder();
+        let library = small(&here, "bad.so", mistakes);
+        let (status, line) =
+            ended(&here, &[&["fuzz", "--subject", &library, "--out", "kept/here"], &FORTY[..]].concat());
+        assert_eq!(status.signal(), signal, "{mistakes:?}: {line}");
+        // An `exit` with status 0 must not pass for a run that found nothing.
+        assert_eq!(status.code(), signal.is_none().then_some(1), "{mistakes:?}: {line}");
+        assert!(line.starts_with(&format!("realmode: {library}: the process ended ")) && line.contains(how), "{line}");
+
+        // The program was kept, and isolated it is a finding.
+        let kept = store::programs_under(&here.path().join("kept/here")).expect("a folder");
+        let [file] = &kept[..] else { panic!("{mistakes:?}: {kept:?}") };
+        inputs::read_text(file).expect("a program");
+        let file = file.strip_prefix(here.path()).expect("below it").to_str().expect("a path");
+        let replay = format!("realmode replay --isolate --subject {library} {file}");
+        assert!(line.contains(&format!(" ran {file}; ")) && line.ends_with(&replay), "{line}");
+        let args: Vec<&str> = replay.split(' ').skip(1).collect();
+        let again = run(&here, &args);
+        assert_eq!(again.status, 1, "{mistakes:?}: {}{}", again.stdout, again.stderr);
+        assert!(again.stdout.contains("SUBJECT.CRASH"), "{mistakes:?}: {}", again.stdout);
+
+        // A program that has a file keeps it.
+        let before = fs::read_dir(&here).expect("the folder").count();
+        for command in ["replay", "show", "shrink"] {
+            let (status, line) = ended(&here, &[command, "--subject", &library, file]);
+            assert_eq!(status.signal(), signal, "{command} {mistakes:?}: {line}");
+            assert!(line.contains(how), "{command}: {line}");
+            if command != "shrink" {
+                assert!(line.contains(&format!(" ran {file}; ")), "{command}: {line}");
+            }
+        }
+        let after = fs::read_dir(&here).expect("the folder").count();
+        assert!(after == before || here.path().join("findings").is_dir(), "{mistakes:?}");
+    }
+}
+
+/// With several threads, only the program that ends a process is kept.
+#[test]
+fn of_several_programs_the_one_that_crashes_is_told() {
+    let here = folder();
+    let library = small(&here, "bad.so", &["CRASH"]);
+    let args = ["fuzz", "--subject", &library, "--programs", "400", "--seed", "1", "--jobs", "4"];
+    let mut command = Command::new(REALMODE);
+    let output = command.args(args).current_dir(&here).stdin(Stdio::null()).output().expect("a run");
+    assert_eq!(output.status.signal(), Some(Signal::SEGV.as_raw()));
+    let kept = store::programs_under(&here.path().join("findings")).expect("a folder");
+    assert!(!kept.is_empty());
+    for file in kept {
+        let file = file.to_str().expect("a path");
+        let again = run(&here, &["replay", "--isolate", "--subject", &library, file]);
+        assert!(again.stdout.contains("SUBJECT.CRASH"), "{}{}", again.stdout, again.stderr);
+    }
+}
+
+#[test]
+fn a_crash_while_it_is_loaded_is_told() {
+    let here = folder();
+    let library = small(&here, "bad.so", &["CRASH_LOADED"]);
+    let (status, line) = ended(&here, &["fuzz", "--subject", &library]);
+    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()));
+    let says = format!("realmode: {library}: the process ended by signal 6 (abort) before the library ran a program");
+    assert!(line.starts_with(&says), "{line}");
+    assert!(!here.path().join("findings").exists());
+}
+
+/// Ctrl-C and other signals reach a campaign as if it ran in one process, and nothing is left behind.
+#[test]
+fn a_watched_campaign_ends_as_its_watcher_is_told() {
+    let here = folder();
+    let library = small(&here, "good.so", &[]);
+    for (signal, whole_group) in
+        [(Signal::INT, false), (Signal::INT, true), (Signal::TERM, false), (Signal::KILL, false)]
+    {
+        let child = Command::new(REALMODE)
+            .args(["fuzz", "--subject", &library, "--time", "60s", "--seed", "1", "--jobs", "1"])
+            .current_dir(&here)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a campaign");
+        let pid = Pid::from_child(&child);
+        let watched = wait("a second process", Duration::from_secs(20), || {
+            children(child.id()).first().copied().filter(|pid| {
+                fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("realmode-subject"))
+            })
+        });
+        // Its handler is set once it has looked at the library.
+        std::thread::sleep(Duration::from_millis(500));
+        if whole_group {
+            rustix::process::kill_process_group(pid, signal).expect("a group");
+        } else {
+            rustix::process::kill_process(pid, signal).expect("a process");
+        }
+        let output = child.wait_with_output().expect("an end");
+        wait("the end of a process", Duration::from_secs(2), || {
+            stat(watched).is_none_or(|(state, _)| state == 'Z').then_some(())
+        });
+        let text = String::from_utf8(output.stdout).expect("text");
+        let said = String::from_utf8(output.stderr).expect("text");
+        if signal == Signal::INT {
+            assert_eq!(output.status.code(), Some(0), "{text}{said}");
+            assert!(text.contains("no divergence in "), "{text}");
+        } else {
+            assert_eq!(output.status.signal(), Some(signal.as_raw()), "{text}{said}");
+        }
+        assert!(!said.contains("realmode: "), "{said}");
+    }
+    assert!(!here.path().join("findings").exists());
+}
+
+/// A debugger wants one process.
+#[test]
+fn a_process_that_is_not_to_be_watched_is_not() {
+    let here = folder();
+    let library = small(&here, "bad.so", &["CRASH"]);
+    let output = Command::new(REALMODE)
+        .args(["fuzz", "--subject", &library])
+        .args(FORTY)
+        .env("REALMODE_WATCHED", "no")
+        .current_dir(&here)
+        .stdin(Stdio::null())
+        .output()
+        .expect("a run");
+    assert_eq!(output.status.signal(), Some(Signal::SEGV.as_raw()));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
 
 #[test]
 fn a_handler_without_end_is_left_by_unwinding() {

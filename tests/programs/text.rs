@@ -2,9 +2,10 @@
 //! no text, however hostile, does more than be refused.
 
 use contract::description::{AddrRun, BlockRun, Machine, Mapping, MemoryModel, RamSpec, WordRun};
-use contract::text::{MAX_TEXT_BYTES, TextError};
+use contract::text::{MAX_TEXT_BYTES, Span, TextError};
 use contract::{Hva, Hypercall, PageShift, Pfn, Pte, RealAddr, Rule, Step, StepKind};
 use programs::generate::{GeneratorConfig, generate};
+use programs::snippet::NoProgram;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
@@ -211,7 +212,7 @@ fn refuse(cases: impl IntoIterator<Item = (String, usize, usize, &'static str)>)
                 error.line, error.column, error.message
             ));
         }
-        assert_eq!(error.text, text.lines().nth(error.line - 1).unwrap_or(""), "the line shown is the line named");
+        sound_error(&text, &error);
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -991,26 +992,128 @@ fn what_no_text_can_say_is_refused_as_data() {
 
 // ---- errors as they are shown ----------------------------------------------------------------------------------------
 
+/// An error as it is shown, without colours.
+fn shown(text: &str, error: &TextError) -> String {
+    NoProgram { file: "a/b.realmode".into(), text: text.into(), error: error.clone() }.to_string()
+}
+
+/// Holds an error against how it is shown.
+fn shows(text: &str, expected: &str) {
+    similar_asserts::assert_eq!(shown(text, &error_of(text)), expected);
+}
+
 #[test]
 fn an_error_shows_its_line_and_underlines_what_is_wrong() {
-    let error = error_of(&flat("  page 0x10 own=1 sauber # comment\n"));
-    similar_asserts::assert_eq!(
-        error.to_string(),
-        "4:19: found `sauber`, expected `dirty` or the end of the line\n  \
+    shows(
+        &flat("  page 0x10 own=1 sauber # comment\n"),
+        "a/b.realmode:4:19: found `sauber`, expected `dirty` or the end of the line\n  \
            |\n\
          4 |   page 0x10 own=1 sauber # comment\n  \
-           |                   ^^^^^^"
+           |                   ^^^^^^",
     );
-    similar_asserts::assert_eq!(error.in_file("a/b.realmode").to_string(), format!("a/b.realmode:{error}"),);
-    // A line that contradicts another is underlined whole, without its comment.
-    let error = error_of(&with_steps(&("take 1\n".repeat(95) + "\tcpu9 hcall=0  # nobody\n")));
-    similar_asserts::assert_eq!(
-        error.to_string(),
-        "100:2: vCPU 9 is not below 8\n    \
+    let error = error_of("realmode-program 2\n");
+    similar_asserts::assert_eq!(error.to_string(), "1:18: found `2`, expected version 1 of the text form");
+    similar_asserts::assert_eq!(error.in_file("a/b.realmode").to_string(), format!("a/b.realmode:{error}"));
+    // A line that is unsound is underlined whole, without its comment.
+    shows(
+        &with_steps(&("take 1\n".repeat(95) + "\tcpu9 hcall=0  # nobody\n")),
+        "a/b.realmode:100:2: vCPU 9 is not below 8\n    \
              |\n\
          100 |  cpu9 hcall=0  # nobody\n    \
-             |  ^^^^^^^^^^^^"
+             |  ^^^^^^^^^^^^",
     );
+    // A file that ends too early: its end.
+    shows(
+        "realmode-program 1\n",
+        "a/b.realmode:2:1: found the end of the file, expected `dialect <lopapr|kvm|qemu>`\n  \
+           |\n\
+         2 |\n  \
+           | ^",
+    );
+}
+
+/// Of a contradiction both places are shown and underlined, in whichever order they stand.
+#[test]
+fn a_contradiction_shows_both_places() {
+    // Two windows whose tables overlap.
+    shows(
+        &flat(
+            "window 1 page_shift=12 base=0x0 entries=513 emulated table=0x9000000\nslot 0 gfn=0 pages=1 hva=0\n\
+             window 2 page_shift=12 base=0x0 entries=1 emulated table=0x9001000 # here\n",
+        ),
+        "a/b.realmode:6:1: a window's table at 0x9001000 overlaps a window's table at 0x9000000\n  \
+           |\n\
+         4 | window 1 page_shift=12 base=0x0 entries=513 emulated table=0x9000000\n  \
+           | -------------------------------------------------------------------- the other place\n\
+         5 | slot 0 gfn=0 pages=1 hva=0\n\
+         6 | window 2 page_shift=12 base=0x0 entries=1 emulated table=0x9001000 # here\n  \
+           | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+    );
+    // The place of the error may be the first; what lies between is left out.
+    let between = "page 1 own=0\npage 2 own=0\npage 3 own=0\npage 4 own=0\n";
+    shows(
+        &flat(&format!("slot 1 gfn=3 pages=4 hva=0\n{between}slot 0 gfn=0 pages=4 hva=0\n")),
+        "a/b.realmode:4:1: overlaps slot 0: gfn 0x3 lies in both\n  \
+           |\n\
+         4 | slot 1 gfn=3 pages=4 hva=0\n  \
+           | ^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
+         ...\n\
+         9 | slot 0 gfn=0 pages=4 hva=0\n  \
+           | -------------------------- the other place",
+    );
+    // Two words of a line.
+    shows(
+        &flat("map 0x1000 present pfn=1 young dirty young\n"),
+        "a/b.realmode:4:38: found `young`, expected each flag once\n  \
+           |\n\
+         4 | map 0x1000 present pfn=1 young dirty young\n  \
+           |                          -----       ^^^^^\n  \
+           |                          |\n  \
+           |                          the other place",
+    );
+}
+
+/// Every contradiction of two items names both.
+#[test]
+fn a_contradiction_names_the_other_line() {
+    let window =
+        |liobn: u64, table: u64| format!("window {liobn} page_shift=12 base=0 entries=1 emulated table={table:#x}\n");
+    let sparse = |items: &str| vmemmap(items);
+    let cases = [
+        // A value that contradicts the machine: which pages exist, what the model has.
+        (flat("page 0x1000 own=0\n"), 4, Some(3)),
+        (flat("compound 0x1000 order=1\n"), 4, Some(3)),
+        (flat("map 0x1000 present pfn=0x1000\n"), 4, Some(3)),
+        (flat("ram 0xffff8 1*2\n"), 4, Some(3)),
+        (flat("section 1\n"), 4, Some(3)),
+        (flat(&window(1, 0x800_0000)), 4, Some(3)),
+        // The same again.
+        (flat("page 1 own=0\npage 2 own=0\npage 1 own=0\n"), 6, Some(4)),
+        (flat("slot 3 gfn=0 pages=1 hva=0\nslot 3 gfn=8 pages=1 hva=0\n"), 5, Some(4)),
+        (flat(&(window(1, 0x900_0000) + &window(2, 0x900_1000) + &window(1, 0x900_2000))), 6, Some(4)),
+        (flat("map 0x2000 present pfn=1\nmap 0x1000 present pfn=1 pages=2\n"), 4, Some(5)),
+        (sparse("section 5 6\nsection 7 4\n"), 5, None),
+        (sparse("section 5\nsection 4\n"), 5, Some(4)),
+        // Overlaps.
+        (flat("compound 4 order=2\ncompound 6 order=1\n"), 5, Some(4)),
+        (flat("slot 0 gfn=0 pages=4 hva=0\nslot 1 gfn=3 pages=4 hva=0\n"), 5, Some(4)),
+        (flat(&(window(1, 0x900_0000) + &window(2, 0x900_0000))), 5, Some(4)),
+        // Pages that are part of another, or mapped.
+        (flat("compound 4 order=2\npage 5 own=0\n"), 5, Some(4)),
+        (flat("compound 4 order=2\nmap 0x4000 huge pfn=4 order=1\n"), 5, Some(4)),
+        (flat("map 0x4000 huge pfn=4 order=1\n"), 4, None),
+        (flat("compound 4 order=2\nmap 0x2000 present pfn=1\nmap 0x1000 present pfn=6\npage 4 own=-1\n"), 7, Some(6)),
+        // What contradicts nothing.
+        (flat("slot 512 gfn=0 pages=1 hva=0\n"), 4, None),
+    ];
+    for (text, line, other) in cases {
+        let error = error_of(&text);
+        assert_eq!((error.line, error.other.map(|other| other.line)), (line, other), "{}", shown(&text, &error));
+    }
+    // What a present section needs, and what has no place for it.
+    let text = sparse("section 1\n");
+    let error = error_of(&text);
+    assert_eq!((error.line, error.other.map(|other| other.line)), (3, Some(4)), "{}", shown(&text, &error));
 }
 
 /// A line of any length may be hostile: what is shown of it is bounded, and the caret still stands under the error.
@@ -1021,7 +1124,7 @@ fn a_long_line_is_shown_in_part() {
         let text = flat(&format!("page 1 own=1 {padding}{}\n", "x".repeat(50_000)));
         let error = error_of(&text);
         assert_eq!((error.line, error.column), (4, 14 + at));
-        let shown = error.to_string();
+        let shown = shown(&text, &error);
         assert!(shown.len() < 1_000, "{} bytes are shown", shown.len());
         let lines: Vec<&str> = shown.lines().collect();
         let caret = lines[3].find('^').expect("a caret");
@@ -1034,18 +1137,20 @@ fn a_long_line_is_shown_in_part() {
 /// the one that is named.
 #[test]
 fn a_file_of_comments_ends_at_its_end() {
-    let error = error_of("# only\n\n# comments\n");
-    assert_eq!((error.line, error.column, error.text.as_str()), (4, 1, ""));
-    let error = error_of(&dialect("kvm", &format!("{FLAT}# no steps\n\n")));
-    assert_eq!((error.line, error.column, error.text.as_str()), (6, 1, ""));
+    for (text, line) in [("# only\n\n# comments\n".into(), 4), (dialect("kvm", &format!("{FLAT}# no steps\n\n")), 6)] {
+        let error = error_of(&text);
+        assert_eq!((error.line, error.column), (line, 1));
+        let shown = shown(&text, &error);
+        assert!(shown.ends_with(&format!("\n{line} |\n  | ^")), "{shown}");
+    }
 }
 
 /// Neither the line nor the words quoted in the message may carry a file's control characters to a terminal.
 #[test]
 fn control_characters_of_a_file_are_not_shown() {
     for odd in ['\0', '\u{1b}', '\u{7}', '\u{7f}', '\u{9b}'] {
-        let error = error_of(&flat(&format!("page{odd}[2J 1 own=1\n")));
-        let shown = error.to_string();
+        let text = flat(&format!("page{odd}[2J 1 own=1\n"));
+        let shown = shown(&text, &error_of(&text));
         assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
     }
 }
@@ -1054,14 +1159,19 @@ fn control_characters_of_a_file_are_not_shown() {
 
 /// An error that can be shown and whose place lies in the text.
 fn sound_error(text: &str, error: &TextError) {
-    assert!(error.line >= 1 && error.line <= text.lines().count() + 1, "line {} of {text:?}", error.line);
-    assert!(error.column >= 1 && error.column <= error.text.chars().count() + 1, "{error:?}");
-    assert!(error.width >= 1);
+    assert!(error.line <= text.lines().count() + 1, "line {} of {text:?}", error.line);
+    for Span { line, column, width } in [Some(error.span()), error.other].into_iter().flatten() {
+        let length = text.lines().nth(line - 1).unwrap_or_default().chars().count();
+        assert!((1..=length + 1).contains(&column), "{error:?}");
+        assert!(width == 1 || column + width <= length + 1, "{error:?}");
+    }
     assert!(!error.message.is_empty());
-    let shown = error.to_string();
+    assert!(error.other.is_none_or(|other| other != error.span()), "{error:?}");
+    let shown = shown(text, error);
     assert!(shown.len() < 4_000, "{} bytes are shown", shown.len());
-    let line = shown.lines().rev().nth(1).unwrap_or_default();
-    assert!(!line.chars().any(char::is_control), "{line:?}");
+    // The line that is shown is the line that is named.
+    assert!(shown.lines().any(|line| line.trim_start().starts_with(&format!("{} |", error.line))), "{shown}");
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
 }
 
 fn parse_soundly(text: &str) -> Option<Program> {
@@ -1229,7 +1339,6 @@ fn oversized_text_is_refused_before_it_is_read() {
     let error = error_of(&(largest + "#"));
     assert_eq!((error.line, error.column), (1, 1));
     assert_eq!(error.message, "found 1048577 bytes, expected a program of at most 1048576");
-    assert!(error.text.len() <= 80);
     // As many lines, or tokens, as fit.
     for text in ["\n".repeat(MAX_TEXT_BYTES), " ".repeat(MAX_TEXT_BYTES), "0 ".repeat(MAX_TEXT_BYTES / 2)] {
         sound_error(&text, &error_of(&text));

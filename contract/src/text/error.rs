@@ -3,10 +3,21 @@
 use alloc::string::String;
 use core::fmt;
 
-/// A text that is no program.
+/// A stretch of one line of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// Line, from 1. The line after the last one is the end of the text.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Characters, at least 1.
+    pub width: usize,
+}
+
+/// A text that is no program. What is shown of it is up to whoever has the text: see `programs::snippet`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextError {
-    /// Line, from 1.
+    /// Line, from 1. The line after the last one is the end of the text.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
@@ -14,11 +25,22 @@ pub struct TextError {
     pub width: usize,
     /// What was found and what was expected.
     pub message: String,
-    /// The line.
-    pub text: String,
+    /// In a contradiction, the place that this one contradicts.
+    pub other: Option<Span>,
 }
 
 impl TextError {
+    /// An error at this place.
+    pub(super) const fn at(Span { line, column, width }: Span, message: String) -> Self {
+        Self { line, column, width, message, other: None }
+    }
+
+    /// Where the error is.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        Span { line: self.line, column: self.column, width: self.width }
+    }
+
     /// The error with the name of the file it stands in.
     #[must_use]
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
@@ -37,18 +59,10 @@ impl fmt::Display for InFile<'_> {
     }
 }
 
+/// `LINE:COLUMN: found X, expected Y`.
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, width, message, text } = self;
-        // A line of any length may be hostile: show what surrounds the error.
-        let from = column.saturating_sub(80);
-        let shown: String = text.chars().skip(from).take(160).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let number = alloc::format!("{line}");
-        writeln!(f, "{line}:{column}: {message}")?;
-        writeln!(f, "{:>pad$} |", "", pad = number.len())?;
-        writeln!(f, "{number} | {shown}")?;
-        let indent = (column - 1).saturating_sub(from);
-        write!(f, "{:>pad$} | {:indent$}{:^<width$}", "", "", "", pad = number.len(), width = (*width).min(80))
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
     }
 }
 

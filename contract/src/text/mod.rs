@@ -20,7 +20,7 @@ mod error;
 mod parse;
 mod print;
 
-pub use error::TextError;
+pub use error::{Span, TextError};
 pub use parse::{MAX_TEXT_BYTES, parse};
 
 /// First line of a program; the number is the version of the text form.

@@ -1,10 +1,10 @@
 //! Text as programs.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{HEADER, TextError};
+use super::{HEADER, Span, TextError};
 use crate::addr::{Gfn, Gpa, Hva, Liobn, Pfn, RealAddr};
 use crate::description::{
     AddrRun, Backing, BlockRun, CompoundSpec, Item, Machine, Mapping, MemoryModel, PageShift, PageSpec, Pte, RamSpec,
@@ -31,7 +31,7 @@ const STEPS: &str = "a step: `cpuN H_...`, `pfn_to_page`, `get_page_unless_zero`
 pub fn parse(text: &str) -> Parsed<Program> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("found {} bytes, expected a program of at most {MAX_TEXT_BYTES}", text.len());
-        return Err(TextError { line: 1, column: 1, width: 1, message, text: text.chars().take(80).collect() });
+        return Err(TextError::at(Span { line: 1, column: 1, width: 1 }, message));
     }
     let mut lines = Lines { rest: text.lines().enumerate(), last: 0 };
     let mut line = lines.expect(&format!("the header `{HEADER}`"))?;
@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Parsed<Program> {
 
     let mut line = lines.expect("`machine flatmem ...` or `machine sparsemem-vmemmap ...`")?;
     line.keyword("machine", "`machine flatmem ...` or `machine sparsemem-vmemmap ...`")?;
-    let mut origins = Origins { machine: line.number, ..Origins::default() };
+    let mut origins = Origins::new(line.whole());
     let mut machine = machine_line(&mut line)?;
     loop {
         let mut line = lines.expect(ITEMS)?;
@@ -73,20 +73,21 @@ pub fn parse(text: &str) -> Parsed<Program> {
     match program.validate() {
         Ok(()) => Ok(program),
         Err(invalid) => {
-            let number = origins.line(invalid.item);
-            let text = text.lines().nth(number - 1).unwrap_or_default();
-            let tokens = text.split('#').next().unwrap_or_default().trim();
-            let column = text.chars().take_while(|c| c.is_whitespace()).count() + 1;
-            let width = tokens.chars().count().max(1);
-            Err(TextError { line: number, column, width, message: invalid.reason, text: text.to_string() })
+            let span = |item| {
+                let number = origins.line(item);
+                Line::new(number, text.lines().nth(number - 1).unwrap_or_default()).whole()
+            };
+            let place = span(invalid.item);
+            // Two items of one line are underlined together.
+            let other = invalid.other.map(span).filter(|other| other.line != place.line);
+            Err(TextError { other, ..TextError::at(place, invalid.reason) })
         }
     }
 }
 
 /// On which line each item of a description stands.
-#[derive(Default)]
 struct Origins {
-    machine: usize,
+    machine: Span,
     sections: Vec<usize>,
     blocks: Vec<usize>,
     pages: Vec<usize>,
@@ -99,9 +100,24 @@ struct Origins {
 }
 
 impl Origins {
+    const fn new(machine: Span) -> Self {
+        Self {
+            machine,
+            sections: Vec::new(),
+            blocks: Vec::new(),
+            pages: Vec::new(),
+            compounds: Vec::new(),
+            slots: Vec::new(),
+            mappings: Vec::new(),
+            ram: Vec::new(),
+            windows: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
     fn line(&self, item: Item) -> usize {
         let (lines, index) = match item {
-            Item::Machine => return self.machine,
+            Item::Machine => return self.machine.line,
             Item::Section(i) => (&self.sections, i),
             Item::Block(i) => (&self.blocks, i),
             Item::Page(i) => (&self.pages, i),
@@ -112,7 +128,7 @@ impl Origins {
             Item::Window(i) => (&self.windows, i),
             Item::Step(i) => (&self.steps, i),
         };
-        lines.get(index).copied().unwrap_or(self.machine)
+        lines.get(index).copied().unwrap_or(self.machine.line)
     }
 }
 
@@ -126,9 +142,9 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Lines<'t, I> {
     fn next(&mut self) -> Option<Line<'t>> {
         for (index, text) in self.rest.by_ref() {
             self.last = index + 1;
-            let meaning = text.split('#').next().unwrap_or_default();
-            if !meaning.trim().is_empty() {
-                return Some(Line { number: index + 1, text, meaning, at: 0 });
+            let line = Line::new(self.last, text);
+            if !line.meaning.trim().is_empty() {
+                return Some(line);
             }
         }
         None
@@ -138,13 +154,10 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Lines<'t, I> {
         match self.next() {
             Some(line) => Ok(line),
             // The line after the last one, blank lines and comments counted.
-            None => Err(TextError {
-                line: self.last + 1,
-                column: 1,
-                width: 1,
-                message: format!("found the end of the file, expected {expected}"),
-                text: String::new(),
-            }),
+            None => Err(TextError::at(
+                Span { line: self.last + 1, column: 1, width: 1 },
+                format!("found the end of the file, expected {expected}"),
+            )),
         }
     }
 }
@@ -166,9 +179,23 @@ struct Line<'t> {
 }
 
 impl<'t> Line<'t> {
-    fn error(&self, at: usize, width: usize, message: String) -> TextError {
+    fn new(number: usize, text: &'t str) -> Self {
+        Self { number, text, meaning: text.split('#').next().unwrap_or_default(), at: 0 }
+    }
+
+    fn span(&self, at: usize, width: usize) -> Span {
         let column = self.text.get(..at).unwrap_or(self.text).chars().count() + 1;
-        TextError { line: self.number, column, width: width.max(1), message, text: self.text.to_string() }
+        Span { line: self.number, column, width: width.max(1) }
+    }
+
+    /// All of the line but its comment.
+    fn whole(&self) -> Span {
+        let words = self.meaning.trim();
+        self.span(self.meaning.len() - self.meaning.trim_start().len(), words.chars().count())
+    }
+
+    fn error(&self, at: usize, width: usize, message: String) -> TextError {
+        TextError::at(self.span(at, width), message)
     }
 
     fn unexpected(&self, word: Word<'_>, expected: &str) -> TextError {
@@ -335,7 +362,8 @@ fn item(machine: &mut Machine, origins: &mut Origins, word: Word<'_>, line: &mut
     match word.text {
         "section" | "block" => {
             let MemoryModel::SparsememVmemmap { sections, blocks, .. } = &mut machine.memory else {
-                return Err(line.unexpected(word, "another item: flatmem has neither sections nor blocks"));
+                let error = line.unexpected(word, "another item: flatmem has neither sections nor blocks");
+                return Err(TextError { other: Some(origins.machine), ..error });
             };
             if word.text == "section" {
                 sections.push(line.number("the number of a section")?);
@@ -412,7 +440,7 @@ fn pte(line: &mut Line<'_>, runs: bool) -> Parsed<(Pte, u64)> {
     }
     let pfn = Pfn(line.field("pfn")?);
     let order = if kind.text == "huge" { line.field_u32("order")? } else { 0 };
-    let (mut writable, mut dirty, mut young, mut pages) = (false, false, false, None);
+    let (mut writable, mut dirty, mut young, mut pages) = (None, None, None, None);
     while let Some(word) = line.next() {
         let flag = match word.text {
             "writable" if kind.text != "absent" => &mut writable,
@@ -428,13 +456,15 @@ fn pte(line: &mut Line<'_>, runs: bool) -> Parsed<(Pte, u64)> {
                 _ => return Err(line.unexpected(word, "`writable`, `dirty`, `young` or the end of the line")),
             },
         };
-        if core::mem::replace(flag, true) {
-            return Err(line.unexpected(word, "each flag once"));
+        if let Some(first) = flag.replace(word) {
+            let other = Some(line.span(first.at, first.text.len()));
+            return Err(TextError { other, ..line.unexpected(word, "each flag once") });
         }
     }
     if order > 31 {
         return Err(line.unexpected(kind, "an order of at most 31"));
     }
+    let [writable, dirty, young] = [writable, dirty, young].map(|flag| flag.is_some());
     let pte = match kind.text {
         "present" => Pte::Present { pfn, writable, dirty, young },
         "huge" => Pte::Huge { pfn, order, writable, dirty, young },

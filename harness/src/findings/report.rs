@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use contract::{Program, Rule};
 use reference::Reference;
-use similar_asserts::SimpleDiff;
+use similar::{Algorithm, TextDiff};
 
 use crate::check::words::outcome;
 use crate::check::{Ending, Finding, Place, Tally, Verdict};
@@ -58,9 +58,8 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     }
     for object in &finding.objects {
         let _ = writeln!(text, "\n{}:", object.name);
-        let diff = SimpleDiff::from_str(&object.reference, &object.memory, "reference", &finding.voter).to_string();
-        // Tools that read a report want no colours.
-        text.push_str(&plain(&diff));
+        let _ = writeln!(text, "Differences (-reference|+{}):", finding.voter);
+        differences(&object.reference, &object.memory, &mut text);
     }
     match context.minimal {
         Some(true) => {
@@ -84,18 +83,19 @@ fn at_place(program: &Program, place: Place) -> String {
     }
 }
 
-/// Text without terminal escapes.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c == '\u{1b}' {
-            rest.by_ref().find(|c| c.is_ascii_alphabetic());
-        } else {
-            out.push(c);
+/// Lines that differ, with lines around them for context. No deadline: the same objects always give the same text.
+fn differences(reference: &str, memory: &str, text: &mut String) {
+    const CONTEXT: usize = 4;
+    let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(reference, memory);
+    for (number, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
+        if number > 0 {
+            text.push_str("@ ~~~\n");
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            // It ends its line if the object does not.
+            let _ = write!(text, "{}{change}", change.tag());
         }
     }
-    out
 }
 
 /// What the reference says of each step of the program, a line a step.
@@ -174,7 +174,7 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
 pub fn export_sequence(sequence: &Sequence, finding: &Finding) -> String {
     let name = finding.rule.id().to_lowercase().replace('.', "_");
     let text = sequence.to_string();
-    let hash = programs::store::hash(text.bytes());
+    let hash = programs::store::hash(&text);
     let mut test = String::new();
     let _ = writeln!(test, "/// {finding}, after the programs before it on the same subject.");
     let _ = writeln!(test, "#[test]");

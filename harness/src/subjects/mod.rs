@@ -17,6 +17,7 @@ pub use canary::Canary;
 use planted::PLANTED;
 
 use crate::check::checker::{Checker, Instance, smallest};
+use crate::watch;
 
 /// Which implementation runs against the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -104,7 +105,10 @@ impl SubjectKind {
             Self::Canary => Instance::of(Canary::new()),
             Self::Planted(at) => Instance { subject: (PLANTED[at].make)(), witness: None },
             Self::Library(at) => match library(at) {
-                Some(library) => Instance::of(Foreign::new(&library)?),
+                Some(library) => {
+                    let witness = watch::recorder(library.path());
+                    Instance { subject: Box::new(Foreign::new(&library)?), witness }
+                }
                 None => return Err(Unusable::new(format!("no library number {at} was opened"))),
             },
         })

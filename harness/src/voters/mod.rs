@@ -17,7 +17,6 @@ pub mod isolate;
 pub mod ledger;
 pub mod model;
 mod panel;
-mod processes;
 pub mod qemu;
 pub mod roster;
 

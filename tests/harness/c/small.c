@@ -2,13 +2,18 @@
  * A small implementation for tests: H_GET_TCE and a virtual-mode H_PUT_TCE of fault TCEs on emulated windows, in dialect lopapr.
  * What it does wrong is chosen when it is compiled; the fault shows at the first H_GET_TCE of an entry that is there.
  *
+ * -DRAISE=signal raises it; -DCRASH_LOADED crashes while it is loaded.
+ * -DBABBLE=text writes to whatever is open, as a program does that has mixed up its files.
+ *
  * -DABORT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT -DLOG -DDIRECT -DABI=n -DNO_START -DUNSET -DEXIT
  */
 #include <realmode.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef ABI
 #define ABI RM_ABI
@@ -80,8 +85,18 @@ static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
 #ifdef EXIT
 	exit(0);
 #endif
+#ifdef RAISE
+	/* Not the handlers of whoever runs this. */
+	signal(RAISE, SIG_DFL);
+	raise(RAISE);
+#endif
 #ifdef CRASH
 	*(volatile int *)8 = 1;
+#endif
+#ifdef BABBLE
+	for (int file = 3; file < 64; file++)
+		if (write(file, BABBLE, sizeof(BABBLE) - 1) < 0)
+			continue;
 #endif
 #ifdef LOOP
 	for (volatile int always = 1; always;)
@@ -166,6 +181,13 @@ static const struct rm_implementation implementation = {
 	.create_window = create_window,
 	.close_window = close_window,
 };
+
+#ifdef CRASH_LOADED
+__attribute__((constructor)) static void crash(void)
+{
+	abort();
+}
+#endif
 
 #ifndef NO_SYMBOL
 const struct rm_implementation *realmode_implementation(void)

@@ -242,8 +242,7 @@ impl Domain {
     /// 64 bits that tell this domain from others: of the bound and of every machine and step.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let text = self.to_string();
-        format!("{:016x}", store::hash(text.bytes()))
+        format!("{:016x}", store::hash(self.to_string()))
     }
 }
 

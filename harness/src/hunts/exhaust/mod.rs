@@ -144,7 +144,7 @@ impl Exhaust {
             programs: self.domain.programs(),
             units: self.domain.units(),
             voters: self.roster.names(),
-            ledger: format!("{:016x}", store::hash(format!("{:?}", self.roster.ledger).bytes())),
+            ledger: format!("{:016x}", store::hash(format!("{:?}", self.roster.ledger))),
             version: env!("CARGO_PKG_VERSION").into(),
             build: state::build().into(),
         }

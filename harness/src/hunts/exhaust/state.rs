@@ -65,7 +65,7 @@ impl Header {
     /// 64 bits that tell this run from others.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        format!("{:016x}", store::hash(format!("{self:?}").bytes()))
+        format!("{:016x}", store::hash(format!("{self:?}")))
     }
 }
 
@@ -75,15 +75,7 @@ pub fn build() -> &'static str {
     static BUILD: OnceLock<String> = OnceLock::new();
     BUILD.get_or_init(|| {
         let bytes = std::env::current_exe().and_then(std::fs::read);
-        // Eight bytes at a time: executables with debug information are large.
-        let mix = |hash: u64, chunk: &[u8; 8]| {
-            (hash ^ u64::from_le_bytes(*chunk)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)
-        };
-        bytes.map_or("unknown".into(), |mut bytes| {
-            let length = bytes.len() as u64;
-            bytes.resize(bytes.len().next_multiple_of(8), 0);
-            format!("{:016x}", bytes.as_chunks::<8>().0.iter().fold(length, mix))
-        })
+        bytes.map_or("unknown".into(), |bytes| format!("{:016x}", store::hash(bytes)))
     })
 }
 

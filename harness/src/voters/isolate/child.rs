@@ -9,11 +9,9 @@ use std::path::{Path, PathBuf};
 use landlock::{ABI, AccessFs, Ruleset, RulesetAttr, RulesetStatus};
 use rustix::process::{Resource, Rlimit, Signal};
 
-use super::wire::Frame;
-use crate::check::{Checker, Ending, Place, Tally, Verdict, Watch};
+use super::wire::{Frame, Request, Telling};
+use crate::check::{Checker, Place, Tally, Verdict, Watch};
 use crate::subjects::SubjectKind;
-use crate::voters::Task;
-use programs::encoding;
 
 /// What a child is told on its command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,75 +100,6 @@ fn landlocked() -> bool {
     ruled.is_ok_and(|status| status.ruleset == RulesetStatus::FullyEnforced)
 }
 
-/// How much a child tells while it works.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Telling {
-    /// All verdicts together: the fastest, and if the process is lost they are too.
-    Together,
-    /// Each verdict as it is known.
-    Verdicts,
-    /// That, and each step before it runs.
-    Steps,
-}
-
-impl Telling {
-    const ALL: [Self; 3] = [Self::Together, Self::Verdicts, Self::Steps];
-}
-
-/// Programs to run.
-pub(super) struct Request {
-    /// Rises from request to request; answers are checked with it.
-    pub number: u64,
-    pub telling: Telling,
-    pub tasks: Vec<Task>,
-}
-
-/// Bits of a task's word.
-const FRESH: u64 = 1;
-const LEAVE_OPEN: u64 = 2;
-
-impl Request {
-    /// As it stands in the shared memory: number, how much is told, number of programs, then for each a word that says how it is run, its
-    /// length, and its encoding.
-    pub fn bytes(number: u64, telling: Telling, tasks: &[Task]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for word in [number, telling as u64, tasks.len() as u64] {
-            bytes.extend(word.to_le_bytes());
-        }
-        let mut packed = Vec::new();
-        for Task { program, fresh, ending } in tasks {
-            encoding::encode_into(program, &mut packed);
-            let how = if *fresh { FRESH } else { 0 } | if *ending == Ending::LeaveOpen { LEAVE_OPEN } else { 0 };
-            bytes.extend(how.to_le_bytes());
-            bytes.extend((packed.len() as u64).to_le_bytes());
-            bytes.extend(&packed);
-        }
-        bytes
-    }
-
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut rest = bytes;
-        let (number, telling, count) = (word(&mut rest)?, word(&mut rest)?, word(&mut rest)?);
-        let telling = *Telling::ALL.get(usize::try_from(telling).ok()?)?;
-        let mut tasks = Vec::new();
-        for _ in 0..count {
-            let how = word(&mut rest)?;
-            let length = usize::try_from(word(&mut rest)?).ok()?;
-            let (packed, behind) = rest.split_at_checked(length)?;
-            let ending = if how & LEAVE_OPEN == 0 { Ending::Close } else { Ending::LeaveOpen };
-            tasks.push(Task { program: encoding::decode(packed), fresh: how & FRESH != 0, ending });
-            rest = behind;
-        }
-        rest.is_empty().then_some(Self { number, telling, tasks })
-    }
-}
-
-fn word(rest: &mut &[u8]) -> Option<u64> {
-    let (word, behind) = rest.split_first_chunk()?;
-    *rest = behind;
-    Some(u64::from_le_bytes(*word))
-}
-
 /// Announces what is about to run.
 struct Marks<'a> {
     out: &'a mut File,
@@ -228,26 +157,4 @@ pub(super) fn arguments(orders: &Orders) -> Vec<std::ffi::OsString> {
         text(bytes),
         subject.into(),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use programs::generate::{GeneratorConfig, generate};
-
-    use super::*;
-
-    #[test]
-    fn a_request_comes_through_as_it_was() {
-        let task = |index| {
-            let program = generate(&GeneratorConfig::default(), 3, index);
-            let ending = if index % 3 == 0 { Ending::LeaveOpen } else { Ending::Close };
-            Task { program, fresh: index % 2 == 0, ending }
-        };
-        let tasks: Vec<Task> = (0..6).map(task).collect();
-        let bytes = Request::bytes(9, Telling::Steps, &tasks);
-        let request = Request::read(&bytes).expect("a request");
-        assert_eq!((request.number, request.telling), (9, Telling::Steps));
-        assert_eq!(request.tasks, tasks);
-        assert!(Request::read(&bytes[..bytes.len() - 1]).is_none() && Request::read(&[0; 7]).is_none());
-    }
 }

@@ -31,13 +31,12 @@ use std::time::Duration;
 
 use contract::{Program, Rule};
 
-use child::Telling;
 pub use child::{Orders, run};
 
 use crate::check::{Finding, Place, Tally, Thing, Verdict};
 use crate::voters::{Incident, Shows, Task, Told, Unavailable, Voter};
 use process::{Lost, Process};
-use wire::Frame;
+use wire::{Frame, Telling};
 
 /// Programs of a batch.
 const BATCH: usize = 64;

@@ -3,18 +3,18 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Config;
-use super::child::{Orders, Request, Telling, arguments};
-use super::wire::{Broken, Frame};
+use super::child::{Orders, arguments};
+use super::wire::{Frame, Request, Telling};
+use crate::processes::{anonymous, ended, last_line, path};
 use crate::voters::Task;
-use crate::voters::processes::{anonymous, ended, last_line, path};
 
 /// Bytes of its last words that are kept.
 const LAST_WORDS: usize = 4096;
@@ -46,7 +46,10 @@ impl Lost {
 pub(super) struct Process {
     child: std::process::Child,
     requests: ChildStdin,
-    frames: io::BufReader<ChildStdout>,
+    frames: ChildStdout,
+    /// What came through the pipe, and how much of it has been read as frames.
+    received: Vec<u8>,
+    read: usize,
     memory: File,
     said: Arc<Mutex<Vec<u8>>>,
     /// Bytes of data that it may have, and those that it was last seen with.
@@ -72,52 +75,64 @@ impl Process {
         let theirs = Arc::clone(&said);
         // Ends when the other end of the pipe is closed, which the process's end does.
         std::thread::Builder::new().name("last words".into()).spawn(move || listen(errors, &theirs))?;
-        let frames = io::BufReader::new(frames);
-        Ok(Self { child, requests, frames, memory, said, bytes: config.bytes, data: 0 })
+        let received = Vec::new();
+        Ok(Self { child, requests, frames, received, read: 0, memory, said, bytes: config.bytes, data: 0 })
     }
 
     /// Hands programs over.
     pub(super) fn request(&mut self, number: u64, telling: Telling, tasks: &[Task]) -> Result<(), Lost> {
-        let bytes = Request::bytes(number, telling, tasks);
-        let sent = self
-            .memory
-            .write_all_at(&bytes, 0)
-            .and_then(|()| self.requests.write_all(&(bytes.len() as u64).to_le_bytes()));
+        let sent = Request::bytes(number, telling, tasks).and_then(|bytes| {
+            self.memory.write_all_at(&bytes, 0)?;
+            self.requests.write_all(&(bytes.len() as u64).to_le_bytes())
+        });
         sent.map_err(|_| self.ended())
     }
 
-    /// The next frame of the request, awaited no longer than `limit`.
+    /// The next frame of the request. The child may send nothing for as long as `limit`.
     pub(super) fn frame(&mut self, number: u64, limit: Duration) -> Result<Frame, Lost> {
-        self.await_bytes(limit)?;
-        match Frame::read(&mut self.frames, number) {
-            Ok(frame) => Ok(frame),
-            Err(Broken::Ended) => Err(self.ended()),
-            Err(Broken::Garbage(what)) => Err(Lost::Garbage(what)),
+        loop {
+            match Frame::read(&self.received[self.read..], number).map_err(Lost::Garbage)? {
+                Some((frame, length)) => {
+                    self.read += length;
+                    return Ok(frame);
+                }
+                // A child that stops in the middle of a frame must not stop the harness: each part is waited for with the limit.
+                None => self.receive(limit)?,
+            }
         }
     }
 
-    fn await_bytes(&mut self, limit: Duration) -> Result<(), Lost> {
+    /// Waits for more of what the child sends.
+    fn receive(&mut self, limit: Duration) -> Result<(), Lost> {
         let started = Instant::now();
-        while self.frames.buffer().is_empty() {
-            let mut pipe = [PollFd::new(self.frames.get_ref(), PollFlags::IN)];
+        loop {
+            let mut pipe = [PollFd::new(&self.frames, PollFlags::IN)];
             let look = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
             match poll(&mut pipe, Some(&look)) {
                 Ok(0) if started.elapsed() >= limit => return Err(Lost::Silent),
                 Ok(0) => self.look(),
-                Ok(_) => return Ok(()),
+                Ok(_) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(Lost::Ended(format!("cannot be waited for: {error}"))),
             }
         }
-        Ok(())
+        self.received.drain(..std::mem::take(&mut self.read));
+        let mut bytes = [0; 1 << 16];
+        match self.frames.read(&mut bytes) {
+            Ok(0) | Err(_) => Err(self.ended()),
+            Ok(count) => {
+                self.received.extend(&bytes[..count]);
+                Ok(())
+            }
+        }
     }
 
     /// Notes how much data it has.
     fn look(&mut self) {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        // The sixth number: data and stack. One that is about to end has none any more.
+        // The sixth number: data and stack, in pages of the host. A process that is about to end has none any more.
         if let Some(pages @ 1..) = pages.split(' ').nth(5).and_then(|pages| pages.parse::<u64>().ok()) {
-            self.data = pages << 12;
+            self.data = pages.saturating_mul(rustix::param::page_size() as u64);
         }
     }
 
@@ -134,7 +149,7 @@ impl Process {
                 }
             }
         };
-        let mut how = status.map_or_else(|| "ended".into(), told);
+        let mut how = status.map_or_else(|| "ended".into(), ended);
         if self.data >= self.bytes / 2 {
             how += &format!(", last seen with {} MiB of data (its limit is {} MiB)", self.data >> 20, self.bytes >> 20);
         }
@@ -153,23 +168,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn told(status: ExitStatus) -> String {
-    ended(status) + status.signal().map_or("", signal_name)
-}
-
-fn signal_name(number: i32) -> &'static str {
-    match number {
-        4 => " (illegal instruction)",
-        6 => " (abort)",
-        7 => " (bus error)",
-        8 => " (arithmetic)",
-        9 => " (kill)",
-        11 => " (segmentation fault)",
-        25 => " (wrote to a file)",
-        _ => "",
     }
 }
 

@@ -1,30 +1,25 @@
-//! What goes between the harness and a child: programs in shared memory, answers as checked frames through a pipe.
+//! What goes between the harness and a child: programs in shared memory, answers through a pipe. Both are [sealed](sealed) values.
 //!
-//! A request is eight bytes through the pipe, the length of what now stands in the shared memory. An answer frame is
-//!
-//! | bytes | |
-//! |---|---|
-//! | 1 | kind, one of [`KINDS`] |
-//! | 4 | length of the payload |
-//! | length | payload |
-//! | 8 | checksum of kind, payload and the request's number |
-//!
-//! Whatever an implementation does to its process, what does not check is no answer.
+//! A request is eight bytes through the child's standard input, the length of what now stands in the shared memory: a [`Request`]. An
+//! answer is the request's number and a [`Frame`]. A library that breaks its process can break its answers too; the checksum, the number
+//! and the type tell those from real ones.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
-use contract::Rule;
-use programs::store;
+use programs::encoding;
+use serde::{Deserialize, Serialize};
 
-use crate::check::{Finding, NotCompared, Place, Tally};
+use crate::check::{Ending, Finding, NotCompared, Place, Tally};
+use crate::processes::sealed::{self, Opened};
+use crate::voters::Task;
 
-/// Most bytes of a frame's payload.
-const MAX_PAYLOAD: u32 = 16 << 20;
+/// Most bytes of a frame: what a library writes at random may look like the start of a longer one.
+const MAX_FRAME: usize = 16 << 20;
 
 /// An answer of a child.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Frame {
-    /// It is up; the subject's name.
+    /// The child is up; the subject's name.
     Hello(String),
     /// There is no subject: why.
     Refused(String),
@@ -40,80 +35,79 @@ pub(super) enum Frame {
     Done(Box<Tally>),
 }
 
-/// Kinds of frames, by their first byte.
-const KINDS: [&str; 7] = ["hello", "refused", "mark", "agreed", "not compared", "finding", "done"];
-
-/// Why there is no frame.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// The other side is gone.
-    Ended,
-    /// What came is no frame of this request; what is wrong with it.
-    Garbage(String),
-}
-
 impl Frame {
+    /// Sends the frame as an answer to the request of this number.
     pub(super) fn write(&self, out: &mut impl Write, request: u64) -> io::Result<()> {
-        let (kind, payload): (u8, Vec<u8>) = match self {
-            Self::Hello(name) => (0, name.as_bytes().to_vec()),
-            Self::Refused(why) => (1, why.as_bytes().to_vec()),
-            Self::Mark(place) => (2, serde_json::to_vec(place)?),
-            Self::Agreed => (3, Vec::new()),
-            Self::NotCompared(not) => (4, serde_json::to_vec(not)?),
-            Self::Finding(finding) => (5, serde_json::to_vec(finding)?),
-            Self::Done(tally) => (6, serde_json::to_vec(tally)?),
-        };
-        let mut bytes = Vec::with_capacity(payload.len() + 13);
-        bytes.push(kind);
-        bytes.extend((payload.len() as u32).to_le_bytes());
-        bytes.extend(&payload);
-        bytes.extend(checksum(kind, &payload, request).to_le_bytes());
-        out.write_all(&bytes)?;
+        out.write_all(&sealed::seal(&(request, self))?)?;
         out.flush()
     }
 
-    pub(super) fn read(from: &mut impl Read, request: u64) -> Result<Self, Broken> {
-        let mut head = [0; 5];
-        from.read_exact(&mut head).map_err(|_| Broken::Ended)?;
-        let kind = head[0];
-        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-        if usize::from(kind) >= KINDS.len() || length > MAX_PAYLOAD {
-            return Err(Broken::Garbage(format!("a frame of kind {kind} and {length} bytes")));
+    /// The first frame of what was received, with its length in bytes; `None` if it is not whole yet.
+    ///
+    /// # Errors
+    /// What came is no answer to this request: what is wrong with it.
+    pub(super) fn read(received: &[u8], request: u64) -> Result<Option<(Self, usize)>, String> {
+        match sealed::open::<(u64, Self)>(received) {
+            Opened::Part if received.len() > MAX_FRAME => Err("a frame without end".into()),
+            Opened::Part => Ok(None),
+            Opened::Whole((number, frame), length) if number == request => Ok(Some((frame, length))),
+            Opened::Whole((number, _), _) => Err(format!("a frame for request {number}, expected one for {request}")),
+            Opened::Broken(what) => Err(format!("a frame with {what}")),
         }
-        let mut payload = vec![0; length as usize];
-        from.read_exact(&mut payload).map_err(|_| Broken::Ended)?;
-        let mut sum = [0; 8];
-        from.read_exact(&mut sum).map_err(|_| Broken::Ended)?;
-        let name = KINDS[usize::from(kind)];
-        if u64::from_le_bytes(sum) != checksum(kind, &payload, request) {
-            return Err(Broken::Garbage(format!("a {name} frame with a wrong checksum")));
-        }
-        let garbage = || Broken::Garbage(format!("a {name} frame that says nothing"));
-        let text = || String::from_utf8(payload.clone()).map_err(|_| garbage());
-        Ok(match kind {
-            0 => Self::Hello(text()?),
-            1 => Self::Refused(text()?),
-            2 => Self::Mark(serde_json::from_slice(&payload).map_err(|_| garbage())?),
-            3 => Self::Agreed,
-            4 => Self::NotCompared(serde_json::from_slice(&payload).map_err(|_| garbage())?),
-            5 => Self::Finding(serde_json::from_slice(&payload).map_err(|_| garbage())?),
-            _ => {
-                let tally: Tally = serde_json::from_slice(&payload).map_err(|_| garbage())?;
-                let complete = tally.rules.len() == Rule::ALL.len();
-                Self::Done(Box::new(complete.then_some(tally).ok_or_else(garbage)?))
-            }
-        })
     }
 }
 
-/// With the request's number in front.
-fn checksum(kind: u8, payload: &[u8], request: u64) -> u64 {
-    store::hash(request.to_le_bytes().into_iter().chain([kind]).chain(payload.iter().copied()))
+/// How much a child tells while it works.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(super) enum Telling {
+    /// All verdicts together: the fastest, and if the process is lost they are too.
+    Together,
+    /// Each verdict as soon as it is known.
+    Verdicts,
+    /// Each verdict as soon as it is known, and each step before it runs.
+    Steps,
+}
+
+/// Programs to run.
+pub(super) struct Request {
+    /// Rises from request to request; answers carry it.
+    pub number: u64,
+    pub telling: Telling,
+    pub tasks: Vec<Task>,
+}
+
+/// A request as it is sent: number, [`Telling`], and for each task its [packed](encoding) program, whether a fresh subject runs it, and whether
+/// its windows stay open.
+type Packed<'a> = (u64, Telling, Vec<(&'a [u8], bool, bool)>);
+
+impl Request {
+    /// A request as it stands in the shared memory.
+    pub fn bytes(number: u64, telling: Telling, tasks: &[Task]) -> io::Result<Vec<u8>> {
+        let packed: Vec<Vec<u8>> = tasks.iter().map(|task| encoding::encode(&task.program)).collect();
+        let task = |(task, packed): (&Task, _)| (packed, task.fresh, task.ending == Ending::LeaveOpen);
+        let packed: Packed<'_> =
+            (number, telling, tasks.iter().zip(packed.iter().map(Vec::as_slice)).map(task).collect());
+        sealed::seal(&packed)
+    }
+
+    /// The request in these bytes, if they are one.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let task = |(packed, fresh, left_open)| {
+            let ending = if left_open { Ending::LeaveOpen } else { Ending::Close };
+            Task { program: encoding::decode(packed), fresh, ending }
+        };
+        match sealed::open::<Packed<'_>>(bytes) {
+            Opened::Whole((number, telling, packed), length) if length == bytes.len() => {
+                Some(Self { number, telling, tasks: packed.into_iter().map(task).collect() })
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use contract::Pfn;
+    use contract::{Pfn, Rule};
     use programs::generate::{GeneratorConfig, generate};
 
     use super::*;
@@ -151,9 +145,11 @@ mod tests {
         }
         let mut rest = bytes.as_slice();
         for frame in &frames {
-            assert_eq!(&Frame::read(&mut rest, 5).expect("a frame"), frame);
+            let (read, length) = Frame::read(rest, 5).expect("an answer").expect("a whole one");
+            assert_eq!(&read, frame);
+            rest = &rest[length..];
         }
-        assert!(matches!(Frame::read(&mut rest, 5), Err(Broken::Ended)));
+        assert_eq!(Frame::read(rest, 5), Ok(None));
     }
 
     #[test]
@@ -163,8 +159,24 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x10;
-            assert!(Frame::read(&mut changed.as_slice(), 5).is_err(), "byte {at}");
+            assert!(!matches!(Frame::read(&changed, 5), Ok(Some(_))), "byte {at}");
+            assert_eq!(Frame::read(&bytes[..at], 5), Ok(None), "{at} bytes");
         }
-        assert!(matches!(Frame::read(&mut bytes.as_slice(), 6), Err(Broken::Garbage(_))), "another request's answer");
+        assert_eq!(Frame::read(&bytes, 6), Err("a frame for request 5, expected one for 6".into()));
+    }
+
+    #[test]
+    fn a_request_comes_through_as_it_was() {
+        let task = |index| {
+            let program = generate(&GeneratorConfig::default(), 3, index);
+            let ending = if index % 3 == 0 { Ending::LeaveOpen } else { Ending::Close };
+            Task { program, fresh: index % 2 == 0, ending }
+        };
+        let tasks: Vec<Task> = (0..6).map(task).collect();
+        let bytes = Request::bytes(9, Telling::Steps, &tasks).expect("memory takes it");
+        let request = Request::read(&bytes).expect("a request");
+        assert_eq!((request.number, request.telling), (9, Telling::Steps));
+        assert_eq!(request.tasks, tasks);
+        assert!(Request::read(&bytes[..bytes.len() - 1]).is_none() && Request::read(&[0; 7]).is_none());
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::{guest, layout};
-use crate::voters::processes::{anonymous, ended, last_line, path};
+use crate::processes::{anonymous, ended, last_line, path};
 
 /// The command that is looked for on the `PATH`.
 pub const COMMAND: &str = "qemu-system-ppc64";

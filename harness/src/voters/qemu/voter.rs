@@ -4,6 +4,7 @@
 //! deep, and are compared as answers come back. Where one differs, everything behind it is waited for, dropped, and put to the machine
 //! again, cleared.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES, MAX_TCES_PER_CALL};
@@ -11,6 +12,7 @@ use contract::{
     Dialect, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Program, RealAddr, Rule, Status, Step, WindowSpec,
 };
 use programs::generate::Limits;
+use programs::store;
 use reference::{Answer, Outcome, Reference};
 
 use super::board::{Board, Uncovered};
@@ -282,12 +284,13 @@ fn not_from(step: usize, why: String) -> Trouble {
     Trouble::Uncovered(NotCompared { from: Place::Step(step), why: Reason::Step(why), compared: step > 0 })
 }
 
-/// Something of a program that does not change from run to run.
+/// A number of the program's steps, the same in every run and with every toolchain: it says which programs are looked at whole.
 fn tally_key(program: &Program) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    program.steps.hash(&mut hasher);
-    hasher.finish()
+    let mut text = String::new();
+    for step in &program.steps {
+        let _ = writeln!(text, "{step}");
+    }
+    store::hash(text)
 }
 
 /// Holds an answer against what was expected; the first that differs is kept.

@@ -1,0 +1,134 @@
+//! Commands that run a library in a process of the command's own: a second process runs it, this one tells what the library did to it.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use programs::{inputs, store};
+use realmode_diff::hunts::campaign::default_out;
+use realmode_diff::subjects::is_library;
+use realmode_diff::voters::isolate::{Config, Isolated};
+use realmode_diff::voters::{Task, Told, Voter as _};
+use realmode_diff::watch::{self, End, Loss, Role, Watched};
+use realmode_diff::{Program, Rule, Tally, Verdict};
+
+use super::{FINDING, Failure};
+
+/// What there is to know about a command that may run a library.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// Paths of the libraries that it runs without isolation.
+    pub(crate) libraries: Vec<String>,
+    /// Where programs are kept; else in the folder for findings.
+    pub(crate) out: Option<PathBuf>,
+    /// Files and folders of programs that it was given.
+    pub(crate) files: Vec<PathBuf>,
+    /// Whether it ends with a summary when it is interrupted.
+    pub(crate) interruptible: bool,
+}
+
+impl Plan {
+    /// Of a command that runs this subject.
+    pub(crate) fn of(subject: &str) -> Self {
+        let libraries = is_library(subject).then(|| subject.to_string()).into_iter().collect();
+        Self { libraries, ..Self::default() }
+    }
+}
+
+/// Says that the command ends by itself, when it does: by returning or by a panic.
+pub(crate) struct Finish;
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        watch::finish();
+    }
+}
+
+/// Runs the command in a second process if it runs a library. `None`: it is for this process to run.
+pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
+    let watched = |error| Failure::missing(format!("{}: no process to run it in: {error}", plan.libraries.join(", ")));
+    if plan.libraries.is_empty() || watch::role().map_err(watched)? != Role::Alone {
+        return Ok(None);
+    }
+    let process = Watched::start().map_err(watched)?;
+    if plan.interruptible {
+        // A terminal interrupts both processes, somebody else only the one that he knows.
+        let interrupt = process.interrupter();
+        ctrlc::set_handler(interrupt).map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
+    }
+    let (status, code) = match process.end().map_err(watched)? {
+        End::Own(status) => (status, status.code()),
+        End::Lost(loss) => {
+            tell(plan, &loss);
+            (loss.status, Some(FINDING.into()))
+        }
+    };
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        watch::end_by(signal);
+    }
+    Ok(Some(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FINDING))))
+}
+
+/// Says what a library did, and where the program is kept that it ran.
+fn tell(plan: &Plan, loss: &Loss) {
+    if plan.interruptible && std::io::stderr().is_terminal() {
+        // Behind the progress bar.
+        eprintln!();
+    }
+    let how = loss.how();
+    let mut guilty: Vec<&(PathBuf, Program)> = loss.running.iter().collect();
+    if guilty.len() > 1 {
+        // Several threads ran a program each.
+        let confirmed: Vec<_> =
+            guilty.iter().copied().filter(|(library, program)| ends_alone(library, program)).collect();
+        guilty = if confirmed.is_empty() { guilty } else { confirmed };
+    }
+    if guilty.is_empty() {
+        let libraries = plan.libraries.join(", ");
+        eprintln!(
+            "realmode: {libraries}: the process {how} before the library ran a program; --isolate keeps it apart"
+        );
+    }
+    for (library, program) in guilty {
+        let kept = keep(plan, library, program, &how);
+        let library = library.display();
+        match kept {
+            Ok(file) => eprintln!(
+                "realmode: {library}: the process {how} while the library ran {0}; --isolate makes that a finding: \
+                 realmode replay --isolate --subject {library} {0}",
+                file.display()
+            ),
+            Err(error) => eprintln!(
+                "realmode: {library}: the process {how} while the library ran this program, not kept: {error}\n{program}"
+            ),
+        }
+    }
+}
+
+/// The file of the program: one that the command was given, or else a new one.
+fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::Result<PathBuf> {
+    let given = plan.files.iter().filter_map(|path| store::programs_under(path).ok()).flatten();
+    let is_it = |file: &PathBuf| inputs::read_text(file).is_ok_and(|given| given == *program);
+    if let Some(file) = given.into_iter().find(is_it) {
+        return Ok(file);
+    }
+    let stem = library.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("incident-{stem}-{}.{}", store::fingerprint(program), store::EXTENSION);
+    let library = library.display().to_string().replace(char::is_control, "?");
+    let text = format!("# The process that ran {library} on it {how}.\n{program}");
+    store::write(plan.out.as_deref().unwrap_or(default_out()), name, text)
+}
+
+/// Whether the library ends a process of its own on this program.
+fn ends_alone(library: &Path, program: &Program) -> bool {
+    let Ok(config) = Config::new() else { return false };
+    let Ok(mut isolated) = Isolated::new(config, &library.display().to_string()) else { return false };
+    let mut ends = false;
+    let mut tell = |told| {
+        if let Told::Verdict(_, Verdict::Finding(finding)) = told {
+            ends = finding.rule == Rule::SubjectCrash;
+        }
+    };
+    let voted = isolated.vote(&[Task::from(program.clone())], &mut Tally::default(), &mut tell);
+    voted.is_ok() && ends
+}
