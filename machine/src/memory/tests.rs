@@ -424,5 +424,5 @@ fn no_subject_can_bring_a_fault_about() {
             Err(fault) => panic!("seed {seed}: {fault}"),
         }
     }
-    assert!(spoilt.iter().all(|&times| times > 10), "{spoilt:?}");
+    assert!(spoilt[0] > 50 && spoilt[1] > 50 && spoilt[2] > 0, "{spoilt:?}");
 }
