@@ -11,7 +11,11 @@
 //! a voter differs from the reference, the difference may have been [declared](ledger).
 //!
 //! A new voter is a module here: it implements [`Voter`], and [`Candidacy`] to be made on each thread, and stands in
-//! [`roster::KINDS`] if `--against` is to name it.
+//! [`roster::KINDS`] if `--against` is to name it. What need not be written again:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`restart`] | starts again what is lost, and finds out which program is to blame |
 
 pub mod isolate;
 pub mod ledger;
@@ -19,6 +23,7 @@ pub mod model;
 mod panel;
 mod processes;
 pub mod qemu;
+pub mod restart;
 pub mod roster;
 
 use std::fmt;
