@@ -7,4 +7,5 @@ mod findings;
 mod libraries;
 mod qemu;
 mod shrink;
+mod systems;
 mod voters;

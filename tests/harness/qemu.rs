@@ -237,6 +237,81 @@ fn a_qemu_that_is_killed_or_stopped_is_started_again() {
     }
 }
 
+/// A stand-in that is QEMU, but for what it does first where it is to be a machine: `first` is told the number of the start, from 1, as `$n`.
+fn starting(folder: &TempDir, first: &str) -> PathBuf {
+    let count = folder.path().join("starts");
+    let then = format!("echo >> {0}; n=$(wc -l < {0})\n{first}\nexec qemu-system-ppc64 \"$@\"", count.display());
+    stand_in(folder, GOOD, &then)
+}
+
+/// How often a [`starting`] stand-in was to be a machine.
+fn starts(folder: &TempDir) -> usize {
+    fs::read_to_string(folder.path().join("starts")).expect("it was started").lines().count()
+}
+
+const ONE_BOARD: [&str; 8] = ["fuzz", "--against", "qemu", "--seed", "1", "--programs", "64", "--jobs"];
+
+/// A boot that is killed says nothing about the machine that was to be booted.
+#[test]
+fn a_qemu_that_is_killed_while_it_boots_is_started_again() {
+    if !installed() {
+        return;
+    }
+    for killed in [1, 3] {
+        let folder = folder();
+        let program = starting(&folder, &format!("[ $n -le {killed} ] && kill -KILL $$"));
+        let args = [&ONE_BOARD[..], &["1", "--qemu", program.to_str().expect("text")]].concat();
+        let (status, out, err) = run(&folder, SECONDS(60), &args);
+        assert_eq!(status, 0, "{out}{err}");
+        assert!(out.contains(&format!("lost and started again {killed} times")), "{out}");
+        assert!(out.contains("incident at program 0 ") && out.contains("did not start: ended by signal 9"), "{out}");
+        assert!(out.contains("qemu, which shows registers, tables: 64 programs"), "{out}");
+        assert!(!out.contains("not compared"), "every program is compared all the same: {out}");
+        assert_eq!(starts(&folder), killed + 1);
+    }
+    let folder = folder();
+    let program = starting(&folder, "kill -KILL $$");
+    let args = [&ONE_BOARD[..], &["1", "--qemu", program.to_str().expect("text")]].concat();
+    let (status, out, err) = run(&folder, SECONDS(60), &args);
+    assert_eq!(status, 3, "{out}{err}");
+    assert!(err.contains("did not start: ended by signal 9"), "{err}");
+    assert!(out.contains("no divergence in 0 programs") && out.contains("lost and started again 4 times"), "{out}");
+}
+
+/// A machine cannot be had if QEMU itself says so, twice, and has another.
+#[test]
+fn a_machine_that_qemu_refuses_twice_is_not_compared() {
+    if !installed() {
+        return;
+    }
+    let head = "realmode-program 1
+dialect qemu
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+window 0x71000005 page_shift=12 base=0x0 entries=65536 emulated table=0x9000000
+steps
+cpu0 H_GET_TCE liobn=0x71000005 ioba=0x0
+";
+    // Whether it refuses this time, whether a signal ends it then, and how often it is started: the smallest machine has no such device.
+    for (refuses, end, started) in
+        [("true", "exit 1", 3), ("[ $n -eq 1 ]", "exit 1", 2), ("[ $n -eq 1 ]", "kill -KILL $$", 2)]
+    {
+        let folder = folder();
+        fs::write(folder.path().join("a.realmode"), head).expect("a program");
+        let says = format!("case \"$*\" in *vscsi*) {refuses} && {{ echo 'no vscsi today' >&2; {end}; }};; esac");
+        let program = starting(&folder, &says);
+        let args = ["replay", "--against", "qemu", "--qemu", program.to_str().expect("text"), "a.realmode"];
+        let (status, out, err) = run(&folder, SECONDS(60), &args);
+        if started == 3 {
+            assert_eq!(status, 3, "{out}{err}");
+            assert!(err.contains("nothing was compared") && out.contains("no vscsi today"), "{out}{err}");
+        } else {
+            assert_eq!(status, 0, "{out}{err}");
+            assert!(out.contains("1 agreed"), "{out}");
+        }
+        assert_eq!(starts(&folder), started, "{refuses}, {end}");
+    }
+}
+
 /// A program that takes minutes, with a QEMU that goes after half a second, each time it is started: that is the program's doing, as far
 /// as anybody can see.
 #[test]

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{Backing, Liobn, Program, RealAddr, Step, WindowSpec};
 
+use crate::voters::ahead::Uncovered;
+
 /// LIOBNs of PCI host bridges start here.
 const BRIDGE_LIOBNS: u64 = 0x8000_0000;
 /// Bridges are numbered below it.
@@ -73,9 +75,6 @@ pub struct Board {
     bridges: BTreeMap<u32, Bridge>,
     vio: BTreeSet<u32>,
 }
-
-/// Why a program cannot be put to QEMU, in words.
-pub type Uncovered = String;
 
 /// Takes `value` unless another is there already.
 fn agree(slot: &mut Option<u64>, value: u64) -> bool {
