@@ -1,8 +1,8 @@
-//! The traits of voters are open: a system that only this file knows runs in the pipeline, votes in panels and campaigns, is lost and started
-//! again, and what it gets wrong is found and shrunk.
+//! The traits of voters are open: a system that only this file knows runs in the pipeline, votes in panels and
+//! campaigns, is lost and started again, and what it gets wrong is found and shrunk.
 //!
-//! The toy is a model of a machine elsewhere: the reference in a dialect of its own, in this process. It answers in batches, has a copy of the
-//! guest's memory and slots beside the windows, and is lost when a test says so.
+//! The toy is a model of a machine elsewhere: the reference in a dialect of its own, in this process. It answers in
+//! batches, has a copy of the guest's memory and slots beside the windows, and is lost when a test says so.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -184,8 +184,14 @@ impl ToyMachine {
 }
 
 impl Running for ToyMachine {
-    fn begin(&mut self, machine: &Machine, _: Written, expected: &mut Expected) -> Result<(), Loss> {
+    /// A machine that cleared only what it is told to clear would have all tables zero.
+    fn begin(&mut self, machine: &Machine, written: Written, expected: &mut Expected) -> Result<(), Loss> {
         self.drain(expected)?;
+        for window in self.reference.windows() {
+            let told = written.of(window.spec.liobn);
+            let left = window.guest_entries().find(|(index, value)| *value != 0 && !told.contains(index));
+            assert!(written.anything || left.is_none(), "{left:x?} of window {} would stay", window.spec.liobn);
+        }
         self.toy.faults.begun.fetch_add(1, Ordering::Relaxed);
         self.reference.reset(self.toy.dialect, machine);
         Ok(())
@@ -221,7 +227,8 @@ impl Running for ToyMachine {
     }
 }
 
-// ---- programs --------------------------------------------------------------------------------------------------------
+// ---- programs
+// --------------------------------------------------------------------------------------------------------
 
 fn program(dialect: &str, steps: &str) -> Program {
     let text = format!(
@@ -271,7 +278,8 @@ fn agreed(votes: &Votes) -> usize {
     votes.verdicts.iter().filter(|verdict| **verdict == Verdict::Agreed).count()
 }
 
-// ---- agreement, and differences --------------------------------------------------------------------------------------
+// ---- agreement, and differences
+// --------------------------------------------------------------------------------------
 
 #[test]
 fn a_system_of_the_programs_dialect_agrees_however_late_it_answers() {
@@ -377,9 +385,11 @@ fn a_machine_that_remembers_is_started_anew_where_it_must_forget() {
     assert_eq!(toy.faults.started.load(Ordering::Relaxed), 2);
 }
 
-// ---- losses ----------------------------------------------------------------------------------------------------------
+// ---- losses
+// ----------------------------------------------------------------------------------------------------------
 
-/// At whichever call a machine ends by chance: no verdict is lost, none is told twice, and one incident names the program that ran.
+/// At whichever call a machine ends by chance: no verdict is lost, none is told twice, and one incident names the
+/// program that ran.
 #[test]
 fn a_machine_that_ends_by_chance_is_started_again() {
     let tasks = drawn(Dialect::Kvm, 24);

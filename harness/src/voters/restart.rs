@@ -1,19 +1,24 @@
-//! Machines and processes that are lost are started again, here and nowhere else.
+//! Starts machines and processes again that were lost, and decides which program is to blame.
 //!
-//! A [`Runner`] runs programs in a machine or a process. It may lose that on the way: the machine ends, falls silent, or answers what makes no
-//! sense. [`vote`] then puts the programs that have no verdict yet to a fresh one and watches it more closely, until it is known whose doing it was:
+//! A [`Runner`] runs programs in a machine or a process, and may lose it on the way: the machine ends, gives no answer,
+//! or answers what its interface does not allow. [`vote`] then puts the programs that have no verdict to a fresh one
+//! and watches them more closely. What it makes of a loss:
 //!
-//! | what happens | what it means | what is told |
-//! |---|---|---|
-//! | the programs pass this time | nobody knows why it was lost | an incident |
-//! | a program that runs alone, [watched](Watching) step by step, loses it the same way | it is the program's doing | a finding: `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL` at the place |
-//! | it [refuses](Way::Refused) to start twice with the same message, and starts for a smaller program | the voter cannot have the program's machine | not compared |
-//! | it is lost [`MOST`] times and once more without a verdict between | the voter is gone | incidents, then [`Unavailable`] |
+//! | what happens next | what is told of the loss |
+//! |---|---|
+//! | the program at which it was lost passes on the fresh one | an incident |
+//! | that program, alone and watched step by step, loses the fresh one the same way | a finding at the step |
+//! | the machine [refuses](Way::Refused) to start with the same message again, and starts for less | not compared |
+//! | it is lost more than [`MOST`] times without a verdict between | an incident, and the voter is [`Unavailable`] |
 //!
-//! These hold, and [`vote`] asserts them:
+//! The finding's rule is `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL`, by the [`Way`].
 //!
-//! 1. Each task has one verdict, and verdicts come in the order of the tasks. If the voter is gone, those that were told stand.
-//! 2. Each loss is explained once: by the verdict on the program that caused it, or by an incident. Every incident names one of the tasks.
+//! Invariants, which [`vote`] asserts:
+//!
+//! 1. Each task has one verdict, and verdicts come in the order of the tasks. If the voter becomes unavailable, the
+//!    verdicts that were told stand.
+//! 2. Each loss is told once: by the verdict on the program that caused it, or as an incident. Every incident names one
+//!    of the tasks.
 //! 3. A program is blamed only for a loss at a known place in it, while it ran alone.
 
 use contract::Rule;
@@ -46,7 +51,8 @@ pub struct Loss {
     pub way: Way,
     /// What it did, in words that follow its name, such as `ended by signal 9`.
     pub how: String,
-    /// The place in the first program without a verdict where it was lost; `None` where that is not known, or where no program was running.
+    /// The place in the first program without a verdict where it was lost; `None` where that is not known, or where no
+    /// program was running.
     pub place: Option<Place>,
 }
 
@@ -84,15 +90,15 @@ pub trait Runner {
     /// What is lost, such as `QEMU` or `its process`.
     fn thing(&self) -> &str;
 
-    /// How closely programs are watched before anything is lost, `left` of them being without a verdict. A program that is watched by
-    /// [steps](Watching::Steps) from the first is blamed for the first loss.
+    /// How closely programs are watched before anything is lost, `left` of them being without a verdict. A program that
+    /// is watched by [steps](Watching::Steps) from the first is blamed for the first loss.
     fn at_first(&self, left: usize) -> Watching {
         let _ = left;
         Watching::Together
     }
 
-    /// Runs programs and tells the verdict on each, in order. If nothing is running it starts what it needs. It may watch more closely
-    /// than it must.
+    /// Runs programs and tells the verdict on each, in order. If nothing is running it starts what it needs. It may
+    /// watch more closely than it must.
     ///
     /// # Errors
     /// The machine or process is lost, with all that was told standing. The next run starts another.
@@ -104,7 +110,8 @@ pub trait Runner {
         tell: &mut dyn FnMut(Verdict),
     ) -> Result<(), Loss>;
 
-    /// Whether it can start for the smallest program that there is. Asked where it [refused](Way::Refused) to start for another.
+    /// Whether it can start for the smallest program that there is. Asked where it [refused](Way::Refused) to start for
+    /// another.
     fn starts_bare(&mut self) -> bool {
         false
     }
@@ -378,8 +385,8 @@ mod tests {
                 for (at, (deed, verdict)) in deeds.iter().zip(&verdicts).enumerate() {
                     let right = match (deed, verdict) {
                         (Deed::Passes | Deed::LosesBehind | Deed::LosesOnce(_), Verdict::Agreed) => true,
-                        // A program that is blamed at once cannot be told from one that always does it; nor can one before which what it
-                        // runs in was lost as well.
+                        // A program that is blamed at once cannot be told from one that always does it; nor can one
+                        // before which what it runs in was lost as well.
                         (Deed::LosesOnce(_), Verdict::Finding(_)) => {
                             at_once || at > 0 && deeds[at - 1] == Deed::LosesBehind
                         }

@@ -1,4 +1,5 @@
-//! What calls are expected to answer: the answers are compared as they come, and the first that differs becomes a finding.
+//! What calls are expected to answer: the answers are compared as they come, and the first that differs becomes a
+//! finding.
 
 use std::collections::VecDeque;
 

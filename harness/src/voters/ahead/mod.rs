@@ -5,8 +5,9 @@
 //!                   └───────> calls, in batches ──> system ──> answers ───┴──> verdicts
 //! ```
 //!
-//! The reference says what each call should answer; calls and expectations go on their way, many programs deep, and are compared as answers
-//! come back. Where one differs, everything behind it is waited for and dropped, the tables are cleared, and the programs behind it are put again.
+//! The reference says what each call should answer; calls and expectations go on their way, many programs deep, and are
+//! compared as answers come back. Where one differs, everything behind it is waited for and dropped, the tables are
+//! cleared, and the programs behind it are put again.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -14,8 +15,8 @@
 //! | `expected` | what calls should answer, and the finding that a wrong answer is |
 //! | this one | programs on their way: their windows, lists, calls, and tables read back |
 //!
-//! The pipeline compares r3, r4, that r5 to r9 are left alone, and through H_GET_TCE the tables, as closely as its [`Look`] says. A new
-//! system implements the two traits, and [`Candidacy`](super::Candidacy) to be made a voter of.
+//! The pipeline compares r3, r4, that r5 to r9 are left alone, and through H_GET_TCE the tables, as closely as its
+//! [`Look`] says. A new system implements the two traits, and [`Candidacy`](super::Candidacy) to be made a voter of.
 
 mod expected;
 mod system;
@@ -275,7 +276,8 @@ fn count_call(tally: &mut Tally, call: &Hypercall, status: Status, outcome: &Out
     tally.count_rules(outcome.rules, false, status == Status::SUCCESS);
 }
 
-/// A number of the program's steps, the same in every run and with every toolchain: it says which programs are looked at whole.
+/// A number of the program's steps, the same in every run and with every toolchain: it says which programs are looked
+/// at whole.
 fn key(program: &Program) -> u64 {
     use std::fmt::Write as _;
     let mut text = String::new();
@@ -488,7 +490,8 @@ impl<S: System> Voter for Ahead<S> {
         self.system.own_dialect()
     }
 
-    /// Windows are cleared before each program. A machine that remembers more is given up, and the next program starts another.
+    /// Windows are cleared before each program. A machine that remembers more is given up, and the next program starts
+    /// another.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         if self.system.remembers() {
             self.forget();

@@ -1,4 +1,5 @@
-//! What the pipeline knows of a system: machines that answer hypercalls late and in order, and whose windows are made from outside.
+//! What the pipeline knows of a system: machines that answer hypercalls late and in order, and whose windows are made
+//! from outside.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -53,25 +54,27 @@ pub trait System {
     /// It is lost before that.
     fn boot(&self, board: &Self::Board) -> Result<Self::Running, Loss>;
 
-    /// Whether a call is left out, on both sides, because the system would take it for something else or could be harmed by it. `window` is
-    /// the one that the call names, if the program has it.
+    /// Whether a call is left out, on both sides, because the system would take it for something else or could be
+    /// harmed by it. `window` is the one that the call names, if the program has it.
     fn leaves_out(&self, call: &Hypercall, window: Option<&WindowSpec>) -> bool;
 
-    /// Whether a machine remembers programs in more than its windows and tables. Then a voter that must forget them starts another one.
+    /// Whether a machine remembers programs in more than its windows and tables. Then a voter that must forget them
+    /// starts another one.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// Whether a step that is no hypercall changes something that the machine has a copy of, such as its windows. Other steps are the
-    /// reference's alone.
+    /// Whether a step that is no hypercall changes something that the machine has a copy of, such as its windows. Other
+    /// steps are the reference's alone.
     fn mirrors(&self, step: &Step) -> bool;
 }
 
-/// A machine that runs. Where a method finds that it is lost, it hands out the answers that had come by then first: the oldest call without an
-/// answer is where it was lost. A machine that was lost is not called again.
+/// A machine that runs. Where a method finds that it is lost, it hands out the answers that had come by then first: the
+/// oldest call without an answer is where it was lost. A machine that was lost is not called again.
 pub trait Running {
-    /// Makes the machine that of the next program: it has the program's windows, all of them zero, and no others as far as that can be. Calls of
-    /// earlier programs may be on their way. `written` says which entries of the windows as they were may not be zero.
+    /// Makes the machine that of the next program: it has the program's windows, all of them zero, and no others as far
+    /// as that can be. Calls of earlier programs may be on their way. `written` says which entries of the windows as
+    /// they were may not be zero.
     ///
     /// # Errors
     /// It is lost.
@@ -86,7 +89,8 @@ pub trait Running {
     /// It is lost; or no list can lie there, and why.
     fn list(&mut self, list: List<'_>, expected: &mut Expected) -> Result<Result<(), Uncovered>, Loss>;
 
-    /// Asks for a hypercall. The answer may come later, but comes after those of earlier calls; each goes to [`Expected::take`] once.
+    /// Asks for a hypercall. The answer may come later, but comes after those of earlier calls; each goes to
+    /// [`Expected::take`] once.
     ///
     /// # Errors
     /// It is lost.
@@ -98,7 +102,8 @@ pub trait Running {
     /// It is lost.
     fn drain(&mut self, expected: &mut Expected) -> Result<(), Loss>;
 
-    /// Does what a step does that it [mirrors](System::mirrors). All calls have been answered. The reference has done the step.
+    /// Does what a step does that it [mirrors](System::mirrors). All calls have been answered. The reference has done
+    /// the step.
     ///
     /// # Errors
     /// It is lost; or it cannot do the step, and why.
@@ -150,8 +155,8 @@ impl Written {
     }
 }
 
-/// The address by which entry `index` is reached, if one is. A base may be unaligned only in a dialect that rounds addresses down to pages. Then the
-/// address is not the entry's own.
+/// The address by which entry `index` is reached, if one is. A base may be unaligned only in a dialect that rounds
+/// addresses down to pages. Then the address is not the entry's own.
 #[must_use]
 pub fn ioba(window: &WindowSpec, index: u64) -> Option<u64> {
     let first = window.base.checked_next_multiple_of(window.page())?;

@@ -6,21 +6,23 @@
 //!  verdicts <── frames, checksums <── pipe ── one a program
 //! ```
 //!
-//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes of the process is
-//! seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what is no answer (`SUBJECT.PROTOCOL`). Its
-//! batch is then put to a fresh child that tells each verdict, and the program at which that one is lost to another that announces each step
-//! ([`restart`]). If it is lost as well, that is a finding at that step. The campaign goes on with another child.
+//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes
+//! of the process is seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what
+//! is no answer (`SUBJECT.PROTOCOL`). Its batch is then put to a fresh child that tells each verdict, and the program
+//! at which that one is lost to another that announces each step ([`restart`]). If it is lost as well, that is a
+//! finding at that step. The campaign goes on with another child.
 //!
-//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel lacks it, a
-//! write to a file ends the process).
+//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel
+//! lacks it, a write to a file ends the process).
 //!
-//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe does; the shared memory has no name. It has a process
-//! group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary. The signal is sent when the *thread* that
-//! started it ends: so an [`Isolated`] is used and dropped by the thread that made it.
+//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe does; the shared memory has no
+//! name. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary. The
+//! signal is sent when the *thread* that started it ends: so an [`Isolated`] is used and dropped by the thread that
+//! made it.
 //!
-//! **What it does not show.** The checker shares the child's address space with the library: a wild store could make it blind. It is
-//! told by the frames' checksums if it breaks those, and by the counts, which must fit the programs; a library that set out to cheat
-//! is beyond this.
+//! **What it does not show.** The checker shares the child's address space with the library: a wild store could make it
+//! blind. It is told by the frames' checksums if it breaks those, and by the counts, which must fit the programs; a
+//! library that set out to cheat is beyond this.
 
 mod child;
 mod process;
@@ -135,13 +137,14 @@ impl Runner for Isolated {
         "its process"
     }
 
-    /// A single program is watched step by step at once, and blamed at once: another process would not have what earlier programs left in
-    /// this one.
+    /// A single program is watched step by step at once, and blamed at once: another process would not have what
+    /// earlier programs left in this one.
     fn at_first(&self, left: usize) -> Watching {
         if left == 1 { Watching::Steps } else { Watching::Together }
     }
 
-    /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of their steps.
+    /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of
+    /// their steps.
     fn run(
         &mut self,
         tasks: &[Task],

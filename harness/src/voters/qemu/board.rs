@@ -82,7 +82,8 @@ fn agree(slot: &mut Option<u64>, value: u64) -> bool {
 }
 
 impl Board {
-    /// The board that a program needs: the windows of its machine and, as far as they fit beside those, the ones that it creates.
+    /// The board that a program needs: the windows of its machine and, as far as they fit beside those, the ones that
+    /// it creates.
     ///
     /// # Errors
     /// QEMU cannot have one of the machine's windows; which, and why.

@@ -1,9 +1,9 @@
 //! The QEMU process: found, started, watched, ended.
 //!
-//! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`, so there is no
-//! file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends when the *thread* that
-//! started it ends, however it ends: so a [`Child`] is used and dropped by the thread that booted it. It has a process
-//! group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary.
+//! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`,
+//! so there is no file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends
+//! when the *thread* that started it ends, however it ends: so a [`Child`] is used and dropped by the thread that
+//! booted it. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -168,7 +168,8 @@ impl Child {
         let (firmware, said, stderr) =
             files.map_err(|error| Unavailable::Host { what: "no file for QEMU's firmware", error })?;
 
-        // The shell checks, with the signal armed, that its parent is still there: then nothing can slip through between.
+        // The shell checks, with the signal armed, that its parent is still there: then nothing can slip through
+        // between.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "[ \"$PPID\" = \"$0\" ] && exec \"$@\""]);
         command.arg(std::process::id().to_string());

@@ -33,7 +33,8 @@ pub struct Live {
     config: Config,
     mailbox: Mailbox,
     batch: Batch,
-    /// Of each request that has no answer yet, whether its answer is expected. Those of the harness's own requests are not.
+    /// Of each request that has no answer yet, whether its answer is expected. Those of the harness's own requests are
+    /// not.
     expects: VecDeque<bool>,
     board: Board,
     /// The windows that it has, those of VIO devices left out.
@@ -252,7 +253,8 @@ impl Live {
         Ok(())
     }
 
-    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Its status must be one of those wanted.
+    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Its status must be one of
+    /// those wanted.
     fn rtas(&mut self, token: u32, arguments: &[u32], results: usize, wanted: &[i32]) -> Result<Vec<u32>, Loss> {
         assert!(self.batch.is_empty() && self.mailbox.is_idle(), "an RTAS call between hypercalls");
         let head = [token, arguments.len() as u32, results as u32];

@@ -1,4 +1,5 @@
-//! Requests to the guest's monitor and its answers, in batches, through shared memory: positioned reads and writes, no mapping.
+//! Requests to the guest's monitor and its answers, in batches, through shared memory: positioned reads and writes, no
+//! mapping.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -168,8 +169,9 @@ impl Mailbox {
         }
     }
 
-    /// The answers of the oldest batch, which was waited for, in the order of its requests; it is posted no more. A machine that was lost has left
-    /// those that it had made by then: behind them is the request that it hangs at, or died of.
+    /// The answers of the oldest batch, which was waited for, in the order of its requests; it is posted no more. A
+    /// machine that was lost has left those that it had made by then: behind them is the request that it hangs at, or
+    /// died of.
     pub(super) fn take<E>(
         &mut self,
         memory: &File,

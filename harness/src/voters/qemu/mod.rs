@@ -1,7 +1,8 @@
 //! QEMU's pseries machine as a live voter.
 //!
-//! QEMU answers the four hypercalls on its own code. A `qemu-system-ppc64` runs as a child, with a guest of our own that does nothing but
-//! issue hypercalls; requests and answers go through the machine's memory, which both processes share.
+//! QEMU answers the four hypercalls on its own code. A `qemu-system-ppc64` runs as a child, with a guest of our own
+//! that does nothing but issue hypercalls; requests and answers go through the machine's memory, which both processes
+//! share.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -14,8 +15,9 @@
 //! | `draw` | machines that a QEMU can have, for campaigns |
 //! | `voter` | what the [pipeline](super::ahead) and rosters must know of it |
 //!
-//! Only registers and, through H_GET_TCE, tables are seen: there are no pages to count. What QEMU cannot have or should not be asked (windows
-//! it cannot make, hypercalls that it has beside the four, lists in the harness's own memory) is not asked, and counted.
+//! Only registers and, through H_GET_TCE, tables are seen: there are no pages to count. What QEMU cannot have or should
+//! not be asked (windows it cannot make, hypercalls that it has beside the four, lists in the harness's own memory) is
+//! not asked, and counted.
 
 mod board;
 mod child;
