@@ -332,7 +332,7 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
         let finding = finding.map(|finding| (finding.rule, finding.place));
         assert_eq!(finding, (place != Place::End).then_some((Rule::DivergeTce, place)), "{look:?}");
     }
-    let last = program("lopapr", &format!("{STUFF}{PUT}"));
+    let last = program("lopapr", &format!("{GET}{PUT}"));
     let toy = Toy::new(Dialect::Lopapr, 50, faults());
     let tasks: Vec<Task> = [&right, &last, &right, &last, &last, &right].map(|program| program.clone().into()).into();
     let (votes, voted) = vote(&toy, &tasks);
@@ -342,6 +342,31 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
     let found = Some((Rule::DivergeTce, Place::End));
     assert_eq!(places, [None, found, None, found, found, None]);
     assert_eq!((votes.tally.programs, toy.faults.started.load(Ordering::Relaxed)), (6, 1));
+}
+
+/// A machine that has answered everything makes way for one with another board.
+#[test]
+fn programs_of_several_boards_each_have_their_machine() {
+    let beside: fn(u64, Hypercall) -> Hypercall = |_, call| match call.opcode {
+        H_STUFF_TCE => Hypercall::get(call.args[0], call.args[1]),
+        _ => call,
+    };
+    let small = program("lopapr", &format!("{PUT}{GET}"));
+    let mut large = program("lopapr", &format!("{GET}{STUFF}"));
+    large.machine.page_shift = PageShift::Shift16;
+    large.machine.slots.clear();
+    large.machine.mappings.clear();
+    large.validate().expect("a sound machine");
+    let tasks: Vec<Task> = [&small, &large, &large, &small].map(|program| program.clone().into()).into();
+    for batch in [1, 1000] {
+        let toy = Toy::new(Dialect::Lopapr, batch, Faults { twist: Some(beside), ..Faults::default() });
+        let (votes, voted) = vote(&toy, &tasks);
+        let found: Vec<_> = votes.verdicts.iter().map(|verdict| verdict.finding().map(|found| found.place)).collect();
+        assert_eq!((voted, found), (Ok(()), vec![None, Some(Place::Step(1)), Some(Place::Step(1)), None]));
+        assert_eq!(toy.faults.started.load(Ordering::Relaxed), 3);
+        let voter = Ahead::new(toy).expect("a toy can always be had");
+        assert!(voter.is_costly(&small, &large) && !voter.is_costly(&large, &large));
+    }
 }
 
 #[test]

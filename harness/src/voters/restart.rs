@@ -407,6 +407,44 @@ mod tests {
         }
     }
 
+    /// A program that has its verdict is not blamed for a loss behind it, and neither is the next one.
+    #[test]
+    fn a_loss_behind_the_verdict_of_a_program_alone_is_an_incident() {
+        struct Behind(usize);
+        impl Runner for Behind {
+            fn name(&self) -> &str {
+                "behind"
+            }
+            fn thing(&self) -> &str {
+                "its machine"
+            }
+            fn run(
+                &mut self,
+                tasks: &[Task],
+                _: Watching,
+                _: &mut Tally,
+                tell: &mut dyn FnMut(Verdict),
+            ) -> Result<(), Loss> {
+                self.0 += 1;
+                if self.0 > 1 {
+                    tasks.iter().for_each(|_| tell(Verdict::Agreed));
+                }
+                if self.0 > 2 { Ok(()) } else { Err(Loss::new(Way::Ended, "ended".into()).at(Place::End)) }
+            }
+        }
+        let mut told = Vec::new();
+        let voted = vote(&mut Behind(0), &tasks(3), &mut Tally::default(), &mut |what| {
+            told.push(match what {
+                Told::Verdict(index, verdict) => format!("{index}: {verdict}"),
+                Told::Incident(Incident { program, what }) => format!("{program}: {what}"),
+            });
+        });
+        assert_eq!(voted, Ok(()));
+        let agreed = |index: usize| format!("{index}: {}", Verdict::Agreed);
+        let lost = ["0: its machine ended", "0: its machine ended after its last answer"].map(String::from);
+        assert_eq!(told, [&[agreed(0)][..], &lost, &[agreed(1), agreed(2)]].concat());
+    }
+
     #[test]
     fn what_is_lost_again_and_again_is_given_up_and_every_loss_is_an_incident() {
         let tasks = tasks(2);

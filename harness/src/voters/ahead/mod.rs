@@ -243,8 +243,9 @@ impl<S: System> Ahead<S> {
         }
     }
 
-    /// Starts a machine in the place of the one that runs.
+    /// Starts a machine in the place of the one that runs, which has answered everything.
     fn boot(&mut self, board: S::Board) -> Result<(), Loss> {
+        assert!(self.expected.oldest().is_none(), "a machine is given up with calls on their way");
         self.forget();
         self.expected.counts.boots += 1;
         let running = self.system.boot(&board)?;
@@ -276,15 +277,11 @@ fn count_call(tally: &mut Tally, call: &Hypercall, status: Status, outcome: &Out
     tally.count_rules(outcome.rules, false, status == Status::SUCCESS);
 }
 
-/// A number of the program's steps, the same in every run and with every toolchain: it says which programs are looked
-/// at whole.
+/// A number of the program's last steps, the same in every run and with every toolchain: it says which programs are
+/// looked at whole.
 fn key(program: &Program) -> u64 {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for step in &program.steps {
-        let _ = writeln!(text, "{step}");
-    }
-    store::hash(text.bytes())
+    let last = program.steps.iter().rev().take(8);
+    store::hash(last.flat_map(|step| step.to_string().into_bytes()))
 }
 
 /// Puts one program on its way.
