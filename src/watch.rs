@@ -1,4 +1,5 @@
-//! Commands that run a library in a process of the command's own: a second process runs it, this one tells what the library did to it.
+//! Commands that run a library in a process of the command's own: a second process runs it, this one tells what the
+//! library did to it.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};

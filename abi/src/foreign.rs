@@ -40,8 +40,9 @@ pub struct Foreign {
 
 // SAFETY: the pointers inside are to arrays of its own, and to the library's table, which nobody writes.
 unsafe impl Send for Foreign {}
-// SAFETY: what `&self` reaches of the library is its functions. They keep state in variables of their copy; the harness has one thread
-// at a time in a subject, which is what the header promises the library. Everything else that `&self` changes is locked or atomic.
+// SAFETY: what `&self` reaches of the library is its functions. They keep state in variables of their copy; the harness
+// has one thread at a time in a subject, which is what the header promises the library. Everything else that `&self`
+// changes is locked or atomic.
 unsafe impl Sync for Foreign {}
 
 impl Foreign {

@@ -5,8 +5,8 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-/// The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier header would be
-/// misunderstood; the harness takes no other version than its own.
+/// The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier
+/// header would be misunderstood; the harness takes no other version than its own.
 pub const RM_ABI: u32 = 1;
 
 /// Memory model: one array of struct pages.
@@ -36,8 +36,9 @@ pub const RM_H_FUNCTION: i64 = -2;
 pub const RM_H_PARAMETER: i64 = -4;
 /// H_P4.
 pub const RM_H_P4: i64 = -57;
-/// H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler then runs the same
-/// call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers it.
+/// H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler
+/// then runs the same call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers
+/// it.
 pub const RM_H_TOO_HARD: i64 = 9999;
 
 /// A TCE lets the device read.
@@ -71,7 +72,8 @@ pub const RM_PTE_HOLE: u8 = 0;
 pub const RM_PTE_PRESENT: u8 = 1;
 /// Page-table entry: it covers 2^order pages, a whole compound page; `pfn` is the head's.
 pub const RM_PTE_HUGE: u8 = 2;
-/// Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one reference on the page.
+/// Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one
+/// reference on the page.
 pub const RM_PTE_ABSENT: u8 = 3;
 
 /// Answer of a probe: the count stayed as it was.
@@ -135,12 +137,13 @@ pub struct rm_pte {
     pub reserved: [u8; 3],
 }
 
-/// What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or without it; in virtual
-/// mode struct pages may be named by their vmemmap address as well. An address that the mode cannot reach is a finding, reads 0, and is not
-/// stored to. Numbers are little-endian, so a TCE wants its bytes swapped.
+/// What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or
+/// without it; in virtual mode struct pages may be named by their vmemmap address as well. An address that the mode
+/// cannot reach is a finding, reads 0, and is not stored to. Numbers are little-endian, so a TCE wants its bytes
+/// swapped.
 ///
-/// Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in, so what was read before
-/// one may have changed after it.
+/// Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in,
+/// so what was read before one may have changed after it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rm_services {
@@ -150,8 +153,8 @@ pub struct rm_services {
     pub store64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64),
     /// Exchanges 8 bytes; answers what was there.
     pub exchange64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64) -> u64,
-    /// Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts what is there into
-    /// `*expected`.
+    /// Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts
+    /// what is there into `*expected`.
     pub compare_exchange64:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut u64, desired: u64) -> bool,
     /// Loads 4 bytes, with acquire ordering: a reference count. `ea` is a multiple of 4.
@@ -167,13 +170,15 @@ pub struct rm_services {
     pub slot: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, gpa: u64, hva: *mut u64) -> bool,
     /// The page-table entry of the page that holds `hva`.
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
-    /// Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there into `*expected`. The
-    /// new entry differs in its bits only, or makes an absent page present. Reserved bytes are ignored.
+    /// Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there
+    /// into `*expected`. The new entry differs in its bits only, or makes an absent page present. Reserved bytes are
+    /// ignored.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
     /// Tells that memory is asked for: a finding in real mode.
     pub allocate: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, bytes: u64),
-    /// Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound page `pfn` is the head's.
+    /// Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound
+    /// page `pfn` is the head's.
     pub free_page: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64),
     /// A line for the report of a finding; the last 16 of a program are kept, and 200 bytes of each.
     pub log: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, line: *const c_char),
@@ -231,7 +236,8 @@ pub struct rm_window {
     pub entries: u64,
     /// Real address of the guest's values, big-endian.
     pub table: u64,
-    /// Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the page | permissions`.
+    /// Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the
+    /// page | permissions`.
     pub hardware: u64,
 }
 
@@ -256,8 +262,8 @@ pub struct rm_machine {
     pub block_shift: u32,
     /// Zero.
     pub reserved: u32,
-    /// Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness keeps the list:
-    /// new nodes in front, removed nodes used again last in, first out.
+    /// Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness
+    /// keeps the list: new nodes in front, removed nodes used again last in, first out.
     pub list: u64,
     /// Vmemmap: numbers of the sections (of 2^24 bytes) that are present, ascending.
     pub sections: *const u64,
@@ -277,18 +283,20 @@ pub struct rm_machine {
     pub window_count: usize,
     /// What the harness does for you.
     pub services: *const rm_services,
-    /// With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables, the vmemmap list and
-    /// the guest's pages; everything between them is not mapped, and touching it is a crash. NULL without that flag.
+    /// With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
+    /// the vmemmap list and the guest's pages; everything between them is not mapped, and touching it is a crash. NULL
+    /// without that flag.
     ///
-    /// What is done through this pointer is seen at the end of the call (or at its next service), as differences of memory: which words
-    /// changed, from what to what, and whether the handler may change them. A last release in real mode, a stray store, a wrong result, a leak
-    /// are found. Not seen: in which order stores were made (`REF.HELD` between them), how many accesses (`RM.BOUNDED`), whether a list was
-    /// read twice (`LIST.SNAPSHOT`), a value that was put back, and a read of what real mode cannot reach.
+    /// What is done through this pointer is seen at the end of the call (or at its next service), as differences of
+    /// memory: which words changed, from what to what, and whether the handler may change them. A last release in real
+    /// mode, a stray store, a wrong result, a leak are found. Not seen: in which order stores were made (`REF.HELD`
+    /// between them), how many accesses (`RM.BOUNDED`), whether a list was read twice (`LIST.SNAPSHOT`), a value that
+    /// was put back, and a read of what real mode cannot reach.
     pub linear: *mut c_void,
 }
 
-/// What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when `start` gets
-/// it: each field is to be filled in.
+/// What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when
+/// `start` gets it: each field is to be filled in.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_coverage {
@@ -332,8 +340,8 @@ pub struct rm_handlers {
 
 /// An implementation. Functions that are marked so may be NULL.
 ///
-/// The harness loads the library once for each thread, each time as a copy of its own: global variables are never shared, and one thread
-/// at a time is inside.
+/// The harness loads the library once for each thread, each time as a copy of its own: global variables are never
+/// shared, and one thread at a time is inside.
 #[repr(C)]
 pub struct rm_implementation {
     /// `RM_ABI`.
@@ -344,7 +352,8 @@ pub struct rm_implementation {
     pub name: *const c_char,
     /// `RM_MAP_MEMORY`, or 0.
     pub flags: u64,
-    /// A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number that is told.
+    /// A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number
+    /// that is told.
     pub start: Option<unsafe extern "C-unwind" fn(machine: *const rm_machine, coverage: *mut rm_coverage) -> c_int>,
     /// The machine goes. May be NULL.
     pub stop: Option<unsafe extern "C-unwind" fn()>,
@@ -352,18 +361,18 @@ pub struct rm_implementation {
     pub bound: Option<unsafe extern "C-unwind" fn() -> rm_bound>,
     /// Real mode: MMU off.
     pub real: rm_handlers,
-    /// Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that is NULL leaves
-    /// its call to virtual mode.
+    /// Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that
+    /// is NULL leaves its call to virtual mode.
     pub virt: rm_handlers,
-    /// Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one backed block; else 0.
-    /// NULL: not covered.
+    /// Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one
+    /// backed block; else 0. NULL: not covered.
     pub pfn_to_page: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64, real: *mut u64) -> c_int>,
     /// Probe in real mode: takes a reference unless the count is 0. Answers `RM_PROBE_*`. NULL: not covered.
     pub get_page_unless_zero: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64) -> c_int>,
     /// Probe in real mode: gives a reference back unless it is the last. Answers `RM_PROBE_*`. NULL: not covered.
     pub put_page_unless_one: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64) -> c_int>,
-    /// Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be more places than
-    /// blocks). Their struct pages are zero. May be NULL.
+    /// Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be
+    /// more places than blocks). Their struct pages are zero. May be NULL.
     pub hot_add: Option<unsafe extern "C-unwind" fn(section: u64, runs: *const rm_run, count: usize)>,
     /// Notice: a section is about to go, with the blocks that no other needs. May be NULL.
     pub hot_remove: Option<unsafe extern "C-unwind" fn(section: u64)>,
@@ -371,7 +380,7 @@ pub struct rm_implementation {
     pub set_slot: Option<unsafe extern "C-unwind" fn(slot: *const rm_slot)>,
     /// Notice: a window was created; its tables are zero. May be NULL.
     pub create_window: Option<unsafe extern "C-unwind" fn(window: *const rm_window)>,
-    /// Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL: windows are never
-    /// closed, and leaks not looked for.
+    /// Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL:
+    /// windows are never closed, and leaks not looked for.
     pub close_window: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64)>,
 }

@@ -43,8 +43,8 @@ impl Unusable {
     }
 }
 
-/// A library that was looked at and can be used. Instances of it are loaded one by one, each from a copy of its own, so that they share
-/// no variable.
+/// A library that was looked at and can be used. Instances of it are loaded one by one, each from a copy of its own, so
+/// that they share no variable.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
@@ -90,7 +90,8 @@ impl Library {
         // The loader takes a file that it has seen for the same library; a copy in memory is another file.
         let copy = copy(&self.contents).map_err(|error| told(format!("no copy in memory: {error}")))?;
         let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-        // SAFETY: the library's initialisers run here. That they do nothing but initialise is the promise of whoever names it.
+        // SAFETY: the library's initialisers run here. That they do nothing but initialise is the promise of whoever
+        // names it.
         let loaded = unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
         let loaded = loaded.map_err(|error| {
             // The loader names the copy.
@@ -114,7 +115,8 @@ impl Library {
             let expected = size_of::<rm_implementation>();
             return Err(told(format!("its table has {bytes} bytes, expected {expected}")));
         }
-        // SAFETY: version and size say that it is this table, which stays while the library is loaded: an instance keeps it.
+        // SAFETY: version and size say that it is this table, which stays while the library is loaded: an instance
+        // keeps it.
         let table: &'static rm_implementation = unsafe { &*table };
         if table.name.is_null() {
             return Err(told("its name is NULL".into()));
@@ -152,8 +154,8 @@ fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Why this machine cannot load a file, as far as its headers say. The loader itself would say less, and map a part of a library as if it
-/// were whole: touching what is not there ends the process.
+/// Why this machine cannot load a file, as far as its headers say. The loader itself would say less, and map a part of
+/// a library as if it were whole: touching what is not there ends the process.
 fn unloadable(contents: &[u8]) -> Option<String> {
     match FileKind::parse(contents) {
         Ok(FileKind::Elf64) => {}

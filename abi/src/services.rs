@@ -1,7 +1,8 @@
 //! What the harness does for an implementation: the functions behind `rm_services`.
 //!
-//! Each is handed the pointer that the handler got, which is a [`Handle`] on its caller's stack. They may unwind: a call that
-//! makes too many accesses is ended by a panic in the access itself, which passes through the library's frames.
+//! Each is handed the pointer that the handler got, which is a [`Handle`] on its caller's stack. They may unwind: a
+//! call that makes too many accesses is ended by a panic in the access itself, which passes through the library's
+//! frames.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
@@ -73,8 +74,9 @@ pub static SERVICES: rm_services = rm_services {
     log,
 };
 
-// SAFETY, of every function below: a library calls it with the pointer that its running handler was handed, and with pointers to
-// objects of its own of the type that the header states. Nothing is kept past the call. Who breaks this breaks C's rules in his own code.
+// SAFETY, of every function below: a library calls it with the pointer that its running handler was handed, and with
+// pointers to objects of its own of the type that the header states. Nothing is kept past the call. Who breaks this
+// breaks C's rules in his own code.
 
 unsafe extern "C-unwind" fn load64(cpu: *mut rm_cpu, ea: u64) -> u64 {
     // SAFETY: see above.

@@ -1,14 +1,16 @@
 //! Real memory mapped into the address space: a linear map, for implementations that use plain pointers and atomics.
 //!
-//! The byte at real address r is at `linear + r`, and at r in a memory file of 2^46 bytes that holds what was touched of them. As much
-//! address space is reserved without access; the regions of the machine are mapped over it, and whatever lies between them is a guard.
-//! Regions start at multiples of 4 KiB. Where the host's pages are larger, regions can share one, and a gap inside such a page is mapped
-//! too: a store there does not fault, and is carried over as a stray store.
+//! The byte at real address r is at `linear + r`, and at r in a memory file of 2^46 bytes that holds what was touched
+//! of them. As much address space is reserved without access; the regions of the machine are mapped over it, and
+//! whatever lies between them is a guard. Regions start at multiples of 4 KiB. Where the host's pages are larger,
+//! regions can share one, and a gap inside such a page is mapped too: a store there does not fault, and is carried over
+//! as a stray store.
 //!
-//! The image (`RealMemory`) stays the one that counts. What the host changes there is copied here ([`View::see`]); what the implementation
-//! changed here is carried there at the end of each call and before each service ([`View::settle`]): pages of the file that hold data are
-//! held against a copy of what they held last, and each word that differs is stored through the `Cpu`, which checks it like any other
-//! store. References that were taken come first and those given back last, for in which order they were really made nobody saw.
+//! The image (`RealMemory`) stays the one that counts. What the host changes there is copied here ([`View::see`]); what
+//! the implementation changed here is carried there at the end of each call and before each service ([`View::settle`]):
+//! pages of the file that hold data are held against a copy of what they held last, and each word that differs is
+//! stored through the `Cpu`, which checks it like any other store. References that were taken come first and those
+//! given back last, for in which order they were really made nobody saw.
 
 use core::ffi::c_void;
 use core::ptr;
@@ -80,7 +82,8 @@ impl View {
         self.linear.wrapping_byte_add(real as usize)
     }
 
-    /// Brings the view up to date with the image: as it was set up (`booted`), or with what the host changed in this step.
+    /// Brings the view up to date with the image: as it was set up (`booted`), or with what the host changed in this
+    /// step.
     ///
     /// # Errors
     /// Memory cannot be mapped.
@@ -107,7 +110,8 @@ impl View {
     /// Unmaps everything and empties the file.
     fn forget(&self, inner: &mut Inner) -> io::Result<()> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
-        // SAFETY: the whole reservation is ours, and no reference into it is alive: words are reached by pointer, one by one.
+        // SAFETY: the whole reservation is ours, and no reference into it is alive: words are reached by pointer, one
+        // by one.
         unsafe { rustix::mm::mmap_anonymous(self.linear, RESERVED as usize, ProtFlags::empty(), flags) }?;
         inner.regions.clear();
         inner.known.clear();
@@ -141,8 +145,8 @@ impl View {
             let pages = self.pages_of(&region);
             let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
             let (place, bytes) = (self.at(pages.start), (pages.end - pages.start) as usize);
-            // SAFETY: the place is inside the reservation: everything described lies below 2^46. A page that another region had mapped
-            // is mapped to the same bytes of the file again.
+            // SAFETY: the place is inside the reservation: everything described lies below 2^46. A page that another
+            // region had mapped is mapped to the same bytes of the file again.
             unsafe { rustix::mm::mmap(place, bytes, access, flags, &inner.file, pages.start) }?;
             inner.regions.insert(region.start, region);
         }
@@ -190,7 +194,8 @@ impl View {
         let inner = &mut *self.inner();
         let mut changes = Vec::new();
         let mut from = 0;
-        // The file's frames that hold data, stretch by stretch. Reading makes a page too, which then differs in nothing.
+        // The file's frames that hold data, stretch by stretch. Reading makes a page too, which then differs in
+        // nothing.
         while let Ok(start) = rustix::fs::seek(&inner.file, SeekFrom::Data(from)) {
             let end = rustix::fs::seek(&inner.file, SeekFrom::Hole(start)).unwrap_or(RESERVED);
             for real in (start & !(FRAME - 1)..end).step_by(FRAME as usize) {
@@ -295,7 +300,8 @@ mod tests {
 
     use super::*;
 
-    /// Three regions in one page of 64 KiB: tables of a pinned window, a frame that is free, the table of an emulated one.
+    /// Three regions in one page of 64 KiB: tables of a pinned window, a frame that is free, the table of an emulated
+    /// one.
     const MACHINE: &str = "\
 realmode-program 1
 dialect lopapr

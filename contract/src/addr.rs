@@ -1,7 +1,7 @@
 //! Address kinds as types, so that a gpa is never taken for an hva.
 //!
-//! Arithmetic that can leave 64 bits is checked: `checked_add` answers `None`, it never wraps. With feature `serde` an address is
-//! its number.
+//! Arithmetic that can leave 64 bits is checked: `checked_add` answers `None`, it never wraps. With feature `serde` an
+//! address is its number.
 
 use core::fmt;
 

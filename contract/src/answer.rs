@@ -19,8 +19,8 @@ impl HcallAnswer {
     }
 }
 
-/// What a probe of `get_page_unless_zero` or `put_page_unless_one` answers (semantics 3). With feature `serde` it is `no_page`,
-/// `compound`, or `done` with its boolean.
+/// What a probe of `get_page_unless_zero` or `put_page_unless_one` answers (semantics 3). With feature `serde` it is
+/// `no_page`, `compound`, or `done` with its boolean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum ProbeAnswer {

@@ -15,8 +15,8 @@
 //! | [`answer`] | what a hypercall and a probe answer |
 //! | `by_name` | with feature `serde`: rules, dialects and kinds of steps as the strings that name them |
 //!
-//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps; nothing else
-//! needs a dependency.
+//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps;
+//! nothing else needs a dependency.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -316,7 +316,8 @@ impl Pages {
             order_fits(order, item)?;
             let size = 1u64 << order;
             require(pfn.is_aligned(size), item, || format!("pfn {pfn} is no multiple of {size:#x}"))?;
-            // A compound page is aligned and no larger than a section is for either PAGE_SHIFT, or spans whole sections.
+            // A compound page is aligned and no larger than a section is for either PAGE_SHIFT, or spans whole
+            // sections.
             let all = (0..size).all(|index| pfn.checked_add(index).is_some_and(|page| machine.page_exists(page)));
             agree(all, item, present(machine), || format!("the pages of the compound page at {pfn} do not all exist"))?;
             let before = pages.compounds.range(..pfn.0 + size).next_back();

@@ -7,7 +7,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::Target;
 
-/// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does the rest.
+/// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does
+/// the rest.
 pub fn programs(target: Target) {
     let mut tell: fn(usize) = if target.feedback() { reached } else { |_| {} };
     let target = AssertUnwindSafe(RefCell::new(target));
@@ -26,7 +27,8 @@ pub fn bytes(run: fn(&[u8])) {
 }
 
 fn reached(combination: usize) {
-    // SAFETY: AFL++'s runtime is linked into every target; the function sets a byte of its map, at an index that it bounds itself.
+    // SAFETY: AFL++'s runtime is linked into every target; the function sets a byte of its map, at an index that it
+    // bounds itself.
     #[allow(unsafe_code)]
     unsafe {
         afl::ijon_set(LOCATION, combination as u32);

@@ -31,7 +31,8 @@ pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, e
     }
 }
 
-/// Where findings go, if anywhere: an engine that makes one input smaller runs into the same finding thousands of times.
+/// Where findings go, if anywhere: an engine that makes one input smaller runs into the same finding thousands of
+/// times.
 fn folder() -> Option<PathBuf> {
     let minimizing = std::env::args().any(|argument| argument.starts_with("-minimize_crash"));
     match std::env::var_os(FINDINGS) {

@@ -65,8 +65,8 @@ macro_rules! bytes {
 macro_rules! programs {
     ($focus:expr, $subject:expr) => {
         /// AFL++ looks at IJON's part of its map only where this says so. Targets of bytes have none.
-        // SAFETY: the name is AFL++'s (afl-compiler-rt), where it is a u32 that is read before `main`, and written where IJON is
-        // not wanted (AFL_NO_IJON, and beside CMPLOG): so it must not lie among constants.
+        // SAFETY: the name is AFL++'s (afl-compiler-rt), where it is a u32 that is read before `main`, and written
+        // where IJON is not wanted (AFL_NO_IJON, and beside CMPLOG): so it must not lie among constants.
         #[allow(unsafe_code, missing_docs)]
         #[unsafe(no_mangle)]
         pub static __afl_ijon_enabled: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);

@@ -9,10 +9,10 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// libFuzzer clears this section before each input and takes each byte in it that is not zero for a feature, as it does with its own
-/// counters. The name is its interface (`-use_extra_counters`, FuzzerExtraCounters.cpp).
-// SAFETY: the section holds nothing but bytes without padding, which is all that libFuzzer wants of it; it writes to them between runs
-// of the target, on the thread that runs the target.
+/// libFuzzer clears this section before each input and takes each byte in it that is not zero for a feature, as it does
+/// with its own counters. The name is its interface (`-use_extra_counters`, FuzzerExtraCounters.cpp).
+// SAFETY: the section holds nothing but bytes without padding, which is all that libFuzzer wants of it; it writes to
+// them between runs of the target, on the thread that runs the target.
 #[used]
 #[allow(unsafe_code)]
 #[unsafe(link_section = "__libfuzzer_extra_counters")]

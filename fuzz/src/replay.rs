@@ -1,5 +1,5 @@
-//! No engine: runs the inputs in files and folders, once each. Nothing but the standard library and the harness is linked, so this is
-//! what coverage is measured with.
+//! No engine: runs the inputs in files and folders, once each. Nothing but the standard library and the harness is
+//! linked, so this is what coverage is measured with.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// Runs the programs in the files and folders that the command line names. Status 0 without a finding, 1 with one, 2 for what cannot be
-/// read.
+/// Runs the programs in the files and folders that the command line names. Status 0 without a finding, 1 with one, 2
+/// for what cannot be read.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
     let subject = target.subject();

@@ -14,8 +14,8 @@ pub struct Target {
     fresh: bool,
 }
 
-/// Set, each input has a checker of its own. Else one checker serves all, whose buffers grow with use: which branches an input
-/// reaches then depends a little on what ran before, too much for counting what a corpus reaches.
+/// Set, each input has a checker of its own. Else one checker serves all, whose buffers grow with use: which branches
+/// an input reaches then depends a little on what ran before, too much for counting what a corpus reaches.
 const FRESH: &str = "REALMODE_FRESH";
 
 /// `off` in this variable leaves an engine with branches alone for feedback, to see what meaning adds.

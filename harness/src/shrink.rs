@@ -1,8 +1,8 @@
 //! Makes a failing program small, keeping what it shows: rule, field and kind of step.
 //!
-//! The order is that of syzkaller: cut the tail, drop stretches of steps, drop single steps, then the machine's
-//! items, then values. Rounds repeat until one changes nothing; the last round has then tried to drop every single step and every
-//! single item, so the result is *1-minimal*: without any one of them the finding is gone, or another.
+//! The order is that of syzkaller: cut the tail, drop stretches of steps, drop single steps, then the machine's items,
+//! then values. Rounds repeat until one changes nothing; the last round has then tried to drop every single step and
+//! every single item, so the result is *1-minimal*: without any one of them the finding is gone, or another.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,8 @@ pub struct Shrunk {
 
 /// Most programs that shrinking tries.
 pub const MAX_CHECKS: u64 = 50_000;
-/// Most of them that cost the judge far more than the others. Only numbers of windows do: without them the result is 1-minimal as well.
+/// Most of them that cost the judge far more than the others. Only numbers of windows do: without them the result is
+/// 1-minimal as well.
 const MAX_COSTLY: u64 = 50;
 
 /// Who says whether a program still shows a finding.
@@ -44,7 +45,8 @@ pub trait Judge {
         true
     }
 
-    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be booted.
+    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be
+    /// booted.
     fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }
@@ -269,7 +271,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// A call of several entries that need not be one becomes H_PUT_TCE; the failing step keeps its kind by the identity.
+    /// A call of several entries that need not be one becomes H_PUT_TCE; the failing step keeps its kind by the
+    /// identity.
     fn single_entry(&mut self, index: usize) -> bool {
         let Some(Step::Hypercall { call, .. }) = self.best.steps.get(index) else { return false };
         let [liobn, ioba, value, _] = call.args;

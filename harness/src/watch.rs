@@ -6,10 +6,11 @@
 //!  Ctrl-C              ─── SIGINT ──────────>
 //! ```
 //!
-//! A command that is to run a library in its own process starts itself again with the same arguments ([`Watched::start`]) and only waits.
-//! The second process does the work. Whatever ends it, a signal, an `exit` of the library's, or the system for lack of memory, the first
-//! one still has the programs that ran, because they stand in memory of its own. A handler of signals in one process would be less: a
-//! library may set its own, may have overwritten what the handler needs, and calls `exit` without a signal.
+//! A command that is to run a library in its own process starts itself again with the same arguments
+//! ([`Watched::start`]) and only waits. The second process does the work. Whatever ends it, a signal, an `exit` of the
+//! library's, or the system for lack of memory, the first one still has the programs that ran, because they stand in
+//! memory of its own. A handler of signals in one process would be less: a library may set its own, may have
+//! overwritten what the handler needs, and calls `exit` without a signal.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -28,8 +29,9 @@ use crate::check::checker::Witness;
 use crate::processes::sealed::{self, Opened};
 use crate::processes::{anonymous, ended, path};
 
-/// Tells a process that it is watched: by which process, and the path of the memory that they share. Any other value, such as `no`, makes
-/// a command run its libraries unwatched: for debuggers, which would otherwise have to follow the second process.
+/// Tells a process that it is watched: by which process, and the path of the memory that they share. Any other value,
+/// such as `no`, makes a command run its libraries unwatched: for debuggers, which would otherwise have to follow the
+/// second process.
 pub const ENVIRONMENT: &str = "REALMODE_WATCHED";
 
 /// Bytes of the shared memory for each checker, more than any packed program has. The first stretch holds [`FINISHED`].
@@ -37,10 +39,12 @@ const STRETCH: u64 = 1 << 27;
 /// The first byte of the shared memory once the command came to its own end.
 const FINISHED: u8 = 1;
 
-/// A program of a library's, as it stands in the shared memory: the path of the library and the [packed](encoding) program.
+/// A program of a library's, as it stands in the shared memory: the path of the library and the [packed](encoding)
+/// program.
 type Record<'a> = (&'a str, &'a [u8]);
 
-// ---- the process that is watched -------------------------------------------------------------------------------------
+// ---- the process that is watched
+// -------------------------------------------------------------------------------------
 
 struct Memory {
     file: File,
@@ -62,7 +66,8 @@ pub enum Role {
     Unwatched,
 }
 
-/// Finds out by the [environment](ENVIRONMENT) whether this process is watched, and has it end with the process that watches it.
+/// Finds out by the [environment](ENVIRONMENT) whether this process is watched, and has it end with the process that
+/// watches it.
 ///
 /// # Errors
 /// It is, and the shared memory cannot be opened.
@@ -140,7 +145,8 @@ impl Drop for Recorder {
     }
 }
 
-// ---- the process that watches ----------------------------------------------------------------------------------------
+// ---- the process that watches
+// ----------------------------------------------------------------------------------------
 
 /// A process with a library in it, which this one waits for.
 pub struct Watched {
@@ -162,7 +168,8 @@ pub enum End {
 pub struct Loss {
     /// How the process ended.
     pub status: ExitStatus,
-    /// The programs that ran, one a checker, each with the path of its library. None if it was while a library was loaded.
+    /// The programs that ran, one a checker, each with the path of its library. None if it was while a library was
+    /// loaded.
     pub running: Vec<(PathBuf, Program)>,
 }
 
@@ -244,7 +251,8 @@ impl Watched {
     }
 }
 
-/// Ends this process by the signal that ended another, so that who waits for this one sees the same. It leaves no core: the other did.
+/// Ends this process by the signal that ended another, so that who waits for this one sees the same. It leaves no core:
+/// the other did.
 pub fn end_by(signal: i32) {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let Some(signal) = Signal::from_named_raw(signal) else { return };

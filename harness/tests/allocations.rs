@@ -1,7 +1,7 @@
 //! What the harness and the candidate add to the reference's allocations: nothing a step, and a handful a program.
 //!
-//! The reference is plain maps and vectors, and allocates as those do. Everything around it keeps what it has grown to: real memory, its
-//! log, the candidate's tables, the oracle's lists.
+//! The reference is plain maps and vectors, and allocates as those do. Everything around it keeps what it has grown to:
+//! real memory, its log, the candidate's tables, the oracle's lists.
 
 use allocation_counter::measure;
 use contract::Dialect;

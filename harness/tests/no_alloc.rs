@@ -1,7 +1,7 @@
 //! The candidate's real-mode half asks the allocator for nothing, whatever it is called with.
 //!
-//! The types rule it out (its folder does not know the allocator); here the allocator itself is watched while it runs: an
-//! allocation inside aborts the test.
+//! The types rule it out (its folder does not know the allocator); here the allocator itself is watched while it runs:
+//! an allocation inside aborts the test.
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use candidate::Candidate;

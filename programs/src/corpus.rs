@@ -1,6 +1,8 @@
-//! Corpora in their two shapes: packed for engines, text for people and git; and what brings one into the other, or up to date.
+//! Corpora in their two shapes: packed for engines, text for people and git; and what brings one into the other, or up
+//! to date.
 //!
-//! Whatever is written is named after the program's [fingerprint](store::fingerprint), so doing it again changes nothing.
+//! Whatever is written is named after the program's [fingerprint](store::fingerprint), so doing it again changes
+//! nothing.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -128,9 +130,9 @@ pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     Ok(shelf.kept)
 }
 
-/// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs. Files of another
-/// version are counted only: an engine that changes bytes of the header keeps such, and its target did not run them. Where there
-/// are no others, that is an error: the corpus itself is of another version.
+/// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs. Files of
+/// another version are counted only: an engine that changes bytes of the header keeps such, and its target did not run
+/// them. Where there are no others, that is an error: the corpus itself is of another version.
 ///
 /// # Errors
 /// A file that holds no program, or one that cannot be written. What was written before stays.
@@ -151,8 +153,8 @@ pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, Co
     Ok(shelf.kept)
 }
 
-/// Draws programs as the embedded campaign with that seed does and packs them into `folder`: seeds for an engine that is to start from
-/// the generator's programs, or from programs of few steps.
+/// Draws programs as the embedded campaign with that seed does and packs them into `folder`: seeds for an engine that
+/// is to start from the generator's programs, or from programs of few steps.
 ///
 /// # Errors
 /// A file that cannot be written. What was written before stays.
@@ -179,8 +181,8 @@ pub struct Migrated {
     pub mended: u64,
 }
 
-/// Rewrites in place what is not packed as [`encode`] does it. Every file is read before the first is written, so a file
-/// that holds no program leaves all as they were.
+/// Rewrites in place what is not packed as [`encode`] does it. Every file is read before the first is written, so a
+/// file that holds no program leaves all as they were.
 ///
 /// # Errors
 /// A file that holds no program, such as one of another version of the encoding, or one that cannot be written.

@@ -1,8 +1,8 @@
 //! Which part of a program a fuzz target runs.
 //!
-//! All targets share one corpus of whole programs. Each looks at its part of them: steps of other kinds are left out, and so is
-//! what only those would use. A step that is left out may have been what another one waits for; then that one is skipped, like any
-//! step whose precondition fails.
+//! All targets share one corpus of whole programs. Each looks at its part of them: steps of other kinds are left out,
+//! and so is what only those would use. A step that is left out may have been what another one waits for; then that one
+//! is skipped, like any step whose precondition fails.
 
 use std::fmt;
 

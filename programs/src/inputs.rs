@@ -52,8 +52,8 @@ pub struct Files {
 /// Endings of files that lie among an engine's, and hold no program: notes, logs, and the other files of a finding.
 const OTHER_ENDINGS: [&str; 8] = ["txt", "md", "rs", "json", "log", "dict", "toml", "profraw"];
 
-/// All files of programs under `paths`. One that is named itself is taken, whatever its name; in folders, hidden files, files with
-/// the ending of some other thing, and an engine's own are passed over.
+/// All files of programs under `paths`. One that is named itself is taken, whatever its name; in folders, hidden files,
+/// files with the ending of some other thing, and an engine's own are passed over.
 ///
 /// # Errors
 /// A folder that cannot be read, or a path that is not there, with the path.
@@ -216,8 +216,8 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
 /// The program in a file of any engine, or in a text file.
 ///
 /// # Errors
-/// A file that cannot be read, a text that is no program, and bytes of another version of the encoding. All other bytes are some
-/// program.
+/// A file that cannot be read, a text that is no program, and bytes of another version of the encoding. All other bytes
+/// are some program.
 pub fn read(path: &Path) -> Result<Input, InputError> {
     let found = bytes(path, MAX_PACKED_BYTES)?;
     let input = |stored, program| Ok(Input { stored, bytes: found.len() as u64, program });

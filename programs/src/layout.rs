@@ -1,5 +1,5 @@
-//! Where things of a machine's description lie in real memory, for those who change descriptions: room for a table, places for
-//! blocks, a section with all that hangs on it.
+//! Where things of a machine's description lie in real memory, for those who change descriptions: room for a table,
+//! places for blocks, a section with all that hangs on it.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use contract::description::blocks_of_section;
 /// Where the search for room begins: past the memory of ordinary machines, so that sections can still be added.
 const FIRST_ROOM: u64 = 1 << 45;
 
-/// The lowest place from 2^45 on (then from 0 on) where `bytes` bytes overlap nothing that the machine describes; a multiple
-/// of `align`, a power of two. `None` where there is no room below 2^46.
+/// The lowest place from 2^45 on (then from 0 on) where `bytes` bytes overlap nothing that the machine describes; a
+/// multiple of `align`, a power of two. `None` where there is no room below 2^46.
 #[must_use]
 pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr> {
     let mut taken: Vec<(u128, u128)> = machine
@@ -34,8 +34,8 @@ pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr>
     search(FIRST_ROOM).or_else(|| search(0))
 }
 
-/// Gives each block that a present section needs exactly one place, and no other block any: known places stay, missing ones are
-/// found room. Answers false where there is none; then blocks are missing.
+/// Gives each block that a present section needs exactly one place, and no other block any: known places stay, missing
+/// ones are found room. Answers false where there is none; then blocks are missing.
 pub fn fit_blocks(machine: &mut Machine) -> bool {
     let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
     let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return true };
@@ -103,8 +103,8 @@ pub fn remove_section(machine: &mut Machine, section: u64) {
     fit_blocks(machine);
 }
 
-/// Adds a section that is not present, with places for the blocks that it is the first to need. Answers false, with the machine
-/// as it was, where there is no room, or where the memory model has no sections.
+/// Adds a section that is not present, with places for the blocks that it is the first to need. Answers false, with the
+/// machine as it was, where there is no room, or where the memory model has no sections.
 pub fn add_section(machine: &mut Machine, section: u64) -> bool {
     let before = machine.memory.clone();
     let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory else { return false };

@@ -1,8 +1,8 @@
 //! Makes any program sound, changing as little as it knows how.
 //!
-//! Fuzzing engines change bytes and records without regard for what a description says elsewhere. What contradicts itself is mended
-//! where there is an obvious way (room for a table that overlaps, places for blocks that are missing) and dropped where there is
-//! none. A sound program is left alone, so repairing twice is repairing once.
+//! Fuzzing engines change bytes and records without regard for what a description says elsewhere. What contradicts
+//! itself is mended where there is an obvious way (room for a table that overlaps, places for blocks that are missing)
+//! and dropped where there is none. A sound program is left alone, so repairing twice is repairing once.
 
 use contract::description::{Invalid, Item, MAX_OWN, Machine, MemoryModel, REGION_ALIGN};
 use contract::{Program, RealAddr};
@@ -12,7 +12,8 @@ use crate::layout::{fit_blocks, free_place, remove_section};
 /// How many single things are mended or dropped before all of a kind goes at once: bounds the time of hostile inputs.
 const PATIENCE: usize = 64;
 
-/// Makes the program sound ([`Program::validate`]). A sound one stays as it is; from any other something is changed or left out.
+/// Makes the program sound ([`Program::validate`]). A sound one stays as it is; from any other something is changed or
+/// left out.
 pub fn repair(program: &mut Program) {
     let mut mended = None;
     let mut machine_errors = 0;
@@ -114,7 +115,8 @@ fn drop_item(program: &mut Program, item: Item) {
     }
 }
 
-/// What is wrong is the machine as a whole: each time it comes to this, more of it goes, until nothing is left that could be wrong.
+/// What is wrong is the machine as a whole: each time it comes to this, more of it goes, until nothing is left that
+/// could be wrong.
 fn rebuild(program: &mut Program, errors: u32) {
     let machine = &mut program.machine;
     match errors {

@@ -22,8 +22,9 @@ pub struct NoProgram {
 }
 
 impl NoProgram {
-    /// `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined; of a contradiction both places. With colours for
-    /// a terminal where they are wanted. What a hostile text holds (control characters, lines without end) does not reach the terminal.
+    /// `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined; of a contradiction both
+    /// places. With colours for a terminal where they are wanted. What a hostile text holds (control characters, lines
+    /// without end) does not reach the terminal.
     #[must_use]
     pub fn show(&self, colours: bool) -> String {
         let Self { file, text, error } = self;
@@ -49,7 +50,8 @@ impl fmt::Display for NoProgram {
 
 impl std::error::Error for NoProgram {}
 
-/// Lines of a text, character for character, in which nothing controls a terminal. Every line ends; the one behind the last is empty.
+/// Lines of a text, character for character, in which nothing controls a terminal. Every line ends; the one behind the
+/// last is empty.
 struct Source {
     text: String,
     /// Number of the first line.

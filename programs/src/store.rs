@@ -13,7 +13,8 @@ pub const EXTENSION: &str = "realmode";
 /// Ending of the file name of a sequence's text.
 pub const SEQUENCE_EXTENSION: &str = "realmode-sequence";
 
-/// Writes `contents` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the new one.
+/// Writes `contents` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the
+/// new one.
 ///
 /// # Errors
 /// What the system says, with the path.
@@ -48,8 +49,8 @@ pub fn fingerprint(program: &Program) -> String {
     format!("{:016x}", hash(program.to_string()))
 }
 
-/// XXH3, 64 bits, without seed: the hash for everything that leaves the process or must not change from build to build, such as names
-/// of files and checksums. Its value depends on the bytes alone, not on the machine or the toolchain.
+/// XXH3, 64 bits, without seed: the hash for everything that leaves the process or must not change from build to build,
+/// such as names of files and checksums. Its value depends on the bytes alone, not on the machine or the toolchain.
 #[must_use]
 pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes.as_ref())

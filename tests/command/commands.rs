@@ -90,7 +90,8 @@ fn without_time(stdout: &str) -> &str {
     rest
 }
 
-// ---- arguments -------------------------------------------------------------------------------------------------------
+// ---- arguments
+// -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn bad_arguments_have_status_2() {
@@ -148,7 +149,8 @@ fn help_and_version_have_status_0() {
     assert!(expect(&here, &["--version"], 0, "").starts_with("realmode "));
 }
 
-// ---- files that cannot be used ---------------------------------------------------------------------------------------
+// ---- files that cannot be used
+// ---------------------------------------------------------------------------------------
 
 #[test]
 fn what_is_no_program_file_has_status_2_and_its_place() {
@@ -197,7 +199,8 @@ fn an_error_points_at_its_place() {
     );
 }
 
-// ---- replay, show, shrink, export, rules -----------------------------------------------------------------------------
+// ---- replay, show, shrink, export, rules
+// -----------------------------------------------------------------------------
 
 #[test]
 fn replay_tells_of_every_file() {
@@ -341,7 +344,8 @@ fn rules_lists_every_rule() {
     assert!(!line.contains("NEVER"), "findings are not decided: {line}");
 }
 
-// ---- campaigns -------------------------------------------------------------------------------------------------------
+// ---- campaigns
+// -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_campaign_without_findings_has_status_0_and_leaves_nothing() {
@@ -359,7 +363,8 @@ fn a_campaign_without_findings_has_status_0_and_leaves_nothing() {
     assert_eq!(names(here.path()), BTreeSet::new());
 }
 
-/// What a campaign says depends on its seed and its number of programs, not on who ran it: only the last line tells times.
+/// What a campaign says depends on its seed and its number of programs, not on who ran it: only the last line tells
+/// times.
 #[test]
 fn the_same_campaign_says_the_same() {
     let say = |subject: &str, jobs: &str| {
@@ -540,7 +545,8 @@ fn what_cannot_be_written_has_status_3() {
     }
 }
 
-// ---- the world outside -----------------------------------------------------------------------------------------------
+// ---- the world outside
+// -----------------------------------------------------------------------------------------------
 
 /// A reader that has seen enough (`realmode show ... | head -1`) is no error, and least of all a panic.
 #[test]
@@ -570,8 +576,8 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
-/// A campaign that is killed, at whatever moment, leaves whole files: each ends up under its name only once it is all there. What a
-/// kill leaves of a temporary file has a name that no tool takes for a program.
+/// A campaign that is killed, at whatever moment, leaves whole files: each ends up under its name only once it is all
+/// there. What a kill leaves of a temporary file has a name that no tool takes for a program.
 #[test]
 fn a_killed_campaign_leaves_no_half_written_program() {
     let here = folder();
@@ -587,8 +593,8 @@ fn a_killed_campaign_leaves_no_half_written_program() {
             .stderr(Stdio::null())
             .spawn()
             .expect("a child");
-        // The first finding comes after some ten milliseconds; its files are written, shrinking between them, right after that.
-        // Whole ones are waited for, however slow the machine is: else there might be none to look at.
+        // The first finding comes after some ten milliseconds; its files are written, shrinking between them, right
+        // after that. Whole ones are waited for, however slow the machine is: else there might be none to look at.
         let whole = || {
             let names = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.filter(|name| !name.to_string_lossy().starts_with('.')).count()

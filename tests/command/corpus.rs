@@ -23,7 +23,8 @@ use tempfile::TempDir;
 
 const CORPORA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora");
 
-/// Everybody agrees on it, but the canary: a write permission goes in and does not come out. `drop` is skipped, the page is not there.
+/// Everybody agrees on it, but the canary: a write permission goes in and does not come out. `drop` is skipped, the
+/// page is not there.
 const PROGRAM: &str = "\
 realmode-program 1
 dialect lopapr
@@ -131,7 +132,8 @@ fn afl(here: &TempDir) {
     write(here, "afl/second/crashes.2026-01-31-10:00:00/id:000009,sig:06,src:1", &failing);
 }
 
-// ---- pack and unpack -------------------------------------------------------------------------------------------------
+// ---- pack and unpack
+// -------------------------------------------------------------------------------------------------
 
 #[test]
 fn all_corpora_come_back_equal() {
@@ -257,7 +259,8 @@ fn names_that_are_taken_are_left_alone() {
     refuse(&here, &["corpus", "unpack", "a.realmode", "-o", "texts"], 2, &says);
 }
 
-// ---- migrate ---------------------------------------------------------------------------------------------------------
+// ---- migrate
+// ---------------------------------------------------------------------------------------------------------
 
 #[test]
 fn migrate_packs_what_is_not_packed() {
@@ -313,7 +316,8 @@ fn another_version_stops_a_migration_before_it_writes() {
     assert_eq!(read(&here, "corpus/a"), b"decisions");
 }
 
-// ---- stats -----------------------------------------------------------------------------------------------------------
+// ---- stats
+// -----------------------------------------------------------------------------------------------------------
 
 #[test]
 fn stats_are_those_of_the_corpus() {
@@ -427,7 +431,8 @@ fn stats_tell_of_findings() {
     );
 }
 
-// ---- triage ----------------------------------------------------------------------------------------------------------
+// ---- triage
+// ----------------------------------------------------------------------------------------------------------
 
 /// What a campaign finds, an engine finds too: of the same program both make the same.
 #[test]
@@ -629,8 +634,8 @@ fn a_check_that_makes_no_end_is_kept_as_it_was_found() {
     expect(&here, &["triage", "timeout-a", "timeout-b"], 0);
 }
 
-/// The candidate, but H_STUFF_TCE makes no end, without an access that lockstep could count. A `panicking` one panics where no subject
-/// is expected to, so lockstep does not guard against it.
+/// The candidate, but H_STUFF_TCE makes no end, without an access that lockstep could count. A `panicking` one panics
+/// where no subject is expected to, so lockstep does not guard against it.
 #[derive(Default)]
 struct Stuck {
     inner: Candidate,
@@ -712,7 +717,8 @@ fn a_hang_is_told_with_its_step() {
     assert!(matches!(canary, Checked::Verdict(verdict, _) if verdict.finding().is_some()));
 }
 
-// ---- bad input -------------------------------------------------------------------------------------------------------
+// ---- bad input
+// -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn bad_input_is_told() {

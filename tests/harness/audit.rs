@@ -51,7 +51,8 @@ fn the_corpora_pass_the_audit() {
     assert!(files.len() > 100, "{} programs", files.len());
     let mut checker = SubjectKind::Candidate.checker();
     for (number, file) in files.into_iter().enumerate() {
-        // Engines keep hundreds of programs. An audit after every step of all of them takes minutes without optimisation.
+        // Engines keep hundreds of programs. An audit after every step of all of them takes minutes without
+        // optimisation.
         if file.components().any(|part| part.as_os_str() == "minimized") && !number.is_multiple_of(12) {
             continue;
         }
@@ -84,7 +85,8 @@ fn an_implementation_may_store_all_over_struct_pages() {
     let hooks = Hooks {
         bound: |_| Bound { base: 10_000, per_entry: 36 },
         real: |subject, cpu, call| {
-            // A lock of its own in a struct page of each frame: bytes that the reference wants zero when the call is over.
+            // A lock of its own in a struct page of each frame: bytes that the reference wants zero when the call is
+            // over.
             let locks = || (0..1024).map(|frame| RealAddr(0x2_0000_0000 + frame * 4096 + 24).ea());
             locks().for_each(|lock| cpu.store(lock, 1, Relaxed));
             let answer = subject.real_mode(cpu, call);

@@ -1,5 +1,5 @@
-//! What a subject carries from program to program: findings that need it are kept as sequences, and nothing that a fresh subject does not
-//! show is called minimal.
+//! What a subject carries from program to program: findings that need it are kept as sequences, and nothing that a
+//! fresh subject does not show is called minimal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,7 +63,8 @@ fn third_call() -> Wrong {
     Wrong::new(Hooks { carry, ..HONEST })
 }
 
-/// All tries of the shrinker run on one subject, where calls add up; what it leaves must show the finding on a fresh one all the same.
+/// All tries of the shrinker run on one subject, where calls add up; what it leaves must show the finding on a fresh
+/// one all the same.
 #[test]
 fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     let get = "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n";

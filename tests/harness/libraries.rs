@@ -1,5 +1,5 @@
-//! Implementations in C as their authors meet them: libraries that cannot be used, that misbehave, that are right; in this process and in
-//! one of their own.
+//! Implementations in C as their authors meet them: libraries that cannot be used, that misbehave, that are right; in
+//! this process and in one of their own.
 //!
 //! Needs a C compiler, `cc`, with `make` and `patch`: an implementation in C cannot be had without one.
 
@@ -45,7 +45,8 @@ fn small(folder: &TempDir, name: &str, mistakes: &[&str]) -> String {
     format!("./{name}")
 }
 
-/// The whole implementation, in a copy: its folder. Optimised no further than debugging wants, for compiling is most of the time.
+/// The whole implementation, in a copy: its folder. Optimised no further than debugging wants, for compiling is most of
+/// the time.
 fn example(folder: &TempDir, target: &str) -> PathBuf {
     let copy = folder.path().join("examples/c");
     fs::create_dir_all(copy.join("variants")).expect("a folder");
@@ -94,7 +95,8 @@ fn clean(folder: &TempDir, library: &str, args: &[&str]) -> Value {
     json
 }
 
-/// The first finding of a campaign that must have one, shrunk to one step: with all its files, and shown again by a replay.
+/// The first finding of a campaign that must have one, shrunk to one step: with all its files, and shown again by a
+/// replay.
 fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
     let (ran, json) = campaign(folder, library, args);
     assert_eq!(ran.status, 1, "{library} {args:?}: {}", ran.stdout);
@@ -108,7 +110,8 @@ fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
     (finding, fs::read_to_string(file.with_extension("report.txt")).expect("a report"))
 }
 
-// ---- what is no library to use ---------------------------------------------------------------------------------------
+// ---- what is no library to use
+// ---------------------------------------------------------------------------------------
 
 #[test]
 fn what_cannot_be_used_says_so_in_a_line() {
@@ -165,7 +168,8 @@ fn what_cannot_be_used_says_so_in_a_line() {
     assert!(!here.path().join("findings").exists());
 }
 
-// ---- in a process of its own -----------------------------------------------------------------------------------------
+// ---- in a process of its own
+// -----------------------------------------------------------------------------------------
 
 /// What ends a process, or never ends, is a finding at its step; the campaign goes on to its last program.
 #[test]
@@ -304,7 +308,8 @@ fn nothing_is_left_behind() {
     }
 }
 
-// ---- in this process -------------------------------------------------------------------------------------------------
+// ---- in this process
+// -------------------------------------------------------------------------------------------------
 
 const FORTY: [&str; 6] = ["--programs", "40", "--seed", "1", "--jobs", "1"];
 
@@ -319,8 +324,8 @@ fn ended(folder: &TempDir, args: &[&str]) -> (ExitStatus, String) {
     (output.status, line)
 }
 
-/// A library that ends the process in which it runs leaves its name, the program, and the way to a finding; the command ends by the same
-/// signal.
+/// A library that ends the process in which it runs leaves its name, the program, and the way to a finding; the command
+/// ends by the same signal.
 #[test]
 fn what_ends_the_process_is_told() {
     let cases: [(&[&str], Option<i32>, &str); 8] = [
@@ -534,7 +539,8 @@ fn what_is_not_covered_is_counted() {
     assert!(json["accepted"].as_u64() > Some(0), "{json}");
 }
 
-// ---- the whole implementation ----------------------------------------------------------------------------------------
+// ---- the whole implementation
+// ----------------------------------------------------------------------------------------
 
 #[test]
 fn the_example_is_right() {
@@ -593,7 +599,8 @@ fn each_variant_of_the_example_is_found() {
     assert_eq!(variants, 5);
 }
 
-// ---- what was compared -----------------------------------------------------------------------------------------------
+// ---- what was compared
+// -----------------------------------------------------------------------------------------------
 
 /// A program of two windows, of which the small library covers the emulated one, in dialect lopapr.
 const READS: &str = "realmode-program 1

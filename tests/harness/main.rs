@@ -1,4 +1,5 @@
-//! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C, findings.
+//! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C,
+//! findings.
 
 mod audit;
 mod campaign;
@@ -8,4 +9,5 @@ mod findings;
 mod libraries;
 mod qemu;
 mod shrink;
+mod systems;
 mod voters;

@@ -57,7 +57,8 @@ fn run(folder: &TempDir, limit: Duration, args: &[&str]) -> (i32, String, String
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-// ---- the guest -------------------------------------------------------------------------------------------------------
+// ---- the guest
+// -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn the_guest_is_what_its_assembly_says() {
@@ -90,7 +91,8 @@ fn the_guest_is_what_its_assembly_says() {
     }
 }
 
-// ---- what is no QEMU to use ------------------------------------------------------------------------------------------
+// ---- what is no QEMU to use
+// ------------------------------------------------------------------------------------------
 
 #[test]
 fn without_qemu_there_is_one_line_that_installs_it() {
@@ -148,7 +150,8 @@ fn one_whose_guest_never_comes_up_is_given_up() {
     assert!(pids.lines().all(|pid| !lives(pid.parse().expect("a number"))), "sleepers are left: {pids}");
 }
 
-// ---- processes -------------------------------------------------------------------------------------------------------
+// ---- processes
+// -------------------------------------------------------------------------------------------------------
 
 /// State and parent of a process.
 fn stat(pid: u32) -> Option<(char, u32)> {
@@ -237,8 +240,86 @@ fn a_qemu_that_is_killed_or_stopped_is_started_again() {
     }
 }
 
-/// A program that takes minutes, with a QEMU that goes after half a second, each time it is started: that is the program's doing, as far
-/// as anybody can see.
+/// A stand-in that is QEMU, but for what it does first where it is to be a machine: `first` is told the number of the
+/// start, from 1, as `$n`.
+fn starting(folder: &TempDir, first: &str) -> PathBuf {
+    let count = folder.path().join("starts");
+    let then = format!("echo >> {0}; n=$(wc -l < {0})\n{first}\nexec qemu-system-ppc64 \"$@\"", count.display());
+    stand_in(folder, GOOD, &then)
+}
+
+/// How often a [`starting`] stand-in was to be a machine.
+fn starts(folder: &TempDir) -> usize {
+    fs::read_to_string(folder.path().join("starts")).expect("it was started").lines().count()
+}
+
+const ONE_BOARD: [&str; 8] = ["fuzz", "--against", "qemu", "--seed", "1", "--programs", "64", "--jobs"];
+
+/// A boot that is killed says nothing about the machine that was to be booted.
+#[test]
+fn a_qemu_that_is_killed_while_it_boots_is_started_again() {
+    if !installed() {
+        return;
+    }
+    for killed in [1, 3] {
+        let folder = folder();
+        let program = starting(&folder, &format!("[ $n -le {killed} ] && kill -KILL $$"));
+        let args = [&ONE_BOARD[..], &["1", "--qemu", program.to_str().expect("text")]].concat();
+        let (status, out, err) = run(&folder, SECONDS(60), &args);
+        assert_eq!(status, 0, "{out}{err}");
+        assert!(out.contains(&format!("lost and started again {killed} times")), "{out}");
+        assert!(out.contains("incident at program 0 ") && out.contains("did not start: ended by signal 9"), "{out}");
+        assert!(out.contains("qemu, which shows registers, tables: 64 programs"), "{out}");
+        assert!(!out.contains("not compared"), "every program is compared all the same: {out}");
+        assert_eq!(starts(&folder), killed + 1);
+    }
+    let folder = folder();
+    let program = starting(&folder, "kill -KILL $$");
+    let args = [&ONE_BOARD[..], &["1", "--qemu", program.to_str().expect("text")]].concat();
+    let (status, out, err) = run(&folder, SECONDS(60), &args);
+    assert_eq!(status, 3, "{out}{err}");
+    assert!(err.contains("did not start: ended by signal 9"), "{err}");
+    assert!(out.contains("no divergence in 0 programs") && out.contains("lost and started again 4 times"), "{out}");
+}
+
+/// A machine cannot be had if QEMU itself says so, twice, and has another.
+#[test]
+fn a_machine_that_qemu_refuses_twice_is_not_compared() {
+    if !installed() {
+        return;
+    }
+    let head = "realmode-program 1
+dialect qemu
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+window 0x71000005 page_shift=12 base=0x0 entries=65536 emulated table=0x9000000
+steps
+cpu0 H_GET_TCE liobn=0x71000005 ioba=0x0
+";
+    // When it refuses, how it ends then, how often it is started (the smallest machine has no such device), and what
+    // comes of it.
+    for (refuses, end, started, told) in [
+        ("true", "exit 1", 3, "nothing was compared"),
+        ("[ $n -eq 1 ]", "exit 1", 2, "1 agreed"),
+        // A signal from elsewhere is no refusal, whatever was said before.
+        ("[ $n -eq 1 ]", "kill -KILL $$", 2, "1 agreed"),
+        ("true", "kill -KILL $$", 4, "did not start: ended by signal 9"),
+    ] {
+        let folder = folder();
+        fs::write(folder.path().join("a.realmode"), head).expect("a program");
+        let says = format!("case \"$*\" in *vscsi*) {refuses} && {{ echo 'no vscsi today' >&2; {end}; }};; esac");
+        let program = starting(&folder, &says);
+        let args = ["replay", "--against", "qemu", "--qemu", program.to_str().expect("text"), "a.realmode"];
+        let (status, out, err) = run(&folder, SECONDS(60), &args);
+        let case = format!("{refuses}, {end}: {out}{err}");
+        assert_eq!(status, if told == "1 agreed" { 0 } else { 3 }, "{case}");
+        assert!(format!("{out}{err}").contains(told), "{case}");
+        assert_eq!(out.contains("no vscsi today"), told == "nothing was compared", "{case}");
+        assert_eq!(starts(&folder), started, "{case}");
+    }
+}
+
+/// A program that takes minutes, with a QEMU that goes after half a second, each time it is started: that is the
+/// program's doing, as far as anybody can see.
 #[test]
 fn a_program_at_which_qemu_always_goes_is_a_finding() {
     if !installed() {
@@ -293,7 +374,8 @@ fn nothing_is_left_however_the_command_ends() {
     }
 }
 
-// ---- programs --------------------------------------------------------------------------------------------------------
+// ---- programs
+// --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_live_qemu_agrees_with_the_reference() {
@@ -308,7 +390,8 @@ fn a_live_qemu_agrees_with_the_reference() {
     assert!(line.contains("192 programs") && line.contains("entries read back"), "{line}");
 }
 
-/// Programs of dialect qemu that this project keeps; those that a QEMU cannot have are told from those that it agrees on.
+/// Programs of dialect qemu that this project keeps; those that a QEMU cannot have are told from those that it agrees
+/// on.
 #[test]
 fn corpora_hold_live() {
     if !installed() {
@@ -343,8 +426,8 @@ fn what_qemu_cannot_have_is_said() {
     assert!(out.contains("0 agreed, 1 not compared, 0 with a finding"), "{out}");
 }
 
-/// Windows of one bridge come and go in every order, and what is gone is unknown. (QEMU 7.2 brings a bridge's default window back when the
-/// last other one goes: found by a campaign, which then took a window for gone that was there.)
+/// Windows of one bridge come and go in every order, and what is gone is unknown. (QEMU 7.2 brings a bridge's default
+/// window back when the last other one goes: found by a campaign, which then took a window for gone that was there.)
 #[test]
 fn windows_that_are_gone_are_unknown() {
     if !installed() {
@@ -379,7 +462,8 @@ fn windows_that_are_gone_are_unknown() {
     assert_eq!((voter.uncovered, voter.incidents), (0, 0), "{voter:?}");
 }
 
-/// Shrinking by a live vote keeps rule, field, kind of step and dialect. An empty ledger makes a declared difference a finding.
+/// Shrinking by a live vote keeps rule, field, kind of step and dialect. An empty ledger makes a declared difference a
+/// finding.
 #[test]
 fn shrinking_keeps_what_differs() {
     if !installed() {
@@ -404,7 +488,8 @@ fn shrinking_keeps_what_differs() {
     assert!(out.contains("up to a declared difference"), "{out}");
 }
 
-// ---- ledgers ---------------------------------------------------------------------------------------------------------
+// ---- ledgers
+// ---------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_ledger_that_is_none_says_where() {

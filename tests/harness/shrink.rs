@@ -1,4 +1,5 @@
-//! The shrinker keeps what a program shows and leaves nothing in it that could go; the report and the exported test say all of it.
+//! The shrinker keeps what a program shows and leaves nothing in it that could go; the report and the exported test say
+//! all of it.
 
 use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
@@ -203,7 +204,8 @@ fn what_shows_nothing_is_not_shrunk() {
     assert!(shrink(&mut SubjectKind::Canary.checker(), &invalid).is_none());
 }
 
-// ---- what is told ----------------------------------------------------------------------------------------------------
+// ---- what is told
+// ----------------------------------------------------------------------------------------------------
 
 /// The program text in a longer text: from its header to the end.
 fn program_in(text: &str) -> Program {
@@ -287,7 +289,8 @@ fn the_literal_of_an_exported_test_is_the_program() {
     assert_eq!(parse(&found).map_err(|error| error.to_string()), Ok(program));
 }
 
-/// A program without steps, a finding at its end, a finding before its first step: nothing to index, nothing to panic about.
+/// A program without steps, a finding at its end, a finding before its first step: nothing to index, nothing to panic
+/// about.
 #[test]
 fn findings_at_either_end_are_told() {
     let machine = "realmode-program 1\ndialect lopapr\n\

@@ -150,8 +150,8 @@ fn a_declared_difference_expires() {
     }
 }
 
-/// A voter that covers emulated windows only is not asked step 1. The reference then faults no page in, step 2 is skipped, and step 3 is
-/// decided by TCE.UNBACKED, where a run of all steps decides it by TCE.ALIGN.
+/// A voter that covers emulated windows only is not asked step 1. The reference then faults no page in, step 2 is
+/// skipped, and step 3 is decided by TCE.UNBACKED, where a run of all steps decides it by TCE.ALIGN.
 const SKIPPED: &str = "realmode-program 1
 dialect kvm
 machine sparsemem-vmemmap page_shift=12 struct_page=56 base=0xc00c000000000000 block_shift=16 list=0x200000061000

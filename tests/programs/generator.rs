@@ -41,7 +41,8 @@ fn what_is_drawn_is_a_valid_program() {
     }
 }
 
-/// A seed and an index are all it takes to draw a program again: on another thread, in another order, at the ends of the range.
+/// A seed and an index are all it takes to draw a program again: on another thread, in another order, at the ends of
+/// the range.
 #[test]
 fn seed_and_index_name_a_program() {
     let indices = [0, 1, 2, 63, 64, 1 << 20, u64::MAX - 1, u64::MAX];
@@ -79,7 +80,8 @@ fn dialects_are_mixed_lopapr_most() {
     assert!(lopapr > kvm && kvm > qemu && qemu > 50, "{counts:?}");
 }
 
-// ---- the total decoder -----------------------------------------------------------------------------------------------
+// ---- the total decoder
+// -----------------------------------------------------------------------------------------------
 
 #[test]
 fn every_byte_string_is_a_program_that_runs() {
@@ -113,7 +115,8 @@ fn every_byte_string_is_a_program_that_runs() {
     }
 }
 
-/// A byte more or less must not make another program of all that came before: what a mutation of an engine does stays local.
+/// A byte more or less must not make another program of all that came before: what a mutation of an engine does stays
+/// local.
 #[test]
 fn bytes_past_the_last_decision_mean_nothing() {
     let mut rng = StdRng::seed_from_u64(8);
@@ -140,10 +143,11 @@ fn decoded_programs_differ() {
     assert_eq!(programs.len(), 300);
 }
 
-// ---- how good the programs are -----------------------------------------------------------------------------------------
+// ---- how good the programs are
+// -----------------------------------------------------------------------------------------
 
-/// Most hypercalls do something, every outcome is met, and few steps are skipped: programs that are refused from top to bottom
-/// find nothing.
+/// Most hypercalls do something, every outcome is met, and few steps are skipped: programs that are refused from top to
+/// bottom find nothing.
 #[test]
 fn programs_do_much_and_reach_everything() {
     let mut checker = SubjectKind::Candidate.checker();
@@ -390,8 +394,8 @@ impl Seen {
     }
 }
 
-/// The boundary values at which real handlers went wrong (docs/kernel-bugs.md), and those of docs/semantics.md: each of them
-/// occurs, and not once in a blue moon.
+/// The boundary values at which real handlers went wrong (docs/kernel-bugs.md), and those of docs/semantics.md: each of
+/// them occurs, and not once in a blue moon.
 #[test]
 fn edges_are_drawn() {
     let mut seen = Seen::default();
@@ -475,7 +479,8 @@ fn live_programs_reach_every_outcome_of_their_dialect() {
     assert!((0..400).any(|index| changes(&generate(&config, 13, index))));
 }
 
-/// Every kind of window that a QEMU can have is drawn: odd sizes, odd bases, both ends of the address space, and all three makers.
+/// Every kind of window that a QEMU can have is drawn: odd sizes, odd bases, both ends of the address space, and all
+/// three makers.
 #[test]
 fn live_boards_have_every_kind_of_window() {
     let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };

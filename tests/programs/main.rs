@@ -1,4 +1,5 @@
-//! The crate `programs`, and the forms of the contract's words: text form, serialised form, encoding, generator, mutation.
+//! The crate `programs`, and the forms of the contract's words: text form, serialised form, encoding, generator,
+//! mutation.
 
 mod encoding;
 mod generator;

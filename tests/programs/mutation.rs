@@ -1,4 +1,5 @@
-//! Mutation and crossover: what comes out is sound, inside the focus and bounded, and it gets where bytes at random do not.
+//! Mutation and crossover: what comes out is sound, inside the focus and bounded, and it gets where bytes at random do
+//! not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -218,7 +219,8 @@ fn small() -> Program {
     program
 }
 
-/// Each operator finds something to change on a program that has everything, and what it makes is sound and another program.
+/// Each operator finds something to change on a program that has everything, and what it makes is sound and another
+/// program.
 #[test]
 fn every_operator_works() {
     let small = small();
@@ -409,7 +411,8 @@ fn edges_are_reached() {
     }
 }
 
-/// Engines write any bytes into a step, and a window that could never be created is no contradiction of the description.
+/// Engines write any bytes into a step, and a window that could never be created is no contradiction of the
+/// description.
 #[test]
 fn windows_that_cannot_be_created_do_no_harm() {
     let mut program = small();

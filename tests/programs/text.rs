@@ -34,8 +34,8 @@ fn generated_programs_of_every_dialect_survive_print_and_parse() {
     }
 }
 
-/// Every step and item kind, each in all its forms, in the words that the printer uses. The machine is flat; the other memory
-/// model follows below.
+/// Every step and item kind, each in all its forms, in the words that the printer uses. The machine is flat; the other
+/// memory model follows below.
 const EVERYTHING: &str = "\
 realmode-program 1
 dialect lopapr
@@ -130,7 +130,8 @@ fn kinds_of_steps_are_found_by_their_names() {
     for none in ["", "H_CEDE", "hcall=0x4", "Take", "start", "end"] {
         assert_eq!(StepKind::from_name(none), None, "{none}");
     }
-    // In the text form a step starts with the name of its kind; a hypercall's vCPU and an unknown opcode stand beside it.
+    // In the text form a step starts with the name of its kind; a hypercall's vCPU and an unknown opcode stand beside
+    // it.
     for step in parse(EVERYTHING).expect("a program").steps {
         let (kind, text) = (step.kind(), step.to_string());
         let at = if let Step::Hypercall { .. } = step { 1 } else { 0 };
@@ -514,8 +515,8 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).map(line).collect()
 }
 
-/// One case for each check of contract/src/validate.rs and of `WindowSpec::validate` that a text can reach, in their order; what
-/// no text can say stands in [`what_no_text_can_say_is_refused_as_data`].
+/// One case for each check of contract/src/validate.rs and of `WindowSpec::validate` that a text can reach, in their
+/// order; what no text can say stands in [`what_no_text_can_say_is_refused_as_data`].
 #[test]
 fn what_contradicts_itself_is_refused() {
     let machine = |text: &str, items: &str| dialect("lopapr", &format!("machine {text}\n{items}steps\n"));
@@ -990,7 +991,8 @@ fn what_no_text_can_say_is_refused_as_data() {
     }
 }
 
-// ---- errors as they are shown ----------------------------------------------------------------------------------------
+// ---- errors as they are shown
+// ----------------------------------------------------------------------------------------
 
 /// An error as it is shown, without colours.
 fn shown(text: &str, error: &TextError) -> String {
@@ -1133,8 +1135,8 @@ fn a_long_line_is_shown_in_part() {
     }
 }
 
-/// A file that ends too early ends at its end, not where its last meaningful line stands: the line that is shown there must be
-/// the one that is named.
+/// A file that ends too early ends at its end, not where its last meaningful line stands: the line that is shown there
+/// must be the one that is named.
 #[test]
 fn a_file_of_comments_ends_at_its_end() {
     for (text, line) in [("# only\n\n# comments\n".into(), 4), (dialect("kvm", &format!("{FLAT}# no steps\n\n")), 6)] {
@@ -1239,8 +1241,9 @@ fn odd_characters_are_refused_or_mean_nothing() {
     assert!(parse(&flat("page ١ own=1\n")).is_err());
 }
 
-/// Programs with a byte, a token or a line changed: most are refused, some are programs still. Those are run too, for what lies
-/// at the edge of the text form tends to lie at the edge of the machine: no verdict may be a finding, nothing may panic.
+/// Programs with a byte, a token or a line changed: most are refused, some are programs still. Those are run too, for
+/// what lies at the edge of the text form tends to lie at the edge of the machine: no verdict may be a finding, nothing
+/// may panic.
 #[test]
 fn mutated_programs_are_refused_or_run() {
     let mut rng = StdRng::seed_from_u64(2);

@@ -135,8 +135,8 @@ fn headings_are_unique() {
     }
 }
 
-/// Folders that a document names with a `/` at the end, and files that it names with a path, exist. Paths count from the root or from
-/// the document's folder.
+/// Folders that a document names with a `/` at the end, and files that it names with a path, exist. Paths count from
+/// the root or from the document's folder.
 #[test]
 fn folders_and_files_that_documents_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -59,10 +59,14 @@ fn documents_manifest_and_scripts_name_the_targets() {
     assert!(others.is_subset(&targets));
 }
 
-/// What stands behind each `--OPTION` of a text, up to the next blank.
+/// What stands behind each `--OPTION` of a text, up to the next blank, without the quotes that end there.
 fn values_of<'a>(text: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> {
     let words = text.split_whitespace();
-    words.clone().zip(words.skip(1)).filter(move |(word, _)| *word == option).map(|(_, value)| value)
+    words
+        .clone()
+        .zip(words.skip(1))
+        .filter(move |(word, _)| *word == option)
+        .map(|(_, value)| value.trim_end_matches(['`', '"', ',']))
 }
 
 /// Engines see branches of the crates whose lines `scripts/coverage` lists.

@@ -1,8 +1,10 @@
-//! The rows of disagreement, as data: docs/dialects.md is printed from them, tests/dialects.rs holds the reference against them.
+//! The rows of disagreement, as data: docs/dialects.md is printed from them, tests/dialects.rs holds the reference
+//! against them.
 //!
-//! A field of [`Answers`](super::Answers) can disagree in several ways that a guest tells apart; each is a row of its own. What a
-//! dialect answers in general stands in its column ([`Answers::text`](super::Answers::text)); a row says what comes of one call.
-//! The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps answer alike in all dialects.
+//! A field of [`Answers`](super::Answers) can disagree in several ways that a guest tells apart; each is a row of its
+//! own. What a dialect answers in general stands in its column ([`Answers::text`](super::Answers::text)); a row says
+//! what comes of one call. The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps
+//! answer alike in all dialects.
 
 use super::{Dialect, Field};
 use crate::hcall::{Hypercall, Status};

@@ -1,8 +1,9 @@
 //! The text form of a program.
 //!
 //! A versioned header, then one item or step a line; `#` starts a comment, which means nothing. Numbers are decimal or
-//! hexadecimal (`0x`), with `_` between digits where wanted; the printer writes hexadecimal where the field does. Parse and print are
-//! inverse: `parse(print(p)) == p` for every program, and printing a parsed text again changes layout and comments only.
+//! hexadecimal (`0x`), with `_` between digits where wanted; the printer writes hexadecimal where the field does. Parse
+//! and print are inverse: `parse(print(p)) == p` for every program, and printing a parsed text again changes layout and
+//! comments only.
 //!
 //! ```text
 //! realmode-program 1

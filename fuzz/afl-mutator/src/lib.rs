@@ -1,8 +1,9 @@
 //! Mutation, crossover and trimming of programs for AFL++, by its custom mutator interface:
-//! `AFL_CUSTOM_MUTATOR_LIBRARY=librealmode_afl_mutator.so`. `REALMODE_FOCUS` names the fuzz target, by default `program`.
+//! `AFL_CUSTOM_MUTATOR_LIBRARY=librealmode_afl_mutator.so`. `REALMODE_FOCUS` names the fuzz target, by default
+//! `program`.
 //!
-//! What is done to a program is [`programs::mutate`]'s business, the same that libFuzzer's targets call. All unsafe code of this
-//! crate is in this file, and does nothing but turn AFL++'s pointers into slices.
+//! What is done to a program is [`programs::mutate`]'s business, the same that libFuzzer's targets call. All unsafe
+//! code of this crate is in this file, and does nothing but turn AFL++'s pointers into slices.
 #![allow(unsafe_code)]
 
 mod trim;
@@ -20,8 +21,9 @@ use trim::Trim;
 /// Of so many mutations one crosses the program with another of the queue.
 const CROSSOVER: u64 = 4;
 
-/// So many mutations of one input, then the next has its turn. AFL++ itself would make a thousand and more, and stay with what it
-/// started from: with 32 it reached 201 combinations of [`realmode_diff::check::feedback`] in 51,000 runs, without 161 in 488,000.
+/// So many mutations of one input, then the next has its turn. AFL++ itself would make a thousand and more, and stay
+/// with what it started from: with 32 it reached 201 combinations of [`realmode_diff::check::feedback`] in 51,000 runs,
+/// without 161 in 488,000.
 const MUTATIONS: c_uint = 32;
 
 /// What AFL++ keeps for us between calls.
@@ -33,7 +35,8 @@ pub struct State {
     trim: Trim,
 }
 
-/// AFL++ starts: the state that it hands to every other function; null where `REALMODE_FOCUS` names no target, which AFL++ reports.
+/// AFL++ starts: the state that it hands to every other function; null where `REALMODE_FOCUS` names no target, which
+/// AFL++ reports.
 #[unsafe(no_mangle)]
 pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_void {
     let name = std::env::var("REALMODE_FOCUS").unwrap_or_else(|_| Focus::Program.name().into());
@@ -56,7 +59,8 @@ pub extern "C" fn afl_custom_fuzz_count(_data: *mut c_void, _buf: *const u8, _bu
 /// Changes `buf`, now and then by crossing it with `add_buf`; `out_buf` is set to the result, whose length is answered.
 ///
 /// # Safety
-/// As AFL++ calls it: `data` is what [`afl_custom_init`] answered, the buffers hold as many bytes as is said, `out_buf` can be written.
+/// As AFL++ calls it: `data` is what [`afl_custom_init`] answered, the buffers hold as many bytes as is said, `out_buf`
+/// can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn afl_custom_fuzz(
     data: *mut c_void,

@@ -1,4 +1,5 @@
-//! Trimming by whole records. AFL++'s own trimming cuts bytes anywhere, which turns every record behind the cut into another.
+//! Trimming by whole records. AFL++'s own trimming cuts bytes anywhere, which turns every record behind the cut into
+//! another.
 
 use programs::encoding::{Form, RECORD, form};
 

@@ -422,7 +422,8 @@ impl Checker {
         Ok((outcome, handled))
     }
 
-    /// A fault of the simulated machine, or of the oracle's two sides, is reported before everything that a subject did.
+    /// A fault of the simulated machine, or of the oracle's two sides, is reported before everything that a subject
+    /// did.
     fn hear_fault(&self, judge: &mut Judge) {
         if let Some(found) = self.driver.memory().fault() {
             judge.hear(fault(found.to_string()));
@@ -722,7 +723,8 @@ pub(crate) fn smallest() -> Machine {
     Machine::bare(PageShift::Shift12, 64, MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 })
 }
 
-/// Whether the program is one of the share that ends with the expensive checks, about one in 64. It depends on the program alone.
+/// Whether the program is one of the share that ends with the expensive checks, about one in 64. It depends on the
+/// program alone.
 fn is_audited(program: &Program) -> bool {
     let key = program.frames_bound() ^ (program.steps.len() as u64) << 32;
     // The golden ratio spreads neighbouring keys over all 64 bits.

@@ -16,8 +16,8 @@ const OUTCOMES: usize = 3;
 /// Real mode finished, or virtual mode did.
 const MODES: usize = 2;
 
-/// Each rule's place among the rules that a step can decide, and how many of those there are. Findings have no place: no step decides
-/// them, and engines look at every counter after every run.
+/// Each rule's place among the rules that a step can decide, and how many of those there are. Findings have no place:
+/// no step decides them, and engines look at every counter after every run.
 const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     let (mut places, mut decided, mut at) = ([None; Rule::ALL.len()], 0, 0);
     while at < Rule::ALL.len() {

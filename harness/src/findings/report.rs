@@ -117,8 +117,8 @@ pub fn assert_agrees(program: &Program) {
     }
 }
 
-/// Panics with the report unless one candidate agrees with the reference on every program of the sequence in this text, one after the other:
-/// for tests.
+/// Panics with the report unless one candidate agrees with the reference on every program of the sequence in this text,
+/// one after the other: for tests.
 ///
 /// # Panics
 /// Where they differ, or the text is no sequence.

@@ -1,5 +1,5 @@
-//! What all children of the harness need: files without names that both sides open, values that are checked when they are read, and how
-//! a process ended in words.
+//! What all children of the harness need: files without names that both sides open, values that are checked when they
+//! are read, and how a process ended in words.
 
 pub(crate) mod sealed;
 
@@ -39,7 +39,8 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// What a signal that ends processes says in words. Numbers of signals differ between architectures, so none is named here.
+/// What a signal that ends processes says in words. Numbers of signals differ between architectures, so none is named
+/// here.
 fn signal_name(signal: Signal) -> Option<&'static str> {
     let names = [
         (Signal::ABORT, "abort"),

@@ -29,7 +29,8 @@ pub enum SubjectKind {
     Null,
     /// The canary: the candidate with a mistake made on purpose, which must always be caught.
     Canary,
-    /// A candidate with a planted fault, by its place in the list of them: only in the scratch copy of `scripts/defects`.
+    /// A candidate with a planted fault, by its place in the list of them: only in the scratch copy of
+    /// `scripts/defects`.
     Planted(usize),
     /// An implementation in a shared library (include/realmode.h), by its place in the list of those that were opened.
     Library(usize),
@@ -91,7 +92,8 @@ impl SubjectKind {
     /// A checker of this subject, which can be renewed.
     ///
     /// # Errors
-    /// It is a library that cannot be loaded once more, such as one that wants memory mapped where there is no room for a second time.
+    /// It is a library that cannot be loaded once more, such as one that wants memory mapped where there is no room for
+    /// a second time.
     pub fn try_checker(self) -> Result<Checker, Unusable> {
         let make = move || self.instance().map_err(|unusable| unusable.to_string());
         Ok(Checker::of(self.instance()?, Some(Box::new(make))))

@@ -1,8 +1,8 @@
 //! The null control: a second reference in a subject's place. Whatever is found with it is the harness's own mistake.
 //!
-//! The second reference sees every step before the subject is asked (only the null control may), and the subject carries the
-//! result into real memory by the road that every subject goes: takes first, then page table and entries, then flags,
-//! drops last.
+//! The second reference sees every step before the subject is asked (only the null control may), and the subject
+//! carries the result into real memory by the road that every subject goes: takes first, then page table and entries,
+//! then flags, drops last.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,7 +68,8 @@ impl Witness for Shadow {
 }
 
 impl State {
-    /// Where the word at `offset` of the page's struct page is reached: its virtual address in virtual mode, else its real one.
+    /// Where the word at `offset` of the page's struct page is reached: its virtual address in virtual mode, else its
+    /// real one.
     fn page_word(&self, mode: Mode, pfn: Pfn, offset: u64) -> Option<Ea> {
         let at = pfn.0 * self.struct_page + offset;
         match &self.memory {
@@ -198,8 +199,8 @@ impl Subject for Null {
     fn start(&mut self, _: Dialect, _: &Machine) {}
 
     fn bound(&self) -> Bound {
-        // An entry touches at most itself, an old page, a new page and a page-table entry: 2 tables, 2 x (2 x 2 + 1 + 2 + 2)
-        // accesses of struct pages, 2 of the page table.
+        // An entry touches at most itself, an old page, a new page and a page-table entry: 2 tables, 2 x (2 x 2 + 1 + 2
+        // + 2) accesses of struct pages, 2 of the page table.
         Bound { base: 64, per_entry: 32 }
     }
 

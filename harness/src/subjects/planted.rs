@@ -1,5 +1,5 @@
-//! Candidates with a planted fault each. There is none here: faults are patches (tests/defects/), and `scripts/defects` writes its list
-//! over this file in its scratch copy, so that one build holds them all.
+//! Candidates with a planted fault each. There is none here: faults are patches (tests/defects/), and `scripts/defects`
+//! writes its list over this file in its scratch copy, so that one build holds them all.
 
 use machine::Subject;
 

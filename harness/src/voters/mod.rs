@@ -11,13 +11,20 @@
 //! a voter differs from the reference, the difference may have been [declared](ledger).
 //!
 //! A new voter is a module here: it implements [`Voter`], and [`Candidacy`] to be made on each thread, and stands in
-//! [`roster::KINDS`] if `--against` is to name it.
+//! [`roster::KINDS`] if `--against` is to name it. Two things need not be written again:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`ahead`] | runs the reference ahead of a machine that answers late and in order, and compares its answers |
+//! | [`restart`] | starts again what is lost, and finds out which program is to blame |
 
+pub mod ahead;
 pub mod isolate;
 pub mod ledger;
 pub mod model;
 mod panel;
 pub mod qemu;
+pub mod restart;
 pub mod roster;
 
 use std::fmt;

@@ -373,7 +373,8 @@ fn the_log_says_who_changed_a_word() {
     assert_eq!((memory.log().count(), memory.peek_unchanged(RealAddr(flags))), (0, Some(4)));
 }
 
-/// A subject that does anything at all: memory has no fault of its own, and its audit blames what a subject can spoil alone.
+/// A subject that does anything at all: memory has no fault of its own, and its audit blames what a subject can spoil
+/// alone.
 #[test]
 fn no_subject_can_bring_a_fault_about() {
     let mut spoilt = [0; 3];

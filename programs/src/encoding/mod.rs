@@ -1,8 +1,8 @@
 //! Programs as bytes, for fuzzing engines.
 //!
-//! A header, then one record for each item of the machine and each step, in the order of the text form. Header and records are
-//! [`RECORD`] bytes, so an engine that copies, repeats or drops a record leaves all others in their places. All numbers are
-//! little-endian; what a record does not use is zero.
+//! A header, then one record for each item of the machine and each step, in the order of the text form. Header and
+//! records are [`RECORD`] bytes, so an engine that copies, repeats or drops a record leaves all others in their places.
+//! All numbers are little-endian; what a record does not use is zero.
 //!
 //! | bytes | header | record |
 //! |---|---|---|
@@ -10,12 +10,14 @@
 //! | 4..8 | version, [`VERSION`] | flags and small numbers |
 //! | 8..48 | dialect, page shift, struct page, model, block shift, 0 (4 bytes each); array or base; pages or list (8 each) | five numbers of 8 bytes |
 //!
-//! A list (the words of `write` and `ram`, the places of `hot-add`) has a record for each run, behind the record it belongs to.
+//! A list (the words of `write` and `ram`, the places of `hot-add`) has a record for each run, behind the record it
+//! belongs to.
 //!
 //! **Every byte string decodes.** Bytes that do not begin with the header's eight are decisions of the generator
-//! ([`generate::decode`](crate::generate::decode)). Behind a header, a key that is none counts modulo their number, a number that is
-//! none of a few choices likewise, an incomplete record at the end is ignored, and what then contradicts itself is
-//! [repaired](crate::repair). **Encoding inverts exactly**: `decode(&encode(p)) == p` for every sound program.
+//! ([`generate::decode`](crate::generate::decode)). Behind a header, a key that is none counts modulo their number, a
+//! number that is none of a few choices likewise, an incomplete record at the end is ignored, and what then contradicts
+//! itself is [repaired](crate::repair). **Encoding inverts exactly**: `decode(&encode(p)) == p` for every sound
+//! program.
 
 mod read;
 mod write;

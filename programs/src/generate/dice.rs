@@ -3,7 +3,8 @@
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-/// A source of decisions. From bytes, what is missing at the end reads as zero, so every byte string decides everything.
+/// A source of decisions. From bytes, what is missing at the end reads as zero, so every byte string decides
+/// everything.
 pub enum Dice<'a> {
     /// A seeded generator.
     Seeded(Box<Xoshiro256PlusPlus>),

@@ -1,7 +1,7 @@
 //! Random programs.
 //!
-//! A program is drawn in three parts: a *swarm* (which features this program uses at all), a machine with those features, and
-//! steps that mostly make sense on that machine. Values near the edges of the machine (window end, block
+//! A program is drawn in three parts: a *swarm* (which features this program uses at all), a machine with those
+//! features, and steps that mostly make sense on that machine. Values near the edges of the machine (window end, block
 //! boundary, slot end, a split struct page, a count that makes the next drop the last) are likely everywhere.
 //!
 //! What is drawn is always a valid program. The same seed and index draw the same program, whatever thread draws it.

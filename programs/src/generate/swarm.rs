@@ -81,8 +81,8 @@ impl Swarm {
         }
     }
 
-    /// Keeps to a voter's limits. Tables and registers are exercised; what such a voter does not show (pages and their references) is left
-    /// out.
+    /// Keeps to a voter's limits. Tables and registers are exercised; what such a voter does not show (pages and their
+    /// references) is left out.
     pub(crate) fn limit(&mut self, limited: Limited, dice: &mut Dice<'_>) {
         self.limited = Some(limited);
         self.flatmem = true;

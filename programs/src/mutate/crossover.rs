@@ -1,7 +1,7 @@
 //! Two programs make one: the machine of the first, with steps of both.
 //!
-//! Steps of the second speak of another machine. Most of the time they are translated: its n-th window, slot, mapping and section are
-//! those of the first, counted round, so that what stood in a relation still does.
+//! Steps of the second speak of another machine. Most of the time they are translated: its n-th window, slot, mapping
+//! and section are those of the first, counted round, so that what stood in a relation still does.
 
 use contract::description::MemoryModel;
 use contract::{Machine, Program, Step};

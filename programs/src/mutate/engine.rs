@@ -62,11 +62,12 @@ impl Mutator {
         Self { focus, encoded: Vec::new() }
     }
 
-    /// Mutates the program that is encoded in `buffer[..size]`, in place, and answers its new size: at most `max_size` and the
-    /// buffer's length. The same input, sizes and seed give the same output.
+    /// Mutates the program that is encoded in `buffer[..size]`, in place, and answers its new size: at most `max_size`
+    /// and the buffer's length. The same input, sizes and seed give the same output.
     ///
-    /// The output is the encoding of a sound program inside the focus; steps at its end are left out where it would not fit. Where
-    /// not even the machine fits, or the mutation fails, which leaves a line on stderr, the input stays as it is.
+    /// The output is the encoding of a sound program inside the focus; steps at its end are left out where it would not
+    /// fit. Where not even the machine fits, or the mutation fails, which leaves a line on stderr, the input stays as
+    /// it is.
     pub fn mutate(&mut self, buffer: &mut [u8], size: usize, max_size: usize, seed: u64) -> usize {
         let max_size = max_size.min(buffer.len());
         let size = size.min(buffer.len());
@@ -84,7 +85,8 @@ impl Mutator {
     }
 
     /// Crosses the programs that are encoded in `one` and `other` into `out` and answers the size of the child. See
-    /// [`mutate`](Self::mutate) for what holds of it; where there is none, `out` is a copy of `one`, or empty if that is too long.
+    /// [`mutate`](Self::mutate) for what holds of it; where there is none, `out` is a copy of `one`, or empty if that
+    /// is too long.
     pub fn crossover(&mut self, one: &[u8], other: &[u8], out: &mut [u8], seed: u64) -> usize {
         let focus = self.focus;
         let made = self.make("crossover", &[one, other], out.len(), seed, || {
@@ -95,7 +97,8 @@ impl Mutator {
         child.len()
     }
 
-    /// Makes a program and encodes it; answers false, with a line on stderr unless it is merely too long, where it can't be used.
+    /// Makes a program and encodes it; answers false, with a line on stderr unless it is merely too long, where it
+    /// can't be used.
     fn make(
         &mut self,
         call: &'static str,

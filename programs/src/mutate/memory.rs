@@ -1,4 +1,5 @@
-//! Changes of the host's memory: sections, blocks, struct pages, the memory model. What stands in steps follows where it can.
+//! Changes of the host's memory: sections, blocks, struct pages, the memory model. What stands in steps follows where
+//! it can.
 //!
 //! Each leaves a machine that [`repair`](crate::repair) has little to do with.
 
@@ -30,7 +31,8 @@ pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
-/// A run of blocks moves: to a place of its own, next to its neighbour, or in exchange with another; or a run is cut in two.
+/// A run of blocks moves: to a place of its own, next to its neighbour, or in exchange with another; or a run is cut in
+/// two.
 pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let MemoryModel::SparsememVmemmap { block_shift, blocks, .. } = &machine.memory else { return false };

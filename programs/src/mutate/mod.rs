@@ -1,12 +1,13 @@
 //! Structure-aware mutation and crossover of programs, one implementation for every engine.
 //!
-//! An engine that changes bytes mostly makes programs that are refused at the first gate. What is here knows what a program is about:
-//! its windows, guest pages, blocks and references. A mutation is one to four *operators*, drawn from a table with weights: steps
-//! come, go and move; values go to the edges of the program's own machine; steps that belong together come together; the machine
-//! grows, shrinks and moves, and its steps follow. [`Mutator`] is what engines call; [`mutate`] and [`crossover`] work on programs.
+//! An engine that changes bytes mostly makes programs that are refused at the first gate. What is here knows what a
+//! program is about: its windows, guest pages, blocks and references. A mutation is one to four *operators*, drawn from
+//! a table with weights: steps come, go and move; values go to the edges of the program's own machine; steps that
+//! belong together come together; the machine grows, shrinks and moves, and its steps follow. [`Mutator`] is what
+//! engines call; [`mutate`] and [`crossover`] work on programs.
 //!
-//! Everything is a function of the input and a seed. What comes out is sound, inside the [`Focus`], and bounded ([`MAX_GROWN_STEPS`]
-//! and its neighbours), unless the input was larger.
+//! Everything is a function of the input and a seed. What comes out is sound, inside the [`Focus`], and bounded
+//! ([`MAX_GROWN_STEPS`] and its neighbours), unless the input was larger.
 
 mod bounds;
 mod crossover;
@@ -36,7 +37,8 @@ use operators::{OPERATORS, Operator};
 
 /// How often an operator that had nothing to change makes way for another.
 const TRIES: u32 = 12;
-/// One to four operators: mostly one, so that an engine learns what it was good for; sometimes several, for what takes two.
+/// One to four operators: mostly one, so that an engine learns what it was good for; sometimes several, for what takes
+/// two.
 const STACKED: [u32; 4] = [50, 28, 14, 8];
 
 /// Mutates a sound program; it stays one, and comes to lie inside the focus.
@@ -62,7 +64,8 @@ pub fn operators() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|operator| operator.name)
 }
 
-/// Mutates a sound program with one operator; answers whether there was something to change. An unknown name changes nothing.
+/// Mutates a sound program with one operator; answers whether there was something to change. An unknown name changes
+/// nothing.
 pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u64) -> bool {
     let Some(operator) = operators::named(operator) else { return false };
     let bounds = Bounds::of(program);

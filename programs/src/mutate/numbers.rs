@@ -111,7 +111,8 @@ pub(super) fn of_step(step: &mut Step, visit: Visit<'_>) {
     }
 }
 
-/// Visits the numbers of a machine in a fixed order; what its soundness hangs on most, the sections and blocks, is left out.
+/// Visits the numbers of a machine in a fixed order; what its soundness hangs on most, the sections and blocks, is left
+/// out.
 pub(super) fn of_machine(machine: &mut Machine, visit: Visit<'_>) {
     if let MemoryModel::Flatmem { pages, .. } = &mut machine.memory {
         visit(Kind::Other, pages);

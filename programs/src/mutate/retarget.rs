@@ -1,11 +1,13 @@
-//! Hypercalls moved from one window to another, so that they stay what they were: the same entry, a range as far from the end.
+//! Hypercalls moved from one window to another, so that they stay what they were: the same entry, a range as far from
+//! the end.
 
 use contract::{Hypercall, Liobn, Program, Step, WindowSpec, hcall};
 
 use super::sights::Sights;
 use crate::generate::dice::Dice;
 
-/// The IOBA in `to` that is what `ioba` is in `from`: the entry of the same number, as far past the end, as far off its page.
+/// The IOBA in `to` that is what `ioba` is in `from`: the entry of the same number, as far past the end, as far off its
+/// page.
 fn ioba(ioba: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     let offset = ioba.wrapping_sub(from.base);
     let (index, off) = (offset >> from.page_shift, offset & (from.page() - 1));
@@ -43,8 +45,8 @@ pub(super) fn tce(tce: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     if tce & 3 == 0 || tce & (from.page() - 1) > 3 { tce } else { tce & !(to.page() - 1) | tce & 3 }
 }
 
-/// From step `start` on, calls of the window that is there no more go to another one that is open; a few stay, for they are to be
-/// refused too.
+/// From step `start` on, calls of the window that is there no more go to another one that is open; a few stay, for they
+/// are to be refused too.
 pub(super) fn away_from(program: &mut Program, start: usize, gone: &WindowSpec, dice: &mut Dice<'_>) {
     for index in start..program.steps.len() {
         let Step::Hypercall { vcpu, call: mut registers } = program.steps[index] else { continue };
@@ -88,8 +90,8 @@ pub(super) fn unheard(program: &Program) -> Vec<usize> {
     found
 }
 
-/// Where a change has left more than `most` calls without a window, most of those go to one that is open; where none is, the step
-/// that closed theirs goes. Some stay unheard, for that too is an answer.
+/// Where a change has left more than `most` calls without a window, most of those go to one that is open; where none
+/// is, the step that closed theirs goes. Some stay unheard, for that too is an answer.
 pub(super) fn reopen(program: &mut Program, most: usize, dice: &mut Dice<'_>) {
     let mut left = unheard(program);
     while left.len() > most {

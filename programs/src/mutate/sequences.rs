@@ -49,7 +49,8 @@ fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice
     focus.keeps(&step) && put(program, index + 1, vec![step])
 }
 
-/// A call names as many entries as one can, its own first one among them, in a window that is as large; its list is as long.
+/// A call names as many entries as one can, its own first one among them, in a window that is as large; its list is as
+/// long.
 pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
     let Some(index) = pick_step(program, many, dice) else { return false };
@@ -128,8 +129,8 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
     done
 }
 
-/// The host unmaps the page that a call's TCE names, and the entry is exchanged or cleared: the drop is the last, unless
-/// somebody else holds the page.
+/// The host unmaps the page that a call's TCE names, and the entry is exchanged or cleared: the drop is the last,
+/// unless somebody else holds the page.
 pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE) && call.args[2] & 3 != 0);
     let Some(index) = pick_step(program, names, dice) else { return false };
@@ -175,7 +176,8 @@ pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice
     focus.keeps(&before) && put(program, end.max(at), vec![after]) && put(program, at, vec![before])
 }
 
-/// What the host does to the page that a call is about, right before it: it ages, is cleaned, write-protected, moved, collapsed.
+/// What the host does to the page that a call is about, right before it: it ages, is cleaned, write-protected, moved,
+/// collapsed.
 pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let calls = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.fields().len() > 2);
     let Some(index) = pick_step(program, calls, dice) else { return false };

@@ -1,6 +1,7 @@
 //! What is worth naming on a program's machine at a step: open windows, guest pages, pfns at edges.
 //!
-//! Each is drawn straight from the description, without making lists of everything first: most mutations need one or two.
+//! Each is drawn straight from the description, without making lists of everything first: most mutations need one or
+//! two.
 
 use contract::description::{AddrRun, MemoryModel, SECTION_SIZE_BITS, SlotSpec};
 use contract::{Gpa, Hva, Liobn, Machine, Pfn, Program, RealAddr, Step, WindowSpec};
@@ -154,7 +155,8 @@ impl<'a> Sights<'a> {
         .or_else(|| self.mapped_hva(dice))
     }
 
-    /// A TCE address: a page of guest memory most of the time, else one at the edges of it; not masked to any window's page.
+    /// A TCE address: a page of guest memory most of the time, else one at the edges of it; not masked to any window's
+    /// page.
     pub(super) fn target(self, dice: &mut Dice<'_>) -> u64 {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
@@ -184,7 +186,8 @@ impl<'a> Sights<'a> {
         }
     }
 
-    /// Pages whose struct page meets a boundary of blocks in a present section: the first behind it, and the one that straddles it.
+    /// Pages whose struct page meets a boundary of blocks in a present section: the first behind it, and the one that
+    /// straddles it.
     fn boundary(self, dice: &mut Dice<'_>) -> Option<u64> {
         let MemoryModel::SparsememVmemmap { block_shift, sections, .. } = &self.machine().memory else { return None };
         let bytes = self.machine().page_shift.pages_per_section() * self.machine().struct_page;

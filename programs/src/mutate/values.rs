@@ -1,4 +1,5 @@
-//! Changes of single values of steps: to an edge of the program's own machine, to a neighbour, to what stands elsewhere.
+//! Changes of single values of steps: to an edge of the program's own machine, to a neighbour, to what stands
+//! elsewhere.
 
 use contract::description::{AddrRun, CompoundSpec, WordRun, word_count};
 use contract::hcall::{
@@ -112,7 +113,8 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// What the first gate refuses comes inside: without feedback programs would pile such calls up, each hiding what it was to do.
+/// What the first gate refuses comes inside: without feedback programs would pile such calls up, each hiding what it
+/// was to do.
 pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let refused = |index: usize, call: &Hypercall| match Sights::new(program, index).window_of(call.args[0]) {
         _ if call.name().is_none() => true,
@@ -397,7 +399,8 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Any number of a step: one more or less, a page more or less, a bit, or what stands elsewhere for a number of its kind.
+/// Any number of a step: one more or less, a page more or less, a bit, or what stands elsewhere for a number of its
+/// kind.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |_| true, dice) else { return false };
     let mut step = program.steps[index].clone();

@@ -1,4 +1,5 @@
-//! Changes of DMA windows. Their calls follow: a window that moves away from under its calls would only have them refused.
+//! Changes of DMA windows. Their calls follow: a window that moves away from under its calls would only have them
+//! refused.
 
 use contract::description::MAX_WINDOW_ENTRIES;
 use contract::{Backing, Dialect, Liobn, Machine, Program, RealAddr, Step, WindowSpec};

@@ -1,12 +1,14 @@
-//! Exhaustive checking: every program up to a bound, over a small domain that is stated, each accounted for exactly once.
+//! Exhaustive checking: every program up to a bound, over a small domain that is stated, each accounted for exactly
+//! once.
 //!
-//! [`domain`] says which machines and steps, and gives each program a number. `walk` goes through a unit of work, a stem of steps with all its
-//! extensions, and says why not every program must be run. [`state`] keeps what is finished, so that a run that was stopped goes on where
-//! it was. Here is who hands out the units and adds up.
+//! [`domain`] says which machines and steps, and gives each program a number. `walk` goes through a unit of work, a
+//! stem of steps with all its extensions, and says why not every program must be run. [`state`] keeps what is finished,
+//! so that a run that was stopped goes on where it was. Here is who hands out the units and adds up.
 //!
-//! Units are handed out in an order that is shuffled, always in the same way. So what is done at any moment is a sample of the
-//! whole, and the mean time of a unit so far is a fair guess for those left. All counts are sums over units, and of findings of one
-//! kind the one of fewest steps and lowest number is kept: neither depends on who walked which unit when.
+//! Units are handed out in an order that is shuffled, always in the same way. So what is done at any moment is a sample
+//! of the whole, and the mean time of a unit so far is a fair guess for those left. All counts are sums over units, and
+//! of findings of one kind the one of fewest steps and lowest number is kept: neither depends on who walked which unit
+//! when.
 
 pub mod domain;
 mod ground;
@@ -177,7 +179,8 @@ impl Exhaust {
         }
         let before = sums.counts.programs();
         sums.before_units = sums.units;
-        // A limit is for units: what was read before them must not eat it up, or a short one would never come to anything.
+        // A limit is for units: what was read before them must not eat it up, or a short one would never come to
+        // anything.
         sums.begun = Instant::now();
         let deadline = self.time.and_then(|time| sums.begun.checked_add(time));
         let mut todo = shuffled(self.domain.units());

@@ -107,7 +107,8 @@ pub(super) struct Walker<'a> {
     /// Whether a skipped last step makes a program equal to a shorter one.
     subjects_only: bool,
     pool: &'a Pool<'a>,
-    /// Where the walk of a unit is repeated to see what ran before a program: that program's number, and what ran so far.
+    /// Where the walk of a unit is repeated to see what ran before a program: that program's number, and what ran so
+    /// far.
     history: Option<(u64, Vec<Program>)>,
 }
 
@@ -147,7 +148,8 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The programs that ran on the same subject before program `number` of a unit, the last [`MOST_BEFORE`] of them, in order.
+    /// The programs that ran on the same subject before program `number` of a unit, the last [`MOST_BEFORE`] of them,
+    /// in order.
     pub(super) fn before(&mut self, unit: u64, number: u64) -> Vec<sequence::Part> {
         self.history = Some((number, Vec::new()));
         // It is stopped at that program; a voter that is gone leaves what ran so far.
@@ -239,7 +241,8 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Runs the program that stands there, of whose steps at most the last is skipped, and its extensions by up to `left` steps.
+    /// Runs the program that stands there, of whose steps at most the last is skipped, and its extensions by up to
+    /// `left` steps.
     fn visit(&mut self, left: usize) -> Result<(), Broken> {
         if self.walker.pool.over() {
             return Err(Broken::Stopped);

@@ -26,8 +26,8 @@ pub struct Orders {
     pub bytes: u64,
 }
 
-/// Runs until the harness has no more requests. What it says to standard output, it and the subject say to standard error: the pipe
-/// there belongs to the frames.
+/// Runs until the harness has no more requests. What it says to standard output, it and the subject say to standard
+/// error: the pipe there belongs to the frames.
 ///
 /// # Errors
 /// The other side is gone, or this side could not be set up.

@@ -3,24 +3,26 @@
 //! ```text
 //!  harness                                   child
 //!  programs ──> shared memory ──────────────> decode, checker, subject
-//!  ballots  <── frames, checksums <── pipe ── one a program
+//!  verdicts <── frames, checksums <── pipe ── one a program
 //! ```
 //!
-//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes of the process is
-//! seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what is no answer (`SUBJECT.PROTOCOL`). Its
-//! batch is then put to a fresh child that tells each ballot, and the program at which that one is lost to another that announces each step. If
-//! it is lost as well, that is a finding at that step. The campaign goes on with another child.
+//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes
+//! of the process is seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what
+//! is no answer (`SUBJECT.PROTOCOL`). Its batch is then put to a fresh child that tells each verdict, and the program
+//! at which that one is lost to another that announces each step ([`restart`]). If it is lost as well, that is a
+//! finding at that step. The campaign goes on with another child.
 //!
-//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel lacks it, a
-//! write to a file ends the process).
+//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel
+//! lacks it, a write to a file ends the process).
 //!
-//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe does; the shared memory has no name. It has a process
-//! group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary. The signal is sent when the *thread* that
-//! started it ends: so an [`Isolated`] is used and dropped by the thread that made it.
+//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe does; the shared memory has no
+//! name. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary. The
+//! signal is sent when the *thread* that started it ends: so an [`Isolated`] is used and dropped by the thread that
+//! made it.
 //!
-//! **What it does not show.** The checker shares the child's address space with the library: a wild store could make it blind. It is
-//! told by the frames' checksums if it breaks those, and by the counts, which must fit the programs; a library that set out to cheat
-//! is beyond this.
+//! **What it does not show.** The checker shares the child's address space with the library: a wild store could make it
+//! blind. It is told by the frames' checksums if it breaks those, and by the counts, which must fit the programs; a
+//! library that set out to cheat is beyond this.
 
 mod child;
 mod process;
@@ -29,19 +31,16 @@ mod wire;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contract::{Program, Rule};
-
 pub use child::{Orders, run};
 
-use crate::check::{Finding, Place, Tally, Thing, Verdict};
-use crate::voters::{Incident, Shows, Task, Told, Unavailable, Voter};
+use crate::check::{Tally, Verdict};
+use crate::voters::restart::{self, Loss, Runner, Watching, Way};
+use crate::voters::{Shows, Task, Told, Unavailable, Voter};
 use process::{Lost, Process};
 use wire::{Frame, Telling};
 
 /// Programs of a batch.
 const BATCH: usize = 64;
-/// How often a child is started again in a row, without a ballot between.
-const RESTARTS: u32 = 3;
 
 /// How children are run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,13 +74,6 @@ pub struct Isolated {
     requests: u64,
 }
 
-/// A child that was lost.
-struct Stopped {
-    lost: Lost,
-    /// What was about to run, if it was announced.
-    mark: Option<Place>,
-}
-
 impl Isolated {
     /// Starts a child with the subject.
     ///
@@ -89,38 +81,84 @@ impl Isolated {
     /// There can be none: the library cannot be used, or the process not be made.
     pub fn new(config: Config, subject: &str) -> Result<Self, Unavailable> {
         let mut isolated = Self { config, subject: subject.into(), name: String::new(), process: None, requests: 0 };
-        let (process, name) = isolated.start()?;
-        (isolated.process, isolated.name) = (Some(process), name);
+        let (process, hello) = isolated
+            .start()
+            .map_err(|loss| Unavailable(format!("{}: {} {}", isolated.subject, isolated.thing(), loss.how)))?;
+        (isolated.process, isolated.name) = (Some(process), hello.map_err(Unavailable)?);
         Ok(isolated)
     }
 
-    fn start(&self) -> Result<(Process, String), Unavailable> {
-        let told = |what: String| Unavailable(format!("{}: {what}", self.subject));
-        let mut process = Process::start(&self.config, &self.subject)
-            .map_err(|error| told(format!("no process for it ({}): {error}", self.config.program.display())))?;
+    /// Starts a child. Answers its subject's name, or why there is no subject.
+    fn start(&self) -> Result<(Process, Result<String, String>), Loss> {
+        let mut process = Process::start(&self.config, &self.subject).map_err(|error| {
+            Loss::new(Way::Host, format!("cannot be made ({}): {error}", self.config.program.display()))
+        })?;
         // Loading takes what it takes.
-        match process.frame(0, self.config.limit.max(Duration::from_secs(10))) {
-            Ok(Frame::Hello(name)) => Ok((process, name)),
-            Ok(Frame::Refused(why)) => Err(Unavailable(why)),
-            Ok(other) => Err(told(format!("its process answered {other:?}, expected its name"))),
-            Err(lost) => Err(told(format!("its process {} while it was loaded", lost.told(&self.config)))),
-        }
+        let hello = process.frame(0, self.config.limit.max(Duration::from_secs(10)));
+        let (way, how) = match hello {
+            Ok(Frame::Hello(name)) => return Ok((process, Ok(name))),
+            Ok(Frame::Refused(why)) => return Ok((process, Err(why))),
+            Ok(other) => (Way::Garbled, format!("answered {other:?}, expected its name")),
+            Err(lost) => {
+                let Loss { way, how, .. } = self.loss(&lost);
+                (way, format!("{how} while it was loaded"))
+            }
+        };
+        Err(Loss::new(way, how))
     }
 
-    /// Puts programs to the child. `cast` is told of each ballot, in order.
+    /// A child for programs.
+    fn ready(&mut self) -> Result<Process, Loss> {
+        if let Some(process) = self.process.take() {
+            return Ok(process);
+        }
+        let (process, hello) = self.start()?;
+        hello.map_err(|why| Loss::new(Way::Refused, format!("cannot have its subject: {why}")))?;
+        Ok(process)
+    }
+
+    fn loss(&self, lost: &Lost) -> Loss {
+        let way = match lost {
+            Lost::Ended(_) => Way::Ended,
+            Lost::Silent => Way::Silent,
+            Lost::Garbage(_) => Way::Garbled,
+        };
+        Loss::new(way, lost.told(&self.config))
+    }
+}
+
+impl Runner for Isolated {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn thing(&self) -> &str {
+        "its process"
+    }
+
+    /// A single program is watched step by step at once, and blamed at once: another process would not have what
+    /// earlier programs left in this one.
+    fn at_first(&self, left: usize) -> Watching {
+        if left == 1 { Watching::Steps } else { Watching::Together }
+    }
+
+    /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of
+    /// their steps.
     fn run(
         &mut self,
         tasks: &[Task],
-        telling: Telling,
+        watching: Watching,
         tally: &mut Tally,
-        cast: &mut dyn FnMut(Verdict),
-    ) -> Result<Result<(), Stopped>, Unavailable> {
+        tell: &mut dyn FnMut(Verdict),
+    ) -> Result<(), Loss> {
         self.requests += 1;
         let number = self.requests;
-        let mut process = match self.process.take() {
-            Some(process) => process,
-            None => self.start()?.0,
+        let telling = match watching {
+            Watching::Together => Telling::Together,
+            Watching::Verdicts => Telling::Verdicts,
+            Watching::Steps => Telling::Steps,
         };
+        let mut process = self.ready()?;
         let mut mark = None;
         let mut left = tasks.len();
         let mut next = process.request(number, telling, tasks).and_then(|()| process.frame(number, self.config.limit));
@@ -136,7 +174,7 @@ impl Isolated {
                 Ok(Frame::Done(counts)) if left == 0 && counts.programs == tasks.len() as u64 => {
                     tally.add(&counts);
                     self.process = Some(process);
-                    return Ok(Ok(()));
+                    return Ok(());
                 }
                 Ok(other) => break Lost::Garbage(format!("{other:?} where it was not expected")),
                 Err(lost) => break lost,
@@ -146,27 +184,12 @@ impl Isolated {
                     break Lost::Garbage("one verdict too many".into());
                 }
                 left -= 1;
-                cast(verdict);
+                tell(verdict);
             }
             next = process.frame(number, self.config.limit);
         };
-        Ok(Err(Stopped { lost, mark }))
-    }
-
-    fn loss(&self, program: &Program, stopped: &Stopped) -> Finding {
-        let place = stopped.mark.unwrap_or(Place::Start);
-        let process = String::from("its process");
-        let (rule, thing) = match stopped.lost {
-            Lost::Ended(_) => (Rule::SubjectCrash, Thing::Process(process)),
-            Lost::Silent => (Rule::SubjectHang, Thing::Silent(process)),
-            Lost::Garbage(_) => (Rule::SubjectProtocol, Thing::Process(process)),
-        };
-        Finding {
-            agreed: place.steps_before(program).checked_sub(1),
-            expected: "an answer".into(),
-            found: stopped.lost.told(&self.config),
-            ..Finding::new(&self.name, program, place, rule, thing)
-        }
+        tally.programs += (tasks.len() - left) as u64;
+        Err(Loss { place: mark, ..self.loss(&lost) })
     }
 }
 
@@ -189,51 +212,7 @@ impl Voter for Isolated {
         BATCH
     }
 
-    /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of their steps.
     fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
-        let mut next = 0;
-        let mut lost = 0;
-        // How closely it is looked at. Where a child is lost it is the more closely, until it is known where.
-        let mut telling = Telling::Together;
-        // A loss that no program has been found to cause.
-        let mut unexplained = None;
-        while next < tasks.len() {
-            // A single program is looked at closely at once.
-            if tasks.len() - next == 1 {
-                telling = Telling::Steps;
-            }
-            let careful = telling == Telling::Steps;
-            let batch = if careful { &tasks[next..=next] } else { &tasks[next..] };
-            let before = next;
-            let run = self.run(batch, telling, tally, &mut |verdict| {
-                tell(Told::Verdict(next, verdict));
-                next += 1;
-            })?;
-            let Err(stopped) = run else {
-                if let Some(what) = unexplained.take() {
-                    tell(Told::Incident(Incident { program: before, what }));
-                }
-                (lost, telling) = (0, Telling::Together);
-                continue;
-            };
-            unexplained = Some(format!("its process {}", stopped.lost.told(&self.config)));
-            telling = if telling == Telling::Together { Telling::Verdicts } else { Telling::Steps };
-            tally.programs += (next - before) as u64;
-            lost = if next > before { 1 } else { lost + 1 };
-            if next == tasks.len() {
-                // All voted, and then it fell over.
-                let what = format!("its process {} after its last answer", stopped.lost.told(&self.config));
-                tell(Told::Incident(Incident { program: next - 1, what }));
-            } else if stopped.mark.is_some() && careful {
-                let finding = self.loss(&tasks[next].program, &stopped);
-                tell(Told::Verdict(next, Verdict::Finding(Box::new(finding))));
-                tally.programs += 1;
-                next += 1;
-                (lost, telling, unexplained) = (0, Telling::Together, None);
-            } else if lost > RESTARTS {
-                return Err(Unavailable(format!("{}: its process {}", self.name, stopped.lost.told(&self.config))));
-            }
-        }
-        Ok(())
+        restart::vote(self, tasks, tally, tell)
     }
 }

@@ -96,7 +96,8 @@ impl Process {
                     self.read += length;
                     return Ok(frame);
                 }
-                // A child that stops in the middle of a frame must not stop the harness: each part is waited for with the limit.
+                // A child that stops in the middle of a frame must not stop the harness: each part is waited for with
+                // the limit.
                 None => self.receive(limit)?,
             }
         }

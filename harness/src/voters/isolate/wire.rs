@@ -1,8 +1,9 @@
-//! What goes between the harness and a child: programs in shared memory, answers through a pipe. Both are [sealed](sealed) values.
+//! What goes between the harness and a child: programs in shared memory, answers through a pipe. Both are
+//! [sealed](sealed) values.
 //!
-//! A request is eight bytes through the child's standard input, the length of what now stands in the shared memory: a [`Request`]. An
-//! answer is the request's number and a [`Frame`]. A library that breaks its process can break its answers too; the checksum, the number
-//! and the type tell those from real ones.
+//! A request is eight bytes through the child's standard input, the length of what now stands in the shared memory: a
+//! [`Request`]. An answer is the request's number and a [`Frame`]. A library that breaks its process can break its
+//! answers too; the checksum, the number and the type tell those from real ones.
 
 use std::io::{self, Write};
 
@@ -76,8 +77,8 @@ pub(super) struct Request {
     pub tasks: Vec<Task>,
 }
 
-/// A request as it is sent: number, [`Telling`], and for each task its [packed](encoding) program, whether a fresh subject runs it, and whether
-/// its windows stay open.
+/// A request as it is sent: number, [`Telling`], and for each task its [packed](encoding) program, whether a fresh
+/// subject runs it, and whether its windows stay open.
 type Packed<'a> = (u64, Telling, Vec<(&'a [u8], bool, bool)>);
 
 impl Request {

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{Backing, Liobn, Program, RealAddr, Step, WindowSpec};
 
+use crate::voters::ahead::Uncovered;
+
 /// LIOBNs of PCI host bridges start here.
 const BRIDGE_LIOBNS: u64 = 0x8000_0000;
 /// Bridges are numbered below it.
@@ -74,16 +76,14 @@ pub struct Board {
     vio: BTreeSet<u32>,
 }
 
-/// Why a program cannot be put to QEMU, in words.
-pub type Uncovered = String;
-
 /// Takes `value` unless another is there already.
 fn agree(slot: &mut Option<u64>, value: u64) -> bool {
     *slot.get_or_insert(value) == value
 }
 
 impl Board {
-    /// The board that a program needs: the windows of its machine and, as far as they fit beside those, the ones that it creates.
+    /// The board that a program needs: the windows of its machine and, as far as they fit beside those, the ones that
+    /// it creates.
     ///
     /// # Errors
     /// QEMU cannot have one of the machine's windows; which, and why.

@@ -1,19 +1,21 @@
 //! The QEMU process: found, started, watched, ended.
 //!
-//! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`, so there is no
-//! file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends when the *thread* that
-//! started it ends, however it ends: so a [`Child`] is used and dropped by the thread that booted it. It has a process
-//! group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary.
+//! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`,
+//! so there is no file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends
+//! when the *thread* that started it ends, however it ends: so a [`Child`] is used and dropped by the thread that
+//! booted it. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::board::Board;
 use super::{guest, layout};
@@ -69,24 +71,12 @@ pub enum Unavailable {
         /// What it said of its version.
         said: String,
     },
-    /// It ended, or said nothing, before its guest came up.
-    NoBoot {
-        /// What was tried.
-        program: PathBuf,
-        /// How it ended and what it said.
-        why: String,
-    },
     /// The harness's own side failed: no memory for the machine, no `setpriv`.
     Host {
         /// What was to be done.
         what: &'static str,
         /// What the system said.
         error: io::Error,
-    },
-    /// It did not do what its interface says.
-    Protocol {
-        /// What happened.
-        why: String,
     },
 }
 
@@ -101,9 +91,7 @@ impl fmt::Display for Unavailable {
                 let (major, minor) = OLDEST;
                 write!(f, "{} is no QEMU of version {major}.{minor} or later: it says {said:?}", program.display())
             }
-            Self::NoBoot { program, why } => write!(f, "{} did not start: {why}", program.display()),
             Self::Host { what, error } => write!(f, "{what}: {error}"),
-            Self::Protocol { why } => write!(f, "QEMU: {why}"),
         }
     }
 }
@@ -180,7 +168,8 @@ impl Child {
         let (firmware, said, stderr) =
             files.map_err(|error| Unavailable::Host { what: "no file for QEMU's firmware", error })?;
 
-        // The shell checks, with the signal armed, that its parent is still there: then nothing can slip through between.
+        // The shell checks, with the signal armed, that its parent is still there: then nothing can slip through
+        // between.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "[ \"$PPID\" = \"$0\" ] && exec \"$@\""]);
         command.arg(std::process::id().to_string());
@@ -196,23 +185,34 @@ impl Child {
     }
 }
 
+/// How a process ended.
+pub(super) struct End {
+    /// In words, with the last line that it wrote to standard error.
+    pub(super) how: String,
+    /// Whether it wrote a message and ended itself, by a status or an abort. A signal from elsewhere leaves no message.
+    pub(super) own_words: bool,
+}
+
 impl Process {
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<String> {
+    pub(super) fn ended(&mut self) -> Option<End> {
         match self.child.try_wait() {
             Ok(Some(status)) => Some(self.told(status)),
             Ok(None) => None,
-            Err(error) => Some(format!("lost: {error}")),
+            Err(error) => Some(End { how: format!("lost: {error}"), own_words: false }),
         }
     }
 
-    fn told(&mut self, status: ExitStatus) -> String {
+    fn told(&mut self, status: ExitStatus) -> End {
         let how = ended(status);
         let mut said = String::new();
         let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| (&self.said).take(4096).read_to_string(&mut said));
         match (read, last_line(&said)) {
-            (Ok(_), Some(line)) => format!("{how}, saying {line:?}"),
-            _ => how,
+            (Ok(_), Some(line)) => End {
+                how: format!("{how}, saying {line:?}"),
+                own_words: status.signal().is_none_or(|signal| signal == Signal::ABORT.as_raw()),
+            },
+            _ => End { how, own_words: false },
         }
     }
 }

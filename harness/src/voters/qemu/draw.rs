@@ -1,8 +1,8 @@
 //! Machines that a live QEMU can have: windows of one *board*, which many programs share, for a board costs a boot.
 //!
-//! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries of larger pages) and
-//! VIO windows (65,536 entries, any LIOBN). Programs of a board mostly have all of its windows; some lack one, and some close and
-//! create windows on the way, which costs RTAS calls.
+//! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries of
+//! larger pages) and VIO windows (65,536 entries, any LIOBN). Programs of a board mostly have all of its windows; some
+//! lack one, and some close and create windows on the way, which costs RTAS calls.
 
 use contract::{Backing, Dialect, Liobn, RealAddr, WindowSpec};
 
@@ -42,7 +42,8 @@ impl Limits for BoardLimits {
         windows
     }
 
-    /// Those that RTAS can take away; of two windows of a bridge not the first, because the bridge would make the next one in its place.
+    /// Those that RTAS can take away; of two windows of a bridge not the first, because the bridge would make the next
+    /// one in its place.
     fn closable(&self, open: &[WindowSpec]) -> Vec<WindowSpec> {
         let second = |window: &WindowSpec| open.iter().any(|other| other.liobn.0 == window.liobn.0 | 1);
         let can = |window: &&WindowSpec| window.entries < VIO_ENTRIES && (window.liobn.0 & 1 == 1 || !second(window));

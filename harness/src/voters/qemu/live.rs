@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use contract::hcall::LIST_BYTES;
-use contract::{Hypercall, Status, WindowSpec};
+use contract::{Hypercall, Liobn, Machine, Status, Step, WindowSpec};
+use reference::Reference;
 
-use super::board::{Board, Place, Uncovered, place};
-use super::child::{Child, Config, Unavailable};
+use super::board::{Board, Place, VIO_ENTRIES, place, vio_window};
+use super::child::{Child, Config, End};
 use super::guest;
-use super::layout::RTAS;
-use super::mailbox::{Answer, Batch, Mailbox, Waited};
+use super::layout::{RAM, RESERVED, RTAS};
+use super::mailbox::{Batch, Mailbox, Waited};
+use crate::voters::ahead::{Expected, List, Running, Uncovered, Written, ioba};
+use crate::voters::restart::{Loss, Way};
 
 /// Doublewords of a list page.
 const LIST_WORDS: usize = (LIST_BYTES / 8) as usize;
@@ -25,189 +27,109 @@ const RESET: u32 = 0x2029;
 const SUCCESS: i32 = 0;
 const NO_SUCH_WINDOW: i32 = -3;
 
-/// How a running machine was lost.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Lost {
-    /// The process ended; how.
-    Dead(String),
-    /// No answer came within the limit.
-    Silent,
-    /// It did not do what its interface says.
-    Protocol(String),
-}
-
-/// Something that was asked for, and its answer.
-pub(super) struct Answered<T> {
-    pub(super) asked: T,
-    pub(super) answer: Answer,
-}
-
-/// Why requests were not answered.
-pub(super) struct Stopped<T> {
-    pub(super) lost: Lost,
-    /// The request at which it happened, if one was on its way.
-    pub(super) at: Option<T>,
-}
-
-/// A QEMU that runs the monitor. `T` says what a request was for.
-pub(super) struct Live<T> {
+/// A QEMU that runs the monitor.
+pub struct Live {
     child: Child,
     config: Config,
     mailbox: Mailbox,
     batch: Batch,
-    /// What the requests of the posted batches and of the one that is being filled are for; none for what nobody waits for.
-    asked: VecDeque<Option<T>>,
-    pub(super) board: Board,
+    /// Of each request that has no answer yet, whether its answer is expected. Those of the harness's own requests are
+    /// not.
+    expects: VecDeque<bool>,
+    board: Board,
     /// The windows that it has, those of VIO devices left out.
     windows: BTreeMap<u64, WindowSpec>,
-    /// Entries that may not be 0, by window.
-    pub(super) touched: BTreeMap<u64, Range<u64>>,
     /// Lists that were stored, by address; all other memory is 0.
     lists: HashMap<u64, Box<[u64; LIST_WORDS]>>,
 }
 
-impl<T: Copy> Live<T> {
+impl Live {
     /// Starts a machine and waits until its guest is up.
-    pub(super) fn boot(config: &Config, board: Board) -> Result<Self, Unavailable> {
-        let child = Child::start(config, &board)?;
+    pub(super) fn boot(config: &Config, board: Board) -> Result<Self, Loss> {
+        let failed = |way: Way, why: String| Loss::new(way, format!("({}) {why}", config.program.display()));
+        let child =
+            Child::start(config, &board).map_err(|error| failed(Way::Host, format!("did not start: {error}")))?;
         let windows = board.bridges().flat_map(|index| board.default_window(index)).collect();
         let mut live = Self {
             child,
             config: config.clone(),
             mailbox: Mailbox::default(),
             batch: Batch::default(),
-            asked: VecDeque::new(),
+            expects: VecDeque::new(),
             board,
             windows,
-            touched: BTreeMap::new(),
             lists: HashMap::new(),
         };
-        match live.post().and_then(|()| live.collect(&mut |_| true)) {
-            // The firmware has done its work; where it lay is the program's memory, all zero.
-            Ok(_) => match live.child.memory.write_all_at(&vec![0; guest::firmware().len()], 0) {
-                Ok(()) => Ok(live),
-                Err(error) => Err(Unavailable::Host { what: "QEMU's memory", error }),
-            },
-            Err(stopped) => {
-                let why = match stopped.lost {
-                    Lost::Dead(how) => how,
-                    Lost::Silent => format!("its guest gave no sign within {:?}", config.limit),
-                    Lost::Protocol(why) => why,
-                };
-                Err(Unavailable::NoBoot { program: config.program.clone(), why })
+        live.post()?;
+        match live.wait()? {
+            done @ Waited::Done => drop(io(live.mailbox.take(&live.child.memory, &done))?),
+            Waited::Silent => {
+                let why = format!("did not start: its guest gave no answer within {:?}", config.limit);
+                return Err(failed(Way::Silent, why));
+            }
+            Waited::Dead(End { how, own_words }) => {
+                let way = if own_words { Way::Refused } else { Way::Ended };
+                return Err(failed(way, format!("did not start: {how}")));
             }
         }
+        // The firmware has done its work; where it lay is the program's memory, all zero.
+        io(live.child.memory.write_all_at(&vec![0; guest::firmware().len()], 0))?;
+        Ok(live)
     }
 
-    /// Asks for a hypercall. `answered` sees answers that are there by now, and says whether to go on.
-    pub(super) fn call(
-        &mut self,
-        call: &Hypercall,
-        asked: Option<T>,
-        answered: &mut dyn FnMut(Answered<T>) -> bool,
-    ) -> Result<bool, Stopped<T>> {
-        self.batch.call(call);
-        self.pushed(asked, answered)
-    }
-
-    fn pushed(&mut self, asked: Option<T>, answered: &mut dyn FnMut(Answered<T>) -> bool) -> Result<bool, Stopped<T>> {
-        self.asked.push_back(asked);
+    /// Adds to the batch what was just pushed to it; a full batch is on its way.
+    fn pushed(&mut self, expects: bool, expected: &mut Expected) -> Result<(), Loss> {
+        self.expects.push_back(expects);
         if !self.batch.is_full(self.config.batch) {
-            return Ok(true);
+            return Ok(());
         }
-        let go_on = if self.mailbox.is_full() { self.collect(answered)? } else { true };
-        self.post()?;
-        Ok(go_on)
-    }
-
-    /// Sees to it that the list of `words` lies at `at` when the next call is made.
-    pub(super) fn list(
-        &mut self,
-        at: u64,
-        words: &[u64],
-        answered: &mut dyn FnMut(Answered<T>) -> bool,
-    ) -> Result<bool, Stopped<T>> {
-        let there = self.lists.get_mut(&at);
-        let same = match &there {
-            Some(there) => there.starts_with(words),
-            None => words.iter().all(|word| *word == 0),
-        };
-        if same || words.len() > LIST_WORDS {
-            return Ok(true);
+        if self.mailbox.is_full() {
+            self.collect(expected)?;
         }
-        let page = self.lists.entry(at).or_insert_with(|| Box::new([0; LIST_WORDS]));
-        page[..words.len()].copy_from_slice(words);
-        self.batch.copy(self.mailbox.next_buffer(), at, words);
-        self.pushed(None, answered)
+        self.post()
     }
 
-    fn io<U>(result: io::Result<U>) -> Result<U, Stopped<T>> {
-        result.map_err(|error| Stopped { lost: Lost::Protocol(format!("its memory: {error}")), at: None })
+    /// Waits for the oldest batch.
+    fn wait(&mut self) -> Result<Waited<End>, Loss> {
+        let Self { child: Child { process, memory, .. }, mailbox, config, .. } = self;
+        io(mailbox.wait(memory, config.limit, || process.ended()))
     }
 
-    fn post(&mut self) -> Result<(), Stopped<T>> {
-        Self::io(self.mailbox.post(&self.child.memory, &self.batch))?;
+    fn lost(&self, waited: Waited<End>) -> Result<(), Loss> {
+        match waited {
+            Waited::Done => Ok(()),
+            Waited::Silent => Err(Loss::new(Way::Silent, format!("gave no answer within {:?}", self.config.limit))),
+            Waited::Dead(end) => Err(Loss::new(Way::Ended, end.how)),
+        }
+    }
+
+    fn post(&mut self) -> Result<(), Loss> {
+        io(self.mailbox.post(&self.child.memory, &self.batch))?;
         self.batch.clear();
         Ok(())
     }
 
-    /// Waits for the oldest batch and hands out its answers. Stops handing out where `answered` says so.
-    fn collect(&mut self, answered: &mut dyn FnMut(Answered<T>) -> bool) -> Result<bool, Stopped<T>> {
-        let Self { child, mailbox, asked, config, .. } = self;
-        let Child { process, memory, .. } = child;
-        let lost = match Self::io(mailbox.wait(memory, config.limit, || process.ended()))? {
-            Waited::Done => {
-                let mut go_on = true;
-                for answer in Self::io(mailbox.take(memory))? {
-                    if let Some(asked) = asked.pop_front().flatten()
-                        && go_on
-                    {
-                        go_on = answered(Answered { asked, answer });
-                    }
-                }
-                return Ok(go_on);
+    /// Waits for the oldest batch and hands out its answers, as many as there are where the machine is lost.
+    fn collect(&mut self, expected: &mut Expected) -> Result<(), Loss> {
+        let waited = self.wait()?;
+        let Self { child: Child { memory, .. }, mailbox, expects, .. } = self;
+        for answer in io(mailbox.take(memory, &waited))? {
+            // What is not expected was asked on behalf of what comes next.
+            if expects.pop_front() == Some(true) {
+                expected.take(answer);
             }
-            Waited::Silent => Lost::Silent,
-            Waited::Dead(how) => Lost::Dead(how),
-        };
-        let (requests, left) = mailbox.unanswered(memory);
-        // What nobody waits for was asked on behalf of what comes next.
-        let at = asked.iter().skip(requests - left).flatten().next();
-        Err(Stopped { lost, at: at.copied() })
+        }
+        self.lost(waited)
     }
 
-    /// Sends what is left and waits for all answers. After `answered` said to stop, the rest is waited for and dropped.
-    pub(super) fn drain(&mut self, answered: &mut dyn FnMut(Answered<T>) -> bool) -> Result<bool, Stopped<T>> {
-        let mut go_on = true;
-        if !self.batch.is_empty() {
-            if self.mailbox.is_full() {
-                go_on = self.collect(answered)?;
-            }
-            self.post()?;
-        }
-        while !self.mailbox.is_idle() {
-            go_on &= self.collect(&mut |answer| go_on && answered(answer))?;
-        }
-        Ok(go_on)
-    }
-
-    /// Says nothing is known of the tables any more.
-    pub(super) fn forget(&mut self) {
-        for (liobn, window) in &self.windows {
-            self.touched.insert(*liobn, 0..window.entries);
-        }
-        for liobn in self.board.vio() {
-            self.touched.insert(liobn, 0..super::board::VIO_ENTRIES);
-        }
-    }
-
-    /// Whether QEMU has a window of that LIOBN.
-    pub(super) fn has(&self, liobn: u64) -> bool {
-        self.windows.contains_key(&liobn) || u32::try_from(liobn).is_ok_and(|reg| self.board.has_vio(reg))
+    /// A window that it has.
+    fn window(&self, liobn: Liobn) -> Option<WindowSpec> {
+        let vio = || self.board.vio().find(|vio| *vio == liobn.0).map(vio_window);
+        self.windows.get(&liobn.0).copied().or_else(vio)
     }
 
     /// The windows that a bridge is to have, of those wanted.
-    fn wanted<'a>(index: u32, wanted: impl Iterator<Item = &'a WindowSpec>) -> [Option<WindowSpec>; 2] {
+    fn wanted(index: u32, wanted: &[WindowSpec]) -> [Option<WindowSpec>; 2] {
         let mut windows = [None; 2];
         for spec in wanted {
             if let Some(Place::Bridge { index: bridge, number }) = place(spec.liobn.0)
@@ -227,26 +149,25 @@ impl<T: Copy> Live<T> {
     }
 
     /// Whether the windows are those of `wanted`; VIO ones, which cannot go, may be more.
-    pub(super) fn has_exactly<'a>(&self, wanted: impl Iterator<Item = &'a WindowSpec> + Clone) -> bool {
-        self.board.bridges().all(|index| self.bridge_has(index, &Self::wanted(index, wanted.clone())))
+    fn has_exactly(&self, wanted: &[WindowSpec]) -> bool {
+        self.board.bridges().all(|index| self.bridge_has(index, &Self::wanted(index, wanted)))
     }
 
-    /// Makes the windows exactly those of `wanted`. Nothing is on its way.
-    pub(super) fn arrange<'a>(
-        &mut self,
-        wanted: impl Iterator<Item = &'a WindowSpec> + Clone,
-    ) -> Result<(), Stopped<T>> {
+    /// Makes the windows exactly those of `wanted`, nothing being on its way. Answers the LIOBNs whose windows are new.
+    fn arrange(&mut self, wanted: &[WindowSpec]) -> Result<Vec<Liobn>, Loss> {
+        let mut made = Vec::new();
         for index in self.board.bridges().collect::<Vec<_>>() {
-            let want = Self::wanted(index, wanted.clone());
+            let want = Self::wanted(index, wanted);
             if !self.bridge_has(index, &want) {
                 self.rebuild(index, want)?;
+                made.extend([0, 1].map(|number| Liobn(liobn(index, number))));
             }
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Gives a bridge its windows anew: they come in the order of their numbers.
-    fn rebuild(&mut self, index: u32, want: [Option<WindowSpec>; 2]) -> Result<(), Stopped<T>> {
+    fn rebuild(&mut self, index: u32, want: [Option<WindowSpec>; 2]) -> Result<(), Loss> {
         self.reset(index)?;
         let default = self.board.default_window(index).map(|(_, spec)| shape(&spec));
         let [first, second] = want;
@@ -266,24 +187,22 @@ impl<T: Copy> Live<T> {
     }
 
     /// Takes a window away in the middle of a program. Nothing is on its way.
-    pub(super) fn close(&mut self, spec: &WindowSpec) -> Result<Result<(), Uncovered>, Stopped<T>> {
-        match place(spec.liobn.0) {
-            Some(Place::Bridge { index, number }) => {
-                let first = liobn(index, 0);
-                let restored = number == 1 && !self.windows.contains_key(&first);
-                self.remove(spec.liobn.0)?;
-                // QEMU brings the default window back with the last other one gone (seen in 7.2); the program has none.
-                if restored {
-                    self.rtas(REMOVE, &[first as u32], 1, &[SUCCESS, NO_SUCH_WINDOW])?;
-                }
-                Ok(Ok(()))
-            }
-            _ => Ok(Err("the window of a VIO device cannot be closed".into())),
+    fn close(&mut self, window: Liobn) -> Result<Result<(), Uncovered>, Loss> {
+        let Some(Place::Bridge { index, number }) = place(window.0) else {
+            return Ok(Err("the window of a VIO device cannot be closed".into()));
+        };
+        let first = liobn(index, 0);
+        let restored = number == 1 && !self.windows.contains_key(&first);
+        self.remove(window.0)?;
+        // QEMU brings the default window back with the last other one gone (seen in 7.2); the program has none.
+        if restored {
+            self.rtas(REMOVE, &[first as u32], 1, &[SUCCESS, NO_SUCH_WINDOW])?;
         }
+        Ok(Ok(()))
     }
 
     /// Adds a window in the middle of a program, if RTAS can. Nothing is on its way.
-    pub(super) fn open(&mut self, spec: &WindowSpec) -> Result<Result<(), Uncovered>, Stopped<T>> {
+    fn open(&mut self, spec: &WindowSpec) -> Result<Result<(), Uncovered>, Loss> {
         let mut board = self.board.clone();
         if let Err(why) = board.add(spec) {
             return Ok(Err(why));
@@ -302,86 +221,140 @@ impl<T: Copy> Live<T> {
         }
     }
 
-    /// Zeroes what may not be zero.
-    pub(super) fn clear(&mut self, answered: &mut dyn FnMut(Answered<T>) -> bool) -> Result<(), Stopped<T>> {
-        let touched = std::mem::take(&mut self.touched);
-        for (liobn, entries) in touched {
-            let vio = || self.board.vio().find(|vio| *vio == liobn).map(super::board::vio_window);
-            let Some(spec) = self.windows.get(&liobn).copied().or_else(vio) else { continue };
-            let Some(ioba) = ioba(&spec, entries.start) else { continue };
-            // A range that ends past 2^64 cannot be named; it is shorter by the entries that nobody can name.
-            let call = Hypercall::stuff(liobn, ioba, 0, entries.end - entries.start);
-            self.call(&call, None, answered)?;
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, liobn: u64) -> Result<(), Stopped<T>> {
+    fn remove(&mut self, liobn: u64) -> Result<(), Loss> {
         self.rtas(REMOVE, &[liobn as u32], 1, &[SUCCESS])?;
         self.windows.remove(&liobn);
-        self.touched.remove(&liobn);
         Ok(())
     }
 
-    fn reset(&mut self, index: u32) -> Result<(), Stopped<T>> {
+    fn reset(&mut self, index: u32) -> Result<(), Loss> {
         let [high, low] = unit(index);
         self.rtas(RESET, &[0, high, low], 1, &[SUCCESS])?;
         for number in [0, 1] {
             self.windows.remove(&liobn(index, number));
-            self.touched.remove(&liobn(index, number));
         }
         self.windows.extend(self.board.default_window(index));
         Ok(())
     }
 
-    fn create(&mut self, index: u32, spec: &WindowSpec) -> Result<(), Stopped<T>> {
+    fn create(&mut self, index: u32, spec: &WindowSpec) -> Result<(), Loss> {
         let [high, low] = unit(index);
         let window_shift = spec.page_shift + spec.entries.trailing_zeros();
         let results = self.rtas(CREATE, &[0, high, low, spec.page_shift, window_shift], 4, &[SUCCESS])?;
         let made = (u64::from(results[1]), u64::from(results[2]) << 32 | u64::from(results[3]));
         if made != (spec.liobn.0, spec.base) {
             let why = format!(
-                "RTAS made window {:#x} at {:#x} where {} at {:#x} was wanted",
+                "made window {:#x} at {:#x} through RTAS where {} at {:#x} was wanted",
                 made.0, made.1, spec.liobn, spec.base
             );
-            return Err(Stopped { lost: Lost::Protocol(why), at: None });
+            return Err(Loss::new(Way::Garbled, why));
         }
         self.windows.insert(spec.liobn.0, *spec);
-        self.touched.remove(&spec.liobn.0);
         Ok(())
     }
 
-    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Its status must be one of those wanted.
-    fn rtas(&mut self, token: u32, arguments: &[u32], results: usize, wanted: &[i32]) -> Result<Vec<u32>, Stopped<T>> {
-        self.drain(&mut |_| true)?;
+    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Its status must be one of
+    /// those wanted.
+    fn rtas(&mut self, token: u32, arguments: &[u32], results: usize, wanted: &[i32]) -> Result<Vec<u32>, Loss> {
+        assert!(self.batch.is_empty() && self.mailbox.is_idle(), "an RTAS call between hypercalls");
         let head = [token, arguments.len() as u32, results as u32];
         let block: Vec<u8> = head.iter().chain(arguments).flat_map(|word| word.to_be_bytes()).collect();
-        Self::io(self.child.memory.write_all_at(&block, RTAS))?;
-        let mut returned = None;
+        io(self.child.memory.write_all_at(&block, RTAS))?;
         self.batch.call(&Hypercall { opcode: 0xf000, args: [RTAS, 0, 0, 0] });
-        self.asked.push_back(None);
         self.post()?;
-        // Its answer is taken here, where it is known to be the only one.
-        let Child { process, memory, .. } = &mut self.child;
-        match Self::io(self.mailbox.wait(memory, self.config.limit, || process.ended()))? {
-            Waited::Done => {
-                self.asked.pop_front();
-                for answer in Self::io(self.mailbox.take(memory))? {
-                    returned = Some(answer.r3);
-                }
-            }
-            Waited::Silent => return Err(Stopped { lost: Lost::Silent, at: None }),
-            Waited::Dead(how) => return Err(Stopped { lost: Lost::Dead(how), at: None }),
-        }
+        let waited = self.wait()?;
+        let memory = &self.child.memory;
+        let returned = io(self.mailbox.take(memory, &waited))?.next().map(|answer| answer.r3);
+        self.lost(waited)?;
         let mut bytes = vec![0; 4 * results];
-        Self::io(memory.read_exact_at(&mut bytes, RTAS + block.len() as u64))?;
+        io(memory.read_exact_at(&mut bytes, RTAS + block.len() as u64))?;
         let words: Vec<u32> =
             bytes.chunks_exact(4).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
         if returned != Some(Status::SUCCESS.0 as u64) || !wanted.contains(&(words[0] as i32)) {
-            let why = format!("RTAS call {token:#x} {arguments:x?} answered {returned:x?}, status {}", words[0] as i32);
-            return Err(Stopped { lost: Lost::Protocol(why), at: None });
+            let why =
+                format!("answered RTAS call {token:#x} {arguments:x?} with {returned:x?}, status {}", words[0] as i32);
+            return Err(Loss::new(Way::Garbled, why));
         }
         Ok(words)
+    }
+}
+
+impl Running for Live {
+    fn begin(&mut self, machine: &Machine, written: Written, expected: &mut Expected) -> Result<(), Loss> {
+        let mut entries = written.entries;
+        if written.anything {
+            let all = |(liobn, window): (&u64, &WindowSpec)| (Liobn(*liobn), 0..window.entries);
+            entries = self.windows.iter().map(all).collect();
+            entries.extend(self.board.vio().map(|liobn| (Liobn(liobn), 0..VIO_ENTRIES)));
+        }
+        if !self.has_exactly(&machine.windows) {
+            self.drain(expected)?;
+            for made in self.arrange(&machine.windows)? {
+                entries.remove(&made);
+            }
+        }
+        for (liobn, entries) in entries {
+            let Some(window) = self.window(liobn) else { continue };
+            let Some(ioba) = ioba(&window, entries.start) else { continue };
+            // A range that ends past 2^64 cannot be named; it is shorter by the entries that nobody can name.
+            self.batch.call(&Hypercall::stuff(liobn.0, ioba, 0, entries.end - entries.start));
+            self.pushed(false, expected)?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, liobn: Liobn) -> bool {
+        self.windows.contains_key(&liobn.0) || u32::try_from(liobn.0).is_ok_and(|reg| self.board.has_vio(reg))
+    }
+
+    fn list(&mut self, list: List<'_>, expected: &mut Expected) -> Result<Result<(), Uncovered>, Loss> {
+        let List { gpa, words, .. } = list;
+        let place = match gpa {
+            _ if gpa < RESERVED => {
+                let there = self.lists.get(&gpa);
+                let same = match &there {
+                    Some(there) => there.starts_with(words),
+                    None => words.iter().all(|word| *word == 0),
+                };
+                if !same {
+                    let page = self.lists.entry(gpa).or_insert_with(|| Box::new([0; LIST_WORDS]));
+                    page[..words.len()].copy_from_slice(words);
+                    self.batch.copy(self.mailbox.next_buffer(), gpa, words);
+                    self.pushed(false, expected)?;
+                }
+                return Ok(Ok(()));
+            }
+            RESERVED..RAM => "where the harness's own things lie in QEMU's memory",
+            _ if words.iter().all(|word| *word == 0) => return Ok(Ok(())),
+            _ => "past the end of QEMU's memory",
+        };
+        Ok(Err(format!("the list at {gpa:#x} lies {place}")))
+    }
+
+    fn call(&mut self, call: &Hypercall, expected: &mut Expected) -> Result<(), Loss> {
+        self.batch.call(call);
+        self.pushed(true, expected)
+    }
+
+    fn drain(&mut self, expected: &mut Expected) -> Result<(), Loss> {
+        if !self.batch.is_empty() {
+            if self.mailbox.is_full() {
+                self.collect(expected)?;
+            }
+            self.post()?;
+        }
+        while !self.mailbox.is_idle() {
+            self.collect(expected)?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, step: &Step, _: &Reference) -> Result<Result<(), Uncovered>, Loss> {
+        match step {
+            Step::CreateWindow(spec) => self.open(spec),
+            Step::CloseWindow { liobn } => self.close(*liobn),
+            _ => Ok(Ok(())),
+        }
     }
 }
 
@@ -400,16 +373,7 @@ const fn unit(index: u32) -> [u32; 2] {
     [0x0800_0000, 0x2000_0000 + index]
 }
 
-/// The address by which entry `index` is reached, if one is: QEMU rounds addresses down to pages, so with an unaligned base it is not the
-/// entry's own.
-pub(super) fn ioba(spec: &WindowSpec, index: u64) -> Option<u64> {
-    let first = spec.base.checked_next_multiple_of(spec.page())?;
-    first.checked_add(index.checked_mul(spec.page())?)
-}
-
-/// The entries that a call may store to, told from its registers alone: more rather than less.
-pub(super) fn reach(spec: &WindowSpec, call: &Hypercall) -> Option<Range<u64>> {
-    let [_, ioba, _, _] = call.args;
-    let first = (ioba & !(spec.page() - 1)).checked_sub(spec.base)? >> spec.page_shift;
-    (first < spec.entries).then(|| first..spec.entries.min(first.saturating_add(call.count())))
+/// The harness's side of the shared memory fails.
+fn io<T>(result: io::Result<T>) -> Result<T, Loss> {
+    result.map_err(|error| Loss::new(Way::Host, format!("has memory that the harness cannot reach: {error}")))
 }

@@ -1,4 +1,5 @@
-//! Requests to the guest's monitor and its answers, in batches, through shared memory: positioned reads and writes, no mapping.
+//! Requests to the guest's monitor and its answers, in batches, through shared memory: positioned reads and writes, no
+//! mapping.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,6 +13,7 @@ use super::layout::{
     ANSWER_BYTES, ANSWERS, BUFFERS, CALL, COPY, DATA, DATA_BYTES, DONE, DOORBELL, MAX_BATCH, R8_R9, REQUEST_BYTES,
     REQUESTS,
 };
+use crate::voters::ahead::Answer;
 
 /// Reads of the done word before the harness sleeps between them.
 const SPINS: u32 = 100;
@@ -69,23 +71,14 @@ impl Batch {
     }
 }
 
-/// What a hypercall left in the registers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Answer {
-    pub(super) r3: u64,
-    pub(super) r4: u64,
-    /// Bits of r5 to r9 that did not come back as they went.
-    pub(super) others: u64,
-}
-
 /// What became of a batch that was waited for.
-pub(super) enum Waited {
+pub(super) enum Waited<E> {
     /// It is done.
     Done,
     /// Nothing came within the limit.
     Silent,
-    /// The machine is gone; how it ended.
-    Dead(String),
+    /// The machine ended; how.
+    Dead(E),
 }
 
 struct Posted {
@@ -139,12 +132,12 @@ impl Mailbox {
     }
 
     /// Waits for the oldest batch that was posted. `ended` says how the machine ended, if it has.
-    pub(super) fn wait(
+    pub(super) fn wait<E>(
         &self,
         memory: &File,
         limit: Duration,
-        mut ended: impl FnMut() -> Option<String>,
-    ) -> io::Result<Waited> {
+        mut ended: impl FnMut() -> Option<E>,
+    ) -> io::Result<Waited<E>> {
         let Some(oldest) = self.posted.front() else { return Ok(Waited::Done) };
         let mut reads = 0;
         let mut sleep = SHORTEST;
@@ -176,32 +169,33 @@ impl Mailbox {
         }
     }
 
-    /// The answers of the oldest batch, which is done; it is posted no more.
-    pub(super) fn take(&mut self, memory: &File) -> io::Result<impl Iterator<Item = Answer> + '_> {
-        let requests = match self.posted.pop_front() {
-            Some(Posted { number, requests }) => {
-                self.bytes.resize(requests * ANSWER_BYTES, 0);
-                memory.read_exact_at(&mut self.bytes, BUFFERS[((number - 1) % 2) as usize] + ANSWERS)?;
-                requests
-            }
-            None => 0,
-        };
-        Ok(self.bytes[..requests * ANSWER_BYTES].chunks_exact(ANSWER_BYTES).map(|bytes| Answer {
+    /// The answers of the oldest batch, which was waited for, in the order of its requests; it is posted no more. A
+    /// machine that was lost has left those that it had made by then: behind them is the request that it hangs at, or
+    /// died of.
+    pub(super) fn take<E>(
+        &mut self,
+        memory: &File,
+        waited: &Waited<E>,
+    ) -> io::Result<impl Iterator<Item = Answer> + use<'_, E>> {
+        let mut answers = 0;
+        if let Some(Posted { number, requests }) = self.posted.pop_front() {
+            answers = match waited {
+                Waited::Done => requests,
+                Waited::Silent | Waited::Dead(_) => match Self::done(memory, number)? {
+                    (true, _) => requests,
+                    // Before the guest begins, the word is that of an earlier batch.
+                    (false, left) if (1..=requests as u64).contains(&left) => requests - left as usize,
+                    (false, _) => 0,
+                },
+            };
+            self.bytes.resize(answers * ANSWER_BYTES, 0);
+            memory.read_exact_at(&mut self.bytes, BUFFERS[((number - 1) % 2) as usize] + ANSWERS)?;
+        }
+        Ok(self.bytes[..answers * ANSWER_BYTES].chunks_exact(ANSWER_BYTES).map(|bytes| Answer {
             r3: word(&bytes[..8]),
             r4: word(&bytes[8..16]),
             others: word(&bytes[16..]),
         }))
-    }
-
-    /// The oldest batch's requests, and how many of them have no answer: the first of those is the one that the machine hangs at,
-    /// or died of.
-    pub(super) fn unanswered(&self, memory: &File) -> (usize, usize) {
-        let Some(oldest) = self.posted.front() else { return (0, 0) };
-        let requests = oldest.requests;
-        match Self::done(memory, oldest.number) {
-            Ok((false, left)) if (1..=requests as u64).contains(&left) => (requests, left as usize),
-            _ => (requests, requests),
-        }
     }
 }
 

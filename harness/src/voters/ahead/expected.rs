@@ -1,0 +1,134 @@
+//! What calls are expected to answer: the answers are compared as they come, and the first that differs becomes a
+//! finding.
+
+use std::collections::VecDeque;
+
+use contract::{Liobn, Program, Rule, Status};
+
+use super::system::Answer;
+use crate::check::finding::Moment;
+use crate::check::{Finding, Place, Thing, words};
+
+/// Calls whose answers were compared, and machines that were started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Hypercalls of programs.
+    pub calls: u64,
+    /// Entries that were read back.
+    pub entries: u64,
+    /// Machines started.
+    pub boots: u64,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// Its program among the tasks.
+    pub(super) program: usize,
+    /// Its step, or the number of steps for what is read back at the end.
+    pub(super) step: usize,
+    /// The rule by which the reference decided the step before the call.
+    pub(super) decided: Option<Rule>,
+    pub(super) expect: Expect,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Expect {
+    /// A step: r3, and r4 as it comes back, stored to or not.
+    Step { status: Status, r4: u64, stored: bool },
+    /// An entry, read back.
+    Entry { liobn: Liobn, index: u64, value: u64 },
+}
+
+impl Asked {
+    /// The place in its program.
+    pub(super) fn place(&self, program: &Program) -> Place {
+        if self.step < program.steps.len() { Place::Step(self.step) } else { Place::End }
+    }
+
+    fn agrees(&self, answer: &Answer) -> bool {
+        let (status, r4) = match self.expect {
+            Expect::Step { status, r4, .. } => (status, r4),
+            Expect::Entry { value, .. } => (Status::SUCCESS, value),
+        };
+        (answer.others, answer.r3, answer.r4) == (0, status.0 as u64, r4)
+    }
+
+    /// What an answer that does not agree shows.
+    pub(super) fn finding(&self, voter: &str, program: &Program, answer: &Answer) -> Finding {
+        let hex = |value: u64| format!("{value:#x}");
+        let found_status = Status(answer.r3 as i64);
+        let (rule, thing, expected, found) = match self.expect {
+            Expect::Step { status, .. } if found_status != status => {
+                (Rule::DivergeStatus, Thing::Status, status.to_string(), found_status.to_string())
+            }
+            Expect::Step { r4, stored, .. } if answer.r4 != r4 => {
+                let untouched = if stored { "" } else { ", untouched" };
+                (Rule::DivergeR4, Thing::R4, format!("{}{untouched}", words::register(Some(r4))), hex(answer.r4))
+            }
+            Expect::Entry { liobn, index, value } if (found_status, answer.r4) != (Status::SUCCESS, value) => {
+                let found = if found_status == Status::SUCCESS { hex(answer.r4) } else { found_status.to_string() };
+                (Rule::DivergeTce, Thing::GuestValue(liobn, index), hex(value), found)
+            }
+            _ => {
+                let found = format!("bits {:#x} changed", answer.others);
+                (Rule::DivergeR4, Thing::OtherRegisters, words::register(None), found)
+            }
+        };
+        let moment = match self.expect {
+            Expect::Step { .. } => Moment::After,
+            Expect::Entry { .. } => Moment::ReadBack,
+        };
+        let blank = Finding::new(voter, program, self.place(program), rule, thing);
+        Finding { decided: self.decided, agreed: self.step.checked_sub(1), moment, expected, found, ..blank }
+    }
+}
+
+/// The answers that are awaited, in the order of their calls.
+#[derive(Default)]
+pub struct Expected {
+    asked: VecDeque<Asked>,
+    /// The first answer that differs. What comes behind it is dropped: the states differ.
+    wrong: Option<(Asked, Answer)>,
+    pub(super) counts: Counts,
+}
+
+impl Expected {
+    /// Takes the answer to the oldest call that has none.
+    ///
+    /// # Panics
+    /// Every call has its answer: the system answered something that it was not asked.
+    pub fn take(&mut self, answer: Answer) {
+        let asked = self.asked.pop_front().expect("an answer to a call");
+        if self.wrong.is_some() {
+            return;
+        }
+        match asked.expect {
+            Expect::Step { .. } => self.counts.calls += 1,
+            Expect::Entry { .. } => self.counts.entries += 1,
+        }
+        if !asked.agrees(&answer) {
+            self.wrong = Some((asked, answer));
+        }
+    }
+
+    pub(super) fn add(&mut self, asked: Asked) {
+        self.asked.push_back(asked);
+    }
+
+    /// The oldest call that has no answer.
+    pub(super) fn oldest(&self) -> Option<&Asked> {
+        self.asked.front()
+    }
+
+    /// The first answer that differs, and its call.
+    pub(super) const fn wrong(&self) -> Option<(Asked, Answer)> {
+        self.wrong
+    }
+
+    /// Expects nothing any more.
+    pub(super) fn clear(&mut self) {
+        self.asked.clear();
+        self.wrong = None;
+    }
+}

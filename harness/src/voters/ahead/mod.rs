@@ -1,0 +1,517 @@
+//! The pipeline: the reference runs ahead of a system that answers late.
+//!
+//! ```text
+//!  programs ──> reference ──> what each call should answer ──> expected ──┐
+//!                   └───────> calls, in batches ──> system ──> answers ───┴──> verdicts
+//! ```
+//!
+//! The reference says what each call should answer; calls and expectations go on their way, many programs deep, and are
+//! compared as answers come back. Where one differs, everything behind it is waited for and dropped, the tables are
+//! cleared, and the programs behind it are put again.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `system` | the traits of a system, [`System`] and [`Running`], and what goes between it and the pipeline |
+//! | `expected` | what calls should answer, and the finding that a wrong answer is |
+//! | this one | programs on their way: their windows, lists, calls, and tables read back |
+//!
+//! The pipeline compares r3, r4, that r5 to r9 are left alone, and through H_GET_TCE the tables, as closely as its
+//! [`Look`] says. A new system implements the two traits, and [`Candidacy`](super::Candidacy) to be made a voter of.
+
+mod expected;
+mod system;
+
+use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES, MAX_TCES_PER_CALL};
+use contract::{Dialect, Hva, Hypercall, Liobn, Program, RealAddr, Rule, Status, Step, WindowSpec};
+use programs::store;
+use reference::{Answer as Answered, Outcome, Reference};
+
+use super::restart::{self, Loss, Runner, Watching};
+use super::{Look, Shows, Task, Told, Unavailable, Voter};
+use crate::check::checker::smallest;
+use crate::check::{NotCompared, Place, Reason, Tally, Verdict};
+use expected::{Asked, Expect};
+use system::reach;
+
+pub use expected::{Counts, Expected};
+pub use system::{Answer, List, Running, System, Uncovered, Written, ioba};
+
+/// What is compared.
+pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
+
+/// Programs that are handed over together.
+const GROUP: usize = 64;
+/// Windows up to this many entries are read back whole at the end of each program.
+const WHOLE: u64 = 1024;
+/// Larger ones are read whole after one program in so many.
+const WHOLE_EVERY: u64 = 64;
+/// After the others as many entries of them are read, spread over what may have been written.
+const SAMPLE: u64 = 512;
+/// After every so many hypercalls of a program, what the last of them wrote is read back.
+const GLANCE_EVERY: u64 = 8;
+/// Most entries of such a glance.
+const GLANCE: u64 = 16;
+
+/// What goes wrong while a program is put to the machine.
+enum Trouble {
+    /// An answer differs.
+    Differs,
+    /// The machine is lost.
+    Lost(Loss),
+    /// The program goes no further: from where on, and why.
+    Uncovered(NotCompared),
+}
+
+impl From<Loss> for Trouble {
+    fn from(loss: Loss) -> Self {
+        Self::Lost(loss)
+    }
+}
+
+/// A machine and the board that it was started with.
+struct Booted<S: System> {
+    board: S::Board,
+    running: S::Running,
+}
+
+/// A system as a voter.
+pub struct Ahead<S: System> {
+    system: S,
+    booted: Option<Booted<S>>,
+    reference: Reference,
+    expected: Expected,
+    written: Written,
+    look: Look,
+}
+
+impl<S: System> Ahead<S> {
+    /// A voter on such a system. A machine is started when the first program comes.
+    ///
+    /// # Errors
+    /// There can be no machine here; why, and what helps.
+    pub fn new(system: S) -> Result<Self, Unavailable> {
+        system.find()?;
+        let reference = Reference::new(system.own_dialect().unwrap_or(Dialect::Lopapr), &smallest());
+        let (expected, written) = (Expected::default(), Written::default());
+        Ok(Self { system, booted: None, reference, expected, written, look: Look::default() })
+    }
+
+    /// Looks so closely.
+    #[must_use]
+    pub const fn looking(mut self, look: Look) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.expected.counts
+    }
+
+    /// Puts programs from `first` on until one of them stops the run; answers the one to go on with.
+    fn stretch(
+        &mut self,
+        tasks: &[Task],
+        first: usize,
+        tally: &mut Tally,
+        tell: &mut dyn FnMut(Verdict),
+    ) -> Result<usize, Loss> {
+        let mut sent: Vec<(Tally, Option<NotCompared>)> = Vec::new();
+        let mut trouble = Ok(());
+        for (index, task) in tasks.iter().enumerate().skip(first) {
+            let mut own = Tally::default();
+            match self.put(&task.program, index, &mut own) {
+                Ok(()) => sent.push((own, None)),
+                Err(Trouble::Uncovered(why)) => sent.push((own, Some(why))),
+                Err(other) => {
+                    trouble = Err(other);
+                    break;
+                }
+            }
+        }
+        let trouble = trouble.and_then(|()| self.settle());
+        let lost = match trouble {
+            Err(Trouble::Lost(loss)) => Some(loss),
+            _ => None,
+        };
+        // All programs before the one in trouble have been answered in full: answers come in order.
+        let wrong = self.expected.wrong();
+        let oldest = if lost.is_some() { self.expected.oldest().copied() } else { None };
+        let stopped_at = wrong.map(|(asked, _)| asked).or(oldest);
+        let end = stopped_at.map_or(first + sent.len(), |asked| asked.program);
+        for (own, uncovered) in sent.drain(..end - first) {
+            tally.add(&own);
+            tell(uncovered.map_or(Verdict::Agreed, Verdict::NotCompared));
+        }
+        let Some((asked, answer)) = wrong else {
+            let Some(loss) = lost else { return Ok(end) };
+            self.forget();
+            return Err(match oldest {
+                Some(asked) => loss.at(asked.place(&tasks[end].program)),
+                None => loss,
+            });
+        };
+        let program = &tasks[end].program;
+        self.count(program, asked.step, tally);
+        tell(Verdict::Finding(Box::new(asked.finding(self.system.name(), program, &answer))));
+        let lost = lost.or_else(|| self.booted.as_mut()?.running.drain(&mut self.expected).err());
+        match lost {
+            Some(loss) => {
+                self.forget();
+                // It was lost at what is dropped, if at anything.
+                Err(Loss { place: None, ..loss })
+            }
+            None => {
+                self.expected.clear();
+                self.written.anything = true;
+                Ok(end + 1)
+            }
+        }
+    }
+
+    /// Gives the machine up, with everything that was asked of it.
+    fn forget(&mut self) {
+        self.booted = None;
+        self.expected.clear();
+        self.written = Written::default();
+    }
+
+    /// Counts the steps before `end` of a program that was compared up to there.
+    fn count(&mut self, program: &Program, end: usize, tally: &mut Tally) {
+        self.reference.reset(program.dialect, &program.machine);
+        tally.programs += 1;
+        for step in &program.steps[..end] {
+            tally.steps += 1;
+            let window = named(&self.reference, step);
+            let outcome = self.reference.step(step);
+            match (step, outcome.answer) {
+                (_, Answered::Skipped(_)) => tally.skipped += 1,
+                (Step::Hypercall { call, .. }, Answered::Hypercall { status, .. })
+                    if !self.system.leaves_out(call, window.as_ref()) =>
+                {
+                    count_call(tally, call, status, &outcome);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Puts one program on its way.
+    fn put(&mut self, program: &Program, index: usize, tally: &mut Tally) -> Result<(), Trouble> {
+        tally.programs += 1;
+        let board = self.system.board(program).map_err(|why| {
+            Trouble::Uncovered(NotCompared { from: Place::Start, why: Reason::Machine(why), compared: false })
+        })?;
+        if self.booted.as_ref().is_none_or(|booted| !self.system.serves(&booted.board, &board)) {
+            self.settle()?;
+            self.boot(board)?;
+        }
+        let Booted { running, .. } = self.booted.as_mut().expect("a machine was started");
+        self.reference.reset(program.dialect, &program.machine);
+        // Where dialects are known to differ, a difference must be seen at the step that makes it.
+        let own = self.system.own_dialect().is_none_or(|own| own == program.dialect);
+        let mut sender = Sender {
+            system: &self.system,
+            running,
+            reference: &mut self.reference,
+            expected: &mut self.expected,
+            written: &mut self.written,
+            program: index,
+            page_shift: program.machine.page_shift.bits(),
+            look: if own { self.look } else { self.look.max(Look::EachCall) },
+            decided: None,
+        };
+        sender.start(program)?;
+        for (step, what) in program.steps.iter().enumerate() {
+            tally.steps += 1;
+            sender.step(step, what, tally)?;
+        }
+        let whole = match self.look {
+            Look::Brief => key(program).is_multiple_of(WHOLE_EVERY),
+            Look::EachCall => false,
+            Look::Whole => true,
+        };
+        sender.end(program.steps.len(), whole)
+    }
+
+    /// Waits for everything that is on its way.
+    fn settle(&mut self) -> Result<(), Trouble> {
+        match &mut self.booted {
+            Some(Booted { running, .. }) => settle(running, &mut self.expected),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a machine in the place of the one that runs, which has answered everything.
+    fn boot(&mut self, board: S::Board) -> Result<(), Loss> {
+        assert!(self.expected.oldest().is_none(), "a machine is given up with calls on their way");
+        self.forget();
+        self.expected.counts.boots += 1;
+        let running = self.system.boot(&board)?;
+        self.booted = Some(Booted { board, running });
+        Ok(())
+    }
+}
+
+/// Waits for everything that is on its way.
+fn settle(running: &mut impl Running, expected: &mut Expected) -> Result<(), Trouble> {
+    running.drain(expected)?;
+    differs(expected)
+}
+
+fn differs(expected: &Expected) -> Result<(), Trouble> {
+    if expected.wrong().is_some() { Err(Trouble::Differs) } else { Ok(()) }
+}
+
+/// The window that a hypercall names, if the program has it.
+fn named(reference: &Reference, step: &Step) -> Option<WindowSpec> {
+    match step {
+        Step::Hypercall { call, .. } => reference.window(Liobn(call.args[0])).map(|window| window.spec),
+        _ => None,
+    }
+}
+
+fn count_call(tally: &mut Tally, call: &Hypercall, status: Status, outcome: &Outcome) {
+    tally.count_hypercall(status, false, call.count());
+    tally.count_rules(outcome.rules, false, status == Status::SUCCESS);
+}
+
+/// A number of the program's last steps, the same in every run and with every toolchain: it says which programs are
+/// looked at whole.
+fn key(program: &Program) -> u64 {
+    let last = program.steps.iter().rev().take(8);
+    store::hash(last.flat_map(|step| step.to_string().into_bytes()).collect::<Vec<u8>>())
+}
+
+/// Puts one program on its way.
+struct Sender<'a, S: System> {
+    system: &'a S,
+    running: &'a mut S::Running,
+    reference: &'a mut Reference,
+    expected: &'a mut Expected,
+    written: &'a mut Written,
+    /// Which of the tasks it is.
+    program: usize,
+    page_shift: u32,
+    look: Look,
+    /// The rule by which the reference decided the last step.
+    decided: Option<Rule>,
+}
+
+impl<S: System> Sender<'_, S> {
+    /// Gives the machine the program's windows, all zero.
+    fn start(&mut self, program: &Program) -> Result<(), Trouble> {
+        let written = std::mem::take(self.written);
+        self.running.begin(&program.machine, written, self.expected).map_err(|loss| loss.at(Place::Start))?;
+        differs(self.expected)
+    }
+
+    fn step(&mut self, index: usize, step: &Step, tally: &mut Tally) -> Result<(), Trouble> {
+        if let Step::Hypercall { call, .. } = step {
+            return self.hypercall(index, step, call, tally);
+        }
+        if let Step::CloseWindow { liobn } = step
+            && let Some(window) = self.reference.window(*liobn)
+        {
+            let spec = window.spec;
+            self.read_back(&spec, index, false)?;
+        }
+        let outcome = self.reference.step(step);
+        self.decided = outcome.rule;
+        if matches!(outcome.answer, Answered::Skipped(_)) {
+            tally.skipped += 1;
+            return Ok(());
+        }
+        if self.system.mirrors(step) {
+            settle(self.running, self.expected)?;
+            let changed = self.running.change(step, self.reference).map_err(|loss| loss.at(Place::Step(index)))?;
+            changed.map_err(|why| not_from(index, why))?;
+        }
+        if let Step::CreateWindow(WindowSpec { liobn, .. }) | Step::CloseWindow { liobn } = step {
+            self.written.entries.remove(liobn);
+        }
+        Ok(())
+    }
+
+    fn hypercall(&mut self, index: usize, step: &Step, call: &Hypercall, tally: &mut Tally) -> Result<(), Trouble> {
+        let spec = named(self.reference, step);
+        let [liobn, _, list, count] = call.args;
+        let thing = self.system.thing();
+        if self.system.leaves_out(call, spec.as_ref()) {
+            self.reference.step(step);
+            return match self.reference.touched() {
+                [] => Ok(()),
+                _ => Err(not_from(index, format!("{thing} is not asked this call, which changes something"))),
+            };
+        }
+        if spec.is_none() && call.name().is_some() && self.running.has(Liobn(liobn)) {
+            return Err(not_from(index, format!("{thing} has a window {liobn:#x}")));
+        }
+        if call.opcode == H_PUT_TCE_INDIRECT
+            && list.is_multiple_of(LIST_BYTES)
+            && (1..=MAX_TCES_PER_CALL).contains(&count)
+        {
+            self.list(index, list, count)?;
+        }
+        let outcome = self.reference.step(step);
+        self.decided = outcome.rule;
+        let Answered::Hypercall { status, r4 } = outcome.answer else { return Ok(()) };
+        count_call(tally, call, status, &outcome);
+        let expect = Expect::Step { status, r4: r4.unwrap_or(liobn), stored: r4.is_some() };
+        self.expected.add(Asked { program: self.program, step: index, decided: self.decided, expect });
+        self.running.call(call, self.expected)?;
+        differs(self.expected)?;
+        let writes = matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE | H_PUT_TCE_INDIRECT);
+        if let Some((spec, reach)) = spec.filter(|_| writes).and_then(|spec| Some((spec, reach(&spec, call)?))) {
+            self.written.add(spec.liobn, &reach);
+            let start = reach.start..reach.end.min(reach.start + GLANCE);
+            match self.look {
+                Look::Brief if !tally.hypercalls.is_multiple_of(GLANCE_EVERY) => {}
+                Look::Brief => self.read_entries(&spec, index, start)?,
+                Look::EachCall => {
+                    let end = start.end.max(reach.end.saturating_sub(GLANCE))..reach.end;
+                    self.read_entries(&spec, index, start.chain(end))?;
+                }
+                Look::Whole => self.read_entries(&spec, index, reach)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings in the list that the guest has at `gpa`.
+    fn list(&mut self, index: usize, gpa: u64, count: u64) -> Result<(), Trouble> {
+        let real = real_address(self.reference, self.page_shift, gpa);
+        let word = |i| real.map_or(0, |real| self.reference.ram_word(RealAddr(real.0 + 8 * i)));
+        let words: Vec<u64> = (0..count).map(word).collect();
+        let list = List { gpa, words: &words, backed: real.is_some() };
+        self.running.list(list, self.expected)?.map_err(|why| not_from(index, why))?;
+        differs(self.expected)
+    }
+
+    fn end(&mut self, index: usize, whole: bool) -> Result<(), Trouble> {
+        let specs: Vec<WindowSpec> = self.reference.windows().map(|window| window.spec).collect();
+        for spec in specs {
+            self.read_back(&spec, index, whole)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a table back: all of it, or what may have been written and what lies at its edges.
+    fn read_back(&mut self, spec: &WindowSpec, index: usize, whole: bool) -> Result<(), Trouble> {
+        if whole || spec.entries <= WHOLE {
+            return self.read_entries(spec, index, 0..spec.entries);
+        }
+        let written = self.written.of(spec.liobn);
+        let around = written.start.saturating_sub(1)..spec.entries.min(written.end + 1);
+        let stride = ((around.end - around.start) / SAMPLE).max(1);
+        let edges = [0, spec.entries - 1, around.end - 1];
+        self.read_entries(spec, index, around.step_by(stride as usize).chain(edges))
+    }
+
+    fn read_entries(
+        &mut self,
+        spec: &WindowSpec,
+        step: usize,
+        entries: impl Iterator<Item = u64>,
+    ) -> Result<(), Trouble> {
+        let Self { running, expected, program, decided, .. } = self;
+        let window = self.reference.window(spec.liobn);
+        for index in entries {
+            let Some(ioba) = ioba(spec, index) else { continue };
+            let value = window.map_or(0, |window| window.guest(index));
+            let expect = Expect::Entry { liobn: spec.liobn, index, value };
+            expected.add(Asked { program: *program, step, decided: *decided, expect });
+            running.call(&Hypercall::get(spec.liobn.0, ioba), expected)?;
+            differs(expected)?;
+        }
+        Ok(())
+    }
+}
+
+/// The system cannot be asked this step.
+fn not_from(step: usize, why: String) -> Trouble {
+    Trouble::Uncovered(NotCompared { from: Place::Step(step), why: Reason::Step(why), compared: step > 0 })
+}
+
+/// Where the byte at `gpa` lies in the machine's memory, if the guest has it; absent pages have their contents already.
+fn real_address(reference: &Reference, page_shift: u32, gpa: u64) -> Option<RealAddr> {
+    let gfn = gpa >> page_shift;
+    let slot = reference.slots().find(|slot| slot.gfn.0 <= gfn && gfn - slot.gfn.0 < slot.pages)?;
+    let page = (slot.hva.0 >> page_shift) + (gfn - slot.gfn.0);
+    let pte = reference.pte(Hva(page << page_shift));
+    // A huge entry starts at a multiple of its size.
+    let pfn = pte.pfn()?.0 + (page & (pte.pages() - 1));
+    Some(RealAddr(pfn << page_shift | gpa & ((1 << page_shift) - 1)))
+}
+
+impl<S: System> Runner for Ahead<S> {
+    fn name(&self) -> &str {
+        self.system.name()
+    }
+
+    fn thing(&self) -> &str {
+        self.system.thing()
+    }
+
+    /// Answers come in order, so the call at which the machine is lost is known however many programs are on their way.
+    fn run(
+        &mut self,
+        tasks: &[Task],
+        _: Watching,
+        tally: &mut Tally,
+        tell: &mut dyn FnMut(Verdict),
+    ) -> Result<(), Loss> {
+        let mut next = 0;
+        while next < tasks.len() {
+            next = self.stretch(tasks, next, tally, tell)?;
+        }
+        Ok(())
+    }
+
+    fn starts_bare(&mut self) -> bool {
+        self.boot(self.system.bare()).is_ok()
+    }
+}
+
+impl<S: System> Voter for Ahead<S> {
+    fn name(&self) -> &str {
+        self.system.name()
+    }
+
+    fn shows(&self) -> Shows {
+        SHOWS
+    }
+
+    fn own_dialect(&self) -> Option<Dialect> {
+        self.system.own_dialect()
+    }
+
+    /// Windows are cleared before each program. A machine that remembers more is given up, and the next program starts
+    /// another.
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        if self.system.remembers() {
+            self.forget();
+        }
+        Ok(true)
+    }
+
+    fn group(&self) -> usize {
+        GROUP
+    }
+
+    fn is_costly(&self, from: &Program, to: &Program) -> bool {
+        match (self.system.board(from), self.system.board(to)) {
+            (Ok(from), Ok(to)) => !self.system.serves(&from, &to),
+            _ => false,
+        }
+    }
+
+    fn read_back(&self) -> u64 {
+        self.expected.counts.entries
+    }
+
+    fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
+        restart::vote(self, tasks, tally, tell)
+    }
+}

@@ -1,0 +1,510 @@
+//! Starts machines and processes again that were lost, and decides which program is to blame.
+//!
+//! A [`Runner`] runs programs in a machine or a process, and may lose it on the way: the machine ends, gives no answer,
+//! or answers what its interface does not allow. [`vote`] then puts the programs that have no verdict to a fresh one
+//! and watches them more closely. What it makes of a loss:
+//!
+//! | what happens next | what is told of the loss |
+//! |---|---|
+//! | the program at which it was lost passes on the fresh one | an incident |
+//! | that program, alone and watched step by step, loses the fresh one the same way | a finding at the step |
+//! | the machine [refuses](Way::Refused) to start with the same message again, and starts for less | not compared |
+//! | it is lost more than [`MOST`] times without a verdict between | an incident, and the voter is [`Unavailable`] |
+//!
+//! The finding's rule is `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL`, by the [`Way`].
+//!
+//! Invariants, which [`vote`] asserts:
+//!
+//! 1. Each task has one verdict, and verdicts come in the order of the tasks. If the voter becomes unavailable, the
+//!    verdicts that were told stand.
+//! 2. Each loss is told once: by the verdict on the program that caused it, or as an incident. Every incident names one
+//!    of the tasks.
+//! 3. A program is blamed only for a loss at a known place in it, while it ran alone.
+
+use contract::Rule;
+
+use super::{Incident, Task, Told, Unavailable};
+use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict};
+
+/// How often a machine or process is started again without a verdict between, before the voter is given up.
+pub const MOST: usize = 3;
+
+/// How a machine or process is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// It ends: `SUBJECT.CRASH`.
+    Ended,
+    /// It gives no answer within its time limit: `SUBJECT.HANG`.
+    Silent,
+    /// It answers what its interface does not allow: `SUBJECT.PROTOCOL`.
+    Garbled,
+    /// It ends by itself before it is up, and says why. Perhaps it cannot have what the program needs.
+    Refused,
+    /// The harness's own side fails, such as memory that it shares with the machine. No program is blamed for that.
+    Host,
+}
+
+/// A machine or process that was lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loss {
+    /// How.
+    pub way: Way,
+    /// What it did, in words that follow its name, such as `ended by signal 9`.
+    pub how: String,
+    /// The place in the first program without a verdict where it was lost; `None` where that is not known, or where no
+    /// program was running.
+    pub place: Option<Place>,
+}
+
+impl Loss {
+    /// A loss at no known place.
+    #[must_use]
+    pub const fn new(way: Way, how: String) -> Self {
+        Self { way, how, place: None }
+    }
+
+    /// The same at that place.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
+}
+
+/// How closely programs are watched, which tells how much is known where one is lost.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Watching {
+    /// As is fastest. Verdicts of all programs may be lost together.
+    #[default]
+    Together,
+    /// The verdict on each program is told before the next one runs, so that the program is known at which it is lost.
+    Verdicts,
+    /// A single program, whose place is known at each moment.
+    Steps,
+}
+
+/// Something that runs programs, and may lose the machine or process that it runs them in.
+pub trait Runner {
+    /// The voter's name in reports and ledgers.
+    fn name(&self) -> &str;
+
+    /// What is lost, such as `QEMU` or `its process`.
+    fn thing(&self) -> &str;
+
+    /// How closely programs are watched before anything is lost, `left` of them being without a verdict. A program that
+    /// is watched by [steps](Watching::Steps) from the first is blamed for the first loss.
+    fn at_first(&self, left: usize) -> Watching {
+        let _ = left;
+        Watching::Together
+    }
+
+    /// Runs programs and tells the verdict on each, in order. If nothing is running it starts what it needs. It may
+    /// watch more closely than it must.
+    ///
+    /// # Errors
+    /// The machine or process is lost, with all that was told standing. The next run starts another.
+    fn run(
+        &mut self,
+        tasks: &[Task],
+        watching: Watching,
+        tally: &mut Tally,
+        tell: &mut dyn FnMut(Verdict),
+    ) -> Result<(), Loss>;
+
+    /// Whether it can start for the smallest program that there is. Asked where it [refused](Way::Refused) to start for
+    /// another.
+    fn starts_bare(&mut self) -> bool {
+        false
+    }
+}
+
+/// Losses that no verdict explains so far.
+#[derive(Default)]
+struct Unexplained {
+    losses: Vec<(usize, Loss)>,
+    /// All losses that there were, and those that a verdict or an incident explains.
+    all: usize,
+    explained: usize,
+}
+
+impl Unexplained {
+    /// Whether the program was lost the same way before.
+    fn has(&self, program: usize, loss: &Loss) -> bool {
+        self.losses.iter().any(|(other, before)| {
+            (*other, before.way) == (program, loss.way) && (loss.way != Way::Refused || before.how == loss.how)
+        })
+    }
+
+    fn add(&mut self, program: usize, loss: Loss) {
+        self.all += 1;
+        self.losses.push((program, loss));
+    }
+
+    /// A verdict explains the losses of that way.
+    fn explain(&mut self, way: Way) {
+        let before = self.losses.len();
+        self.losses.retain(|(_, loss)| loss.way != way);
+        self.explained += before - self.losses.len();
+    }
+
+    /// What nothing explains is an incident.
+    fn tell(&mut self, thing: &str, tell: &mut dyn FnMut(Told)) {
+        for (program, loss) in self.losses.drain(..) {
+            self.explained += 1;
+            tell(Told::Incident(Incident { program, what: format!("{thing} {}", loss.how) }));
+        }
+    }
+}
+
+/// Puts programs to a runner and tells what comes of each, in order; starts again what is lost.
+///
+/// # Errors
+/// It was lost more than [`MOST`] times without a verdict between. What was told until then stands.
+///
+/// # Panics
+/// The runner tells more or fewer verdicts than it has programs.
+pub fn vote(
+    runner: &mut dyn Runner,
+    tasks: &[Task],
+    tally: &mut Tally,
+    tell: &mut dyn FnMut(Told),
+) -> Result<(), Unavailable> {
+    let mut next = 0;
+    let mut watching = Watching::Together;
+    let mut unexplained = Unexplained::default();
+    // Losses since the last verdict.
+    let mut row = 0;
+    while next < tasks.len() {
+        let first = next;
+        watching = watching.max(runner.at_first(tasks.len() - first));
+        let end = if watching == Watching::Steps { first + 1 } else { tasks.len() };
+        let ran = runner.run(&tasks[first..end], watching, tally, &mut |verdict| {
+            assert!(next < end, "a verdict on no program: {verdict}");
+            tell(Told::Verdict(next, verdict));
+            next += 1;
+        });
+        if next > first {
+            row = 0;
+        }
+        let Err(loss) = ran else {
+            assert_eq!(next, end, "programs without a verdict, though nothing was lost");
+            unexplained.tell(runner.thing(), tell);
+            watching = Watching::Together;
+            continue;
+        };
+        row += 1;
+        if next == end {
+            let how = format!("{} after its last answer", loss.how);
+            unexplained.add(end - 1, Loss { how, ..loss });
+            unexplained.tell(runner.thing(), tell);
+            watching = Watching::Together;
+            continue;
+        }
+        let surely = unexplained.has(next, &loss) || runner.at_first(tasks.len() - first) == Watching::Steps;
+        let verdict = match (loss.way, loss.place) {
+            (Way::Refused, _) if unexplained.has(next, &loss) && runner.starts_bare() => {
+                Some(not_compared(runner, &loss))
+            }
+            (Way::Ended | Way::Silent | Way::Garbled, Some(place)) if watching == Watching::Steps && surely => {
+                Some(finding(runner, &tasks[next], &loss, place))
+            }
+            _ => None,
+        };
+        // A known place names the program, so nothing more can be learned from several programs together.
+        watching = match (watching, loss.place) {
+            (Watching::Together, None) => Watching::Verdicts,
+            _ => Watching::Steps,
+        };
+        let (way, what) = (loss.way, format!("{} {}", runner.thing(), loss.how));
+        unexplained.add(next, loss);
+        if let Some(verdict) = verdict {
+            unexplained.explain(way);
+            unexplained.tell(runner.thing(), tell);
+            tell(Told::Verdict(next, verdict));
+            tally.programs += 1;
+            next += 1;
+            (row, watching) = (0, Watching::Together);
+        } else if row > MOST {
+            unexplained.tell(runner.thing(), tell);
+            return Err(Unavailable(format!("{}: {what}", runner.name())));
+        }
+    }
+    assert_eq!((next, unexplained.explained), (tasks.len(), unexplained.all), "a verdict or an incident is missing");
+    Ok(())
+}
+
+/// The verdict on a program whose machine cannot be had.
+fn not_compared(runner: &dyn Runner, loss: &Loss) -> Verdict {
+    let why = Reason::Machine(format!("{} {}", runner.thing(), loss.how));
+    Verdict::NotCompared(NotCompared { from: Place::Start, why, compared: false })
+}
+
+/// The finding that a program ends what it runs in, leaves it without an answer, or makes it answer nonsense.
+fn finding(runner: &dyn Runner, task: &Task, loss: &Loss, place: Place) -> Verdict {
+    let thing = runner.thing().to_string();
+    let (rule, thing) = match loss.way {
+        Way::Silent => (Rule::SubjectHang, Thing::Silent(thing)),
+        Way::Garbled => (Rule::SubjectProtocol, Thing::Process(thing)),
+        Way::Ended | Way::Refused | Way::Host => (Rule::SubjectCrash, Thing::Process(thing)),
+    };
+    let program = &task.program;
+    Verdict::Finding(Box::new(Finding {
+        agreed: place.steps_before(program).checked_sub(1),
+        expected: "an answer".into(),
+        found: loss.how.clone(),
+        ..Finding::new(runner.name(), program, place, rule, thing)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::checker::smallest;
+    use contract::{Dialect, Program, Step};
+
+    /// What a program does to what it runs in.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    enum Deed {
+        /// Nothing.
+        Passes,
+        /// It loses it each time, this way.
+        Loses(Way),
+        /// It loses it the first time only.
+        LosesOnce(Way),
+        /// Its machine is refused.
+        IsRefused,
+        /// It passes, and then what it ran in ends, once.
+        LosesBehind,
+    }
+
+    const DEEDS: [Deed; 7] = [
+        Deed::Passes,
+        Deed::Loses(Way::Ended),
+        Deed::Loses(Way::Silent),
+        Deed::LosesOnce(Way::Ended),
+        Deed::LosesOnce(Way::Garbled),
+        Deed::IsRefused,
+        Deed::LosesBehind,
+    ];
+
+    /// A runner that plays one deed a program; programs are told apart by their numbers of steps.
+    struct Actor {
+        deeds: Vec<Deed>,
+        done: Vec<bool>,
+        /// Whether it knows the place of a loss however it is watched, as one does whose answers come in order.
+        knows: bool,
+        /// Whether a single program is watched by steps at once.
+        at_once: bool,
+        losses: usize,
+    }
+
+    impl Runner for Actor {
+        fn name(&self) -> &str {
+            "actor"
+        }
+
+        fn thing(&self) -> &str {
+            "its stage"
+        }
+
+        fn at_first(&self, left: usize) -> Watching {
+            if self.at_once && left == 1 { Watching::Steps } else { Watching::Together }
+        }
+
+        fn run(
+            &mut self,
+            tasks: &[Task],
+            watching: Watching,
+            _: &mut Tally,
+            tell: &mut dyn FnMut(Verdict),
+        ) -> Result<(), Loss> {
+            assert!(watching < Watching::Steps || tasks.len() == 1, "several programs, watched by steps");
+            let mut held = 0;
+            let mut lost = None;
+            for task in tasks {
+                let number = task.program.steps.len();
+                let first = !std::mem::replace(&mut self.done[number], true);
+                let way = match self.deeds[number] {
+                    Deed::Loses(way) => Some(way),
+                    Deed::LosesOnce(way) if first => Some(way),
+                    Deed::IsRefused => Some(Way::Refused),
+                    _ => None,
+                };
+                if let Some(way) = way {
+                    let loss = Loss::new(way, format!("lost {number}"));
+                    let known = way != Way::Refused && (self.knows || watching == Watching::Steps);
+                    lost = Some(if known { loss.at(Place::Start) } else { loss });
+                    break;
+                }
+                held += 1;
+                if self.deeds[number] == Deed::LosesBehind && first {
+                    lost = Some(Loss::new(Way::Ended, "lost behind".into()));
+                    break;
+                }
+            }
+            // Verdicts that are told together are lost together.
+            if lost.is_none() || self.knows || watching > Watching::Together {
+                (0..held).for_each(|_| tell(Verdict::Agreed));
+            }
+            self.losses += usize::from(lost.is_some());
+            lost.map_or(Ok(()), Err)
+        }
+
+        fn starts_bare(&mut self) -> bool {
+            true
+        }
+    }
+
+    fn tasks(count: usize) -> Vec<Task> {
+        let program = |number| Program {
+            dialect: Dialect::Lopapr,
+            machine: smallest(),
+            steps: vec![Step::CloseWindow { liobn: contract::Liobn(0) }; number],
+        };
+        (0..count).map(|number| Task::from(program(number))).collect()
+    }
+
+    /// All plays of three programs, for four kinds of runners.
+    #[test]
+    fn every_program_has_its_verdict_and_every_loss_its_explanation() {
+        let tasks = tasks(3);
+        let plays = DEEDS.iter().flat_map(|a| DEEDS.iter().flat_map(move |b| DEEDS.iter().map(move |c| [*a, *b, *c])));
+        for deeds in plays {
+            for (knows, at_once) in [(false, false), (false, true), (true, false), (true, true)] {
+                let case = format!("{deeds:?}, knows: {knows}, at once: {at_once}");
+                let mut actor = Actor { deeds: deeds.to_vec(), done: vec![false; 3], knows, at_once, losses: 0 };
+                let (mut verdicts, mut incidents) = (Vec::new(), Vec::new());
+                let mut tally = Tally::default();
+                let voted = vote(&mut actor, &tasks, &mut tally, &mut |told| match told {
+                    Told::Verdict(index, verdict) => {
+                        assert_eq!(index, verdicts.len(), "{case}");
+                        verdicts.push(verdict);
+                    }
+                    Told::Incident(incident) => incidents.push(incident),
+                });
+                assert_eq!((voted, verdicts.len()), (Ok(()), 3), "{case}");
+                for (at, (deed, verdict)) in deeds.iter().zip(&verdicts).enumerate() {
+                    let right = match (deed, verdict) {
+                        (Deed::Passes | Deed::LosesBehind | Deed::LosesOnce(_), Verdict::Agreed) => true,
+                        // A program that is blamed at once cannot be told from one that always does it; nor can one
+                        // before which what it runs in was lost as well.
+                        (Deed::LosesOnce(_), Verdict::Finding(_)) => {
+                            at_once || at > 0 && deeds[at - 1] == Deed::LosesBehind
+                        }
+                        (Deed::Loses(Way::Silent), Verdict::Finding(finding)) => finding.rule == Rule::SubjectHang,
+                        (Deed::Loses(_), Verdict::Finding(finding)) => finding.rule == Rule::SubjectCrash,
+                        (Deed::IsRefused, Verdict::NotCompared(not)) => !not.compared,
+                        _ => false,
+                    };
+                    assert!(right, "{case}: {deed:?} {verdict}");
+                }
+                assert!(incidents.iter().all(|incident| incident.program < 3), "{case}: {incidents:?}");
+                let odd = deeds.iter().any(|deed| matches!(deed, Deed::LosesOnce(_) | Deed::LosesBehind));
+                assert!(odd || incidents.is_empty(), "{case}: {incidents:?}");
+                if deeds == [Deed::Passes, Deed::LosesBehind, Deed::Passes] || deeds[1..] == [Deed::Passes; 2] && odd {
+                    assert_eq!(incidents.len(), actor.losses, "{case}: {incidents:?}");
+                }
+            }
+        }
+    }
+
+    /// A program that has its verdict is not blamed for a loss behind it, and neither is the next one.
+    #[test]
+    fn a_loss_behind_the_verdict_of_a_program_alone_is_an_incident() {
+        struct Behind(usize);
+        impl Runner for Behind {
+            fn name(&self) -> &str {
+                "behind"
+            }
+            fn thing(&self) -> &str {
+                "its machine"
+            }
+            fn run(
+                &mut self,
+                tasks: &[Task],
+                _: Watching,
+                _: &mut Tally,
+                tell: &mut dyn FnMut(Verdict),
+            ) -> Result<(), Loss> {
+                self.0 += 1;
+                if self.0 > 1 {
+                    tasks.iter().for_each(|_| tell(Verdict::Agreed));
+                }
+                if self.0 > 2 { Ok(()) } else { Err(Loss::new(Way::Ended, "ended".into()).at(Place::End)) }
+            }
+        }
+        let mut told = Vec::new();
+        let voted = vote(&mut Behind(0), &tasks(3), &mut Tally::default(), &mut |what| {
+            told.push(match what {
+                Told::Verdict(index, verdict) => format!("{index}: {verdict}"),
+                Told::Incident(Incident { program, what }) => format!("{program}: {what}"),
+            });
+        });
+        assert_eq!(voted, Ok(()));
+        let agreed = |index: usize| format!("{index}: {}", Verdict::Agreed);
+        let lost = ["0: its machine ended", "0: its machine ended after its last answer"].map(String::from);
+        assert_eq!(told, [&[agreed(0)][..], &lost, &[agreed(1), agreed(2)]].concat());
+    }
+
+    #[test]
+    fn what_is_lost_again_and_again_is_given_up_and_every_loss_is_an_incident() {
+        let tasks = tasks(2);
+        for way in [Way::Ended, Way::Host, Way::Refused] {
+            struct Dead(Way);
+            impl Runner for Dead {
+                fn name(&self) -> &str {
+                    "dead"
+                }
+                fn thing(&self) -> &str {
+                    "its machine"
+                }
+                fn run(
+                    &mut self,
+                    _: &[Task],
+                    _: Watching,
+                    _: &mut Tally,
+                    _: &mut dyn FnMut(Verdict),
+                ) -> Result<(), Loss> {
+                    let loss = Loss::new(self.0, "is not there".into());
+                    Err(if self.0 == Way::Host { loss.at(Place::Start) } else { loss })
+                }
+            }
+            let mut incidents = Vec::new();
+            let voted = vote(&mut Dead(way), &tasks, &mut Tally::default(), &mut |told| match told {
+                Told::Verdict(_, verdict) => panic!("{verdict}"),
+                Told::Incident(incident) => incidents.push(incident),
+            });
+            assert_eq!(voted, Err(Unavailable("dead: its machine is not there".into())));
+            let incident = Incident { program: 0, what: "its machine is not there".into() };
+            assert_eq!(incidents, vec![incident; MOST + 1], "{way:?}");
+        }
+    }
+
+    /// A program that ends its machine in the midst of others is found among them, and is the only one that is blamed.
+    #[test]
+    fn losses_of_another_way_are_no_explanation() {
+        // The first loss is by chance; the program is then lost another way, twice.
+        struct Twice(usize);
+        impl Runner for Twice {
+            fn name(&self) -> &str {
+                "twice"
+            }
+            fn thing(&self) -> &str {
+                "its machine"
+            }
+            fn run(&mut self, _: &[Task], _: Watching, _: &mut Tally, _: &mut dyn FnMut(Verdict)) -> Result<(), Loss> {
+                self.0 += 1;
+                let way = if self.0 == 1 { Way::Ended } else { Way::Silent };
+                Err(Loss::new(way, format!("was lost {}", self.0)).at(Place::End))
+            }
+        }
+        let (mut verdicts, mut incidents) = (Vec::new(), Vec::new());
+        let mut runner = Twice(0);
+        let voted = vote(&mut runner, &tasks(1), &mut Tally::default(), &mut |told| match told {
+            Told::Verdict(_, verdict) => verdicts.push(verdict.into_finding().expect("a finding")),
+            Told::Incident(incident) => incidents.push(incident.what),
+        });
+        assert_eq!((voted, runner.0), (Ok(()), 3));
+        assert_eq!((verdicts[0].rule, verdicts[0].place), (Rule::SubjectHang, Place::End));
+        assert_eq!(incidents, ["its machine was lost 1"]);
+    }
+}

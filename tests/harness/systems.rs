@@ -1,0 +1,557 @@
+//! The traits of voters are open: a system that only this file knows runs in the pipeline, votes in panels and
+//! campaigns, is lost and started again, and what it gets wrong is found and shrunk.
+//!
+//! The toy is a model of a machine elsewhere: the reference in a dialect of its own, in this process. It answers in
+//! batches, has a copy of the guest's memory and slots beside the windows, and is lost when a test says so.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_STUFF_TCE};
+use contract::{Hypercall, Liobn, Machine, PageShift, Rule, Step, WindowSpec};
+use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::check::{Place, Tally};
+use realmode_diff::hunts::campaign::{Campaign, Limit};
+use realmode_diff::shrink::{Judge as _, shrink};
+use realmode_diff::voters::ahead::{self, Ahead, Answer, Expected, List, Running, System, Uncovered, Written};
+use realmode_diff::voters::restart::{Loss, MOST, Way};
+use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
+use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+use reference::{Answer as Answered, Reference};
+
+/// What a toy gets wrong, by default nothing. Numbers count over all machines of a toy, from 1.
+#[derive(Debug, Default)]
+struct Faults {
+    /// Makes another call of one that it was asked for. The number says how many the machine was asked for before.
+    twist: Option<fn(u64, Hypercall) -> Hypercall>,
+    /// What happens to it at this call each time.
+    at: Option<(fn(&Hypercall) -> bool, Way)>,
+    /// It ends at the call with this number.
+    ends_at: u64,
+    /// It ends while it waits for answers once this is set.
+    ends_waiting: AtomicBool,
+    /// How many of the first starts fail, and how.
+    starts: Option<(u64, Way)>,
+    /// It does not start for hosts with larger pages than 4 KiB.
+    small_pages: bool,
+    /// Calls that it is not to be asked, since they are taken for others.
+    unasked: Option<fn(&Hypercall) -> bool>,
+
+    /// Machines that were started, and calls that were made.
+    started: AtomicU64,
+    made: AtomicU64,
+    /// Programs that began before the machine ended at `ends_at`.
+    begun: AtomicU64,
+    begun_at_end: AtomicU64,
+}
+
+/// The system, as a candidate.
+#[derive(Clone, Debug)]
+struct Toy {
+    dialect: Dialect,
+    /// Calls that are made together.
+    batch: usize,
+    faults: Arc<Faults>,
+}
+
+impl Toy {
+    fn new(dialect: Dialect, batch: usize, faults: Faults) -> Self {
+        Self { dialect, batch, faults: Arc::new(faults) }
+    }
+
+    fn panel(&self, look: Look) -> Panel {
+        Roster::of(vec![Arc::new(self.clone())]).panel(look).expect("a toy can always be had")
+    }
+}
+
+impl Candidacy for Toy {
+    fn name(&self) -> String {
+        System::name(self).into()
+    }
+
+    fn make(&self, look: Look) -> Result<Box<dyn Voter>, Unavailable> {
+        Ok(Box::new(Ahead::new(self.clone())?.looking(look)))
+    }
+
+    fn dialect(&self) -> Option<Dialect> {
+        self.own_dialect()
+    }
+
+    fn shows(&self) -> Shows {
+        ahead::SHOWS
+    }
+
+    fn looks(&self) -> bool {
+        true
+    }
+}
+
+impl System for Toy {
+    type Board = PageShift;
+    type Running = ToyMachine;
+
+    fn name(&self) -> &str {
+        "toy"
+    }
+
+    fn thing(&self) -> &str {
+        "the toy"
+    }
+
+    fn own_dialect(&self) -> Option<Dialect> {
+        Some(self.dialect)
+    }
+
+    fn find(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    fn board(&self, program: &Program) -> Result<PageShift, Uncovered> {
+        let invalid = |window: &WindowSpec| window.validate(program.machine.page_shift, self.dialect).err();
+        match program.machine.windows.iter().find_map(invalid) {
+            Some(why) => Err(format!("the toy cannot have a window: {why}")),
+            None => Ok(program.machine.page_shift),
+        }
+    }
+
+    fn bare(&self) -> PageShift {
+        PageShift::Shift12
+    }
+
+    fn serves(&self, has: &PageShift, needs: &PageShift) -> bool {
+        has == needs
+    }
+
+    fn boot(&self, board: &PageShift) -> Result<ToyMachine, Loss> {
+        let started = self.faults.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let lost = |way| Err(Loss::new(way, "did not start".into()));
+        match self.faults.starts {
+            Some((failing, way)) if started <= failing => return lost(way),
+            _ if self.faults.small_pages && *board != PageShift::Shift12 => return lost(Way::Refused),
+            _ => {}
+        }
+        let memory = contract::MemoryModel::Flatmem { array: contract::RealAddr(1 << 30), pages: 1 };
+        let reference = Reference::new(self.dialect, &Machine::bare(*board, 64, memory));
+        Ok(ToyMachine { toy: self.clone(), reference, waiting: VecDeque::new(), made: 0 })
+    }
+
+    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> bool {
+        self.faults.unasked.is_some_and(|unasked| unasked(call))
+    }
+
+    /// One that counts its calls does.
+    fn remembers(&self) -> bool {
+        self.faults.twist.is_some()
+    }
+
+    fn mirrors(&self, _: &Step) -> bool {
+        true
+    }
+}
+
+struct ToyMachine {
+    toy: Toy,
+    reference: Reference,
+    waiting: VecDeque<Hypercall>,
+    made: u64,
+}
+
+impl ToyMachine {
+    /// Makes the calls that wait.
+    fn flush(&mut self, expected: &mut Expected) -> Result<(), Loss> {
+        let faults = Arc::clone(&self.toy.faults);
+        while let Some(call) = self.waiting.pop_front() {
+            if faults.made.fetch_add(1, Ordering::Relaxed) + 1 == faults.ends_at {
+                faults.begun_at_end.store(faults.begun.load(Ordering::Relaxed), Ordering::Relaxed);
+                return Err(Loss::new(Way::Ended, "ended by chance".into()));
+            }
+            if let Some((at, way)) = faults.at
+                && at(&call)
+            {
+                return Err(Loss::new(way, "was lost at a call".into()));
+            }
+            let made = faults.twist.map_or(call, |twist| twist(self.made, call));
+            self.made += 1;
+            if let Answered::Hypercall { status, r4 } =
+                self.reference.step(&Step::Hypercall { vcpu: 0, call: made }).answer
+            {
+                expected.take(Answer { r3: status.0 as u64, r4: r4.unwrap_or(call.args[0]), others: 0 });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Running for ToyMachine {
+    /// A machine that cleared only what it is told to clear would have all tables zero.
+    fn begin(&mut self, machine: &Machine, written: Written, expected: &mut Expected) -> Result<(), Loss> {
+        self.drain(expected)?;
+        for window in self.reference.windows() {
+            let told = written.of(window.spec.liobn);
+            let left = window.guest_entries().find(|(index, value)| *value != 0 && !told.contains(index));
+            assert!(written.anything || left.is_none(), "{left:x?} of window {} would stay", window.spec.liobn);
+        }
+        self.toy.faults.begun.fetch_add(1, Ordering::Relaxed);
+        self.reference.reset(self.toy.dialect, machine);
+        Ok(())
+    }
+
+    fn has(&self, _: Liobn) -> bool {
+        false
+    }
+
+    /// The guest's memory is the machine's.
+    fn list(&mut self, _: List<'_>, _: &mut Expected) -> Result<Result<(), Uncovered>, Loss> {
+        Ok(Ok(()))
+    }
+
+    fn call(&mut self, call: &Hypercall, expected: &mut Expected) -> Result<(), Loss> {
+        self.waiting.push_back(*call);
+        if self.waiting.len() < self.toy.batch { Ok(()) } else { self.flush(expected) }
+    }
+
+    fn drain(&mut self, expected: &mut Expected) -> Result<(), Loss> {
+        self.flush(expected)?;
+        match self.toy.faults.ends_waiting.swap(false, Ordering::Relaxed) {
+            true => Err(Loss::new(Way::Ended, "ended while it was idle".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn change(&mut self, step: &Step, _: &Reference) -> Result<Result<(), Uncovered>, Loss> {
+        match self.reference.step(step).answer {
+            Answered::Skipped(why) => Ok(Err(format!("the toy skips this step: {why}"))),
+            _ => Ok(Ok(())),
+        }
+    }
+}
+
+// ---- programs
+// --------------------------------------------------------------------------------------------------------
+
+fn program(dialect: &str, steps: &str) -> Program {
+    let text = format!(
+        "realmode-program 1
+dialect {dialect}
+machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
+slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
+map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
+window 0x1 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
+steps
+{steps}"
+    );
+    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+const PUT: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x1003\n";
+const GET: &str = "cpu0 H_GET_TCE liobn=0x1 ioba=0x1000\n";
+const STUFF: &str = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=4\n";
+
+fn drawn(dialect: Dialect, count: u64) -> Vec<Task> {
+    let config = GeneratorConfig { dialect: Some(dialect), ..GeneratorConfig::default() };
+    (0..count).map(|index| generate(&config, 4, index).into()).collect()
+}
+
+/// What is told of programs that are put to a toy.
+#[derive(Default, PartialEq, Debug)]
+struct Votes {
+    verdicts: Vec<Verdict>,
+    incidents: Vec<Incident>,
+    tally: Tally,
+}
+
+fn vote(toy: &Toy, tasks: &[Task]) -> (Votes, Result<(), Unavailable>) {
+    let mut voter = Ahead::new(toy.clone()).expect("a toy can always be had");
+    let Votes { mut verdicts, mut incidents, mut tally } = Votes::default();
+    let voted = voter.vote(tasks, &mut tally, &mut |told| match told {
+        Told::Verdict(index, verdict) => {
+            assert_eq!(index, verdicts.len(), "in order, each once");
+            verdicts.push(verdict);
+        }
+        Told::Incident(incident) => incidents.push(incident),
+    });
+    (Votes { verdicts, incidents, tally }, voted)
+}
+
+fn agreed(votes: &Votes) -> usize {
+    votes.verdicts.iter().filter(|verdict| **verdict == Verdict::Agreed).count()
+}
+
+// ---- agreement, and differences
+// --------------------------------------------------------------------------------------
+
+#[test]
+fn a_system_of_the_programs_dialect_agrees_however_late_it_answers() {
+    for dialect in Dialect::ALL {
+        let tasks = drawn(dialect, 100);
+        let (at_once, voted) = vote(&Toy::new(dialect, 1, Faults::default()), &tasks);
+        assert_eq!((voted, agreed(&at_once)), (Ok(()), 100), "{dialect}: {:?}", at_once.verdicts);
+        assert!(at_once.tally.hypercalls > 500 && at_once.incidents.is_empty(), "{dialect}: {:?}", at_once.tally);
+        for batch in [7, 100_000] {
+            assert_eq!(vote(&Toy::new(dialect, batch, Faults::default()), &tasks).0, at_once, "{dialect}, {batch}");
+        }
+    }
+}
+
+#[test]
+fn a_difference_of_dialects_is_found_beside_other_voters_and_shrunk() {
+    let zero = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0\n";
+    let program = program("lopapr", &format!("{PUT}{GET}{zero}{STUFF}"));
+    let toy = Toy::new(Dialect::Qemu, 5, Faults::default());
+    let roster = Roster::of(vec![Arc::new(SubjectKind::Candidate), Arc::new(toy)]);
+    let mut panel = roster.panel(Look::EachCall).expect("nothing is missing");
+    assert!(!panel.any_dialect(), "it has its own");
+    let finding = panel.finding(&program).expect("a finding");
+    assert_eq!((finding.voter.as_str(), finding.rule, finding.place), ("toy", Rule::DivergeStatus, Place::Step(2)));
+    assert_eq!(finding.votes.len(), 3, "{:?}", finding.votes);
+    let shrunk = shrink(&mut panel, &program).expect("it shows");
+    assert_eq!((shrunk.program.steps.len(), shrunk.program.dialect, shrunk.minimal), (1, Dialect::Lopapr, true));
+}
+
+/// The entry beside the one that was asked for is stored to: reading the table back shows it, at once or at the end.
+#[test]
+fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
+    let beside: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if (call.opcode, call.args[2]) == (H_PUT_TCE, 0x1003) {
+            call.args[1] += 0x1000;
+        }
+        call
+    };
+    let faults = || Faults { twist: Some(beside), ..Faults::default() };
+    let wrong = program("lopapr", &format!("{STUFF}{PUT}{STUFF}{GET}"));
+    let right = program("lopapr", &format!("{STUFF}{GET}"));
+    let seen = [
+        (Look::EachCall, Place::Step(1)),
+        (Look::Whole, Place::Step(1)),
+        // What was written has been cleared by the end, so a look now and then does not see it.
+        (Look::Brief, Place::End),
+    ];
+    for (look, place) in seen {
+        let finding = Toy::new(Dialect::Lopapr, 50, faults()).panel(look).finding(&wrong);
+        let finding = finding.map(|finding| (finding.rule, finding.place));
+        assert_eq!(finding, (place != Place::End).then_some((Rule::DivergeTce, place)), "{look:?}");
+    }
+    let last = program("lopapr", &format!("{GET}{PUT}"));
+    let toy = Toy::new(Dialect::Lopapr, 50, faults());
+    let tasks: Vec<Task> = [&right, &last, &right, &last, &last, &right].map(|program| program.clone().into()).into();
+    let (votes, voted) = vote(&toy, &tasks);
+    assert_eq!((voted, agreed(&votes)), (Ok(()), 3), "{:?}", votes.verdicts);
+    let places: Vec<_> =
+        votes.verdicts.iter().map(|verdict| Some((verdict.finding()?.rule, verdict.finding()?.place))).collect();
+    let found = Some((Rule::DivergeTce, Place::End));
+    assert_eq!(places, [None, found, None, found, found, None]);
+    assert_eq!((votes.tally.programs, toy.faults.started.load(Ordering::Relaxed)), (6, 1));
+}
+
+/// A machine that has answered everything makes way for one with another board.
+#[test]
+fn programs_of_several_boards_each_have_their_machine() {
+    let beside: fn(u64, Hypercall) -> Hypercall = |_, call| match call.opcode {
+        H_STUFF_TCE => Hypercall::get(call.args[0], call.args[1]),
+        _ => call,
+    };
+    let small = program("lopapr", &format!("{PUT}{GET}"));
+    let mut large = program("lopapr", &format!("{GET}{STUFF}"));
+    large.machine.page_shift = PageShift::Shift16;
+    large.machine.slots.clear();
+    large.machine.mappings.clear();
+    large.validate().expect("a sound machine");
+    let tasks: Vec<Task> = [&small, &large, &large, &small].map(|program| program.clone().into()).into();
+    for batch in [1, 1000] {
+        let toy = Toy::new(Dialect::Lopapr, batch, Faults { twist: Some(beside), ..Faults::default() });
+        let (votes, voted) = vote(&toy, &tasks);
+        let found: Vec<_> = votes.verdicts.iter().map(|verdict| verdict.finding().map(|found| found.place)).collect();
+        assert_eq!((voted, found), (Ok(()), vec![None, Some(Place::Step(1)), Some(Place::Step(1)), None]));
+        assert_eq!(toy.faults.started.load(Ordering::Relaxed), 3);
+        let voter = Ahead::new(toy).expect("a toy can always be had");
+        assert!(voter.is_costly(&small, &large) && !voter.is_costly(&large, &large));
+    }
+}
+
+#[test]
+fn what_a_system_cannot_be_asked_is_left_out_where_it_changes_nothing() {
+    let faults = || Faults { unasked: Some(|call| call.opcode == H_STUFF_TCE), ..Faults::default() };
+    for (steps, agrees) in
+        [(format!("{STUFF}{GET}"), false), (format!("{GET}{PUT}{STUFF}{GET}"), false), (GET.repeat(3), true)]
+    {
+        let verdict = Toy::new(Dialect::Lopapr, 3, faults()).panel(Look::Brief).check(&program("lopapr", &steps));
+        match verdict.expect("a toy") {
+            Verdict::Agreed => assert!(agrees, "{steps}"),
+            Verdict::NotCompared(not) => {
+                let step = steps.lines().position(|line| line.contains("STUFF")).map(Place::Step);
+                assert_eq!((Some(not.from), not.compared), (step, step > Some(Place::Step(0))), "{not}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+    // A call that fails changes nothing.
+    let refused = format!("{GET}{}", STUFF.replace("liobn=0x1", "liobn=0x2"));
+    let verdict = Toy::new(Dialect::Lopapr, 3, faults()).panel(Look::Brief).check(&program("lopapr", &refused));
+    assert_eq!(verdict, Ok(Verdict::Agreed));
+}
+
+/// Wrong answers from a machine's ninth call on need two programs.
+#[test]
+fn a_machine_that_remembers_is_started_anew_where_it_must_forget() {
+    let late: fn(u64, Hypercall) -> Hypercall = |made, mut call| {
+        if call.opcode == H_GET_TCE && made >= 8 {
+            call.args[1] = 0;
+        }
+        call
+    };
+    let toy = Toy::new(Dialect::Lopapr, 1, Faults { twist: Some(late), ..Faults::default() });
+    let mut panel = toy.panel(Look::Brief);
+    let program = program("lopapr", &format!("{PUT}{GET}"));
+    assert!(panel.finding(&program).is_none());
+    let finding = panel.finding(&program).expect("the calls add up");
+    assert_eq!(finding.rule, Rule::DivergeTce);
+    assert!(panel.renew().is_ok_and(|renewed| renewed) && panel.finding(&program).is_none());
+    assert_eq!(toy.faults.started.load(Ordering::Relaxed), 2);
+}
+
+// ---- losses
+// ----------------------------------------------------------------------------------------------------------
+
+/// At whichever call a machine ends by chance: no verdict is lost, none is told twice, and one incident names the
+/// program that ran.
+#[test]
+fn a_machine_that_ends_by_chance_is_started_again() {
+    let tasks = drawn(Dialect::Kvm, 24);
+    for batch in [1, 13, 100_000] {
+        let (undisturbed, _) = vote(&Toy::new(Dialect::Kvm, batch, Faults::default()), &tasks);
+        assert_eq!(agreed(&undisturbed), 24, "{:?}", undisturbed.verdicts);
+        for ends_at in (1..400).step_by(23) {
+            let toy = Toy::new(Dialect::Kvm, batch, Faults { ends_at, ..Faults::default() });
+            let (votes, voted) = vote(&toy, &tasks);
+            assert_eq!(voted, Ok(()));
+            assert_eq!(
+                (&votes.verdicts, &votes.tally),
+                (&undisturbed.verdicts, &undisturbed.tally),
+                "{batch} {ends_at}"
+            );
+            let began = toy.faults.begun_at_end.load(Ordering::Relaxed) as usize;
+            let incident = Incident { program: began - 1, what: "the toy ended by chance".into() };
+            assert_eq!(votes.incidents, [incident], "{batch} {ends_at}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_always_loses_the_machine_is_a_finding_at_its_step() {
+    let harmless: Task = program("lopapr", &format!("{PUT}{GET}")).into();
+    let deadly = program("lopapr", &format!("{PUT}{GET}{GET}{STUFF}{GET}"));
+    let tasks = [harmless.clone(), harmless.clone(), deadly.clone().into(), harmless.clone(), deadly.clone().into()];
+    for (way, rule) in
+        [(Way::Ended, Rule::SubjectCrash), (Way::Silent, Rule::SubjectHang), (Way::Garbled, Rule::SubjectProtocol)]
+    {
+        for batch in [1, 4, 1000] {
+            let faults = Faults { at: Some((|call| call.opcode == H_STUFF_TCE, way)), ..Faults::default() };
+            let toy = Toy::new(Dialect::Lopapr, batch, faults);
+            let (votes, voted) = vote(&toy, &tasks);
+            assert_eq!((voted, agreed(&votes)), (Ok(()), 3), "{:?}", votes.verdicts);
+            for at in [2, 4] {
+                let finding = votes.verdicts[at].finding().expect("a finding");
+                assert_eq!((finding.rule, finding.place, finding.agreed), (rule, Place::Step(3), Some(2)), "{finding}");
+                assert_eq!(finding.found, "was lost at a call");
+            }
+            assert_eq!((votes.incidents, votes.tally.programs), (vec![], 5), "the findings explain the losses");
+            let shrunk = shrink(&mut toy.panel(Look::EachCall), &deadly).expect("it shows");
+            assert_eq!((shrunk.program.steps.len(), shrunk.minimal), (1, true), "{}", shrunk.program);
+        }
+    }
+}
+
+/// The finding stands, and the machine that ends behind it is an incident.
+#[test]
+fn a_machine_that_ends_behind_a_difference_takes_no_verdict_with_it() {
+    let refuses: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if call.opcode == H_STUFF_TCE {
+            call.args[0] = 77;
+        }
+        call
+    };
+    let good: Task = program("lopapr", GET).into();
+    let bad: Task = program("lopapr", &format!("{PUT}{STUFF}{GET}")).into();
+    let faults = Faults { twist: Some(refuses), ends_waiting: true.into(), ..Faults::default() };
+    let (votes, voted) = vote(&Toy::new(Dialect::Lopapr, 2, faults), &[good.clone(), bad, good.clone(), good]);
+    assert_eq!((voted, agreed(&votes)), (Ok(()), 3), "{:?}", votes.verdicts);
+    let finding = votes.verdicts[1].finding().expect("a finding");
+    assert_eq!((finding.rule, finding.place), (Rule::DivergeStatus, Place::Step(1)));
+    let whats: Vec<&str> = votes.incidents.iter().map(|incident| incident.what.as_str()).collect();
+    assert_eq!(whats, ["the toy ended while it was idle"]);
+}
+
+#[test]
+fn a_machine_that_is_lost_while_it_starts_is_tried_again() {
+    let tasks = drawn(Dialect::Lopapr, 3);
+    for (way, failing) in [
+        (Way::Ended, 1),
+        (Way::Ended, MOST as u64),
+        (Way::Silent, MOST as u64),
+        (Way::Host, MOST as u64),
+        // A second refusal is another matter.
+        (Way::Refused, 1),
+        // These never start, not even for less than was asked of them.
+        (Way::Ended, u64::MAX),
+        (Way::Silent, u64::MAX),
+        (Way::Host, u64::MAX),
+        (Way::Refused, u64::MAX),
+    ] {
+        let toy = Toy::new(Dialect::Lopapr, 10, Faults { starts: Some((failing, way)), ..Faults::default() });
+        let (votes, voted) = vote(&toy, &tasks);
+        let gone = failing == u64::MAX;
+        let expected = if gone { Err(Unavailable("toy: the toy did not start".into())) } else { Ok(()) };
+        assert_eq!((voted, agreed(&votes)), (expected, if gone { 0 } else { 3 }), "{way:?} {failing}: {votes:?}");
+        let incident = Incident { program: 0, what: "the toy did not start".into() };
+        assert_eq!(votes.incidents, vec![incident; failing.min(MOST as u64 + 1) as usize], "{way:?} {failing}");
+    }
+}
+
+/// Only a machine that says twice that it cannot be had, while another can, is one that cannot be had.
+#[test]
+fn a_machine_that_cannot_be_had_is_not_compared() {
+    let small = program("lopapr", &format!("{PUT}{GET}"));
+    let mut large = small.clone();
+    large.machine.page_shift = PageShift::Shift16;
+    large.machine.slots.clear();
+    large.machine.mappings.clear();
+    large.validate().expect("a sound machine");
+    let tasks: Vec<Task> = [&small, &large, &small, &large].map(|program| program.clone().into()).into();
+    let toy = Toy::new(Dialect::Lopapr, 10, Faults { small_pages: true, ..Faults::default() });
+    let (votes, voted) = vote(&toy, &tasks);
+    assert_eq!((voted, votes.incidents, votes.tally.programs), (Ok(()), vec![], 4));
+    for (verdict, task) in votes.verdicts.iter().zip(&tasks) {
+        match (verdict, task.program.machine.page_shift) {
+            (Verdict::Agreed, PageShift::Shift12) => {}
+            (Verdict::NotCompared(not), PageShift::Shift16) => {
+                assert_eq!((not.from, not.compared), (Place::Start, false));
+                assert_eq!(not.why.to_string(), "the toy did not start");
+            }
+            (other, shift) => panic!("{shift:?}: {other}"),
+        }
+    }
+}
+
+/// A campaign in the toy's dialect: the machine ends by chance, and the program that ran is kept.
+#[test]
+fn a_campaign_keeps_the_program_at_which_a_machine_was_lost() {
+    let out = tempfile::tempdir().expect("a folder");
+    let toy = Toy::new(Dialect::Kvm, 20, Faults { ends_at: 500, ..Faults::default() });
+    let campaign = Campaign {
+        config: GeneratorConfig { dialect: Some(Dialect::Kvm), ..GeneratorConfig::default() },
+        seed: 8,
+        jobs: 1,
+        limit: Limit::Programs(128),
+        roster: Roster::of(vec![Arc::new(toy)]),
+        max_findings: 1,
+        out: out.path().into(),
+    };
+    let summary = campaign.run(&AtomicBool::new(false), &mut |_| {}).expect("files can be written");
+    assert_eq!((summary.tally.programs, summary.failing, &summary.gone), (128, 0, &None));
+    assert_eq!((summary.incidents.len(), summary.roll.voters[0].incidents), (1, 1), "{:?}", summary.incidents);
+    let kept = programs::store::programs_under(out.path()).expect("files");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let text = std::fs::read_to_string(&kept[0]).expect("text");
+    assert!(text.contains("the toy ended by chance") || kept[0].to_string_lossy().contains("incident"), "{text}");
+}
