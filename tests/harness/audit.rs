@@ -20,7 +20,7 @@ fn audited(checker: &mut Checker, program: &Program, nth: usize) -> u64 {
     let bound = program.frames_bound();
     let verdict = checker.check_watched(program, &mut |seen: &Observation<'_>| {
         let index = seen.index;
-        if index % nth != 0 && index + 1 != program.steps.len() {
+        if !index.is_multiple_of(nth) && index + 1 != program.steps.len() {
             return;
         }
         steps += 1;

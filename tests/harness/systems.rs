@@ -20,13 +20,16 @@ use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Tas
 use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
 use reference::{Answer as Answered, Reference};
 
+/// Which calls something happens at.
+type Which = fn(&Hypercall) -> bool;
+
 /// What a toy gets wrong, by default nothing. Numbers count over all machines of a toy, from 1.
 #[derive(Debug, Default)]
 struct Faults {
     /// Makes another call of one that it was asked for. The number says how many the machine was asked for before.
     twist: Option<fn(u64, Hypercall) -> Hypercall>,
     /// What happens to it at this call each time.
-    at: Option<(fn(&Hypercall) -> bool, Way)>,
+    at: Option<(Which, Way)>,
     /// It ends at the call with this number.
     ends_at: u64,
     /// It ends while it waits for answers once this is set.

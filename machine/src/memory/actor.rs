@@ -38,7 +38,7 @@ impl Actor {
 pub struct Actors(u32);
 
 // One bit for the host and two for each CPU.
-const _: () = assert!(1 + 2 * (MAX_VCPUS as u32) <= u32::BITS);
+const _: () = assert!(2 * (MAX_VCPUS as u32) < u32::BITS);
 
 impl Actors {
     /// The set of one actor. A vCPU number is taken modulo [`MAX_VCPUS`].

@@ -205,7 +205,7 @@ impl RealMemory {
                 break;
             }
             let [real, virt] = [8, 16].map(|offset| self.peek(RealAddr(node.wrapping_add(offset))));
-            if !nodes.contains(&node) || (node - nodes.start) % LIST_NODE_BYTES != 0 {
+            if !nodes.contains(&node) || !(node - nodes.start).is_multiple_of(LIST_NODE_BYTES) {
                 return Err(Fault::List { at: RealAddr(pointer), expected: 0, found: node });
             }
             // A list that leads back to itself names a block twice.

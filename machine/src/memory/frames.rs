@@ -402,6 +402,9 @@ mod tests {
     use super::*;
     use crate::memory::Actor;
 
+    /// Spoils something that the audit must find.
+    type Spoil = fn(&Frames);
+
     const HOST: Actors = Actors::only(Actor::Host);
 
     fn real(number: u64) -> Key {
@@ -472,7 +475,7 @@ mod tests {
 
     #[test]
     fn the_audit_walks_the_directory() {
-        let cases: [(fn(&Frames), u32); 6] = [
+        let cases: [(Spoil, u32); 6] = [
             // The buckets lead nowhere, past a frame, in a circle, to a frame that is not in use.
             (|frames| frames.buckets[0].set(0), 0),
             (|frames| frame(frames, 9).next.set(frame(frames, 7).number + 1), 1),
@@ -498,7 +501,7 @@ mod tests {
 
     #[test]
     fn the_audit_reads_the_log() {
-        let cases: [(fn(&Frames), u64); 4] = [
+        let cases: [(Spoil, u64); 4] = [
             // Listed twice; changed and not listed; listed and not changed; a frame that the step's list has not.
             (
                 |frames| {

@@ -129,7 +129,7 @@ impl RealMemory {
     /// Adds a region, which is not empty, starts at a multiple of 4 KiB and overlaps no other: else it is a [`Fault`],
     /// and not added.
     pub fn add_region(&mut self, region: Region) {
-        if region.start >= region.end || region.start % REGION_ALIGN != 0 {
+        if region.start >= region.end || !region.start.is_multiple_of(REGION_ALIGN) {
             return self.report_fault(Fault::RegionShape(region));
         }
         let at = self.order.partition_point(|&other| self.regions[other as usize].start < region.start);
@@ -375,7 +375,7 @@ impl RealMemory {
     /// multiple of 2^`order`: else it is a [`Fault`].
     pub fn mark_compound(&mut self, head: Pfn, order: u32) {
         let fault = Fault::Compound { pfn: head, order };
-        if !(1..=MAX_ORDER).contains(&order) || head.0 % (1 << order) != 0 {
+        if !(1..=MAX_ORDER).contains(&order) || !head.0.is_multiple_of(1 << order) {
             return self.report_fault(fault);
         }
         let at = self.compounds.partition_point(|&(other, _)| other < head.0);

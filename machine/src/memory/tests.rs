@@ -11,8 +11,11 @@ use super::region::{Owner, Place, Region};
 use super::{Account, Actor, Context, Cpu, LoggedWord, Mode, RealMemory, pte, struct_page};
 use crate::fixture::{ABSENT, BASE, BLOCKS, HARDWARE, HEAD, HOLE, HUGE, HVA, IDLE, LIST, PFN, TABLE, boot};
 
+/// What makes memory report.
+type Spoil = fn(&mut RealMemory);
+
 /// What made memory report, with what was reported.
-type Case = (fn(&mut RealMemory), Fault);
+type Case = (Spoil, Fault);
 
 /// Each of the cases is reported on a memory of its own.
 fn reported(cases: &[Case]) {
@@ -89,7 +92,7 @@ fn a_subject_may_store_all_over_struct_pages() {
 fn a_store_without_a_frame_is_a_fault_and_no_event() {
     const FREE: u64 = BLOCKS + 0x3_0000;
     let real = Unstored::Real(RealAddr(FREE));
-    let cases: [(fn(&mut RealMemory), Unstored); 8] = [
+    let cases: [(Spoil, Unstored); 8] = [
         (|memory| cpu(memory).store(Ea(FREE), 1, Relaxed), real),
         (|memory| assert_eq!(cpu(memory).swap(Ea(FREE), 1, Relaxed), 0), real),
         (|memory| assert!(cpu(memory).compare_exchange(Ea(FREE), 0, 1, Relaxed, Relaxed).is_err()), real),
