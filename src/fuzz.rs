@@ -356,7 +356,7 @@ impl JsonFinding {
             found: finding.found.clone(),
             program: recorded.origin.index(),
             steps: recorded.program.steps.len(),
-            minimal: recorded.minimal == Some(true),
+            minimal: recorded.is_minimal(),
             file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
         }
     }

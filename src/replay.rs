@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             Verdict::Invalid(invalid) => return Err(Failure::input(format!("{name}: {invalid}"))),
             Verdict::Finding(finding, _) => {
                 found += 1;
-                let context = Context { origin: &name, minimal: None };
+                let context = Context { origin: &name, ended: None };
                 print(format_args!("{name}: FINDING\n{}\n", report(&program, &finding, context)))?;
             }
         }

@@ -170,7 +170,7 @@ impl<'a> JsonFinding<'a> {
             },
             found_steps: recorded.found_steps,
             steps: recorded.program.steps.len(),
-            minimal: recorded.minimal == Some(true),
+            minimal: recorded.is_minimal(),
             file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file),
             found_file: &recorded.found_file,
             report_file: &recorded.report_file,

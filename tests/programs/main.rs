@@ -1,6 +1,7 @@
-//! The crate `programs`: text form, encoding, generator, mutation.
+//! The crate `programs`, and the visitor that it works with: text form, encoding, generator, mutation.
 
 mod encoding;
 mod generator;
 mod mutation;
 mod text;
+mod visit;

@@ -11,7 +11,7 @@ use contract::{Program, Rule};
 
 use crate::check::verdict::Finding;
 use crate::findings::report::{Context, export, report};
-use crate::shrink::{Judge, Shrunk, shrink};
+use crate::shrink::{Ended, Judge, Limits, Shrunk, shrink};
 use programs::store::{self, EXTENSION, fingerprint};
 
 /// Where a program comes from.
@@ -93,8 +93,8 @@ pub struct Recorded {
     pub program: Program,
     /// Steps of the program as it was found.
     pub found_steps: usize,
-    /// Whether the shrunk program is 1-minimal; `None` if it was not shrunk.
-    pub minimal: Option<bool>,
+    /// Why the shrunk program is no smaller; `None` if it was not shrunk.
+    pub ended: Option<Ended>,
     /// The program as it was found.
     pub found_file: PathBuf,
     /// The shrunk program, if it was shrunk.
@@ -115,11 +115,8 @@ impl fmt::Display for Recorded {
             origin => write!(f, "  {origin}")?,
         }
         write!(f, ", {} steps as {how}", self.found_steps)?;
-        match self.minimal {
-            Some(minimal) => {
-                let minimal = if minimal { " (1-minimal)" } else { "" };
-                writeln!(f, ", shrunk to {}{minimal}", self.program.steps.len())?;
-            }
+        match self.ended {
+            Some(ended) => writeln!(f, ", shrunk to {} ({ended})", self.program.steps.len())?,
             None => writeln!(f, ", not shrunk")?,
         }
         let as_found = format!("as {how}");
@@ -160,8 +157,16 @@ pub fn record(
 ) -> io::Result<Recorded> {
     let recorder = Recorder { out, origin };
     recorder.write_found(program, finding)?;
-    let shrunk = shrink(judge, program);
+    let shrunk = shrink(judge, program, Limits::default());
     recorder.write_all(program, finding, shrunk)
+}
+
+impl Recorded {
+    /// Whether the program was shrunk to the end.
+    #[must_use]
+    pub fn is_minimal(&self) -> bool {
+        self.ended == Some(Ended::Minimal)
+    }
 }
 
 impl Recorder<'_> {
@@ -208,13 +213,13 @@ impl Recorder<'_> {
         let found_file = self.write_found(found, finding)?;
         // All files of a finding have the name of what was found at first.
         let first = finding;
-        let (program, finding, minimal) = match shrunk {
-            Some(shrunk) => (shrunk.program, shrunk.finding, Some(shrunk.minimal)),
+        let (program, finding, ended) = match shrunk {
+            Some(shrunk) => (shrunk.program, shrunk.finding, Some(shrunk.ended)),
             None => (found.clone(), finding.clone(), None),
         };
         let origin = self.origin.to_string();
-        let context = Context { origin: &origin, minimal };
-        let shrunk_file = match minimal {
+        let context = Context { origin: &origin, ended };
+        let shrunk_file = match ended {
             Some(_) => {
                 let text = format!("# {finding}\n# Shrunk from {origin}.\n{program}");
                 Some(self.save(found, first, EXTENSION, &text)?)
@@ -224,13 +229,13 @@ impl Recorder<'_> {
         let report_file = self.save(found, first, "report.txt", &report(&program, &finding, context))?;
         // A test that makes no end is none.
         let test_file = match first.identity.rule {
-            Rule::SubjectHang if minimal.is_none() => None,
+            Rule::SubjectHang if ended.is_none() => None,
             _ => Some(self.save(found, first, "test.rs", &export(&program, Some(&finding)))?),
         };
         Ok(Recorded {
             origin: self.origin.clone(),
             found_steps: found.steps.len(),
-            minimal,
+            ended,
             found_file,
             shrunk_file,
             report_file,

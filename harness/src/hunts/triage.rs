@@ -16,7 +16,7 @@ use contract::{Program, Rule};
 use crate::check::lockstep::{Checker, Handled};
 use crate::check::verdict::{Finding, Identity, Tally, Verdict};
 use crate::findings::record::{Origin, Recorded, Recorder};
-use crate::shrink::shrink;
+use crate::shrink::{Limits, shrink};
 use crate::subjects::SubjectKind;
 use programs::inputs;
 use programs::store::{self, EXTENSION};
@@ -105,7 +105,9 @@ impl Triage {
             None
         } else {
             let (subject, copy) = (self.subject, program.clone());
-            match within(self.limit.saturating_mul(SHRINK_LIMITS), move || shrink(&mut subject.checker(), &copy))? {
+            match within(self.limit.saturating_mul(SHRINK_LIMITS), move || {
+                shrink(&mut subject.checker(), &copy, Limits::default())
+            })? {
                 Ended::Done(shrunk) => shrunk,
                 // It is kept as it was found.
                 Ended::Late | Ended::Panicked(_) => None,

@@ -9,7 +9,7 @@ use super::wrong::checker;
 
 /// Everything that a verdict says, in bytes.
 fn told(program: &Program, verdict: &Verdict) -> String {
-    let context = Context { origin: "here", minimal: None };
+    let context = Context { origin: "here", ended: None };
     match verdict {
         Verdict::Agreed(tally) => format!("agreed {tally:?}"),
         Verdict::Invalid(invalid) => format!("invalid {invalid}"),
