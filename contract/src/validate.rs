@@ -17,6 +17,9 @@ use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 /// Most frames of 4 KiB that a program may need in the simulated memory: 64 MiB.
 pub const MAX_FRAMES: u64 = 1 << 14;
 
+/// Largest page shift of a window that a step may try to create: the encoding has 8 bits for it.
+const MAX_KEPT_SHIFT: u32 = 255;
+
 type Check = Result<(), Invalid>;
 
 fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Check {
@@ -521,6 +524,10 @@ fn steps(program: &Program) -> Check {
                 runs_of_words(words, item)?;
             }
             Step::CreateWindow(window) => {
+                // A window that cannot be is not created; but its description must be one that can be kept.
+                require(window.page_shift <= MAX_KEPT_SHIFT, item, || {
+                    format!("page_shift {} is not in 0..={MAX_KEPT_SHIFT}", window.page_shift)
+                })?;
                 entries = entries.saturating_add(window.entries);
                 require(entries <= MAX_TOTAL_ENTRIES, item, || {
                     format!("all windows of the program together have more than {MAX_TOTAL_ENTRIES} entries")
