@@ -368,6 +368,10 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
         let item = Item::Mapping(i);
         require(pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
         require(count > 0, item, || "a mapping needs at least one page".to_string())?;
+        // An order that no compound page has would overflow the size of the entry.
+        if let Pte::Huge { order, .. } = pte {
+            order_fits(order, item)?;
+        }
         let size = page * pte.pages();
         require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
         if let Pte::Huge { pfn, order, .. } = pte {

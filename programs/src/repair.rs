@@ -4,8 +4,8 @@
 //! where there is an obvious way (room for a table that overlaps, places for blocks that are missing) and dropped where there is
 //! none. A sound program is left alone, so repairing twice is repairing once.
 
-use contract::description::{Invalid, Item, MAX_OWN, Machine, MemoryModel, REGION_ALIGN};
-use contract::{Program, RealAddr};
+use contract::description::{Invalid, Item, MAX_ORDER, MAX_OWN, Machine, Mapping, MemoryModel, REGION_ALIGN};
+use contract::{Program, Pte, RealAddr};
 
 use crate::layout::{fit_blocks, free_place, place_tables, remove_section};
 
@@ -55,6 +55,8 @@ fn mend(program: &mut Program, item: Item) -> bool {
         Item::Mapping(index) => {
             let page = machine.page_shift.bytes();
             match machine.mappings.get_mut(index) {
+                // The entry has no size that its address could be aligned to.
+                Some(Mapping { pte: Pte::Huge { order, .. }, .. }) if !(1..=MAX_ORDER).contains(order) => false,
                 Some(mapping) => {
                     let size = page * mapping.pte.pages();
                     let aligned = mapping.hva.0 & !(size - 1);

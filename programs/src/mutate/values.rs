@@ -441,7 +441,8 @@ pub(super) fn tweakable(place: Place) -> bool {
         Item::Machine => place.field == Field::MemoryPages,
         Item::Section(_) | Item::Block(_) => false,
         Item::Step(_) if matches!(kind, Kind::Vcpu | Kind::Opcode | Kind::Unread | Kind::Order | Kind::Shift) => false,
-        _ => !matches!(kind, Kind::Slot | Kind::Own | Kind::Flag),
+        // A huge entry has the order of its compound page, and any other is refused.
+        _ => !matches!(kind, Kind::Slot | Kind::Own | Kind::Flag) && !matches!(place.field, Field::HugeOrder),
     }
 }
 
