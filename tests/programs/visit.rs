@@ -92,7 +92,7 @@ fn a_change_of_any_number_is_seen() {
     assert!(changes > 7_000, "{changes}");
 }
 
-/// The numbers of a text, in order, with the word before `=` where there is one.
+/// The numbers of a text, in order, with the label that stands right before the number where there is one.
 fn printed(text: &str) -> Vec<(Option<String>, i128)> {
     let number = |digits: &str| match digits.strip_prefix("0x") {
         Some(digits) => i128::from_str_radix(digits, 16).ok(),
@@ -105,8 +105,9 @@ fn printed(text: &str) -> Vec<(Option<String>, i128)> {
                 Some((label, value)) => (Some(label.to_string()), value),
                 None => (None, word.strip_prefix("cpu").unwrap_or(word)),
             };
-            // Runs are `at*count` and `value+stride*count`.
-            found.extend(value.split(['*', '+']).filter_map(number).map(|number| (label.clone(), number)));
+            // Runs are `at*count` and `value+stride*count`; a label is that of the first of their numbers.
+            let labels = std::iter::once(label).chain(std::iter::repeat(None));
+            found.extend(value.split(['*', '+']).zip(labels).filter_map(|(part, label)| Some((label, number(part)?))));
         }
     }
     found
@@ -119,10 +120,16 @@ fn every_number_that_is_printed_is_visited() {
     for program in rich().into_iter().chain(generated) {
         let text = program.to_string();
         let mut printed = printed(&text).into_iter();
+        let mut stride = 0;
         for (place, value) in numbers(&program) {
+            if place.field == Field::Stride {
+                stride = value;
+            }
             let named = Hypercall { opcode: value, args: [0; 4] }.name().is_some();
             let left_out = match place.field {
-                Field::MapPages | Field::Blocks | Field::Words => value == 1,
+                Field::MapPages | Field::Blocks => value == 1,
+                // The number of words stands behind a stride, even of one word.
+                Field::Words => value == 1 && stride == 0,
                 Field::Stride => value == 0,
                 Field::Opcode => named,
                 field => field.kind() == NumberKind::Flag || field.kind() == NumberKind::Unread && value == 0,
