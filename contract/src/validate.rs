@@ -368,12 +368,7 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
         let item = Item::Mapping(i);
         require(pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
         require(count > 0, item, || "a mapping needs at least one page".to_string())?;
-        // An order that no compound page has would overflow the size of the entry.
-        if let Pte::Huge { order, .. } = pte {
-            order_fits(order, item)?;
-        }
-        let size = page * pte.pages();
-        require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
+        // The size of an entry can be counted only if its order is one: that of a compound page is.
         if let Pte::Huge { pfn, order, .. } = pte {
             require(count == 1, item, || "a huge entry is one entry".to_string())?;
             let there = pages.compound(pfn);
@@ -382,6 +377,8 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
                 format!("{pfn} is not the head of a compound page of order {order}")
             })?;
         }
+        let size = page * pte.pages();
+        require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
         let bytes = u128::from(size) * u128::from(count);
         require(u128::from(hva.0) + bytes <= 1 << 64, item, || format!("the range at hva {hva} ends past 2^64"))?;
         ranges.push((hva.0, bytes, i));
