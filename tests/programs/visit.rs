@@ -137,7 +137,8 @@ fn every_number_that_is_printed_is_visited() {
             if left_out {
                 continue;
             }
-            let signed = if place.field.notation() == Notation::Signed { i128::from(value as i64) } else { value.into() };
+            let signed =
+                if place.field.notation() == Notation::Signed { i128::from(value as i64) } else { value.into() };
             let (label, number) = printed.next().unwrap_or_else(|| panic!("{place:?} is not printed\n{text}"));
             assert_eq!(number, signed, "{place:?}\n{text}");
             if let Some(label) = label {
