@@ -5,9 +5,9 @@ use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
 use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
 use machine::Subject as _;
 use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::check::{Place, Thing};
 use realmode_diff::findings::report::{Context, export, outcomes, report};
 use realmode_diff::shrink::{Ended, Judge, Limits, MAX_CHECKS, Shrunk};
-use realmode_diff::check::{Place, Thing};
 use realmode_diff::{Checker, Finding, Identity, Program, SubjectKind, Verdict, parse};
 
 use super::findings::wrong::{self, HONEST, Hooks};
@@ -283,9 +283,17 @@ fn what_stays_gets_the_lowest_numbers() {
             });
             let pfn = hva.and_then(|hva| machine.mappings.iter().find(|m| m.hva.0 == hva)?.pte.pfn());
             let last = window.is_some_and(|w| (ioba.wrapping_sub(w.base) >> w.page_shift) + count <= w.entries);
-            let read = window.is_some_and(|w| get.args[1] == ioba + ((count - 1) << w.page_shift));
+            // Of a call of no entry there is no last one to read.
+            let entry = count.wrapping_sub(1);
+            let read = window.is_some_and(|w| get.args[1] == ioba.wrapping_add(entry.wrapping_shl(w.page_shift)));
             let sections = matches!(&machine.memory, MemoryModel::SparsememVmemmap { .. });
-            sections && last && read && count >= 3 && writes(list) && hva.is_some_and(aged) && pfn.is_some_and(|p| taken(p.0))
+            sections
+                && last
+                && read
+                && count >= 3
+                && writes(list)
+                && hva.is_some_and(aged)
+                && pfn.is_some_and(|p| taken(p.0))
         })
     };
     assert!(reference(&program));

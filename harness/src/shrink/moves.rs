@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use contract::description::{Item, MemoryModel};
-use contract::hcall::LIST_BYTES;
+use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES};
 use contract::visit::{Field, NumberKind, Numbers as _, visit, visit_mut};
 use contract::{Liobn, Machine, Pfn, Program, Step, WindowSpec};
 use programs::links::{follow, move_gpas, move_hvas, move_pfns, move_section};
@@ -14,6 +14,7 @@ use super::spans::{Span, lowest, merged};
 impl Shrinker<'_> {
     pub(super) fn moves(&mut self) -> bool {
         let mut changed = self.windows();
+        changed |= self.stretches();
         changed |= self.entries();
         changed |= self.sections();
         changed |= self.host_pages();
@@ -43,16 +44,39 @@ impl Shrinker<'_> {
         changed
     }
 
+    /// Entries of a window that calls name together go to the lowest entries, with all their calls.
+    fn stretches(&mut self) -> bool {
+        let liobns: BTreeSet<u64> = called(&self.best).into_iter().map(|(liobn, _)| liobn).collect();
+        let mut changed = false;
+        for liobn in liobns {
+            let Some(window) = window_of(&self.best, liobn) else { continue };
+            changed |= self.move_spans(
+                |program| entry_spans(program, &window),
+                |program, span, to| {
+                    for step in &mut program.steps {
+                        if let Step::Hypercall { call, .. } = step
+                            && call.args[0] == liobn
+                            && call.name().is_some()
+                        {
+                            let entry = entry_of(&window, call.args[1]);
+                            let by = entry.wrapping_sub(span.moved(entry, to)) << window.page_shift;
+                            call.args[1] = call.args[1].wrapping_sub(by);
+                        }
+                    }
+                },
+            );
+        }
+        changed
+    }
+
     /// Calls of one entry of a window, all together, go to a lower one, or to one that others name.
     fn entries(&mut self) -> bool {
         let mut changed = false;
         for (liobn, ioba) in called(&self.best) {
             let Some(window) = window_of(&self.best, liobn) else { continue };
-            let offset = ioba.wrapping_sub(window.base);
-            let (entry, off) = (offset >> window.page_shift, offset & (window.page() - 1));
+            let (entry, off) = (entry_of(&window, ioba), ioba.wrapping_sub(window.base) & (window.page() - 1));
             let others = called(&self.best).into_iter().filter(|call| call.0 == liobn);
-            let mut entries: BTreeSet<u64> =
-                others.map(|(_, ioba)| ioba.wrapping_sub(window.base) >> window.page_shift).collect();
+            let mut entries: BTreeSet<u64> = others.map(|(_, ioba)| entry_of(&window, ioba)).collect();
             entries.extend([0, entry / 2, entry.saturating_sub(1), window.entries]);
             let targets =
                 entries.into_iter().filter(|&lower| lower < entry).flat_map(|entry| [(entry, 0), (entry, off)]);
@@ -259,6 +283,24 @@ fn called(program: &Program) -> BTreeSet<(u64, u64)> {
         _ => None,
     };
     program.steps.iter().filter_map(call).collect()
+}
+
+/// The number of the entry that an IOBA names, which may lie past the window's end.
+const fn entry_of(window: &WindowSpec, ioba: u64) -> u64 {
+    ioba.wrapping_sub(window.base) >> window.page_shift
+}
+
+/// Entries of the window that calls name, those of a call together as far as the window has them.
+fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
+    let span = |step: &Step| match step {
+        Step::Hypercall { call, .. } if call.name().is_some() && call.args[0] == window.liobn.0 => {
+            let entry = entry_of(window, call.args[1]);
+            let count = if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT) { call.args[3] } else { 1 };
+            Some(Span::new(entry, count.min(window.entries.saturating_sub(entry)).max(1)))
+        }
+        _ => None,
+    };
+    program.steps.iter().filter_map(span).collect()
 }
 
 /// A window with that LIOBN that can be.

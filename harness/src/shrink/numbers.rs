@@ -19,13 +19,13 @@ impl Shrinker<'_> {
         loop {
             let numbers = all(&self.best);
             let Some(&(place, value)) = numbers.get(index) else { return changed };
-            for simpler in simpler(&self.best, &numbers, place.field, value) {
-                if self.attempt(|program| set(program, index, simpler)) {
-                    changed = true;
-                    break;
-                }
+            let simpler = simpler(&self.best, &numbers, place.field, value);
+            // A number that became lower is tried again at once: a bit in each round would repeat all else as often.
+            if simpler.into_iter().any(|simpler| self.attempt(|program| set(program, index, simpler))) {
+                changed = true;
+            } else {
+                index += 1;
             }
-            index += 1;
         }
     }
 
@@ -37,19 +37,19 @@ impl Shrinker<'_> {
             times.entry((place.field.kind(), *value)).or_insert((place.field, 0)).1 += 1;
         }
         let mut changed = false;
-        for ((kind, value), (field, _)) in times.into_iter().filter(|(_, (_, times))| *times > 1) {
-            for simpler in simpler(&self.best, &all(&self.best), field, value) {
-                let replaced = self.attempt(|program| {
-                    visit_mut(program, &mut |place, number| {
-                        if place.field.kind() == kind && *number == value {
-                            *number = simpler;
-                        }
-                    });
+        for ((kind, mut value), (field, _)) in times.into_iter().filter(|(_, (_, times))| *times > 1) {
+            let replace = |program: &mut Program, value: u64, simpler: u64| {
+                visit_mut(program, &mut |place, number| {
+                    if place.field.kind() == kind && *number == value {
+                        *number = simpler;
+                    }
                 });
-                if replaced {
-                    changed = true;
-                    break;
-                }
+            };
+            while let Some(lower) = simpler(&self.best, &all(&self.best), field, value)
+                .into_iter()
+                .find(|&simpler| self.attempt(|program| replace(program, value, simpler)))
+            {
+                (value, changed) = (lower, true);
             }
         }
         changed
@@ -132,7 +132,7 @@ fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64
         Kind::Opcode if !is_call(value) => vec![0],
         Kind::Stride => vec![0, page],
         Kind::Pfn | Kind::Gfn | Kind::Hva | Kind::Ioba | Kind::Liobn => vec![0],
-        Kind::Gpa => vec![value & !(page - 1)],
+        Kind::Gpa => vec![0, value & !(page - 1)],
         Kind::Tce => tces(program, value),
         _ => return Vec::new(),
     };
