@@ -114,8 +114,8 @@ macro_rules! fields {
                 }
             }
 
-            /// The name of the field. The text form writes `label=` before the number, except before the first of a line and
-            /// inside a run (`at=0x1000*3`).
+            /// The name of the field. The text form writes `label=` before the number, except before the first of a line
+            /// and inside a run (`at=0x1000*3`).
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
