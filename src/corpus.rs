@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use contract::visit::{Field, Notation};
 use programs::corpus::{self, CorpusError, Kept, Migrated};
 use programs::focus::Focus;
 use programs::inputs::{Files, InputError, Wanted, find, read};
-use realmode_diff::hunts::stats::{Forms, Spread, Stats, StepCounts};
+use realmode_diff::hunts::stats::{Fields, Forms, Spread, Stats, StepCounts, Values};
 use realmode_diff::{Rule, SubjectKind, Verdict};
 use serde::Serialize;
 
@@ -227,8 +228,31 @@ fn text(stats: &Stats, files: &Files) -> String {
     for (kind, StepCounts { run, skipped }) in &stats.kinds {
         let _ = writeln!(out, "{kind:<24} {run:>12} {skipped:>12}");
     }
+    for (title, fields) in [("field of the machine", &stats.machine_fields), ("field of a step", &stats.step_fields)] {
+        let _ = write!(out, "\n{}", field_table(title, fields));
+    }
     let _ = write!(out, "\n{}", rule_table(tally));
     out
+}
+
+/// A line for each field: how many values, the least and the largest, and how many of its bits were 0 in some and 1 in
+/// others.
+fn field_table(title: &str, fields: &Fields) -> String {
+    let mut out = format!("{title:<36} {:>9} {:>20} {:>20} {:>14}\n", "values", "min", "max", "bits 0 and 1");
+    for (&(line, field), values) in fields {
+        let Values { count, min, max, width, .. } = *values;
+        let (min, max) = (in_notation(field, min), in_notation(field, max));
+        let bits = format!("{} of {width}", values.seen_both());
+        let _ = writeln!(out, "{:<36} {count:>9} {min:>20} {max:>20} {bits:>14}", format!("{line} {}", field.label()));
+    }
+    out
+}
+
+fn in_notation(field: Field, value: i128) -> String {
+    match field.notation() {
+        Notation::Hexadecimal => format!("{value:#x}"),
+        _ => value.to_string(),
+    }
 }
 
 #[derive(Serialize)]
@@ -249,6 +273,7 @@ struct Json<'a> {
     refused: u64,
     deferred: u64,
     kinds: Vec<JsonKind>,
+    fields: Vec<JsonField>,
     findings: Vec<JsonFinding<'a>>,
     not_compared: Vec<JsonVerdict>,
     combinations: usize,
@@ -271,12 +296,38 @@ struct JsonKind {
     skipped: u64,
 }
 
+/// A field of the machine's items or of steps: numbers, in decimal.
+#[derive(Serialize)]
+struct JsonField {
+    part: &'static str,
+    line: &'static str,
+    field: &'static str,
+    values: u64,
+    min: i128,
+    max: i128,
+    bits: u32,
+    bits_seen_both: u32,
+}
+
 #[derive(Serialize)]
 struct JsonFinding<'a> {
     file: std::borrow::Cow<'a, str>,
     rule: &'static str,
     field: &'static str,
     step_kind: &'static str,
+}
+
+fn json_fields(part: &'static str, fields: &Fields) -> impl Iterator<Item = JsonField> {
+    fields.iter().map(move |(&(line, field), values)| JsonField {
+        part,
+        line,
+        field: field.label(),
+        values: values.count,
+        min: values.min,
+        max: values.max,
+        bits: values.width,
+        bits_seen_both: values.seen_both(),
+    })
 }
 
 impl<'a> Json<'a> {
@@ -305,6 +356,9 @@ impl<'a> Json<'a> {
             refused: tally.hypercalls - tally.accepted,
             deferred: tally.deferred,
             kinds: stats.kinds.iter().map(kind).collect(),
+            fields: json_fields("machine", &stats.machine_fields)
+                .chain(json_fields("step", &stats.step_fields))
+                .collect(),
             findings: stats
                 .findings
                 .iter()

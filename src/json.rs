@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use realmode_diff::check::tally::RuleTally;
 use realmode_diff::check::{NotCompared, Verdict};
 use realmode_diff::findings::record::Recorded;
+use realmode_diff::shrink::Ended;
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
@@ -45,7 +46,7 @@ impl JsonFinding {
             repeats: finding.repeats,
             program: recorded.origin.index(),
             steps: recorded.program.steps.len(),
-            minimal: recorded.minimal == Some(true),
+            minimal: recorded.ended == Some(Ended::Minimal),
             sequence: recorded.sequence,
             file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
         }

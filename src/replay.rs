@@ -141,7 +141,7 @@ impl Replayed {
             Verdict::Finding(finding) => {
                 self.found += 1;
                 let finding: Finding = *finding;
-                let context = Context { origin: &name, minimal: None };
+                let context = Context { origin: &name, ended: None };
                 print(format_args!("{name}: FINDING\n{}\n", report(program, &finding, context)))?;
             }
         }

@@ -1,11 +1,13 @@
 //! `realmode shrink`: shrinks a failing program.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use programs::store;
 use realmode_diff::Verdict;
 use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::findings::report::{Context, report};
+use realmode_diff::shrink::{Limits, MAX_CHECKS};
 
 use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print, watch};
 
@@ -16,6 +18,12 @@ pub(crate) struct Args {
     /// The file for the shrunk program [default: print it with its report]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+    /// The longest time; what is found smaller by then is the result
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    time: Duration,
+    /// Most programs to try
+    #[arg(long, value_name = "N", default_value_t = MAX_CHECKS)]
+    checks: u64,
     #[command(flatten)]
     voters: super::voters::Args,
 }
@@ -29,6 +37,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
+    let limits = Limits { checks: args.checks, time: Some(args.time) };
     let roster = args.voters.for_programs()?;
     let mut shrunk = None;
     // The closest look takes the longest, so it comes last.
@@ -46,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let origin = Origin::Engine { engine: "shrink".into(), file: Some(args.file.clone()) };
         let catch = Catch { origin, program: program.clone(), finding };
         let mut panel = roster.shrinking(&catch.finding).panel(look).map_err(Failure::missing)?;
-        shrunk = shrink_catch(&mut panel, &catch, false);
+        shrunk = shrink_catch(&mut panel, &catch, false, limits);
         if shrunk.is_some() {
             break;
         }
@@ -55,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         print(format_args!("{name}: nothing to shrink: no voter differs from the reference\n"))?;
         return Ok(CLEAN);
     };
-    let context = Context { origin: &name, minimal: Some(shrunk.minimal) };
+    let context = Context { origin: &name, ended: Some(shrunk.ended) };
     match &args.output {
         None => print(report(&shrunk.program, &shrunk.finding, context))?,
         Some(path) => {
@@ -64,10 +73,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
             let text = format!("# {}\n{}", shrunk.finding, shrunk.program);
             store::write(store::folder_of(path), file, text).map_err(Failure::missing)?;
             let steps = (program.steps.len(), shrunk.program.steps.len());
-            let minimal = if shrunk.minimal { "1-minimal" } else { "not minimal: the budget of checks ran out" };
-            let checks = shrunk.checks;
+            let (checks, ended) = (shrunk.checks, shrunk.ended);
             print(format_args!(
-                "{}: {} of {} steps after {checks} checks, {minimal}\n",
+                "{}: {} of {} steps after {checks} checks, {ended}\n",
                 path.display(),
                 steps.1,
                 steps.0

@@ -77,7 +77,7 @@ impl PageShift {
 }
 
 /// A run of consecutive addresses `at`, `at + block size`, ...: the places of `count` blocks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct AddrRun {
     /// Real address of the first block.
     pub at: RealAddr,
@@ -86,7 +86,7 @@ pub struct AddrRun {
 }
 
 /// Backed vmemmap blocks: `places.count` blocks from block number `first` on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct BlockRun {
     /// Number of the first block: (its virtual address - base) / block size.
     pub first: u64,
@@ -120,7 +120,7 @@ pub enum MemoryModel {
 }
 
 /// A page of whose references or dirtiness the description says something.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct PageSpec {
     /// Which page; a head or an order-0 page, never a tail.
     pub pfn: Pfn,
@@ -131,7 +131,7 @@ pub struct PageSpec {
 }
 
 /// A compound page that exists at boot.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct CompoundSpec {
     /// The head's pfn, a multiple of 2^order.
     pub pfn: Pfn,
@@ -140,7 +140,7 @@ pub struct CompoundSpec {
 }
 
 /// A memory slot: gfns `gfn .. gfn + pages` are the hva range that starts at `hva`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct SlotSpec {
     /// The slot's number, below [`MAX_SLOTS`].
     pub id: u32,
@@ -216,7 +216,7 @@ impl Pte {
 }
 
 /// Page-table entries at boot: `pages` entries like `pte`, at consecutive hvas and (unless huge) consecutive pfns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Mapping {
     /// First hva, a multiple of the host page (of the compound page, for a huge entry).
     pub hva: Hva,
@@ -227,7 +227,7 @@ pub struct Mapping {
 }
 
 /// `count` big-endian words: `value`, `value + stride`, `value + 2 x stride`, ... (wrapping).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct WordRun {
     /// The first word.
     pub value: u64,
@@ -249,7 +249,7 @@ pub fn word_count(runs: &[WordRun]) -> u64 {
 }
 
 /// Contents of memory at boot.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct RamSpec {
     /// Real address of the first word, a multiple of 8, in present memory.
     pub at: RealAddr,
@@ -258,9 +258,10 @@ pub struct RamSpec {
 }
 
 /// What stands behind a window's guest values (semantics 1).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Backing {
     /// Nothing: raw values are stored.
+    #[default]
     Emulated,
     /// A hardware table whose entries hold references.
     Pinned {
@@ -270,7 +271,7 @@ pub enum Backing {
 }
 
 /// A DMA window.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct WindowSpec {
     /// Its name.
     pub liobn: Liobn,
@@ -409,6 +410,42 @@ pub enum Item {
     Step(usize),
 }
 
+impl Item {
+    /// The word that lines of such items begin with in the text form; `step` for steps.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Section(_) => "section",
+            Self::Block(_) => "block",
+            Self::Page(_) => "page",
+            Self::Compound(_) => "compound",
+            Self::Slot(_) => "slot",
+            Self::Mapping(_) => "map",
+            Self::Ram(_) => "ram",
+            Self::Window(_) => "window",
+            Self::Step(_) => "step",
+        }
+    }
+
+    /// Which of the items of its kind it is, from 0 on; `None` for the machine line.
+    #[must_use]
+    pub const fn index(self) -> Option<usize> {
+        match self {
+            Self::Machine => None,
+            Self::Section(i)
+            | Self::Block(i)
+            | Self::Page(i)
+            | Self::Compound(i)
+            | Self::Slot(i)
+            | Self::Mapping(i)
+            | Self::Ram(i)
+            | Self::Window(i)
+            | Self::Step(i) => Some(i),
+        }
+    }
+}
+
 /// A description that contradicts itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Invalid {
@@ -437,19 +474,11 @@ impl Invalid {
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, index) = match self.item {
-            Item::Machine => return write!(f, "machine: {}", self.reason),
-            Item::Section(i) => ("section", i),
-            Item::Block(i) => ("block", i),
-            Item::Page(i) => ("page", i),
-            Item::Compound(i) => ("compound", i),
-            Item::Slot(i) => ("slot", i),
-            Item::Mapping(i) => ("map", i),
-            Item::Ram(i) => ("ram", i),
-            Item::Window(i) => ("window", i),
-            Item::Step(i) => ("step", i),
-        };
-        write!(f, "{kind} line {}: {}", index + 1, self.reason)
+        let word = self.item.word();
+        match self.item.index() {
+            None => write!(f, "{word}: {}", self.reason),
+            Some(index) => write!(f, "{word} line {}: {}", index + 1, self.reason),
+        }
     }
 }
 

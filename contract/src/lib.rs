@@ -11,6 +11,7 @@
 //! | [`rule`] | every rule id, its section and kind |
 //! | [`description`] | the description of a machine, and what makes one contradict itself |
 //! | [`program`] | steps and programs |
+//! | [`visit`] | every number of a program with what it means: for printing, encoding, mutating, repairing, shrinking, counting |
 //! | [`text`] | the text form of a program: parse and print are inverse |
 //! | [`answer`] | what a hypercall and a probe answer |
 //! | `by_name` | with feature `serde`: rules, dialects and kinds of steps as the strings that name them |
@@ -33,6 +34,7 @@ pub mod program;
 pub mod rule;
 pub mod text;
 mod validate;
+pub mod visit;
 
 pub use addr::{Ea, Gfn, Gpa, Hva, Ioba, Liobn, Pfn, RealAddr, Tce};
 pub use answer::{HcallAnswer, ProbeAnswer};

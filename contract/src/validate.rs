@@ -17,6 +17,9 @@ use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 /// Most frames of 4 KiB that a program may need in the simulated memory: 64 MiB.
 pub const MAX_FRAMES: u64 = 1 << 14;
 
+/// Largest page shift of a window that a step may try to create: the encoding has 8 bits for it.
+const MAX_KEPT_SHIFT: u32 = 255;
+
 type Check = Result<(), Invalid>;
 
 fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Check {
@@ -366,8 +369,7 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
         let item = Item::Mapping(i);
         require(pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
         require(count > 0, item, || "a mapping needs at least one page".to_string())?;
-        let size = page * pte.pages();
-        require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
+        // The size of an entry can be counted only if its order is one: that of a compound page is.
         if let Pte::Huge { pfn, order, .. } = pte {
             require(count == 1, item, || "a huge entry is one entry".to_string())?;
             let there = pages.compound(pfn);
@@ -376,6 +378,8 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
                 format!("{pfn} is not the head of a compound page of order {order}")
             })?;
         }
+        let size = page * pte.pages();
+        require(hva.is_aligned(size), item, || format!("hva {hva} is no multiple of {size:#x}"))?;
         let bytes = u128::from(size) * u128::from(count);
         require(u128::from(hva.0) + bytes <= 1 << 64, item, || format!("the range at hva {hva} ends past 2^64"))?;
         ranges.push((hva.0, bytes, i));
@@ -522,6 +526,10 @@ fn steps(program: &Program) -> Check {
                 runs_of_words(words, item)?;
             }
             Step::CreateWindow(window) => {
+                // A window that cannot be is not created; but its description must be one that can be kept.
+                require(window.page_shift <= MAX_KEPT_SHIFT, item, || {
+                    format!("page_shift {} is not in 0..={MAX_KEPT_SHIFT}", window.page_shift)
+                })?;
                 entries = entries.saturating_add(window.entries);
                 require(entries <= MAX_TOTAL_ENTRIES, item, || {
                     format!("all windows of the program together have more than {MAX_TOTAL_ENTRIES} entries")

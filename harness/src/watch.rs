@@ -43,8 +43,7 @@ const FINISHED: u8 = 1;
 /// program.
 type Record<'a> = (&'a str, &'a [u8]);
 
-// ---- the process that is watched
-// -------------------------------------------------------------------------------------
+// ---- the process that is watched ------------------------------------------------------------------------------------
 
 struct Memory {
     file: File,
@@ -145,8 +144,7 @@ impl Drop for Recorder {
     }
 }
 
-// ---- the process that watches
-// ----------------------------------------------------------------------------------------
+// ---- the process that watches ---------------------------------------------------------------------------------------
 
 /// A process with a library in it, which this one waits for.
 pub struct Watched {

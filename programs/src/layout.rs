@@ -3,35 +3,87 @@
 
 use std::collections::BTreeMap;
 
-use contract::description::{AddrRun, BlockRun, MAX_BLOCKS, MAX_PHYSMEM_BITS, MemoryModel};
-use contract::{Machine, Pfn, RealAddr};
-
-use contract::description::blocks_of_section;
+use contract::description::{
+    AddrRun, BlockRun, MAX_BLOCKS, MAX_PHYSMEM_BITS, MemoryModel, REGION_ALIGN, blocks_of_section,
+};
+use contract::visit::{NumberKind, Numbers as _};
+use contract::{Extent, Machine, Pfn, RealAddr, WindowSpec};
 
 /// Where the search for room begins: past the memory of ordinary machines, so that sections can still be added.
 const FIRST_ROOM: u64 = 1 << 45;
 
-/// The lowest place from 2^45 on (then from 0 on) where `bytes` bytes overlap nothing that the machine describes; a
-/// multiple of `align`, a power of two. `None` where there is no room below 2^46.
-#[must_use]
-pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr> {
-    let mut taken: Vec<(u128, u128)> = machine
-        .extents()
-        .iter()
-        .map(|extent| (u128::from(extent.start), u128::from(extent.start) + extent.bytes))
-        .collect();
-    taken.sort_unstable();
-    let bytes = u128::from(bytes);
-    let search = |from: u64| {
+/// Which stretches of real memory are taken.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    /// Start and end of each, ascending.
+    taken: Vec<(u128, u128)>,
+}
+
+impl Room {
+    /// What the machine describes is taken.
+    #[must_use]
+    pub fn of(machine: &Machine) -> Self {
+        let range = |extent: &Extent| (u128::from(extent.start), u128::from(extent.start) + extent.bytes);
+        let mut taken: Vec<_> = machine.extents().iter().map(range).collect();
+        taken.sort_unstable();
+        Self { taken }
+    }
+
+    /// Takes `bytes` bytes from `start` on; they may be taken already.
+    pub fn take(&mut self, start: u64, bytes: u128) {
+        let range = (u128::from(start), u128::from(start) + bytes);
+        let at = self.taken.partition_point(|other| *other < range);
+        self.taken.insert(at, range);
+    }
+
+    /// The lowest multiple of `align`, a power of two, from `from` on where `bytes` bytes are free; `None` where they
+    /// would not end at or below 2^46.
+    #[must_use]
+    pub fn lowest(&self, from: u64, bytes: u64, align: u64) -> Option<RealAddr> {
+        let bytes = u128::from(bytes);
         let mut at = u128::from(from.checked_next_multiple_of(align)?);
-        for &(start, end) in &taken {
+        for &(start, end) in &self.taken {
             if end > at && start < at + bytes {
                 at = end.checked_next_multiple_of(u128::from(align))?;
             }
         }
         (at + bytes <= 1 << MAX_PHYSMEM_BITS).then_some(RealAddr(at as u64))
-    };
-    search(FIRST_ROOM).or_else(|| search(0))
+    }
+}
+
+/// The lowest place from 2^45 on (then from 0 on) where `bytes` bytes overlap nothing that the machine describes; a
+/// multiple of `align`, a power of two. `None` where there is no room below 2^46.
+#[must_use]
+pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr> {
+    let room = Room::of(machine);
+    room.lowest(FIRST_ROOM, bytes, align).or_else(|| room.lowest(0, bytes, align))
+}
+
+/// Bytes from one table of a window to the next where they stand one behind the other.
+fn table_bytes(window: &WindowSpec) -> u64 {
+    window.entries.saturating_mul(8).min(1 << 20).next_multiple_of(REGION_ALIGN)
+}
+
+/// Puts the tables of a window one behind the other from `at` on.
+pub fn put_tables(window: &mut WindowSpec, at: RealAddr) {
+    let (mut next, bytes) = (at.0, table_bytes(window));
+    window.numbers_mut(&mut |field, address| {
+        if field.kind() == NumberKind::Real {
+            *address = next;
+            next += bytes;
+        }
+    });
+}
+
+/// Puts the tables of a window, which is no part of the machine yet, where there is room. Answers false where there is
+/// none.
+pub fn place_tables(machine: &Machine, window: &mut WindowSpec) -> bool {
+    let bytes = table_bytes(window) * window.regions().count() as u64;
+    let room = free_place(machine, bytes, REGION_ALIGN);
+    if let Some(room) = room {
+        put_tables(window, room);
+    }
+    room.is_some()
 }
 
 /// Gives each block that a present section needs exactly one place, and no other block any: known places stay, missing

@@ -7,6 +7,7 @@
 //! | [`encoding`] | packs programs for engines; the inverse decodes every byte string |
 //! | [`repair`] | makes any program valid |
 //! | [`layout`] | finds room in real memory for what a description needs |
+//! | [`links`] | moves a page, a section or a window with every number that belongs to it |
 //! | [`focus`] | which part of a program a fuzz target runs |
 //! | [`inputs`] | finds and reads the files of programs that engines and people keep |
 //! | [`corpus`] | packs and unpacks corpora, and brings them up to date |
@@ -21,6 +22,7 @@ pub mod focus;
 pub mod generate;
 pub mod inputs;
 pub mod layout;
+pub mod links;
 pub mod mutate;
 pub mod quiet;
 pub mod repair;

@@ -4,10 +4,10 @@
 //! itself is mended where there is an obvious way (room for a table that overlaps, places for blocks that are missing)
 //! and dropped where there is none. A sound program is left alone, so repairing twice is repairing once.
 
-use contract::description::{Invalid, Item, MAX_OWN, Machine, MemoryModel, REGION_ALIGN};
-use contract::{Program, RealAddr};
+use contract::description::{Invalid, Item, MAX_ORDER, MAX_OWN, Machine, Mapping, MemoryModel, REGION_ALIGN};
+use contract::{Program, Pte, RealAddr};
 
-use crate::layout::{fit_blocks, free_place, remove_section};
+use crate::layout::{fit_blocks, free_place, place_tables, remove_section};
 
 /// How many single things are mended or dropped before all of a kind goes at once: bounds the time of hostile inputs.
 const PATIENCE: usize = 64;
@@ -39,20 +39,11 @@ fn mend(program: &mut Program, item: Item) -> bool {
         Item::Window(index) => {
             let Some(mut window) = machine.windows.get(index).copied() else { return false };
             // Out of the way, so that its own tables leave room.
-            let at = window;
             machine.windows.remove(index);
-            let bytes = window.entries.saturating_mul(8).min(1 << 20);
-            let tables = if matches!(at.backing, contract::Backing::Pinned { .. }) { 2 } else { 1 };
-            let room = free_place(machine, tables * bytes.next_multiple_of(REGION_ALIGN), REGION_ALIGN);
-            if let Some(room) = room {
-                window.table = room;
-                if let contract::Backing::Pinned { hardware } = &mut window.backing {
-                    *hardware = RealAddr(room.0 + bytes.next_multiple_of(REGION_ALIGN));
-                }
-            }
+            let placed = place_tables(machine, &mut window);
             window.base = window.base >> window.page_shift.min(63) << window.page_shift.min(63);
             machine.windows.insert(index, window);
-            room.is_some()
+            placed
         }
         Item::Block(_) => fit_blocks(machine),
         Item::Page(index) => match machine.pages.get_mut(index) {
@@ -65,6 +56,8 @@ fn mend(program: &mut Program, item: Item) -> bool {
         Item::Mapping(index) => {
             let page = machine.page_shift.bytes();
             match machine.mappings.get_mut(index) {
+                // The entry has no size that its address could be aligned to.
+                Some(Mapping { pte: Pte::Huge { order, .. }, .. }) if !(1..=MAX_ORDER).contains(order) => false,
                 Some(mapping) => {
                     let size = page * mapping.pte.pages();
                     let aligned = mapping.hva.0 & !(size - 1);

@@ -90,8 +90,7 @@ fn without_time(stdout: &str) -> &str {
     rest
 }
 
-// ---- arguments
-// -------------------------------------------------------------------------------------------------------
+// ---- arguments ------------------------------------------------------------------------------------------------------
 
 #[test]
 fn bad_arguments_have_status_2() {
@@ -149,8 +148,7 @@ fn help_and_version_have_status_0() {
     assert!(expect(&here, &["--version"], 0, "").starts_with("realmode "));
 }
 
-// ---- files that cannot be used
-// ---------------------------------------------------------------------------------------
+// ---- files that cannot be used --------------------------------------------------------------------------------------
 
 #[test]
 fn what_is_no_program_file_has_status_2_and_its_place() {
@@ -199,8 +197,7 @@ fn an_error_points_at_its_place() {
     );
 }
 
-// ---- replay, show, shrink, export, rules
-// -----------------------------------------------------------------------------
+// ---- replay, show, shrink, export, rules ----------------------------------------------------------------------------
 
 #[test]
 fn replay_tells_of_every_file() {
@@ -344,8 +341,7 @@ fn rules_lists_every_rule() {
     assert!(!line.contains("NEVER"), "findings are not decided: {line}");
 }
 
-// ---- campaigns
-// -------------------------------------------------------------------------------------------------------
+// ---- campaigns ------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_campaign_without_findings_has_status_0_and_leaves_nothing() {
@@ -545,8 +541,7 @@ fn what_cannot_be_written_has_status_3() {
     }
 }
 
-// ---- the world outside
-// -----------------------------------------------------------------------------------------------
+// ---- the world outside ----------------------------------------------------------------------------------------------
 
 /// A reader that has seen enough (`realmode show ... | head -1`) is no error, and least of all a panic.
 #[test]

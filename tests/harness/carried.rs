@@ -11,7 +11,7 @@ use programs::sequence::{Part, Sequence};
 use programs::store;
 use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
-use realmode_diff::shrink::Judge as _;
+use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS};
 use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Unavailable, Voter};
 use realmode_diff::{Checker, Program, Verdict, parse};
 
@@ -73,9 +73,9 @@ fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     let finding = panel.finding(&program).expect("a finding");
     let origin = Origin::Engine { engine: "test".into(), file: None };
     let catch = Catch { origin, program, finding };
-    let shrunk = shrink_catch(&mut panel, &catch, true).expect("a fresh subject shows it");
+    let shrunk = shrink_catch(&mut panel, &catch, true, Limits::checks(MAX_CHECKS)).expect("a fresh subject shows it");
     assert_eq!(shrunk.program.steps.len(), 3, "{}", shrunk.program);
-    assert_eq!((shrunk.minimal, shrunk.finding.repeats), (true, Some(true)));
+    assert_eq!((shrunk.ended, shrunk.finding.repeats), (Ended::Minimal, Some(true)));
     assert!(Checker::made(third_call).check(&shrunk.program).finding().is_some());
 }
 

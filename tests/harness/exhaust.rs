@@ -47,8 +47,7 @@ fn gist(summary: &Summary) -> impl PartialEq + std::fmt::Debug + use<> {
     (summary.counts.clone(), summary.scenes.clone(), summary.tally.clone(), findings, summary.complete)
 }
 
-// ---- the domain
-// ------------------------------------------------------------------------------------------------------
+// ---- the domain -----------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_domain_has_the_programs_that_the_formula_says() {
@@ -110,8 +109,7 @@ fn a_bound_that_is_too_large_is_refused_with_its_number() {
     assert!(refused(bound(5, 1)).contains("5 sections"));
 }
 
-// ---- what is run, and why not all
-// ------------------------------------------------------------------------------------
+// ---- what is run, and why not all -----------------------------------------------------------------------------------
 
 /// The argument by which programs are not run, held against running them all: those that are run are those without a
 /// skipped step, and the others show what the same program shows without its skipped steps.
@@ -180,8 +178,7 @@ fn jobs_and_interruptions_change_nothing() {
     assert_eq!(gist(&again), gists[0]);
 }
 
-// ---- the state
-// -------------------------------------------------------------------------------------------------------
+// ---- the state ------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_state_of_another_run_is_refused_and_says_what_differs() {
@@ -224,8 +221,7 @@ fn a_state_of_another_run_is_refused_and_says_what_differs() {
     assert!(summary.complete && summary.before < summary.counts.programs());
 }
 
-// ---- the command
-// -----------------------------------------------------------------------------------------------------
+// ---- the command ----------------------------------------------------------------------------------------------------
 
 fn command(folder: &Path, args: &[&str], status: i32) -> String {
     let output = Command::new(REALMODE).current_dir(folder).arg("exhaust").args(args).output().expect("a run");

@@ -110,8 +110,7 @@ fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
     (finding, fs::read_to_string(file.with_extension("report.txt")).expect("a report"))
 }
 
-// ---- what is no library to use
-// ---------------------------------------------------------------------------------------
+// ---- what is no library to use --------------------------------------------------------------------------------------
 
 #[test]
 fn what_cannot_be_used_says_so_in_a_line() {
@@ -168,8 +167,7 @@ fn what_cannot_be_used_says_so_in_a_line() {
     assert!(!here.path().join("findings").exists());
 }
 
-// ---- in a process of its own
-// -----------------------------------------------------------------------------------------
+// ---- in a process of its own ----------------------------------------------------------------------------------------
 
 /// What ends a process, or never ends, is a finding at its step; the campaign goes on to its last program.
 #[test]
@@ -308,8 +306,7 @@ fn nothing_is_left_behind() {
     }
 }
 
-// ---- in this process
-// -------------------------------------------------------------------------------------------------
+// ---- in this process ------------------------------------------------------------------------------------------------
 
 const FORTY: [&str; 6] = ["--programs", "40", "--seed", "1", "--jobs", "1"];
 
@@ -539,8 +536,7 @@ fn what_is_not_covered_is_counted() {
     assert!(json["accepted"].as_u64() > Some(0), "{json}");
 }
 
-// ---- the whole implementation
-// ----------------------------------------------------------------------------------------
+// ---- the whole implementation ---------------------------------------------------------------------------------------
 
 #[test]
 fn the_example_is_right() {
@@ -599,8 +595,7 @@ fn each_variant_of_the_example_is_found() {
     assert_eq!(variants, 5);
 }
 
-// ---- what was compared
-// -----------------------------------------------------------------------------------------------
+// ---- what was compared ----------------------------------------------------------------------------------------------
 
 /// A program of two windows, of which the small library covers the emulated one, in dialect lopapr.
 const READS: &str = "realmode-program 1

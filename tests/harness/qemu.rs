@@ -57,8 +57,7 @@ fn run(folder: &TempDir, limit: Duration, args: &[&str]) -> (i32, String, String
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-// ---- the guest
-// -------------------------------------------------------------------------------------------------------
+// ---- the guest ------------------------------------------------------------------------------------------------------
 
 #[test]
 fn the_guest_is_what_its_assembly_says() {
@@ -91,8 +90,7 @@ fn the_guest_is_what_its_assembly_says() {
     }
 }
 
-// ---- what is no QEMU to use
-// ------------------------------------------------------------------------------------------
+// ---- what is no QEMU to use -----------------------------------------------------------------------------------------
 
 #[test]
 fn without_qemu_there_is_one_line_that_installs_it() {
@@ -150,8 +148,7 @@ fn one_whose_guest_never_comes_up_is_given_up() {
     assert!(pids.lines().all(|pid| !lives(pid.parse().expect("a number"))), "sleepers are left: {pids}");
 }
 
-// ---- processes
-// -------------------------------------------------------------------------------------------------------
+// ---- processes ------------------------------------------------------------------------------------------------------
 
 /// State and parent of a process.
 fn stat(pid: u32) -> Option<(char, u32)> {
@@ -374,8 +371,7 @@ fn nothing_is_left_however_the_command_ends() {
     }
 }
 
-// ---- programs
-// --------------------------------------------------------------------------------------------------------
+// ---- programs -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_live_qemu_agrees_with_the_reference() {
@@ -488,8 +484,7 @@ fn shrinking_keeps_what_differs() {
     assert!(out.contains("up to a declared difference"), "{out}");
 }
 
-// ---- ledgers
-// ---------------------------------------------------------------------------------------------------------
+// ---- ledgers --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_ledger_that_is_none_says_where() {

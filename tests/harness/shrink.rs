@@ -3,11 +3,12 @@
 
 use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::{HcallAnswer, RealAddr, Rule, Status};
+use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
 use machine::Subject as _;
 use programs::generate::{GeneratorConfig, generate};
+use realmode_diff::check::{Place, Thing};
 use realmode_diff::findings::report::{Context, export, outcomes, report};
-use realmode_diff::shrink::{Shrunk, shrink};
+use realmode_diff::shrink::{Ended, Judge, Limits, MAX_CHECKS, Shrunk};
 use realmode_diff::{Checker, Finding, Identity, Program, SubjectKind, Verdict, parse};
 
 use super::findings::wrong::{self, HONEST, Hooks};
@@ -81,6 +82,11 @@ fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
         .expect("the mistake shows on some program")
 }
 
+/// Shrinks by checks alone: what comes out depends on no clock.
+fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
+    realmode_diff::shrink::shrink(judge, program, Limits::checks(MAX_CHECKS))
+}
+
 fn identity(checker: &mut Checker, program: &Program) -> Option<Identity> {
     checker.check(program).finding().map(|finding| finding.identity())
 }
@@ -130,9 +136,9 @@ fn remove_section(machine: &mut Machine, index: usize) {
 
 /// What must hold of a shrunk program, whatever it shows.
 fn sound(name: &str, checker: &mut Checker, drawn: &Program, before: &Finding, shrunk: &Shrunk) {
-    let Shrunk { program, finding, minimal, .. } = shrunk;
+    let Shrunk { program, finding, ended, .. } = shrunk;
     assert_eq!(finding.identity(), before.identity(), "{name}");
-    assert!(minimal, "{name}: the budget ran out");
+    assert_eq!(*ended, Ended::Minimal, "{name}");
     assert_eq!(program.validate(), Ok(()), "{name}");
     assert_eq!(parse(&program.to_string()).as_ref(), Ok(program), "{name}");
     assert!(program.steps.len() <= 6, "{name}: {} steps\n{program}", program.steps.len());
@@ -204,8 +210,167 @@ fn what_shows_nothing_is_not_shrunk() {
     assert!(shrink(&mut SubjectKind::Canary.checker(), &invalid).is_none());
 }
 
-// ---- what is told
-// ----------------------------------------------------------------------------------------------------
+// ---- how it goes about it -------------------------------------------------------------------------------------------
+
+/// A judge that finds fault with every program that has what `has` asks for, and keeps every program that it is asked
+/// about.
+struct Strict<F> {
+    has: F,
+    asked: Vec<Program>,
+}
+
+impl<F: FnMut(&Program) -> bool> Judge for Strict<F> {
+    fn finding(&mut self, program: &Program) -> Option<Finding> {
+        assert_eq!(program.validate(), Ok(()), "only valid programs are asked about");
+        self.asked.push(program.clone());
+        (self.has)(program).then(|| Finding::new("strict", program, Place::End, Rule::DivergeR4, Thing::R4))
+    }
+
+    fn renew(&mut self) -> bool {
+        true
+    }
+}
+
+/// What comes of a program where everything may go that `has` does not ask for; and the programs that were tried.
+fn strictly(program: &Program, has: impl FnMut(&Program) -> bool) -> (Shrunk, Vec<Program>) {
+    let mut judge = Strict { has, asked: Vec::new() };
+    let shrunk = shrink(&mut judge, program).expect("a finding");
+    (shrunk, judge.asked)
+}
+
+/// Far apart and high up: a section, pages, slots, a window, and everything's place.
+const FAR: &str = "\
+realmode-program 1
+dialect kvm
+machine sparsemem-vmemmap page_shift=16 struct_page=72 base=0xffffffffffe00000 block_shift=16 list=0x200000000000
+section 0x5 0x3f
+block 0x1 at=0x200000100000
+block 0x11 at=0x200000200000
+page 0x520 own=7 dirty
+compound 0x510 order=4
+slot 3 gfn=0x1000 pages=40 hva=0x7f0000000000
+map 0x7f0000100000 huge pfn=0x510 order=4 writable dirty young
+map 0x7f0000210000 present pfn=0x3f07 writable
+window 0x80000000 page_shift=16 base=0x800000000000000 entries=64 pinned table=0x200000310000 hardware=0x200000320000
+steps
+take 0x3f07
+age 0x7f0000210000
+write 0x1021f000 0x10110003*3 0x10210001
+cpu3 H_PUT_TCE_INDIRECT liobn=0x80000000 ioba=0x800000000050000 list=0x1021f000 count=4
+cpu3 H_GET_TCE liobn=0x80000000 ioba=0x800000000080000
+";
+
+/// All numbers of a program shrink, by kind, with every number that belongs to them: what is left reads as one would
+/// write it.
+#[test]
+fn what_stays_gets_the_lowest_numbers() {
+    let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
+    // What stays is linked: the list, its page in the slot and the page table, the entry that is put and read.
+    let reference = |program: &Program| {
+        let Some((Step::Hypercall { call: get, .. }, before)) = program.steps.split_last() else { return false };
+        let put = before.iter().find_map(|step| match step {
+            Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT => Some(call),
+            _ => None,
+        });
+        let writes = |gpa: u64| before.iter().any(|step| matches!(step, Step::Write { gpa: at, .. } if at.0 == gpa));
+        let aged = |hva: u64| before.iter().any(|step| matches!(step, Step::Age { hva: at } if at.0 == hva));
+        let taken = |pfn: u64| before.iter().any(|step| matches!(step, Step::Take { pfn: at } if at.0 == pfn));
+        put.is_some_and(|put| {
+            let [liobn, ioba, list, count] = put.args;
+            let machine = &program.machine;
+            let shift = machine.page_shift.bits();
+            let window = machine.windows.iter().find(|window| window.liobn.0 == liobn);
+            let hva = machine.slots.iter().find_map(|slot| {
+                let index = (list >> shift).wrapping_sub(slot.gfn.0);
+                (index < slot.pages).then(|| slot.hva.0 + (index << shift))
+            });
+            let pfn = hva.and_then(|hva| machine.mappings.iter().find(|m| m.hva.0 == hva)?.pte.pfn());
+            let last = window.is_some_and(|w| (ioba.wrapping_sub(w.base) >> w.page_shift) + count <= w.entries);
+            // Of a call of no entry there is no last one to read.
+            let entry = count.wrapping_sub(1);
+            let read = window.is_some_and(|w| get.args[1] == ioba.wrapping_add(entry.wrapping_shl(w.page_shift)));
+            let sections = matches!(&machine.memory, MemoryModel::SparsememVmemmap { .. });
+            sections
+                && last
+                && read
+                && count >= 3
+                && writes(list)
+                && hva.is_some_and(aged)
+                && pfn.is_some_and(|p| taken(p.0))
+        })
+    };
+    assert!(reference(&program));
+    let (shrunk, _) = strictly(&program, reference);
+    let expected = "\
+realmode-program 1
+dialect lopapr
+machine sparsemem-vmemmap page_shift=16 struct_page=64 base=0xf000000000000000 block_shift=24 list=0x1000000
+section 0x0
+block 0x0 at=0x2000000
+slot 0 gfn=0x0 pages=1 hva=0x0
+map 0x0 present pfn=0x0 writable dirty young
+window 0x0 page_shift=12 base=0x0 entries=3 emulated table=0x1100000
+steps
+take 0x0
+age 0x0
+write 0x0 0x0
+cpu0 H_PUT_TCE_INDIRECT liobn=0x0 ioba=0x0 list=0x0 count=3
+cpu0 H_GET_TCE liobn=0x0 ioba=0x2000
+";
+    similar_asserts::assert_eq!(shrunk.program.to_string(), expected);
+}
+
+/// Counts are halved, not counted down: of 512 entries 300 are found in a few dozen checks.
+#[test]
+fn counts_shrink_by_halving() {
+    let text = FAR.replace("entries=64", "entries=512").replace("0x10110003*3 0x10210001", "0x10110003*400 0x0*112");
+    let text = text.replace("count=4", "count=512").replace("ioba=0x800000000050000", "ioba=0x800000000000000");
+    let program = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    let calls = |program: &Program| {
+        let counts = program.steps.iter().filter_map(|step| match step {
+            Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT => Some(call.args[3]),
+            _ => None,
+        });
+        counts.max()
+    };
+    let (shrunk, asked) = strictly(&program, |program| calls(program) >= Some(300));
+    assert_eq!(calls(&shrunk.program), Some(300));
+    assert_eq!(shrunk.program.steps.len(), 1);
+    assert!(asked.len() < 120, "{} programs were tried", asked.len());
+}
+
+#[test]
+fn no_program_is_tried_twice() {
+    let mut checker = wrong::checker(MISTAKES[1].1);
+    let (drawn, _) = first(&mut checker, MISTAKES[1].2, 48);
+    for program in [parse(FAR).expect("a program"), drawn] {
+        let (shrunk, asked) = strictly(&program, |program| {
+            program.steps.iter().any(|step| matches!(step, Step::Hypercall { call, .. } if call.args[3] > 2))
+        });
+        let different: std::collections::HashSet<&Program> = asked.iter().collect();
+        assert_eq!(different.len(), asked.len());
+        // The first is the program itself.
+        assert_eq!(shrunk.checks + 1, asked.len() as u64);
+    }
+}
+
+#[test]
+fn limits_are_kept_and_told() {
+    let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
+    let mut judge = Strict { has: |program: &Program| program.steps.len() > 1, asked: Vec::new() };
+    let mut within = |limits| realmode_diff::shrink::shrink(&mut judge, &program, limits).expect("a finding");
+    let none = within(Limits { checks: MAX_CHECKS, time: Some(std::time::Duration::ZERO) });
+    assert_eq!((none.ended, none.checks, &none.program), (Ended::Time, 0, &program));
+    let some = within(Limits::checks(3));
+    assert_eq!((some.ended, some.checks), (Ended::Checks, 3));
+    assert_eq!(within(Limits::checks(MAX_CHECKS)).ended, Ended::Minimal);
+    let told = |ended| report(&program, &none.finding, Context { origin: "", ended });
+    assert!(told(Some(Ended::Time)).contains("not 1-minimal: the time ran out"));
+    assert!(told(Some(Ended::Checks)).contains("not 1-minimal: the budget of checks ran out"));
+    assert!(!told(None).contains("minimal"));
+}
+
+// ---- what is told ---------------------------------------------------------------------------------------------------
 
 /// The program text in a longer text: from its header to the end.
 fn program_in(text: &str) -> Program {
@@ -216,7 +381,7 @@ fn program_in(text: &str) -> Program {
 /// The report names rule, place and both values, and its program is the program.
 fn reports(shrunk: &Shrunk) {
     let Shrunk { program, finding, .. } = shrunk;
-    let context = Context { origin: "seed 1, program 2", minimal: Some(true) };
+    let context = Context { origin: "seed 1, program 2", ended: Some(Ended::Minimal) };
     let text = report(program, finding, context);
     let line = |key: &str| {
         text.lines().find_map(|line| line.strip_prefix(key)).map_or_else(|| panic!("no {key} in\n{text}"), str::trim)

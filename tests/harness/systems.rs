@@ -13,7 +13,7 @@ use contract::{Hypercall, Liobn, Machine, PageShift, Rule, Step, WindowSpec};
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::{Place, Tally};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
-use realmode_diff::shrink::{Judge as _, shrink};
+use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, shrink};
 use realmode_diff::voters::ahead::{self, Ahead, Answer, Expected, List, Running, System, Uncovered, Written};
 use realmode_diff::voters::restart::{Loss, MOST, Way};
 use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
@@ -230,8 +230,7 @@ impl Running for ToyMachine {
     }
 }
 
-// ---- programs
-// --------------------------------------------------------------------------------------------------------
+// ---- programs -------------------------------------------------------------------------------------------------------
 
 fn program(dialect: &str, steps: &str) -> Program {
     let text = format!(
@@ -281,8 +280,7 @@ fn agreed(votes: &Votes) -> usize {
     votes.verdicts.iter().filter(|verdict| **verdict == Verdict::Agreed).count()
 }
 
-// ---- agreement, and differences
-// --------------------------------------------------------------------------------------
+// ---- agreement, and differences -------------------------------------------------------------------------------------
 
 #[test]
 fn a_system_of_the_programs_dialect_agrees_however_late_it_answers() {
@@ -308,8 +306,11 @@ fn a_difference_of_dialects_is_found_beside_other_voters_and_shrunk() {
     let finding = panel.finding(&program).expect("a finding");
     assert_eq!((finding.voter.as_str(), finding.rule, finding.place), ("toy", Rule::DivergeStatus, Place::Step(2)));
     assert_eq!(finding.votes.len(), 3, "{:?}", finding.votes);
-    let shrunk = shrink(&mut panel, &program).expect("it shows");
-    assert_eq!((shrunk.program.steps.len(), shrunk.program.dialect, shrunk.minimal), (1, Dialect::Lopapr, true));
+    let shrunk = shrink(&mut panel, &program, Limits::checks(MAX_CHECKS)).expect("it shows");
+    assert_eq!(
+        (shrunk.program.steps.len(), shrunk.program.dialect, shrunk.ended),
+        (1, Dialect::Lopapr, Ended::Minimal)
+    );
 }
 
 /// The entry beside the one that was asked for is stored to: reading the table back shows it, at once or at the end.
@@ -413,8 +414,7 @@ fn a_machine_that_remembers_is_started_anew_where_it_must_forget() {
     assert_eq!(toy.faults.started.load(Ordering::Relaxed), 2);
 }
 
-// ---- losses
-// ----------------------------------------------------------------------------------------------------------
+// ---- losses ---------------------------------------------------------------------------------------------------------
 
 /// At whichever call a machine ends by chance: no verdict is lost, none is told twice, and one incident names the
 /// program that ran.
@@ -459,8 +459,8 @@ fn a_program_that_always_loses_the_machine_is_a_finding_at_its_step() {
                 assert_eq!(finding.found, "was lost at a call");
             }
             assert_eq!((votes.incidents, votes.tally.programs), (vec![], 5), "the findings explain the losses");
-            let shrunk = shrink(&mut toy.panel(Look::EachCall), &deadly).expect("it shows");
-            assert_eq!((shrunk.program.steps.len(), shrunk.minimal), (1, true), "{}", shrunk.program);
+            let shrunk = shrink(&mut toy.panel(Look::EachCall), &deadly, Limits::checks(MAX_CHECKS)).expect("it shows");
+            assert_eq!((shrunk.program.steps.len(), shrunk.ended), (1, Ended::Minimal), "{}", shrunk.program);
         }
     }
 }

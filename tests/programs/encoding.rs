@@ -113,6 +113,24 @@ fn what_overlaps_is_moved() {
     assert_eq!(program.machine.windows.len(), 2, "{program}");
 }
 
+/// The size of a huge entry is counted only after its order is known to be one.
+#[test]
+fn an_order_that_no_page_has_is_refused() {
+    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+                compound 0x10 order=1\nmap 0x20000 huge pfn=0x10 order=1\nsteps\n";
+    let program = realmode_diff::parse(text).expect("a program");
+    for wrong in [0, 10, 48, 63, 64, u32::MAX] {
+        let mut program = program.clone();
+        let contract::Pte::Huge { order, .. } = &mut program.machine.mappings[0].pte else { panic!("{program}") };
+        *order = wrong;
+        let error = program.validate().expect_err("an order that no page has");
+        assert_eq!(error.item, contract::description::Item::Mapping(0), "{error}");
+        repair(&mut program);
+        assert_eq!(program.validate(), Ok(()));
+        assert_eq!((program.machine.compounds.len(), program.machine.mappings.len()), (1, 0), "{program}");
+    }
+}
+
 /// Found by AFL++: a run of no words was sound, and printed as a text that the parser refuses.
 #[test]
 fn a_run_of_no_words_is_not_sound() {

@@ -80,8 +80,7 @@ fn dialects_are_mixed_lopapr_most() {
     assert!(lopapr > kvm && kvm > qemu && qemu > 50, "{counts:?}");
 }
 
-// ---- the total decoder
-// -----------------------------------------------------------------------------------------------
+// ---- the total decoder ----------------------------------------------------------------------------------------------
 
 #[test]
 fn every_byte_string_is_a_program_that_runs() {
@@ -143,8 +142,7 @@ fn decoded_programs_differ() {
     assert_eq!(programs.len(), 300);
 }
 
-// ---- how good the programs are
-// -----------------------------------------------------------------------------------------
+// ---- how good the programs are --------------------------------------------------------------------------------------
 
 /// Most hypercalls do something, every outcome is met, and few steps are skipped: programs that are refused from top to
 /// bottom find nothing.

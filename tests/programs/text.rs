@@ -36,7 +36,7 @@ fn generated_programs_of_every_dialect_survive_print_and_parse() {
 
 /// Every step and item kind, each in all its forms, in the words that the printer uses. The machine is flat; the other
 /// memory model follows below.
-const EVERYTHING: &str = "\
+pub(super) const EVERYTHING: &str = "\
 realmode-program 1
 dialect lopapr
 machine flatmem page_shift=12 struct_page=56 array=0x8000000 pages=1024
@@ -95,7 +95,7 @@ create-window 0x8 page_shift=12 base=0x0 entries=1 pinned table=0xa001000 hardwa
 close-window 0x7
 ";
 
-const SPARSE: &str = "\
+pub(super) const SPARSE: &str = "\
 realmode-program 1
 dialect qemu
 machine sparsemem-vmemmap page_shift=16 struct_page=80 base=0xc00c000000000000 block_shift=12 list=0x20000000
@@ -991,8 +991,7 @@ fn what_no_text_can_say_is_refused_as_data() {
     }
 }
 
-// ---- errors as they are shown
-// ----------------------------------------------------------------------------------------
+// ---- errors as they are shown ---------------------------------------------------------------------------------------
 
 /// An error as it is shown, without colours.
 fn shown(text: &str, error: &TextError) -> String {

@@ -1,12 +1,16 @@
 //! Programs as text.
+//!
+//! The numbers of a line come from the [visitor](crate::visit), which has their order, names and notations; what is
+//! written here is what stands between them.
 
 use core::fmt::{self, Display, Formatter};
 
 use crate::description::{
-    AddrRun, Backing, CompoundSpec, Machine, Mapping, MemoryModel, Pte, SlotSpec, WindowSpec, WordRun,
+    AddrRun, Backing, CompoundSpec, Machine, MemoryModel, PageSpec, Pte, SlotSpec, WindowSpec, WordRun,
 };
 use crate::hcall::Hypercall;
 use crate::program::{Program, Step};
+use crate::visit::{Field, Notation, Numbers};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -19,6 +23,63 @@ impl Display for Program {
         }
         Ok(())
     }
+}
+
+/// Writes a number, or the label of a flag that is set.
+fn number(f: &mut Formatter<'_>, field: Field, value: u64) -> fmt::Result {
+    match field.notation() {
+        Notation::Hexadecimal => write!(f, "{value:#x}"),
+        Notation::Decimal => write!(f, "{value}"),
+        Notation::Signed => write!(f, "{}", value as i64),
+        Notation::Word => f.write_str(field.label()),
+    }
+}
+
+/// Whether a line leaves the number out, because it says nothing.
+fn is_left_out(field: Field, value: u64) -> bool {
+    match field {
+        // Its name stands there, or it stands before the other numbers.
+        Field::Opcode => true,
+        Field::MapPages => value == 1,
+        Field::R4 | Field::R5 | Field::R6 | Field::R7 => value == 0,
+        _ => field.notation() == Notation::Word && value == 0,
+    }
+}
+
+/// Writes numbers: the first bare if `bare`, all others as ` label=value`. `before` is written before a number that it
+/// has a word for.
+fn line(
+    f: &mut Formatter<'_>,
+    numbers: &impl Numbers,
+    mut bare: bool,
+    before: impl Fn(Field) -> &'static str,
+) -> fmt::Result {
+    let mut result = Ok(());
+    let mut write = |field: Field, value| {
+        f.write_str(before(field))?;
+        if is_left_out(field, value) {
+            return Ok(());
+        }
+        if core::mem::take(&mut bare) {
+            return number(f, field, value);
+        }
+        f.write_str(" ")?;
+        if field.notation() != Notation::Word {
+            write!(f, "{}=", field.label())?;
+        }
+        number(f, field, value)
+    };
+    numbers.numbers(&mut |field, value| {
+        if result.is_ok() {
+            result = write(field, value);
+        }
+    });
+    result
+}
+
+/// Writes the numbers of a line that begins with one.
+fn bare_line(f: &mut Formatter<'_>, numbers: &impl Numbers) -> fmt::Result {
+    line(f, numbers, true, |_| "")
 }
 
 impl Display for Machine {
@@ -47,7 +108,7 @@ impl Display for Machine {
             }
         }
         for page in &self.pages {
-            writeln!(f, "page {} own={}{}", page.pfn, page.own, if page.dirty { " dirty" } else { "" })?;
+            writeln!(f, "page {page}")?;
         }
         for compound in &self.compounds {
             writeln!(f, "compound {compound}")?;
@@ -55,18 +116,15 @@ impl Display for Machine {
         for slot in &self.slots {
             writeln!(f, "slot {slot}")?;
         }
-        for Mapping { hva, pages, pte } in &self.mappings {
-            write!(f, "map {hva} {pte}")?;
-            if *pages != 1 {
-                write!(f, " pages={pages}")?;
-            }
+        for mapping in &self.mappings {
+            f.write_str("map ")?;
+            let before = |field| if field == Field::Pfn { word(mapping.pte) } else { "" };
+            line(f, mapping, true, before)?;
             writeln!(f)?;
         }
         for ram in &self.ram {
             write!(f, "ram {}", ram.at)?;
-            for run in &ram.words {
-                write!(f, " {run}")?;
-            }
+            ram.words.iter().try_for_each(|run| write!(f, " {run}"))?;
             writeln!(f)?;
         }
         for window in &self.windows {
@@ -95,50 +153,48 @@ impl Display for WordRun {
     }
 }
 
+impl Display for PageSpec {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        bare_line(f, self)
+    }
+}
+
 impl Display for CompoundSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} order={}", self.pfn, self.order)
+        bare_line(f, self)
     }
 }
 
 impl Display for SlotSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} gfn={} pages={} hva={}", self.id, self.gfn, self.pages, self.hva)
+        bare_line(f, self)
+    }
+}
+
+/// The word for the kind of a page-table entry, with a space before it.
+const fn word(pte: Pte) -> &'static str {
+    match pte {
+        Pte::Hole => " hole",
+        Pte::Present { .. } => " present",
+        Pte::Huge { .. } => " huge",
+        Pte::Absent { .. } => " absent",
     }
 }
 
 impl Display for Pte {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let flags = |f: &mut Formatter<'_>, writable: bool, dirty: bool, young: bool| {
-            for (set, word) in [(writable, " writable"), (dirty, " dirty"), (young, " young")] {
-                if set {
-                    f.write_str(word)?;
-                }
-            }
-            Ok(())
-        };
-        match *self {
-            Self::Hole => f.write_str("hole"),
-            Self::Present { pfn, writable, dirty, young } => {
-                write!(f, "present pfn={pfn}")?;
-                flags(f, writable, dirty, young)
-            }
-            Self::Huge { pfn, order, writable, dirty, young } => {
-                write!(f, "huge pfn={pfn} order={order}")?;
-                flags(f, writable, dirty, young)
-            }
-            Self::Absent { pfn } => write!(f, "absent pfn={pfn}"),
-        }
+        f.write_str(word(*self).trim_start())?;
+        line(f, self, false, |_| "")
     }
 }
 
 impl Display for WindowSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} page_shift={} base={:#x} entries={}", self.liobn, self.page_shift, self.base, self.entries)?;
-        match self.backing {
-            Backing::Emulated => write!(f, " emulated table={}", self.table),
-            Backing::Pinned { hardware } => write!(f, " pinned table={} hardware={hardware}", self.table),
-        }
+        let backing = match self.backing {
+            Backing::Emulated => " emulated",
+            Backing::Pinned { .. } => " pinned",
+        };
+        line(f, self, true, |field| if field == Field::Table { backing } else { "" })
     }
 }
 
@@ -146,57 +202,30 @@ impl Display for Hypercall {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name)?,
-            None => write!(f, "hcall={:#x}", self.opcode)?,
+            None => write!(f, "{}={:#x}", Field::Opcode.label(), self.opcode)?,
         }
-        let fields = self.fields();
-        for (index, value) in self.args.iter().enumerate() {
-            match fields.get(index) {
-                Some(&"count") => write!(f, " count={value}")?,
-                Some(field) => write!(f, " {field}={value:#x}")?,
-                // Registers that the call does not read are told where they are not zero.
-                None if *value != 0 => write!(f, " r{}={value:#x}", index + 4)?,
-                None => {}
-            }
-        }
-        Ok(())
+        line(f, self, false, |_| "")
     }
 }
 
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let kind = self.kind();
         match self {
             Self::Hypercall { vcpu, call } => write!(f, "cpu{vcpu} {call}"),
-            Self::Lookup { pfn }
-            | Self::GetPage { pfn }
-            | Self::PutPage { pfn }
-            | Self::Take { pfn }
-            | Self::Drop { pfn }
-            | Self::SplitCompound { pfn } => write!(f, "{kind} {pfn}"),
-            Self::Map { hva, pte } => write!(f, "{kind} {hva} {pte}"),
-            Self::Unmap { hva } | Self::Age { hva } | Self::Clean { hva } | Self::WriteProtect { hva } => {
-                write!(f, "{kind} {hva}")
-            }
-            Self::Migrate { hva, pfn } => write!(f, "{kind} {hva} pfn={pfn}"),
-            Self::MakeCompound(compound) => write!(f, "{kind} {compound}"),
+            Self::Map { hva, pte } => write!(f, "map {hva} {pte}"),
+            Self::CreateWindow(window) => write!(f, "create-window {window}"),
             Self::HotAdd { section, blocks } => {
-                write!(f, "{kind} {section:#x}")?;
-                for run in blocks {
-                    write!(f, " {run}")?;
-                }
-                Ok(())
+                write!(f, "hot-add {section:#x}")?;
+                blocks.iter().try_for_each(|run| write!(f, " {run}"))
             }
-            Self::HotRemove { section } => write!(f, "{kind} {section:#x}"),
-            Self::Slot(slot) => write!(f, "{kind} {slot}"),
             Self::Write { gpa, words } => {
-                write!(f, "{kind} {gpa}")?;
-                for run in words {
-                    write!(f, " {run}")?;
-                }
-                Ok(())
+                write!(f, "write {gpa}")?;
+                words.iter().try_for_each(|run| write!(f, " {run}"))
             }
-            Self::CreateWindow(window) => write!(f, "{kind} {window}"),
-            Self::CloseWindow { liobn } => write!(f, "{kind} {liobn}"),
+            _ => {
+                write!(f, "{} ", self.kind())?;
+                bare_line(f, self)
+            }
         }
     }
 }

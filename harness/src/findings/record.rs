@@ -14,7 +14,7 @@ use programs::store::{self, EXTENSION, SEQUENCE_EXTENSION, fingerprint};
 
 use super::report::{Context, export, export_sequence, report};
 use crate::check::Finding;
-use crate::shrink::{Judge, Shrunk, shrink};
+use crate::shrink::{Ended, Judge, Limits, Shrunk, shrink};
 
 /// Where a program comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,8 +106,8 @@ pub struct Recorded {
     pub program: Program,
     /// Steps of the program as it was found.
     pub found_steps: usize,
-    /// Whether the shrunk program is 1-minimal; `None` if it was not shrunk.
-    pub minimal: Option<bool>,
+    /// Why the shrunk program is no smaller; `None` if it was not shrunk.
+    pub ended: Option<Ended>,
     /// For a finding that needs what earlier programs left: how many programs the recorded sequence has, the last of
     /// which shows it.
     pub sequence: Option<usize>,
@@ -131,14 +131,11 @@ impl fmt::Display for Recorded {
             origin => write!(f, "  {origin}")?,
         }
         write!(f, ", {} steps as {how}", self.found_steps)?;
-        match (self.sequence, self.minimal) {
+        match (self.sequence, self.ended) {
             (Some(programs), _) => {
                 writeln!(f, ", shown by a sequence of {programs} programs on one subject, not by a fresh subject")?;
             }
-            (None, Some(minimal)) => {
-                let minimal = if minimal { " (1-minimal)" } else { "" };
-                writeln!(f, ", shrunk to {}{minimal}", self.program.steps.len())?;
-            }
+            (None, Some(ended)) => writeln!(f, ", shrunk to {} ({ended})", self.program.steps.len())?,
             (None, None) if self.finding.repeats == Some(false) => writeln!(f, ", not shown by a fresh subject")?,
             (None, None) => writeln!(f, ", not shrunk")?,
         }
@@ -221,11 +218,11 @@ impl Recorder<'_> {
     pub fn finish(&self, catch: Catch, found_file: PathBuf, made: Made) -> io::Result<Recorded> {
         let origin = catch.origin.to_string();
         let found_steps = catch.program.steps.len();
-        let (program, finding, minimal, sequence) = match made {
+        let (program, finding, ended, sequence) = match made {
             Made::AsFound => (catch.program.clone(), catch.finding.clone(), None, None),
             Made::Shrunk(shrunk) => {
-                let Shrunk { program, finding, minimal, .. } = *shrunk;
-                (program, finding, Some(minimal), None)
+                let Shrunk { program, finding, ended, .. } = *shrunk;
+                (program, finding, Some(ended), None)
             }
             Made::Sequence(sequence, finding) => {
                 let last = sequence.parts.last().map_or(catch.program.clone(), |part| part.program.clone());
@@ -239,16 +236,16 @@ impl Recorder<'_> {
                 );
                 (Some(self.save(&catch, SEQUENCE_EXTENSION, &text)?), export_sequence(sequence, &finding))
             }
-            None if minimal.is_some() => {
+            None if ended.is_some() => {
                 let text = format!("# {finding}\n# Shrunk from {origin}.\n{program}");
                 (Some(self.save(&catch, EXTENSION, &text)?), export(&program, Some(&finding)))
             }
             None => (None, export(&program, Some(&finding))),
         };
-        let context = Context { origin: &origin, minimal };
+        let context = Context { origin: &origin, ended };
         let report_file = self.save(&catch, "report.txt", &report(&program, &finding, context))?;
         // No test is written for a hang that was not shrunk: it would hang the test run.
-        let test_file = match (catch.finding.rule, minimal) {
+        let test_file = match (catch.finding.rule, ended) {
             (Rule::SubjectHang, None) => None,
             _ => Some(self.save(&catch, "test.rs", &test)?),
         };
@@ -259,7 +256,7 @@ impl Recorder<'_> {
             finding,
             program,
             found_steps,
-            minimal,
+            ended,
             sequence,
             found_file,
             shrunk_file,
@@ -276,20 +273,20 @@ impl Recorder<'_> {
 /// The shrinker tries its programs on one subject, which is quick. Where what it leaves shows nothing on a fresh
 /// subject, because the tries before had left something behind, it shrinks once more with a fresh subject for every
 /// try.
-pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool) -> Option<Shrunk> {
+pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, limits: Limits) -> Option<Shrunk> {
     judge.renew();
     let identity = judge.finding(&catch.program)?.identity();
     if exact && identity != catch.finding.identity() {
         return None;
     }
     judge.renew();
-    let shrunk = shrink(judge, &catch.program).filter(|shrunk| shrunk.finding.identity() == identity)?;
+    let shrunk = shrink(judge, &catch.program, limits).filter(|shrunk| shrunk.finding.identity() == identity)?;
     judge.renew();
     if let Some(finding) = judge.finding(&shrunk.program).filter(|finding| finding.identity() == identity) {
         return Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk });
     }
     let mut shrunk =
-        shrink(&mut Fresh(judge), &catch.program).filter(|shrunk| shrunk.finding.identity() == identity)?;
+        shrink(&mut Fresh(judge), &catch.program, limits).filter(|shrunk| shrunk.finding.identity() == identity)?;
     shrunk.finding.repeats = Some(true);
     Some(shrunk)
 }

@@ -8,6 +8,7 @@ use similar::{Algorithm, TextDiff};
 
 use crate::check::words::outcome;
 use crate::check::{Ending, Finding, Place, Tally, Verdict};
+use crate::shrink::Ended;
 use crate::subjects::SubjectKind;
 use programs::sequence::{Part, Sequence};
 use programs::store::fingerprint;
@@ -17,8 +18,8 @@ use programs::store::fingerprint;
 pub struct Context<'a> {
     /// Where the program comes from, such as a file or seed and index.
     pub origin: &'a str,
-    /// Whether the program is 1-minimal, if it was shrunk.
-    pub minimal: Option<bool>,
+    /// Why it is no smaller, if it was shrunk.
+    pub ended: Option<Ended>,
 }
 
 /// The report: rule, both values, the last step on which both sides agree, the differing objects, the program.
@@ -61,12 +62,12 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
         let _ = writeln!(text, "Differences (-reference|+{}):", finding.voter);
         differences(&object.reference, &object.memory, &mut text);
     }
-    match context.minimal {
-        Some(true) => {
+    match context.ended {
+        Some(Ended::Minimal) => {
             let _ = writeln!(text, "\nThe program is 1-minimal: without any one step or item the finding is gone.");
         }
-        Some(false) => {
-            let _ = writeln!(text, "\nThe program was shrunk, but not to the end: the budget of checks ran out.");
+        Some(ended) => {
+            let _ = writeln!(text, "\nThe program was shrunk, and is {ended}.");
         }
         None => {}
     }

@@ -9,7 +9,7 @@ use programs::sequence::{Part, Sequence};
 
 use crate::check::{Finding, Identity, Verdict};
 use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
-use crate::shrink::{Judge, shrink};
+use crate::shrink::{Judge, Limits, shrink};
 use crate::voters::{Panel, Roster};
 
 /// Shrinks and records a catch whose program stands in `found_file`. `before` names the programs that the same subject
@@ -29,7 +29,7 @@ pub fn record(
     for &look in roster.looks() {
         let Ok(mut panel) = roster.panel(look) else { continue };
         tried = true;
-        if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact) {
+        if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact, Limits::default()) {
             return recorder.finish(catch, found_file, Made::Shrunk(Box::new(shrunk)));
         }
     }
@@ -122,7 +122,7 @@ impl SequenceShrinker {
     fn shrink_programs(&mut self) {
         for index in (0..self.best.parts.len()).rev() {
             let program = self.best.parts[index].program.clone();
-            let shrunk = shrink(&mut Within { shrinker: self, index }, &program);
+            let shrunk = shrink(&mut Within { shrinker: self, index }, &program, Limits::default());
             if let Some(shrunk) = shrunk {
                 let mut sequence = self.best.clone();
                 sequence.parts[index].program = shrunk.program;

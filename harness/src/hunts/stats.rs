@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use contract::description::MemoryModel;
+use contract::Program;
+use contract::description::{Item, MemoryModel};
+use contract::visit::{Field, Notation, visit};
 
 use crate::check::feedback::Feedback;
 use crate::check::{Checker, Finding, Handled, NotCompared, Observation, Tally, Verdict};
@@ -57,6 +59,47 @@ impl Spread {
     }
 }
 
+/// Values of fields, by the word that a line begins with (for hypercalls, their name) and the field.
+pub type Fields = BTreeMap<(&'static str, Field), Values>;
+
+/// The values of a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Values {
+    /// How many there are.
+    pub count: u64,
+    /// The least.
+    pub min: i128,
+    /// The largest.
+    pub max: i128,
+    /// How many low bits a valid program can set.
+    pub width: u32,
+    /// Bits that were 0 in some value.
+    zeros: u64,
+    /// Bits that were 1 in some value.
+    ones: u64,
+}
+
+impl Values {
+    const fn none(width: u32) -> Self {
+        Self { count: 0, min: i128::MAX, max: i128::MIN, width, zeros: 0, ones: 0 }
+    }
+
+    fn add(&mut self, field: Field, number: u64) {
+        let value = if field.notation() == Notation::Signed { (number as i64).into() } else { number.into() };
+        self.count += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.ones |= number;
+        self.zeros |= !number;
+    }
+
+    /// Of the [width](Self::width): the bits that were 0 in some value and 1 in another.
+    #[must_use]
+    pub const fn seen_both(&self) -> u32 {
+        (self.zeros & self.ones & (u64::MAX >> (64 - self.width))).count_ones()
+    }
+}
+
 /// The figures of a corpus.
 #[derive(Clone, Default, Debug)]
 pub struct Stats {
@@ -72,6 +115,10 @@ pub struct Stats {
     pub models: BTreeMap<&'static str, u64>,
     /// Programs by dialect.
     pub dialects: BTreeMap<&'static str, u64>,
+    /// The values of every field of their machines.
+    pub machine_fields: Fields,
+    /// The values of every field of their steps, whether these ran or not.
+    pub step_fields: Fields,
     /// What running them decided.
     pub tally: Tally,
     /// The [combinations](crate::check::feedback) that they reached: what engines are told of.
@@ -100,6 +147,7 @@ impl Stats {
             MemoryModel::SparsememVmemmap { .. } => "sparsemem-vmemmap",
         };
         *self.models.entry(model).or_default() += 1;
+        self.add_fields(program);
         let (kinds, combinations) = (&mut self.kinds, &mut self.combinations);
         let feedback = Feedback::new(&program.machine);
         let verdict = checker.check_watched(program, &mut |seen: &Observation<'_>| {
@@ -115,5 +163,15 @@ impl Stats {
             // What reading gives is sound.
             Verdict::Invalid(_) => {}
         }
+    }
+    fn add_fields(&mut self, program: &Program) {
+        visit(program, &mut |place, number| {
+            let (fields, line) = match place.item {
+                Item::Step(index) => (&mut self.step_fields, program.steps[index].kind().name()),
+                item => (&mut self.machine_fields, item.word()),
+            };
+            let values = fields.entry((line, place.field)).or_insert_with(|| Values::none(place.bits()));
+            values.add(place.field, number);
+        });
     }
 }

@@ -11,7 +11,7 @@
 //! | 8..48 | dialect, page shift, struct page, model, block shift, 0 (4 bytes each); array or base; pages or list (8 each) | five numbers of 8 bytes |
 //!
 //! A list (the words of `write` and `ram`, the places of `hot-add`) has a record for each run, behind the record it
-//! belongs to.
+//! belongs to. Which number of a record is which comes from the [visitor](contract::visit) in both directions.
 //!
 //! **Every byte string decodes.** Bytes that do not begin with the header's eight are decisions of the generator
 //! ([`generate::decode`](crate::generate::decode)). Behind a header, a key that is none counts modulo their number, a
@@ -21,6 +21,9 @@
 
 mod read;
 mod write;
+
+use contract::Step;
+use contract::visit::Field;
 
 pub use read::{EncodingError, Form, decode, decode_exact, form};
 pub use write::{encode, encode_into};
@@ -33,7 +36,7 @@ pub const VERSION: u32 = 1;
 pub const MAGIC: [u8; 4] = *b"RMDP";
 
 macro_rules! keys {
-    ($($name:ident $bytes:literal $what:literal;)*) => {
+    ($($name:ident $bytes:literal $what:literal $(= $step:ident { $($field:tt),* })?;)*) => {
         /// The kinds of records.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(usize)]
@@ -52,6 +55,23 @@ macro_rules! keys {
                     other => Self::ALL[other as usize % Self::ALL.len()],
                 }
             }
+
+            /// The kind of record that a step begins with.
+            const fn of_step(step: &Step) -> Self {
+                match step {
+                    $($(Step::$step { .. } => Self::$name,)?)*
+                }
+            }
+
+            /// A step of the kind that begins with such a record, all its numbers zero and its lists empty; `None` if
+            /// none does.
+            #[inline]
+            fn blank_step(self) -> Option<Step> {
+                match self {
+                    $($(Self::$name => Some(Step::$step { $($field: Default::default()),* }),)?)*
+                    _ => None,
+                }
+            }
         }
 
         /// Every key with what its records stand for; a dictionary for engines. New ones are appended.
@@ -59,6 +79,7 @@ macro_rules! keys {
     };
 }
 
+// A record of a step names the step's variant and fields.
 keys! {
     Section b"sect" "section";
     Block b"blok" "block";
@@ -68,26 +89,26 @@ keys! {
     Mapping b"mapp" "map";
     Ram b"ramm" "ram";
     Window b"wind" "window";
-    Hypercall b"hcal" "hypercall";
-    Lookup b"look" "pfn_to_page";
-    GetPage b"getp" "get_page_unless_zero";
-    PutPage b"putp" "put_page_unless_one";
-    Take b"take" "take";
-    Drop b"drop" "drop";
-    StepMap b"smap" "map (step)";
-    Unmap b"unmp" "unmap";
-    Age b"agep" "age";
-    Clean b"clen" "clean";
-    WriteProtect b"wpro" "write-protect";
-    Migrate b"migr" "migrate";
-    MakeCompound b"mkco" "make-compound";
-    SplitCompound b"spco" "split-compound";
-    HotAdd b"hadd" "hot-add";
-    HotRemove b"hrem" "hot-remove";
-    StepSlot b"sslo" "slot (step)";
-    Write b"writ" "write";
-    CreateWindow b"cwin" "create-window";
-    CloseWindow b"xwin" "close-window";
+    Hypercall b"hcal" "hypercall" = Hypercall { vcpu, call };
+    Lookup b"look" "pfn_to_page" = Lookup { pfn };
+    GetPage b"getp" "get_page_unless_zero" = GetPage { pfn };
+    PutPage b"putp" "put_page_unless_one" = PutPage { pfn };
+    Take b"take" "take" = Take { pfn };
+    Drop b"drop" "drop" = Drop { pfn };
+    StepMap b"smap" "map (step)" = Map { hva, pte };
+    Unmap b"unmp" "unmap" = Unmap { hva };
+    Age b"agep" "age" = Age { hva };
+    Clean b"clen" "clean" = Clean { hva };
+    WriteProtect b"wpro" "write-protect" = WriteProtect { hva };
+    Migrate b"migr" "migrate" = Migrate { hva, pfn };
+    MakeCompound b"mkco" "make-compound" = MakeCompound { 0 };
+    SplitCompound b"spco" "split-compound" = SplitCompound { pfn };
+    HotAdd b"hadd" "hot-add" = HotAdd { section, blocks };
+    HotRemove b"hrem" "hot-remove" = HotRemove { section };
+    StepSlot b"sslo" "slot (step)" = Slot { 0 };
+    Write b"writ" "write" = Write { gpa, words };
+    CreateWindow b"cwin" "create-window" = CreateWindow { 0 };
+    CloseWindow b"xwin" "close-window" = CloseWindow { liobn };
     Word b"word" "a run of words";
     Place b"plac" "a run of places";
 }
@@ -96,17 +117,36 @@ impl Key {
     const fn bytes(self) -> [u8; 4] {
         KEYS[self as usize].0
     }
+
+    /// The kind of record that begins with a field in the list behind a record of this kind.
+    const fn of_run(self, field: Field) -> Option<Self> {
+        match field {
+            Field::Word => Some(Self::Word),
+            Field::BlockAt if matches!(self, Self::HotAdd | Self::Place) => Some(Self::Place),
+            _ => None,
+        }
+    }
 }
 
-/// Page-table entries in a record's small number.
+/// The lowest bit and the width of a field that has its place in a record's small number. All other fields take the
+/// record's five numbers, one after the other in the order of the [visitor](contract::visit).
+const fn small(field: Field) -> Option<(u32, u32)> {
+    match field {
+        Field::Own | Field::Slot | Field::Order | Field::Vcpu => Some((0, 32)),
+        Field::WindowShift => Some((0, 8)),
+        Field::Writable => Some((2, 1)),
+        Field::Dirty => Some((3, 1)),
+        Field::Young => Some((4, 1)),
+        Field::HugeOrder => Some((8, 24)),
+        _ => None,
+    }
+}
+
+/// What a record's small number says of the kind of a page-table entry.
 mod pte_bits {
     pub(super) const HUGE: u32 = 1;
     pub(super) const ABSENT: u32 = 2;
-    pub(super) const WRITABLE: u32 = 4;
-    pub(super) const DIRTY: u32 = 8;
-    pub(super) const YOUNG: u32 = 16;
-    pub(super) const ORDER_SHIFT: u32 = 8;
 }
 
-/// Windows in a record's small number: the page shift, and whether the window is pinned.
+/// A bit of the small number of windows: whether the window is pinned.
 const PINNED: u32 = 1 << 8;

@@ -7,11 +7,10 @@ use contract::description::{
     SECTION_SIZE_BITS, SlotSpec, WordRun,
 };
 use contract::program::MAX_VCPUS;
-use contract::{
-    Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, Machine, PageShift, Pfn, Program, Pte, RealAddr, Step, WindowSpec,
-};
+use contract::visit::{Field, Numbers};
+use contract::{Dialect, Machine, PageShift, Pfn, Program, Pte, RealAddr, Step, WindowSpec};
 
-use super::{KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits};
+use super::{KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits, small};
 use crate::generate;
 use crate::repair::repair;
 
@@ -154,17 +153,48 @@ fn read_header(header: &[u8; RECORD]) -> Program {
     Program { dialect, machine: Machine::bare(page_shift, struct_page, memory), steps: Vec::new() }
 }
 
-fn read_pte(small: u32, pfn: u64) -> Pte {
-    let pfn = Pfn(pfn);
-    let bit = |bit: u32| small & bit != 0;
-    let (writable, dirty, young) = (bit(pte_bits::WRITABLE), bit(pte_bits::DIRTY), bit(pte_bits::YOUNG));
-    if bit(pte_bits::ABSENT) {
+/// An entry of the kind that a record's small number says.
+const fn blank_entry(small: u32) -> Pte {
+    let (pfn, writable, dirty, young) = (Pfn(0), false, false, false);
+    if small & pte_bits::ABSENT != 0 {
         Pte::Absent { pfn }
-    } else if bit(pte_bits::HUGE) {
-        Pte::Huge { pfn, order: order(small >> pte_bits::ORDER_SHIFT), writable, dirty, young }
+    } else if small & pte_bits::HUGE != 0 {
+        Pte::Huge { pfn, order: 0, writable, dirty, young }
     } else {
         Pte::Present { pfn, writable, dirty, young }
     }
+}
+
+/// A backing of the kind that a record's small number says.
+const fn blank_backing(small: u32) -> Backing {
+    if small & PINNED != 0 { Backing::Pinned { hardware: RealAddr(0) } } else { Backing::Emulated }
+}
+
+/// Gives `blank` the numbers of a record.
+#[inline]
+fn filled<T: Numbers>(mut blank: T, record: &[u8]) -> T {
+    let bits = u32_at(record, 4);
+    let mut next = 8;
+    blank.numbers_mut(&mut |field, number| {
+        *number = match small(field) {
+            Some((low, width)) => fitted(field, bits >> low & (u32::MAX >> (32 - width))),
+            None => {
+                next += 8;
+                u64_at(record, next - 8)
+            }
+        };
+    });
+    blank
+}
+
+/// A small number as its field can hold it.
+const fn fitted(field: Field, value: u32) -> u64 {
+    let value = match field {
+        Field::Order | Field::HugeOrder => order(value),
+        Field::Vcpu => value % MAX_VCPUS as u32,
+        _ => value,
+    };
+    value as u64
 }
 
 fn key(record: &[u8]) -> Key {
@@ -198,63 +228,45 @@ impl Reader {
 
     fn record(&mut self, record: &[u8]) {
         let small = u32_at(record, 4);
-        let [a, b, c, d, e] = std::array::from_fn(|index| u64_at(record, 8 + 8 * index));
         let machine = &mut self.program.machine;
         let steps = &mut self.program.steps;
-        let slot = SlotSpec { id: small, gfn: Gfn(a), pages: b, hva: Hva(c) };
-        let window = || WindowSpec {
-            liobn: Liobn(a),
-            page_shift: small & 0xff,
-            base: b,
-            entries: c,
-            table: RealAddr(d),
-            backing: if small & PINNED != 0 { Backing::Pinned { hardware: RealAddr(e) } } else { Backing::Emulated },
-        };
         match key(record) {
             Key::Section => {
                 if let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory {
-                    sections.push(section(a));
+                    sections.push(section(u64_at(record, 8)));
                 }
             }
             Key::Block => {
                 if let MemoryModel::SparsememVmemmap { blocks, .. } = &mut machine.memory {
-                    blocks.push(BlockRun { first: a, places: AddrRun { at: RealAddr(b), count: c } });
+                    blocks.push(filled(BlockRun::default(), record));
                 }
             }
-            Key::Page => machine.pages.push(PageSpec { pfn: Pfn(a), own: small as i32, dirty: b & 1 != 0 }),
-            Key::Compound => machine.compounds.push(CompoundSpec { pfn: Pfn(a), order: order(small) }),
-            Key::Slot => machine.slots.push(slot),
-            Key::Mapping => machine.mappings.push(Mapping { hva: Hva(a), pages: c, pte: read_pte(small, b) }),
-            Key::Ram => machine.ram.push(RamSpec { at: RealAddr(a), words: Vec::new() }),
-            Key::Window => machine.windows.push(window()),
-            Key::Hypercall => {
-                let call = Hypercall { opcode: a, args: [b, c, d, e] };
-                steps.push(Step::Hypercall { vcpu: (small % u32::from(MAX_VCPUS)) as u8, call });
+            Key::Page => machine.pages.push(filled(PageSpec::default(), record)),
+            Key::Compound => machine.compounds.push(filled(CompoundSpec::default(), record)),
+            Key::Slot => machine.slots.push(filled(SlotSpec::default(), record)),
+            Key::Mapping => {
+                machine.mappings.push(filled(Mapping { pte: blank_entry(small), ..Mapping::default() }, record));
             }
-            Key::Lookup => steps.push(Step::Lookup { pfn: Pfn(a) }),
-            Key::GetPage => steps.push(Step::GetPage { pfn: Pfn(a) }),
-            Key::PutPage => steps.push(Step::PutPage { pfn: Pfn(a) }),
-            Key::Take => steps.push(Step::Take { pfn: Pfn(a) }),
-            Key::Drop => steps.push(Step::Drop { pfn: Pfn(a) }),
-            Key::StepMap => steps.push(Step::Map { hva: Hva(a), pte: read_pte(small, b) }),
-            Key::Unmap => steps.push(Step::Unmap { hva: Hva(a) }),
-            Key::Age => steps.push(Step::Age { hva: Hva(a) }),
-            Key::Clean => steps.push(Step::Clean { hva: Hva(a) }),
-            Key::WriteProtect => steps.push(Step::WriteProtect { hva: Hva(a) }),
-            Key::Migrate => steps.push(Step::Migrate { hva: Hva(a), pfn: Pfn(b) }),
-            Key::MakeCompound => steps.push(Step::MakeCompound(CompoundSpec { pfn: Pfn(a), order: order(small) })),
-            Key::SplitCompound => steps.push(Step::SplitCompound { pfn: Pfn(a) }),
-            Key::HotAdd => steps.push(Step::HotAdd { section: a, blocks: Vec::new() }),
-            Key::HotRemove => steps.push(Step::HotRemove { section: a }),
-            Key::StepSlot => steps.push(Step::Slot(slot)),
-            Key::Write => steps.push(Step::Write { gpa: Gpa(a), words: Vec::new() }),
-            Key::CreateWindow => steps.push(Step::CreateWindow(window())),
-            Key::CloseWindow => steps.push(Step::CloseWindow { liobn: Liobn(a) }),
-            Key::Word => self.word(WordRun { value: a, stride: b, count: c }),
+            Key::Ram => machine.ram.push(filled(RamSpec::default(), record)),
+            Key::Window => {
+                machine
+                    .windows
+                    .push(filled(WindowSpec { backing: blank_backing(small), ..WindowSpec::default() }, record));
+            }
+            Key::Word => self.word(filled(WordRun::default(), record)),
             Key::Place => {
                 if let Some(Step::HotAdd { blocks, .. }) = steps.last_mut() {
-                    blocks.push(AddrRun { at: RealAddr(a), count: b });
+                    blocks.push(filled(AddrRun::default(), record));
                 }
+            }
+            key => {
+                let Some(mut step) = key.blank_step() else { return };
+                match &mut step {
+                    Step::Map { pte, .. } => *pte = blank_entry(small),
+                    Step::CreateWindow(window) => window.backing = blank_backing(small),
+                    _ => {}
+                }
+                steps.push(filled(step, record));
             }
         }
     }

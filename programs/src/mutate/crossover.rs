@@ -4,14 +4,15 @@
 //! and section are those of the first, counted round, so that what stood in a relation still does.
 
 use contract::description::MemoryModel;
+use contract::visit::{NumberKind, Numbers as _};
 use contract::{Machine, Program, Step};
 
 use super::bounds::MAX_GROWN_STEPS;
-use super::numbers::{self, Kind};
 use super::sights::Sights;
 use super::steps::stretch;
-use super::{retarget, windows};
+use super::windows;
 use crate::generate::dice::Dice;
+use crate::links::move_call;
 
 /// The child of both; not yet repaired.
 pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Program {
@@ -76,13 +77,13 @@ const fn round(index: usize, count: usize) -> usize {
 /// Makes a step of `other`, which stood at `index` there, one of `one`.
 fn translated(step: &mut Step, one: &Program, other: &Program, index: usize) {
     let (to, from) = (&one.machine, &other.machine);
-    numbers::of_step(step, &mut |kind, number| {
-        *number = match kind {
-            Kind::Pfn => pfn(*number, from, to),
-            Kind::Hva => hva(*number, from, to),
-            Kind::Gpa => gpa(*number, from, to),
-            Kind::Tce if *number & 3 != 0 => gpa(*number & !0xfff, from, to) & !0xfff | *number & 0xfff,
-            Kind::Section => section(*number, from, to),
+    step.numbers_mut(&mut |field, number| {
+        *number = match field.kind() {
+            NumberKind::Pfn => pfn(*number, from, to),
+            NumberKind::Hva => hva(*number, from, to),
+            NumberKind::Gpa => gpa(*number, from, to),
+            NumberKind::Tce if *number & 3 != 0 => gpa(*number & !0xfff, from, to) & !0xfff | *number & 0xfff,
+            NumberKind::Section => section(*number, from, to),
             _ => return,
         };
     });
@@ -99,7 +100,7 @@ fn translated(step: &mut Step, one: &Program, other: &Program, index: usize) {
     let Some(at) = from.windows.iter().position(|window| window.liobn.0 == name) else { return };
     let (Some(was), Some(is)) = (foreign.window_of(name), to.windows.get(round(at, to.windows.len()))) else { return };
     match step {
-        Step::Hypercall { call, .. } => retarget::call(call, &was, is),
+        Step::Hypercall { call, .. } => move_call(call, &was, is),
         Step::CloseWindow { liobn } => *liobn = is.liobn,
         _ => {}
     }

@@ -1,13 +1,14 @@
 //! Changes of the guest and its pages at boot: slots, mappings, references, compound pages, contents.
 
-use contract::description::{CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec, WordRun};
+use contract::description::{CompoundSpec, Item, Mapping, PageSpec, RamSpec, SlotSpec, WordRun};
+use contract::visit::{Field, NumberKind, Place, visit, visit_mut};
 use contract::{Gfn, Hva, Pfn, Program, Pte, RealAddr};
 
-use super::numbers::{self, Kind};
 use super::sights::Sights;
 use super::values;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
+use crate::links::move_gpas;
 
 /// Most items of one sort that are added.
 const MAX_ITEMS: usize = 64;
@@ -44,14 +45,7 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
             slot.gfn.0 = new.min(frames - pages.min(frames));
             let by = slot.gfn.0.wrapping_sub(first) << shift;
             let inside = |gpa: u64| (gpa >> shift).wrapping_sub(first) < pages;
-            program.steps.iter_mut().for_each(|step| {
-                numbers::of_step(step, &mut |kind, number| {
-                    let names = kind == Kind::Gpa || kind == Kind::Tce && *number & 3 != 0;
-                    if names && inside(*number) {
-                        *number = number.wrapping_add(by);
-                    }
-                });
-            });
+            move_gpas(program, |gpa| if inside(gpa) { gpa.wrapping_add(by) } else { gpa });
         }
     }
     true
@@ -238,27 +232,29 @@ pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> b
 
 /// Any number of the machine's items, by its kind.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
-    let mut found: Vec<(Kind, u64)> = Vec::new();
-    numbers::of_machine(&mut program.machine, &mut |kind, number| found.push((kind, *number)));
-    if found.is_empty() {
-        return false;
-    }
-    let at = dice.below(found.len() as u64) as usize;
-    let (kind, old) = found[at];
+    let mut found: Vec<(Place, u64)> = Vec::new();
+    visit(program, &mut |place, number| {
+        if !matches!(place.item, Item::Step(_)) && values::tweakable(place) {
+            found.push((place, number));
+        }
+    });
+    let Some((place, old)) = dice.pick_from(&found) else { return false };
+    let kind = place.field.kind();
     // LIOBNs, bases and places of tables have operators that keep the calls of a window together.
-    if matches!(kind, Kind::Liobn | Kind::Ioba | Kind::Real) {
+    if matches!(kind, NumberKind::Liobn | NumberKind::Ioba | NumberKind::Real) {
         return false;
     }
     let mut new = values::number(program, kind, old, dice);
-    if kind == Kind::Count {
+    if kind == NumberKind::Count && place.field != Field::MemoryPages {
         new = new.clamp(1, 1 << 20);
     }
-    let mut count = 0;
-    numbers::of_machine(&mut program.machine, &mut |_, number| {
-        if count == at {
+    // Only lists of words have a field twice; then the first that has the value changes.
+    let mut left = true;
+    visit_mut(program, &mut |other, number| {
+        if left && other == place && *number == old {
             *number = new;
+            left = false;
         }
-        count += 1;
     });
     new != old
 }

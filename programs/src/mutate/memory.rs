@@ -4,13 +4,14 @@
 //! Each leaves a machine that [`repair`](crate::repair) has little to do with.
 
 use contract::description::{AddrRun, BlockRun, MemoryModel, SECTION_SIZE_BITS};
+use contract::visit::{Field, visit_mut};
 use contract::{Machine, PageShift, Program, RealAddr};
 
-use super::numbers::{self, Kind};
 use super::sights::{LAST_SECTION, Sights};
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 use crate::layout::{add_section, fit_blocks, free_place, remove_section};
+use crate::links::{move_gpas, move_hvas, move_pfns};
 
 /// Most sections that are added; each can need hundreds of blocks.
 const MAX_SECTIONS: usize = 8;
@@ -125,22 +126,11 @@ fn place_array(machine: &mut Machine) {
     }
 }
 
-/// Gives every pfn, in the machine and its steps, another value.
+/// Gives every pfn, in the machine and its steps, another value; heads stay aligned.
 fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
-    let shift = program.machine.page_shift.bits();
-    let mut visit = |kind: Kind, number: &mut u64| {
-        if kind == Kind::Pfn {
-            *number = map(*number);
-        }
-    };
-    numbers::of_machine(&mut program.machine, &mut visit);
-    program.steps.iter_mut().for_each(|step| numbers::of_step(step, &mut visit));
+    move_pfns(program, map);
     for compound in &mut program.machine.compounds {
         compound.pfn.0 = compound.pfn.0 >> compound.order << compound.order;
-    }
-    for ram in &mut program.machine.ram {
-        let offset = ram.at.0 & ((1 << shift) - 1);
-        ram.at.0 = map(ram.at.0 >> shift).wrapping_shl(shift) | offset;
     }
 }
 
@@ -209,20 +199,15 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
             None => hva >> to << to,
         }
     };
+    move_hvas(program, move_hva);
+    move_gpas(program, frames);
     let gfns = 1u64 << (64 - to);
-    let mut visit = |kind: Kind, number: &mut u64| match kind {
-        Kind::Hva => *number = move_hva(*number),
-        Kind::Gpa => *number = frames(*number),
-        Kind::Tce if *number & 3 != 0 => *number = frames(*number & !0xfff) | *number & 0xfff,
-        Kind::Gfn if *number >= gfns => *number = gfns - 1,
+    visit_mut(program, &mut |place, number| match place.field {
+        Field::Gfn => *number = (*number).min(gfns - 1),
+        Field::RamAt => *number = frames(*number),
         _ => {}
-    };
-    numbers::of_machine(&mut program.machine, &mut visit);
-    program.steps.iter_mut().for_each(|step| numbers::of_step(step, &mut visit));
+    });
     let machine = &mut program.machine;
-    for ram in &mut machine.ram {
-        ram.at.0 = frames(ram.at.0);
-    }
     machine.page_shift = new;
     for window in &mut machine.windows {
         if window.backing != contract::Backing::Emulated {

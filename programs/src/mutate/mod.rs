@@ -15,7 +15,6 @@ mod engine;
 mod fresh;
 mod guest;
 mod memory;
-mod numbers;
 mod operators;
 mod retarget;
 mod sequences;

@@ -1,18 +1,18 @@
 //! Changes of single values of steps: to an edge of the program's own machine, to a neighbour, to what stands
 //! elsewhere.
 
-use contract::description::{AddrRun, CompoundSpec, WordRun, word_count};
+use contract::description::{AddrRun, CompoundSpec, Item, WordRun, word_count};
 use contract::hcall::{
     H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall, LIST_BYTES, MAX_TCES_PER_CALL,
 };
 use contract::program::MAX_VCPUS;
+use contract::visit::{Field, NumberKind, Numbers as _, Place, visit};
 use contract::{Program, Pte, Step, WindowSpec};
 
-use super::numbers::{self, Kind};
-use super::retarget;
 use super::sights::{Sights, choose};
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
+use crate::links::move_call;
 
 /// The index of a step that `wanted` says yes to.
 pub(super) fn pick_step(program: &Program, wanted: impl Fn(&Step) -> bool, dice: &mut Dice<'_>) -> Option<usize> {
@@ -109,7 +109,7 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
         return set_call(program, index, call);
     }
     let Some(other) = sights.window(dice) else { return false };
-    retarget::call(&mut call, &window.unwrap_or(other), &other);
+    move_call(&mut call, &window.unwrap_or(other), &other);
     set_call(program, index, call)
 }
 
@@ -284,7 +284,7 @@ pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
 pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         let mut found = false;
-        numbers::of_step(&mut step.clone(), &mut |kind, _| found |= kind == Kind::Pfn);
+        step.numbers(&mut |field, _| found |= field.kind() == NumberKind::Pfn);
         found
     };
     let Some(index) = pick_step(program, names, dice) else { return false };
@@ -300,8 +300,8 @@ pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
             }
         },
         Step::SplitCompound { pfn } => *pfn = group.map_or(new, |group| group.pfn),
-        step => numbers::of_step(step, &mut |kind, number| {
-            if kind == Kind::Pfn {
+        step => step.numbers_mut(&mut |field, number| {
+            if field.kind() == NumberKind::Pfn {
                 *number = new.0;
             }
         }),
@@ -324,8 +324,8 @@ pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     };
     let Some(index) = pick_step(program, names, dice) else { return false };
     let Some(new) = Sights::new(program, index).hva(dice) else { return false };
-    numbers::of_step(&mut program.steps[index], &mut |kind, number| {
-        if kind == Kind::Hva {
+    program.steps[index].numbers_mut(&mut |field, number| {
+        if field.kind() == NumberKind::Hva {
             *number = new.0;
         }
     });
@@ -404,21 +404,27 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |_| true, dice) else { return false };
     let mut step = program.steps[index].clone();
-    let mut found: Vec<(Kind, u64)> = Vec::new();
-    numbers::of_step(&mut step, &mut |kind, number| found.push((kind, *number)));
+    let open = |field: Field| tweakable(Place { item: Item::Step(index), field });
+    let mut found: Vec<(Field, u64)> = Vec::new();
+    step.numbers(&mut |field, number| {
+        if open(field) {
+            found.push((field, number));
+        }
+    });
     if found.is_empty() {
         return false;
     }
     let at = dice.below(found.len() as u64) as usize;
-    let (kind, old) = found[at];
-    let new = number(program, kind, old, dice);
+    let (field, old) = found[at];
+    let new = number(program, field.kind(), old, dice);
     let mut count = 0;
-    numbers::of_step(&mut step, &mut |kind, number| {
+    step.numbers_mut(&mut |field, number| {
+        if !open(field) {
+            return;
+        }
         if count == at {
-            *number = new;
             // A count of 0 would make the step unsound.
-            let zero = *number == 0 && kind == Kind::Count;
-            *number += u64::from(zero);
+            *number = if field.kind() == NumberKind::Count { new.max(1) } else { new };
         }
         count += 1;
     });
@@ -429,21 +435,33 @@ pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     program.steps[index] != step
 }
 
+/// Whether any number may come to stand there. Others have operators that know more of them, or the soundness of the
+/// machine hangs on them.
+pub(super) fn tweakable(place: Place) -> bool {
+    use NumberKind as Kind;
+    let kind = place.field.kind();
+    match place.item {
+        Item::Machine => place.field == Field::MemoryPages,
+        Item::Section(_) | Item::Block(_) => false,
+        Item::Step(_) if matches!(kind, Kind::Vcpu | Kind::Opcode | Kind::Unread | Kind::Order | Kind::Shift) => false,
+        // A huge entry has the order of its compound page, and any other is refused.
+        _ => !matches!(kind, Kind::Slot | Kind::Own | Kind::Flag) && !matches!(place.field, Field::HugeOrder),
+    }
+}
+
 /// Another number of that kind.
-pub(super) fn number(program: &mut Program, kind: Kind, old: u64, dice: &mut Dice<'_>) -> u64 {
+pub(super) fn number(program: &Program, kind: NumberKind, old: u64, dice: &mut Dice<'_>) -> u64 {
     // Names and bus addresses are all or nothing: near misses are drawn where windows are known, and seldom.
-    let all_or_nothing = matches!(kind, Kind::Liobn | Kind::Ioba);
+    let all_or_nothing = matches!(kind, NumberKind::Liobn | NumberKind::Ioba);
     let host = program.machine.page_shift.bytes();
     match dice.weighted(if all_or_nothing { &[85, 2, 12, 1] } else { &[50, 18, 18, 14] }) {
         0 => {
             let mut same: Vec<u64> = Vec::new();
-            let mut note = |other: Kind, number: &mut u64| {
-                if other == kind && *number != old {
-                    same.push(*number);
+            visit(program, &mut |place, number| {
+                if place.field.kind() == kind && number != old && tweakable(place) {
+                    same.push(number);
                 }
-            };
-            program.steps.iter_mut().for_each(|step| numbers::of_step(step, &mut note));
-            numbers::of_machine(&mut program.machine, &mut note);
+            });
             dice.pick_from(&same).unwrap_or(old)
         }
         1 => dice.pick(&[old.wrapping_add(1), old.wrapping_sub(1)]),

@@ -2,29 +2,18 @@
 //! refused.
 
 use contract::description::MAX_WINDOW_ENTRIES;
-use contract::{Backing, Dialect, Liobn, Machine, Program, RealAddr, Step, WindowSpec};
+use contract::{Backing, Dialect, Liobn, Program, RealAddr, Step, WindowSpec};
 
 use super::bounds::MAX_GROWN_ENTRIES;
 use super::retarget;
 use super::sights::Sights;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
-use crate::layout::free_place;
+use crate::layout::{place_tables, put_tables};
+use crate::links::follow;
 
 /// Most windows that are added.
 const MAX_WINDOWS: usize = 6;
-
-/// Room for the window's tables, which stand one behind the other.
-fn place(machine: &Machine, window: &mut WindowSpec) -> bool {
-    let bytes = (window.entries * 8).next_multiple_of(4096);
-    let tables = if window.backing == Backing::Emulated { 1 } else { 2 };
-    let Some(room) = free_place(machine, bytes * tables, 4096) else { return false };
-    window.table = room;
-    if let Backing::Pinned { hardware } = &mut window.backing {
-        *hardware = RealAddr(room.0 + bytes);
-    }
-    true
-}
 
 /// The base that is aligned to the page and leaves room for all entries.
 fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
@@ -64,10 +53,10 @@ pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> 
     others.remove(at);
     program.machine.windows = others;
     let grown = new.entries > old.entries || old.backing == Backing::Emulated && new.backing != old.backing;
-    let fits = !grown || place(&program.machine, &mut new);
+    let fits = !grown || place_tables(&program.machine, &mut new);
     program.machine.windows.insert(at, if fits { new } else { old });
     if fits {
-        retarget::follow(program, 0, &old, &new);
+        follow(program, 0, &old, &new);
     }
     fits && old != new
 }
@@ -90,7 +79,7 @@ pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     let base = dice.pick(&[0, 0, 1 << 59, 0x1000_0000, u64::MAX]);
     let mut window = WindowSpec { liobn, page_shift, base, entries, table: RealAddr(0), backing };
     fit_base(&mut window, program.dialect);
-    let fits = place(&program.machine, &mut window);
+    let fits = place_tables(&program.machine, &mut window);
     if fits {
         program.machine.windows.push(window);
     }
@@ -206,10 +195,7 @@ pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
     }
     fit_base(window, program.dialect);
     let room = Sights::new(program, 0).room();
-    window.table = RealAddr(room);
-    if let Backing::Pinned { hardware } = &mut window.backing {
-        *hardware = RealAddr(room + (window.entries.min(1 << 16) * 8).next_multiple_of(4096));
-    }
+    put_tables(window, RealAddr(room));
 }
 
 /// A window that a step creates changes: its size, page, or backing.
@@ -236,7 +222,7 @@ pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     program.steps[index] = Step::CreateWindow(new);
     // Calls of one that could not be created had no entries that could be told from others.
     if old.validate(program.machine.page_shift, program.dialect).is_ok() {
-        retarget::follow(program, index + 1, &old, &new);
+        follow(program, index + 1, &old, &new);
     }
     true
 }

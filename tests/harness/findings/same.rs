@@ -11,7 +11,7 @@ use super::wrong::checker;
 fn told(program: &Program, checker: &mut Checker) -> String {
     let verdict = checker.check(program);
     let tally = checker.tally();
-    let context = Context { origin: "here", minimal: None };
+    let context = Context { origin: "here", ended: None };
     match &verdict {
         Verdict::Finding(finding) => format!("{tally:?}\n{finding:?}\n{}", report(program, finding, context)),
         verdict => format!("{tally:?}\n{verdict}"),

@@ -1,0 +1,580 @@
+//! One visitor over every number of a program, with what the number means.
+//!
+//! Printing, encoding, mutation, repair, shrinking and statistics go through the numbers of a program; this module is
+//! the only list of them. [`visit`] and [`visit_mut`] go through a whole program, [`Numbers`] through one item or step,
+//! each number exactly once and in the order in which the text form prints them. A flag is a number of one bit. What is
+//! no number (the dialect, the memory model, the kinds of steps, page-table entries and backings) is not visited.
+//!
+//! Every walk takes its structures apart without `..`, so a new field does not compile until it is visited here.
+//!
+//! ```
+//! use contract::visit::{Field, NumberKind, Numbers as _};
+//! use contract::{Hva, Pfn, Step};
+//!
+//! let mut step = Step::Migrate { hva: Hva(0x7000), pfn: Pfn(5) };
+//! let mut seen = Vec::new();
+//! step.numbers(&mut |field, value| seen.push((field, value)));
+//! assert_eq!(seen, [(Field::Hva, 0x7000), (Field::Pfn, 5)]);
+//!
+//! step.numbers_mut(&mut |field, value| {
+//!     if field.kind() == NumberKind::Pfn {
+//!         *value += 1;
+//!     }
+//! });
+//! assert_eq!(step, Step::Migrate { hva: Hva(0x7000), pfn: Pfn(6) });
+//! ```
+
+use crate::addr::{Gfn, Gpa, Hva, Liobn, Pfn, RealAddr};
+use crate::description::{
+    AddrRun, Backing, BlockRun, CompoundSpec, Item, Machine, Mapping, MemoryModel, PageShift, PageSpec, Pte, RamSpec,
+    SlotSpec, WindowSpec, WordRun,
+};
+use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
+use crate::program::{Program, Step};
+
+/// What a number means. Two numbers of one kind can be compared, and one can stand in the other's place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NumberKind {
+    /// Page frame number of the host.
+    Pfn,
+    /// Guest frame number.
+    Gfn,
+    /// Guest physical address in bytes.
+    Gpa,
+    /// Host virtual address in bytes.
+    Hva,
+    /// Name of a DMA window.
+    Liobn,
+    /// I/O bus address in bytes.
+    Ioba,
+    /// Translation control entry: address bits and permissions.
+    Tce,
+    /// Real address in bytes.
+    Real,
+    /// Virtual address of the kernel in bytes.
+    Virtual,
+    /// How many of something.
+    Count,
+    /// Difference between one word of memory and the next.
+    Stride,
+    /// log2 of a size in bytes.
+    Shift,
+    /// Size in bytes.
+    Bytes,
+    /// log2 of the number of pages of a compound page.
+    Order,
+    /// Number of a section of memory.
+    Section,
+    /// Number of a vmemmap block.
+    Block,
+    /// Number of a memory slot.
+    Slot,
+    /// References that the host itself holds; signed.
+    Own,
+    /// Number of a vCPU.
+    Vcpu,
+    /// Opcode of a hypercall.
+    Opcode,
+    /// Register that a hypercall does not read.
+    Unread,
+    /// Flag, 0 or 1.
+    Flag,
+}
+
+/// How the text form writes a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notation {
+    /// `0x1f`.
+    Hexadecimal,
+    /// `31`.
+    Decimal,
+    /// `-31`: the number is signed, and a visitor gets it sign-extended to 64 bits.
+    Signed,
+    /// The label where the flag is set, nothing where it is not.
+    Word,
+}
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident $kind:ident $label:literal $notation:ident $bits:literal $step_bits:literal;)*) => {
+        /// A field of a description or a step that holds a number.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Field {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Field {
+            /// All fields, in the order in which a program has them first.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What the number means.
+            #[must_use]
+            pub const fn kind(self) -> NumberKind {
+                match self {
+                    $(Self::$name => NumberKind::$kind,)*
+                }
+            }
+
+            /// The name of the field. The text form writes `label=` before the number, except before the first of a
+            /// line and inside a run (`at=0x1000*3`).
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
+
+            /// How the text form writes the number.
+            #[must_use]
+            pub const fn notation(self) -> Notation {
+                match self {
+                    $(Self::$name => Notation::$notation,)*
+                }
+            }
+
+            /// How many low bits a valid description can set in it, and a valid step.
+            const fn widths(self) -> (u32, u32) {
+                match self {
+                    $(Self::$name => ($bits, $step_bits),)*
+                }
+            }
+        }
+    };
+}
+
+// Field, kind, label, notation, bits in a description, bits in a step. A step may name what its machine does not have.
+fields! {
+    /// PAGE_SHIFT of the host, 12 or 16; any other value that is stored is ignored.
+    HostShift Shift "page_shift" Decimal 5 5;
+    /// Size of a struct page.
+    StructPage Bytes "struct_page" Decimal 7 7;
+    /// Address of the array of struct pages (flatmem).
+    Array Real "array" Hexadecimal 46 46;
+    /// Pages of memory (flatmem).
+    MemoryPages Count "pages" Decimal 35 35;
+    /// Virtual address of the struct page of pfn 0.
+    VmemmapBase Virtual "base" Hexadecimal 64 64;
+    /// log2 of the size of a vmemmap block.
+    BlockShift Shift "block_shift" Decimal 5 5;
+    /// Address of the area of the vmemmap list.
+    ListArea Real "list" Hexadecimal 46 46;
+    /// A section.
+    Section Section "section" Hexadecimal 22 64;
+    /// The first block of a run.
+    Block Block "block" Hexadecimal 29 29;
+    /// Address of the first block of a run.
+    BlockAt Real "at" Hexadecimal 46 64;
+    /// Blocks of a run.
+    Blocks Count "blocks" Decimal 16 16;
+    /// Number of the vCPU that makes a hypercall.
+    Vcpu Vcpu "vcpu" Decimal 3 3;
+    /// Number of a slot.
+    Slot Slot "slot" Decimal 9 32;
+    /// First guest frame of a slot.
+    Gfn Gfn "gfn" Hexadecimal 52 64;
+    /// Pages of a slot.
+    SlotPages Count "pages" Decimal 53 64;
+    /// Host virtual address.
+    Hva Hva "hva" Hexadecimal 64 64;
+    /// Page, or the head of a compound page.
+    Pfn Pfn "pfn" Hexadecimal 34 64;
+    /// References that the host itself holds.
+    Own Own "own" Signed 32 32;
+    /// DIRTY of a struct page.
+    PageDirty Flag "dirty" Word 1 1;
+    /// Order of a compound page.
+    Order Order "order" Decimal 4 4;
+    /// Order of the compound page that a huge entry covers.
+    HugeOrder Order "order" Decimal 4 4;
+    /// Whether a page-table entry lets the guest's memory be written.
+    Writable Flag "writable" Word 1 1;
+    /// Dirty bit of a page-table entry.
+    Dirty Flag "dirty" Word 1 1;
+    /// Young bit of a page-table entry.
+    Young Flag "young" Word 1 1;
+    /// Page-table entries of a mapping.
+    MapPages Count "pages" Decimal 17 17;
+    /// Real address of words of memory.
+    RamAt Real "at" Hexadecimal 46 46;
+    /// Guest physical address of words of memory.
+    Gpa Gpa "gpa" Hexadecimal 64 64;
+    /// First word of a run.
+    Word Tce "word" Hexadecimal 64 64;
+    /// Difference between one word of a run and the next.
+    Stride Stride "stride" Hexadecimal 64 64;
+    /// Words of a run.
+    Words Count "words" Decimal 17 14;
+    /// LIOBN of a window.
+    Liobn Liobn "liobn" Hexadecimal 64 64;
+    /// log2 of the page of a window.
+    WindowShift Shift "page_shift" Decimal 6 8;
+    /// I/O bus address of entry 0 of a window.
+    WindowBase Ioba "base" Hexadecimal 64 64;
+    /// Entries of a window.
+    Entries Count "entries" Decimal 17 19;
+    /// Address of a window's table of guest values.
+    Table Real "table" Hexadecimal 46 64;
+    /// Address of a window's hardware table.
+    Hardware Real "hardware" Hexadecimal 46 64;
+    /// r3: opcode of a hypercall.
+    Opcode Opcode "hcall" Hexadecimal 64 64;
+    /// r5 of a hypercall.
+    Ioba Ioba "ioba" Hexadecimal 64 64;
+    /// r6 of H_PUT_TCE and H_STUFF_TCE.
+    Tce Tce "tce" Hexadecimal 64 64;
+    /// r6 of H_PUT_TCE_INDIRECT: guest physical address of the list.
+    ListGpa Gpa "list" Hexadecimal 64 64;
+    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT.
+    Count Count "count" Decimal 64 64;
+    /// r4, where the call does not read it.
+    R4 Unread "r4" Hexadecimal 64 64;
+    /// r5, where the call does not read it.
+    R5 Unread "r5" Hexadecimal 64 64;
+    /// r6, where the call does not read it.
+    R6 Unread "r6" Hexadecimal 64 64;
+    /// r7, where the call does not read it.
+    R7 Unread "r7" Hexadecimal 64 64;
+}
+
+/// Where a number stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The item of the machine, or the step.
+    pub item: Item,
+    /// The field. An item with a list (words of memory, places of blocks) has some of its fields several times.
+    pub field: Field,
+}
+
+impl Place {
+    /// How many low bits a valid program can set in the number.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        let (description, step) = self.field.widths();
+        if matches!(self.item, Item::Step(_)) { step } else { description }
+    }
+}
+
+/// What holds numbers: an item of a machine, a step, or a part of one.
+pub trait Numbers {
+    /// Visits every number.
+    fn numbers(&self, visit: &mut impl FnMut(Field, u64));
+
+    /// Visits every number to change it. A number that its field can't hold is cut to the field's width; the kind of a
+    /// step and what registers it reads are those from before the visit.
+    fn numbers_mut(&mut self, visit: &mut impl FnMut(Field, &mut u64));
+}
+
+/// Visits every number of a program.
+pub fn visit(program: &Program, visit: &mut impl FnMut(Place, u64)) {
+    let mut walk = Reading(visit);
+    walk.program(program);
+}
+
+/// Visits every number of a program to change it; see [`Numbers::numbers_mut`] for numbers that do not fit.
+pub fn visit_mut(program: &mut Program, visit: &mut impl FnMut(Place, &mut u64)) {
+    let mut walk = Changing(visit);
+    walk.program(program);
+}
+
+/// A field's type.
+trait Number {
+    fn get(&self) -> u64;
+    fn set(&mut self, value: u64);
+}
+
+macro_rules! number {
+    ($($type:ty: $this:ident => $get:expr, $value:ident => $set:expr;)*) => {$(
+        impl Number for $type {
+            #[inline]
+            fn get(&self) -> u64 {
+                let $this = self;
+                $get
+            }
+
+            #[inline]
+            fn set(&mut self, $value: u64) {
+                *self = $set;
+            }
+        }
+    )*};
+}
+
+number! {
+    u64: this => *this, value => value;
+    u32: this => u64::from(*this), value => value as Self;
+    u8: this => u64::from(*this), value => value as Self;
+    i32: this => i64::from(*this) as u64, value => value as Self;
+    bool: this => u64::from(*this), value => value & 1 != 0;
+    Pfn: this => this.0, value => Self(value);
+    Gfn: this => this.0, value => Self(value);
+    Gpa: this => this.0, value => Self(value);
+    Hva: this => this.0, value => Self(value);
+    Liobn: this => this.0, value => Self(value);
+    RealAddr: this => this.0, value => Self(value);
+}
+
+impl Number for PageShift {
+    #[inline]
+    fn get(&self) -> u64 {
+        u64::from(self.bits())
+    }
+
+    #[inline]
+    fn set(&mut self, value: u64) {
+        match value {
+            12 => *self = Self::Shift12,
+            16 => *self = Self::Shift16,
+            _ => {}
+        }
+    }
+}
+
+/// A walk that reads, with what it calls: `FnMut(Field, u64)` in an item, `FnMut(Place, u64)` in a program.
+struct Reading<'a, F>(&'a mut F);
+
+/// A walk that changes, with what it calls.
+struct Changing<'a, F>(&'a mut F);
+
+impl<F: FnMut(Field, u64)> Reading<'_, F> {
+    #[inline]
+    fn number(&mut self, field: Field, number: &impl Number) {
+        (self.0)(field, number.get());
+    }
+
+    #[inline]
+    fn part(&mut self, part: &impl Numbers) {
+        part.numbers(self.0);
+    }
+}
+
+impl<F: FnMut(Field, &mut u64)> Changing<'_, F> {
+    #[inline]
+    fn number(&mut self, field: Field, number: &mut impl Number) {
+        let mut value = number.get();
+        (self.0)(field, &mut value);
+        number.set(value);
+    }
+
+    #[inline]
+    fn part(&mut self, part: &mut impl Numbers) {
+        part.numbers_mut(self.0);
+    }
+}
+
+/// Writes each walk once for both directions: patterns bind `&` or `&mut` as the walk needs.
+macro_rules! walks {
+    ($($type:ty: $item:ident, $walk:ident => $body:expr;)*) => {$(
+        impl Numbers for $type {
+            #[inline]
+            fn numbers(&self, visit: &mut impl FnMut(Field, u64)) {
+                let ($item, mut $walk) = (self, Reading(visit));
+                $body
+            }
+
+            #[inline]
+            fn numbers_mut(&mut self, visit: &mut impl FnMut(Field, &mut u64)) {
+                let ($item, mut $walk) = (self, Changing(visit));
+                $body
+            }
+        }
+    )*};
+}
+
+walks! {
+    AddrRun: run, walk => {
+        let Self { at, count } = run;
+        walk.number(Field::BlockAt, at);
+        walk.number(Field::Blocks, count);
+    };
+    BlockRun: run, walk => {
+        let Self { first, places } = run;
+        walk.number(Field::Block, first);
+        walk.part(places);
+    };
+    PageSpec: page, walk => {
+        let Self { pfn, own, dirty } = page;
+        walk.number(Field::Pfn, pfn);
+        walk.number(Field::Own, own);
+        walk.number(Field::PageDirty, dirty);
+    };
+    CompoundSpec: compound, walk => {
+        let Self { pfn, order } = compound;
+        walk.number(Field::Pfn, pfn);
+        walk.number(Field::Order, order);
+    };
+    SlotSpec: slot, walk => {
+        let Self { id, gfn, pages, hva } = slot;
+        walk.number(Field::Slot, id);
+        walk.number(Field::Gfn, gfn);
+        walk.number(Field::SlotPages, pages);
+        walk.number(Field::Hva, hva);
+    };
+    Pte: pte, walk => match pte {
+        Self::Hole => {}
+        Self::Present { pfn, writable, dirty, young } => {
+            walk.number(Field::Pfn, pfn);
+            walk.number(Field::Writable, writable);
+            walk.number(Field::Dirty, dirty);
+            walk.number(Field::Young, young);
+        }
+        Self::Huge { pfn, order, writable, dirty, young } => {
+            walk.number(Field::Pfn, pfn);
+            walk.number(Field::HugeOrder, order);
+            walk.number(Field::Writable, writable);
+            walk.number(Field::Dirty, dirty);
+            walk.number(Field::Young, young);
+        }
+        Self::Absent { pfn } => walk.number(Field::Pfn, pfn),
+    };
+    Mapping: mapping, walk => {
+        let Self { hva, pages, pte } = mapping;
+        walk.number(Field::Hva, hva);
+        walk.part(pte);
+        walk.number(Field::MapPages, pages);
+    };
+    WordRun: run, walk => {
+        let Self { value, stride, count } = run;
+        walk.number(Field::Word, value);
+        walk.number(Field::Stride, stride);
+        walk.number(Field::Words, count);
+    };
+    RamSpec: ram, walk => {
+        let Self { at, words } = ram;
+        walk.number(Field::RamAt, at);
+        for run in words {
+            walk.part(run);
+        }
+    };
+    WindowSpec: window, walk => {
+        let Self { liobn, page_shift, base, entries, table, backing } = window;
+        walk.number(Field::Liobn, liobn);
+        walk.number(Field::WindowShift, page_shift);
+        walk.number(Field::WindowBase, base);
+        walk.number(Field::Entries, entries);
+        walk.number(Field::Table, table);
+        match backing {
+            Backing::Emulated => {}
+            Backing::Pinned { hardware } => walk.number(Field::Hardware, hardware),
+        }
+    };
+    Hypercall: call, walk => {
+        let Self { opcode, args: [r4, r5, r6, r7] } = call;
+        let [liobn, ioba, value, count] = match *opcode {
+            H_GET_TCE => [Field::Liobn, Field::Ioba, Field::R6, Field::R7],
+            H_PUT_TCE => [Field::Liobn, Field::Ioba, Field::Tce, Field::R7],
+            H_STUFF_TCE => [Field::Liobn, Field::Ioba, Field::Tce, Field::Count],
+            H_PUT_TCE_INDIRECT => [Field::Liobn, Field::Ioba, Field::ListGpa, Field::Count],
+            _ => [Field::R4, Field::R5, Field::R6, Field::R7],
+        };
+        walk.number(Field::Opcode, opcode);
+        walk.number(liobn, r4);
+        walk.number(ioba, r5);
+        walk.number(value, r6);
+        walk.number(count, r7);
+    };
+    Step: step, walk => match step {
+        Self::Hypercall { vcpu, call } => {
+            walk.number(Field::Vcpu, vcpu);
+            walk.part(call);
+        }
+        Self::Lookup { pfn }
+        | Self::GetPage { pfn }
+        | Self::PutPage { pfn }
+        | Self::Take { pfn }
+        | Self::Drop { pfn }
+        | Self::SplitCompound { pfn } => walk.number(Field::Pfn, pfn),
+        Self::Map { hva, pte } => {
+            walk.number(Field::Hva, hva);
+            walk.part(pte);
+        }
+        Self::Unmap { hva } | Self::Age { hva } | Self::Clean { hva } | Self::WriteProtect { hva } => {
+            walk.number(Field::Hva, hva);
+        }
+        Self::Migrate { hva, pfn } => {
+            walk.number(Field::Hva, hva);
+            walk.number(Field::Pfn, pfn);
+        }
+        Self::MakeCompound(compound) => walk.part(compound),
+        Self::HotAdd { section, blocks } => {
+            walk.number(Field::Section, section);
+            for run in blocks {
+                walk.part(run);
+            }
+        }
+        Self::HotRemove { section } => walk.number(Field::Section, section),
+        Self::Slot(slot) => walk.part(slot),
+        Self::Write { gpa, words } => {
+            walk.number(Field::Gpa, gpa);
+            for run in words {
+                walk.part(run);
+            }
+        }
+        Self::CreateWindow(window) => walk.part(window),
+        Self::CloseWindow { liobn } => walk.number(Field::Liobn, liobn),
+    };
+}
+
+/// The walk through a program, for both directions like those above.
+macro_rules! program {
+    ($walk:ident, $program:ty, $number:ty, $item:ty, $visited:ty, $numbers:ident) => {
+        impl<F: FnMut(Place, $visited)> $walk<'_, F> {
+            #[inline]
+            fn single(&mut self, item: Item, field: Field, number: $number) {
+                $walk(&mut |field, value: $visited| (self.0)(Place { item, field }, value)).number(field, number);
+            }
+
+            #[inline]
+            fn item(&mut self, item: Item, numbers: $item) {
+                numbers.$numbers(&mut |field, value: $visited| (self.0)(Place { item, field }, value));
+            }
+
+            fn program(&mut self, program: $program) {
+                let Program { dialect: _, machine, steps } = program;
+                let Machine { page_shift, struct_page, memory, pages, compounds, slots, mappings, ram, windows } =
+                    machine;
+                self.single(Item::Machine, Field::HostShift, page_shift);
+                self.single(Item::Machine, Field::StructPage, struct_page);
+                match memory {
+                    MemoryModel::Flatmem { array, pages } => {
+                        self.single(Item::Machine, Field::Array, array);
+                        self.single(Item::Machine, Field::MemoryPages, pages);
+                    }
+                    MemoryModel::SparsememVmemmap { base, block_shift, list, sections, blocks } => {
+                        self.single(Item::Machine, Field::VmemmapBase, base);
+                        self.single(Item::Machine, Field::BlockShift, block_shift);
+                        self.single(Item::Machine, Field::ListArea, list);
+                        for (index, section) in (0..).zip(sections) {
+                            self.single(Item::Section(index), Field::Section, section);
+                        }
+                        for (index, run) in (0..).zip(blocks) {
+                            self.item(Item::Block(index), run);
+                        }
+                    }
+                }
+                for (index, page) in (0..).zip(pages) {
+                    self.item(Item::Page(index), page);
+                }
+                for (index, compound) in (0..).zip(compounds) {
+                    self.item(Item::Compound(index), compound);
+                }
+                for (index, slot) in (0..).zip(slots) {
+                    self.item(Item::Slot(index), slot);
+                }
+                for (index, mapping) in (0..).zip(mappings) {
+                    self.item(Item::Mapping(index), mapping);
+                }
+                for (index, ram) in (0..).zip(ram) {
+                    self.item(Item::Ram(index), ram);
+                }
+                for (index, window) in (0..).zip(windows) {
+                    self.item(Item::Window(index), window);
+                }
+                for (index, step) in (0..).zip(steps) {
+                    self.item(Item::Step(index), step);
+                }
+            }
+        }
+    };
+}
+
+program!(Reading, &Program, &impl Number, &impl Numbers, u64, numbers);
+program!(Changing, &mut Program, &mut impl Number, &mut impl Numbers, &mut u64, numbers_mut);

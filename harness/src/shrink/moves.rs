@@ -1,0 +1,433 @@
+//! Pages, sections, slots and windows get lower numbers, and all that names them follows.
+
+use std::collections::BTreeSet;
+
+use contract::description::{Item, MemoryModel};
+use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES};
+use contract::visit::{Field, NumberKind, Numbers as _, visit, visit_mut};
+use contract::{Liobn, Machine, Pfn, Program, Step, WindowSpec};
+use programs::links::{follow, move_gpas, move_hvas, move_pfns, move_section};
+
+use super::Shrinker;
+use super::spans::{Span, lowest, merged};
+
+impl Shrinker<'_> {
+    pub(super) fn moves(&mut self) -> bool {
+        let mut changed = self.windows();
+        changed |= self.stretches();
+        changed |= self.entries();
+        changed |= self.sections();
+        changed |= self.host_pages();
+        changed |= self.host_addresses();
+        changed |= self.guest_frames();
+        changed |= self.guest_pages();
+        changed | self.lists()
+    }
+
+    /// Windows get the lowest LIOBN, base 0 and pages of 4 KiB.
+    fn windows(&mut self) -> bool {
+        let windows = (0..self.best.machine.windows.len()).map(Item::Window);
+        let mut changed = false;
+        for item in windows.chain((0..self.best.steps.len()).map(Item::Step)) {
+            let Some(liobn) = window(&self.best, item).map(|window| window.liobn) else { continue };
+            let liobn = unused(&self.best, NumberKind::Liobn).map_or(liobn, |free| liobn.min(Liobn(free)));
+            let changes: [fn(&mut WindowSpec, Liobn); 4] = [
+                |window, liobn| (window.liobn, window.base, window.page_shift) = (liobn, 0, 12),
+                |window, _| window.base = 0,
+                |window, _| window.page_shift = 12,
+                |window, liobn| window.liobn = liobn,
+            ];
+            for change in changes {
+                changed |= self.attempt(|program| change_window(program, item, |window| change(window, liobn)));
+            }
+        }
+        changed
+    }
+
+    /// Entries of a window that calls name together go to the lowest entries, with all their calls.
+    fn stretches(&mut self) -> bool {
+        let liobns: BTreeSet<u64> = called(&self.best).into_iter().map(|(liobn, _)| liobn).collect();
+        let mut changed = false;
+        for liobn in liobns {
+            let Some(window) = window_of(&self.best, liobn) else { continue };
+            changed |= self.move_spans(
+                |program| entry_spans(program, &window),
+                |program, span, to| {
+                    for step in &mut program.steps {
+                        if let Step::Hypercall { call, .. } = step
+                            && call.args[0] == liobn
+                            && call.name().is_some()
+                        {
+                            let entry = entry_of(&window, call.args[1]);
+                            let by = entry.wrapping_sub(span.moved(entry, to)) << window.page_shift;
+                            call.args[1] = call.args[1].wrapping_sub(by);
+                        }
+                    }
+                },
+            );
+        }
+        changed
+    }
+
+    /// Calls of one entry of a window, all together, go to a lower one, or to one that others name.
+    fn entries(&mut self) -> bool {
+        let mut changed = false;
+        for (liobn, ioba) in called(&self.best) {
+            let Some(window) = window_of(&self.best, liobn) else { continue };
+            let (entry, off) = (entry_of(&window, ioba), ioba.wrapping_sub(window.base) & (window.page() - 1));
+            let others = called(&self.best).into_iter().filter(|call| call.0 == liobn);
+            let mut entries: BTreeSet<u64> = others.map(|(_, ioba)| entry_of(&window, ioba)).collect();
+            entries.extend([0, entry / 2, entry.saturating_sub(1), window.entries]);
+            let targets =
+                entries.into_iter().filter(|&lower| lower < entry).flat_map(|entry| [(entry, 0), (entry, off)]);
+            for (entry, off) in [(entry, 0)].into_iter().chain(targets) {
+                let to = window.base.wrapping_add(entry.wrapping_shl(window.page_shift)).wrapping_add(off);
+                let took = self.attempt(|program| {
+                    for step in &mut program.steps {
+                        if let Step::Hypercall { call, .. } = step
+                            && call.args[..2] == [liobn, ioba]
+                            && call.name().is_some()
+                        {
+                            call.args[1] = to;
+                        }
+                    }
+                });
+                if took {
+                    changed = true;
+                    break;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Sections get the lowest numbers.
+    fn sections(&mut self) -> bool {
+        let MemoryModel::SparsememVmemmap { block_shift, .. } = self.best.machine.memory else { return false };
+        let machine = &self.best.machine;
+        let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
+        // So many sections further on, struct pages lie in their blocks as they do here.
+        let cycle = (1 << block_shift) >> bytes.trailing_zeros().min(block_shift);
+        let mut changed = false;
+        for section in named(&self.best, NumberKind::Section) {
+            let taken = named(&self.best, NumberKind::Section);
+            let free = |start: u64, step: u64| {
+                (0..=taken.len() as u64).map(|index| start + index * step).find(|section| !taken.contains(section))
+            };
+            for target in [free(0, 1), free(section % cycle, cycle)].into_iter().flatten() {
+                if target < section && self.attempt(|program| move_section(program, section, target)) {
+                    changed = true;
+                    break;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Host pages get the lowest pfns that exist: any at first, else such whose struct pages lie in their blocks as
+    /// theirs do.
+    fn host_pages(&mut self) -> bool {
+        let align = |machine: &Machine| match machine.memory {
+            MemoryModel::SparsememVmemmap { block_shift, .. } => {
+                (1 << block_shift) >> machine.struct_page.trailing_zeros().min(block_shift)
+            }
+            MemoryModel::Flatmem { .. } => 1,
+        };
+        let (mut changed, mut index) = (false, 0);
+        loop {
+            let mut spans = page_spans(&self.best);
+            let Some(&span) = spans.get(index) else { return changed };
+            let machine = &self.best.machine;
+            let exists = |at: u64| exist(machine, at, span.length);
+            let target = |spans: &[Span]| lowest(spans, index, first_pages(machine), exists);
+            let any = target(&spans);
+            spans[index].align = spans[index].align.max(align(machine));
+            let alike = target(&spans);
+            for to in any.into_iter().chain(alike) {
+                if self.attempt(|program| move_pfns(program, |pfn| span.moved(pfn, to))) {
+                    changed = true;
+                    break;
+                }
+            }
+            index += 1;
+        }
+    }
+
+    /// What lies together in host virtual memory (a slot with its mappings, or a mapping alone) goes to the lowest
+    /// address.
+    fn host_addresses(&mut self) -> bool {
+        self.move_spans(host_spans, |program, span, to| move_hvas(program, |hva| span.moved(hva, to)))
+    }
+
+    /// The guest memory of slots goes to the lowest frames, and what names it with it.
+    fn guest_frames(&mut self) -> bool {
+        self.move_spans(slot_spans, |program, span, to| {
+            visit_mut(program, &mut |place, number| {
+                if place.field.kind() == NumberKind::Gfn {
+                    *number = span.moved(*number, to);
+                }
+            });
+            move_frames(program, span, to);
+        })
+    }
+
+    fn move_spans(&mut self, spans: impl Fn(&Program) -> Vec<Span>, apply: impl Fn(&mut Program, Span, u64)) -> bool {
+        let (mut changed, mut index) = (false, 0);
+        loop {
+            let spans = merged(spans(&self.best));
+            let Some(&span) = spans.get(index) else { return changed };
+            if let Some(to) = lowest(&spans, index, [0], |_| true) {
+                changed |= self.attempt(|program| apply(program, span, to));
+            }
+            index += 1;
+        }
+    }
+
+    /// Pages that the guest names go to the lowest frames of their slot, with what the host maps there.
+    fn guest_pages(&mut self) -> bool {
+        let mut changed = false;
+        for slot in 0..self.best.machine.slots.len() {
+            let mut index = 0;
+            loop {
+                let spans = merged(guest_spans(&self.best, slot));
+                let Some(&span) = spans.get(index) else { break };
+                let slot = self.best.machine.slots[slot];
+                let inside = |at: u64| at + span.length <= slot.gfn.0 + slot.pages;
+                if let Some(to) = lowest(&spans, index, [slot.gfn.0], inside) {
+                    changed |= self.attempt(|program| {
+                        let page = program.machine.page_shift.bytes();
+                        let hva = |gfn: u64| slot.hva.0.wrapping_add((gfn - slot.gfn.0) * page);
+                        let bytes = Span::new(hva(span.start), span.length * page);
+                        move_hvas(program, |number| bytes.moved(number, hva(to)));
+                        move_frames(program, span, to);
+                    });
+                }
+                index += 1;
+            }
+        }
+        changed
+    }
+
+    /// Lists go to the start of their page.
+    fn lists(&mut self) -> bool {
+        let page = self.best.machine.page_shift.bytes();
+        let lists: BTreeSet<u64> =
+            named(&self.best, NumberKind::Gpa).iter().map(|gpa| gpa & !(LIST_BYTES - 1)).collect();
+        let mut changed = false;
+        for list in lists {
+            changed |= self.attempt(|program| {
+                visit_mut(program, &mut |place, number| {
+                    if place.field.kind() == NumberKind::Gpa {
+                        *number = Span::new(list, LIST_BYTES).moved(*number, list & !(page - 1));
+                    }
+                });
+            });
+        }
+        changed
+    }
+}
+
+/// All numbers of a kind, each once.
+fn named(program: &Program, kind: NumberKind) -> BTreeSet<u64> {
+    let mut found = BTreeSet::new();
+    visit(program, &mut |place, number| {
+        if place.field.kind() == kind {
+            found.insert(number);
+        }
+    });
+    found
+}
+
+/// The lowest number that none of a kind is.
+fn unused(program: &Program, kind: NumberKind) -> Option<u64> {
+    let taken = named(program, kind);
+    (0..=taken.len() as u64).find(|number| !taken.contains(number))
+}
+
+/// The window that an item is, or that a step creates.
+fn window(program: &Program, item: Item) -> Option<WindowSpec> {
+    match item {
+        Item::Window(index) => Some(program.machine.windows[index]),
+        Item::Step(index) => match program.steps[index] {
+            Step::CreateWindow(window) => Some(window),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Changes the window that an item is, or that a step creates. Its calls follow if it could be made and still can.
+pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOnce(&mut WindowSpec)) {
+    let (window, start) = match item {
+        Item::Window(index) => (&mut program.machine.windows[index], 0),
+        Item::Step(index) => match &mut program.steps[index] {
+            Step::CreateWindow(window) => (window, index + 1),
+            _ => return,
+        },
+        _ => return,
+    };
+    let old = *window;
+    change(window);
+    let new = *window;
+    if is_sound(program, &old) && is_sound(program, &new) {
+        follow(program, start, &old, &new);
+    }
+}
+
+fn is_sound(program: &Program, window: &WindowSpec) -> bool {
+    window.validate(program.machine.page_shift, program.dialect).is_ok()
+}
+
+/// The LIOBNs and IOBAs of all calls.
+fn called(program: &Program) -> BTreeSet<(u64, u64)> {
+    let call = |step: &Step| match step {
+        Step::Hypercall { call, .. } if call.name().is_some() => Some((call.args[0], call.args[1])),
+        _ => None,
+    };
+    program.steps.iter().filter_map(call).collect()
+}
+
+/// The number of the entry that an IOBA names, which may lie past the window's end.
+const fn entry_of(window: &WindowSpec, ioba: u64) -> u64 {
+    ioba.wrapping_sub(window.base) >> window.page_shift
+}
+
+/// Entries of the window that calls name, those of a call together as far as the window has them.
+fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
+    let span = |step: &Step| match step {
+        Step::Hypercall { call, .. } if call.name().is_some() && call.args[0] == window.liobn.0 => {
+            let entry = entry_of(window, call.args[1]);
+            let count = if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT) { call.args[3] } else { 1 };
+            Some(Span::new(entry, count.min(window.entries.saturating_sub(entry)).max(1)))
+        }
+        _ => None,
+    };
+    program.steps.iter().filter_map(span).collect()
+}
+
+/// A window with that LIOBN that can be.
+fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
+    let created = program.steps.iter().filter_map(|step| match step {
+        Step::CreateWindow(window) => Some(window),
+        _ => None,
+    });
+    let mut windows = program.machine.windows.iter().chain(created);
+    windows.find(|window| window.liobn.0 == liobn && is_sound(program, window)).copied()
+}
+
+/// Gives the frames of a span other numbers wherever an address names them.
+fn move_frames(program: &mut Program, span: Span, to: u64) {
+    let shift = program.machine.page_shift.bits();
+    move_gpas(program, |gpa| span.moved(gpa >> shift, to).wrapping_shl(shift) | gpa & ((1 << shift) - 1));
+}
+
+/// Whether pages exist from the start.
+fn exist(machine: &Machine, first: u64, length: u64) -> bool {
+    let Some(last) = first.checked_add(length - 1) else { return false };
+    match &machine.memory {
+        MemoryModel::Flatmem { pages, .. } => last < *pages,
+        MemoryModel::SparsememVmemmap { .. } => {
+            let pages = machine.page_shift.pages_per_section();
+            (first / pages..=last / pages).all(|section| machine.page_exists(Pfn(section * pages)))
+        }
+    }
+}
+
+/// The first pages of memory and of its sections.
+fn first_pages(machine: &Machine) -> Vec<u64> {
+    match &machine.memory {
+        MemoryModel::Flatmem { .. } => vec![0],
+        MemoryModel::SparsememVmemmap { sections, .. } => {
+            sections.iter().map(|section| section * machine.page_shift.pages_per_section()).collect()
+        }
+    }
+}
+
+/// The host pages that a program names, those that an item or step names together as one.
+fn page_spans(program: &Program) -> Vec<Span> {
+    let shift = program.machine.page_shift.bits();
+    let mut spans: Vec<Span> = Vec::new();
+    visit(program, &mut |place, number| match place.field {
+        Field::Pfn => spans.push(Span::new(number, 1)),
+        Field::RamAt => spans.push(Span::new(number >> shift, 1)),
+        // The order and the number of pages stand behind their pfn.
+        Field::Order | Field::HugeOrder => {
+            if let Some(last) = spans.last_mut() {
+                (last.length, last.align) = (1 << number, 1 << number);
+            }
+        }
+        Field::MapPages => {
+            if let Some(last) = spans.last_mut() {
+                last.length = last.length.max(number);
+            }
+        }
+        _ => {}
+    });
+    merged(spans)
+}
+
+/// Stretches of host virtual memory that slots, mappings and steps name.
+fn host_spans(program: &Program) -> Vec<Span> {
+    let page = program.machine.page_shift.bytes();
+    let mut spans: Vec<Span> = Vec::new();
+    for mapping in &program.machine.mappings {
+        let size = page * mapping.pte.pages();
+        spans.push(Span { start: mapping.hva.0, length: size.saturating_mul(mapping.pages), align: size });
+    }
+    let mut slots = program.machine.slots.clone();
+    for step in &program.steps {
+        match step {
+            Step::Slot(slot) => slots.push(*slot),
+            Step::Map { hva, pte } => {
+                spans.push(Span { start: hva.0 & !(page - 1), length: page * pte.pages(), align: page * pte.pages() })
+            }
+            step => step.numbers(&mut |field, number| {
+                if field.kind() == NumberKind::Hva {
+                    spans.push(Span { start: number & !(page - 1), length: page, align: page });
+                }
+            }),
+        }
+    }
+    let slots = slots.iter().map(|slot| Span {
+        start: slot.hva.0,
+        length: slot.pages.max(1).saturating_mul(page),
+        align: page,
+    });
+    spans.extend(slots);
+    spans
+}
+
+/// Frames of guest memory, slot by slot.
+fn slot_spans(program: &Program) -> Vec<Span> {
+    let steps = program.steps.iter().filter_map(|step| match step {
+        Step::Slot(slot) => Some(slot),
+        _ => None,
+    });
+    program.machine.slots.iter().chain(steps).map(|slot| Span::new(slot.gfn.0, slot.pages.max(1))).collect()
+}
+
+/// Frames of a slot that the host maps, or that the guest or a step names.
+fn guest_spans(program: &Program, slot: usize) -> Vec<Span> {
+    let slot = program.machine.slots[slot];
+    let shift = program.machine.page_shift.bits();
+    let mut spans = Vec::new();
+    for mapping in &program.machine.mappings {
+        let first = mapping.hva.0.wrapping_sub(slot.hva.0) >> shift;
+        let length = mapping.pages * mapping.pte.pages();
+        if first < slot.pages && length <= slot.pages - first {
+            spans.push(Span { start: slot.gfn.0 + first, length, align: mapping.pte.pages() });
+        }
+    }
+    visit(program, &mut |place, number| {
+        let index = match place.field.kind() {
+            NumberKind::Gpa => (number >> shift).wrapping_sub(slot.gfn.0),
+            NumberKind::Tce if number & 3 != 0 => (number >> shift).wrapping_sub(slot.gfn.0),
+            NumberKind::Hva if matches!(place.item, Item::Step(_)) => number.wrapping_sub(slot.hva.0) >> shift,
+            _ => return,
+        };
+        if index < slot.pages {
+            spans.push(Span::new(slot.gfn.0 + index, 1));
+        }
+    });
+    spans
+}

@@ -1,0 +1,181 @@
+//! Single numbers, and equal numbers together, become lower, as their kind allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::visit::{Field, NumberKind, Place, visit, visit_mut};
+use contract::{Hypercall, Program};
+
+use super::Shrinker;
+
+/// How many numbers that stand elsewhere are tried in a number's place.
+const OTHERS: usize = 3;
+
+impl Shrinker<'_> {
+    pub(super) fn numbers(&mut self) -> bool {
+        let mut changed = self.orders();
+        changed |= self.own();
+        changed |= self.equal();
+        let mut index = 0;
+        loop {
+            let numbers = all(&self.best);
+            let Some(&(place, value)) = numbers.get(index) else { return changed };
+            let simpler = simpler(&self.best, &numbers, place.field, value);
+            // A number that became lower is tried again at once: a bit in each round would repeat all else as often.
+            if simpler.into_iter().any(|simpler| self.attempt(|program| set(program, index, simpler))) {
+                changed = true;
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Numbers of one kind that stand in several places change together: the pfn of two probes, the IOBA of two calls.
+    fn equal(&mut self) -> bool {
+        let numbers = all(&self.best);
+        let mut times: BTreeMap<(NumberKind, u64), (Field, usize)> = BTreeMap::new();
+        for (place, value) in &numbers {
+            times.entry((place.field.kind(), *value)).or_insert((place.field, 0)).1 += 1;
+        }
+        let mut changed = false;
+        for ((kind, mut value), (field, _)) in times.into_iter().filter(|(_, (_, times))| *times > 1) {
+            let replace = |program: &mut Program, value: u64, simpler: u64| {
+                visit_mut(program, &mut |place, number| {
+                    if place.field.kind() == kind && *number == value {
+                        *number = simpler;
+                    }
+                });
+            };
+            while let Some(lower) = simpler(&self.best, &all(&self.best), field, value)
+                .into_iter()
+                .find(|&simpler| self.attempt(|program| replace(program, value, simpler)))
+            {
+                (value, changed) = (lower, true);
+            }
+        }
+        changed
+    }
+
+    /// Compound pages become smaller, with the huge entries that map them.
+    fn orders(&mut self) -> bool {
+        let mut changed = false;
+        let compounds: BTreeSet<(u64, u64)> =
+            heads(&self.best).into_iter().map(|(pfn, order, _)| (pfn, order)).collect();
+        for (pfn, order) in compounds {
+            changed |= self.fewer(order, 1, |shrinker, fewer| {
+                let indices: Vec<usize> =
+                    heads(&shrinker.best).into_iter().filter(|head| head.0 == pfn).map(|head| head.2).collect();
+                shrinker.attempt(|program| indices.iter().for_each(|&index| set(program, index, fewer)))
+            });
+        }
+        changed
+    }
+
+    /// References of the host become fewer, or fewer below zero.
+    fn own(&mut self) -> bool {
+        let mut changed = false;
+        for index in 0..all(&self.best).len() {
+            let (place, value) = all(&self.best)[index];
+            let (own, magnitude) = (value as i64, (value as i64).unsigned_abs());
+            if place.field != Field::Own || own == 0 {
+                continue;
+            }
+            if own < 0 && self.attempt(|program| set(program, index, 1)) {
+                changed = true;
+                continue;
+            }
+            changed |= self.fewer(magnitude, 0, |shrinker, magnitude| {
+                let number = if own < 0 { magnitude.wrapping_neg() } else { magnitude };
+                shrinker.attempt(|program| set(program, index, number))
+            });
+        }
+        changed
+    }
+}
+
+/// All numbers of a program, in the order of the visitor.
+pub(super) fn all(program: &Program) -> Vec<(Place, u64)> {
+    let mut all = Vec::new();
+    visit(program, &mut |place, number| all.push((place, number)));
+    all
+}
+
+/// Sets the number with that index in [`all`].
+pub(super) fn set(program: &mut Program, index: usize, value: u64) {
+    let mut at = 0;
+    visit_mut(program, &mut |_, number| {
+        if at == index {
+            *number = value;
+        }
+        at += 1;
+    });
+}
+
+/// Pfns of the heads of compound pages with the order that stands beside them, and the index of that.
+fn heads(program: &Program) -> Vec<(u64, u64, usize)> {
+    let numbers = all(program);
+    let orders = numbers.iter().enumerate().filter(|(_, (place, _))| place.field.kind() == NumberKind::Order);
+    orders.map(|(index, (_, order))| (numbers[index - 1].1, *order, index)).collect()
+}
+
+/// Numbers to try in the place of one, plainest first; all are lower. None for what changes in ways of its own.
+fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64) -> Vec<u64> {
+    use NumberKind as Kind;
+    let page = program.machine.page_shift.bytes();
+    let kind = field.kind();
+    let mut known: Vec<u64> =
+        numbers.iter().filter(|number| number.0.field.kind() == kind).map(|number| number.1).collect();
+    known.sort_unstable();
+    known.dedup();
+    let mut simpler = match kind {
+        Kind::Slot => (0..value).find(|id| known.binary_search(id).is_err()).into_iter().collect(),
+        Kind::Shift if field == Field::WindowShift => vec![12, value.saturating_sub(1)],
+        Kind::Opcode if !is_call(value) => vec![0],
+        Kind::Stride => vec![0, page],
+        Kind::Pfn | Kind::Gfn | Kind::Hva | Kind::Ioba | Kind::Liobn => vec![0],
+        Kind::Gpa => vec![0, value & !(page - 1)],
+        Kind::Tce => tces(program, value),
+        _ => return Vec::new(),
+    };
+    if !matches!(kind, Kind::Slot | Kind::Shift | Kind::Opcode | Kind::Stride) {
+        // What stands elsewhere for a number of this kind; what lies outside of everything comes closer, or loses a
+        // bit.
+        simpler.extend(known.into_iter().take(OTHERS));
+        let highest = u64::MAX.checked_shr(value.leading_zeros() + 1).unwrap_or(0);
+        simpler.extend([value / 2, value & value.wrapping_sub(1), value & highest]);
+    }
+    simpler.retain(|&other| other < value);
+    simpler
+}
+
+/// TCEs that say less than one: nothing, no permissions, fewer of them, address bits of its host page only, other
+/// mapped pages.
+fn tces(program: &Program, value: u64) -> Vec<u64> {
+    let page = program.machine.page_shift.bytes();
+    let (address, permissions) = (value & !3, value & 3);
+    // A fault TCE that is not 0 is told from no TCE at all.
+    let mut tces = vec![0, 4, permissions, address | permissions & 1, address | permissions & 2];
+    tces.extend([address & !(page - 1) | permissions, address & !0xfff | permissions]);
+    if permissions != 0 {
+        tces.extend(mapped_gpas(program).into_iter().take(OTHERS).map(|gpa| gpa | permissions));
+    }
+    tces
+}
+
+const fn is_call(opcode: u64) -> bool {
+    Hypercall { opcode, args: [0; 4] }.name().is_some()
+}
+
+/// Guest physical addresses of pages that the host maps, ascending: of the first two of each mapping.
+fn mapped_gpas(program: &Program) -> BTreeSet<u64> {
+    let shift = program.machine.page_shift.bits();
+    let mut gpas = BTreeSet::new();
+    for mapping in &program.machine.mappings {
+        for slot in &program.machine.slots {
+            let first = mapping.hva.0.wrapping_sub(slot.hva.0) >> shift;
+            let pages = (mapping.pages * mapping.pte.pages()).min(2);
+            let inside = (0..pages).map(|page| first.wrapping_add(page)).filter(|&index| index < slot.pages);
+            gpas.extend(inside.map(|index| (slot.gfn.0 + index) << shift));
+        }
+    }
+    gpas
+}

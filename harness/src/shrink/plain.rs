@@ -1,0 +1,174 @@
+//! Kinds of things become plainer: the dialect, flags, calls of one entry, emulated windows, the machine's memory.
+
+use contract::description::{MemoryModel, words};
+use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
+use contract::visit::{Field, NumberKind, visit_mut};
+use contract::{Backing, Dialect, Hypercall, Program, Pte, RealAddr, Step};
+use programs::layout::{fit_blocks, free_place};
+
+use super::Shrinker;
+use super::numbers::{all, set};
+
+/// The base of the virtual array that is shortest to write.
+const PLAIN_BASE: u64 = 0xf << 60;
+
+impl Shrinker<'_> {
+    pub(super) fn plain(&mut self) -> bool {
+        let mut changed = self.judge.any_dialect() && self.attempt(|program| program.dialect = Dialect::Lopapr);
+        changed |= self.memory();
+        changed |= self.flags();
+        for index in 0..self.best.machine.windows.len() {
+            changed |= self.attempt(|program| program.machine.windows[index].backing = Backing::Emulated);
+        }
+        for index in 0..self.best.machine.mappings.len() {
+            changed |= self.attempt(|program| plain_entry(&mut program.machine.mappings[index].pte));
+        }
+        for index in 0..self.best.steps.len() {
+            changed |= self.attempt(|program| match &mut program.steps[index] {
+                Step::Map { pte, .. } => plain_entry(pte),
+                Step::CreateWindow(window) => window.backing = Backing::Emulated,
+                _ => {}
+            });
+            changed |= self.single_entry(index);
+        }
+        // A window that is created may as well be there from the start.
+        for index in (0..self.best.steps.len()).rev() {
+            if let Some(&Step::CreateWindow(window)) = self.best.steps.get(index) {
+                changed |= self.attempt(|program| {
+                    program.steps.remove(index);
+                    program.machine.windows.push(window);
+                });
+            }
+        }
+        changed
+    }
+
+    /// All flags have their plain value together, or one by one.
+    fn flags(&mut self) -> bool {
+        let together = self.attempt(|program| {
+            visit_mut(program, &mut |place, number| {
+                if let Some(plain) = plain_value(place.field) {
+                    *number = plain;
+                }
+            });
+        });
+        let mut changed = together;
+        for (index, (place, value)) in all(&self.best).into_iter().enumerate() {
+            match plain_value(place.field) {
+                Some(plain) if plain != value => changed |= self.attempt(|program| set(program, index, plain)),
+                _ => {}
+            }
+        }
+        changed
+    }
+
+    /// Struct pages of 64 bytes, so that none is split; few and large blocks; one array without sections.
+    fn memory(&mut self) -> bool {
+        let mut changed = self.attempt(|program| {
+            program.machine.struct_page = 64;
+            fit_blocks(&mut program.machine);
+        });
+        if let MemoryModel::SparsememVmemmap { block_shift, base, .. } = self.best.machine.memory {
+            for shift in [24, 21, 16] {
+                if shift > block_shift && self.attempt(|program| large_blocks(program, shift)) {
+                    changed = true;
+                    break;
+                }
+            }
+            if base != PLAIN_BASE {
+                changed |= self.attempt(|program| {
+                    if let MemoryModel::SparsememVmemmap { base, .. } = &mut program.machine.memory {
+                        *base = PLAIN_BASE;
+                    }
+                });
+            }
+            changed |= self.attempt(flat);
+        }
+        changed
+    }
+
+    /// A call of several entries that need not be one becomes H_PUT_TCE; the failing step keeps its kind by the
+    /// identity.
+    fn single_entry(&mut self, index: usize) -> bool {
+        let Some(&Step::Hypercall { vcpu, call }) = self.best.steps.get(index) else { return false };
+        let [liobn, ioba, value, count] = call.args;
+        let put = |shrinker: &mut Self, ioba: u64, tce: u64| {
+            let call = Hypercall::put(liobn, ioba, tce);
+            shrinker.attempt(|program| program.steps[index] = Step::Hypercall { vcpu, call })
+        };
+        match call.opcode {
+            H_STUFF_TCE => put(self, ioba, value),
+            H_PUT_TCE_INDIRECT => {
+                let last = count.min(MAX_TCES_PER_CALL).saturating_sub(1);
+                let shift = window_shift(&self.best, liobn);
+                let tces = [0, last].map(|entry| word_at(&self.best.steps[..index], value.wrapping_add(8 * entry)));
+                put(self, ioba, tces[0]) || put(self, ioba.wrapping_add(last.wrapping_shl(shift)), tces[1])
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The value of a flag or a vCPU that says least: page-table entries with no reason to fault, clean pages, vCPU 0.
+const fn plain_value(field: Field) -> Option<u64> {
+    match field {
+        Field::PageDirty | Field::Vcpu => Some(0),
+        _ => match field.kind() {
+            NumberKind::Flag => Some(1),
+            NumberKind::Unread => Some(0),
+            _ => None,
+        },
+    }
+}
+
+/// An entry of one page that is present, with nothing that would make real mode defer.
+fn plain_entry(entry: &mut Pte) {
+    if let Some(pfn) = entry.pfn() {
+        *entry = Pte::Present { pfn, writable: true, dirty: true, young: true };
+    }
+}
+
+/// Larger blocks, at places of their own.
+fn large_blocks(program: &mut Program, shift: u32) {
+    if let MemoryModel::SparsememVmemmap { base, block_shift, blocks, .. } = &mut program.machine.memory {
+        *block_shift = shift;
+        *base = *base >> shift << shift;
+        blocks.clear();
+    }
+    fit_blocks(&mut program.machine);
+}
+
+/// The pages up to the end of the last section, in an array.
+fn flat(program: &mut Program) {
+    let machine = &mut program.machine;
+    let MemoryModel::SparsememVmemmap { sections, .. } = &machine.memory else { return };
+    let pages = sections.last().map_or(1, |last| (last + 1) * machine.page_shift.pages_per_section());
+    let bytes = pages.saturating_mul(machine.struct_page);
+    machine.memory = MemoryModel::Flatmem { array: RealAddr(1 << 62), pages };
+    let place = free_place(machine, bytes, contract::description::REGION_ALIGN);
+    if let (MemoryModel::Flatmem { array, .. }, Some(place)) = (&mut machine.memory, place) {
+        *array = place;
+    }
+}
+
+/// log2 of the page of the window with that LIOBN.
+fn window_shift(program: &Program, liobn: u64) -> u32 {
+    let created = program.steps.iter().filter_map(|step| match step {
+        Step::CreateWindow(window) => Some(window),
+        _ => None,
+    });
+    let mut windows = program.machine.windows.iter().chain(created);
+    windows.find(|window| window.liobn.0 == liobn).map_or(12, |window| window.page_shift)
+}
+
+/// The word of guest memory that steps wrote last; memory that was never written holds zeros.
+fn word_at(steps: &[Step], gpa: u64) -> u64 {
+    let word = |step: &Step| match step {
+        Step::Write { gpa: first, words: list } => {
+            let index = gpa.checked_sub(first.0)? / 8;
+            words(list).nth(usize::try_from(index).ok()?)
+        }
+        _ => None,
+    };
+    steps.iter().rev().find_map(word).unwrap_or(0)
+}
