@@ -309,7 +309,8 @@ fn the_readme_names_options_that_exist() {
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| word.starts_with("--") && word.len() > 2 && !word.starts_with("---"))
     {
-        let elsewhere = ["--release", "--help", "--path", "--corpus", "--dialects", "--sequence", "--renew", "--time", "--checks"];
+        let elsewhere =
+            ["--release", "--help", "--path", "--corpus", "--dialects", "--sequence", "--renew", "--time", "--checks"];
         let known = help.contains(word) || exhaust.contains(word) || elsewhere.contains(&word);
         assert!(known, "the README names {word}");
     }

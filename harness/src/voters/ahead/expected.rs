@@ -121,6 +121,12 @@ impl Expected {
         self.asked.front()
     }
 
+    /// Whether an answer differed from what was expected. What comes behind it is dropped and put again.
+    #[must_use]
+    pub const fn differs(&self) -> bool {
+        self.wrong().is_some()
+    }
+
     /// The first answer that differs, and its call.
     pub(super) const fn wrong(&self) -> Option<(Asked, Answer)> {
         self.wrong

@@ -261,7 +261,7 @@ fn settle(running: &mut impl Running, expected: &mut Expected) -> Result<(), Tro
 }
 
 fn differs(expected: &Expected) -> Result<(), Trouble> {
-    if expected.wrong().is_some() { Err(Trouble::Differs) } else { Ok(()) }
+    if expected.differs() { Err(Trouble::Differs) } else { Ok(()) }
 }
 
 /// The window that a hypercall names, if the program has it.
