@@ -312,7 +312,7 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
         let corpus = ["afl/queue/id:000000,orig", "deep/er/two.realmode", "linked", "one"].map(String::from).to_vec();
         assert_eq!(found(here.path(), Wanted::Corpus), (corpus, 2));
-        let crashes = ["afl/crashes.2026/id:000002,sig:06", "afl/crashes/id:000001,sig:06"];
+        let crashes = ["afl/crashes/id:000001,sig:06", "afl/crashes.2026/id:000002,sig:06"];
         let findings = crashes.into_iter().chain(["deep/er/two.realmode", "linked", "one"]).map(String::from).collect();
         assert_eq!(found(here.path(), Wanted::Findings), (findings, 1));
         // What is named is taken.
