@@ -28,8 +28,8 @@ const struct rm_implementation *realmode_implementation(void);
 
 
 /**
- * The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier header would be
- * misunderstood; the harness takes no other version than its own.
+ * The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier
+ * header would be misunderstood; the harness takes no other version than its own.
  */
 #define RM_ABI 1
 
@@ -94,8 +94,9 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_H_P4 -57
 
 /**
- * H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler then runs the same
- * call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers it.
+ * H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler
+ * then runs the same call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers
+ * it.
  */
 #define RM_H_TOO_HARD 9999
 
@@ -170,7 +171,8 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_PTE_HUGE 2
 
 /**
- * Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one reference on the page.
+ * Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one
+ * reference on the page.
  */
 #define RM_PTE_ABSENT 3
 
@@ -342,7 +344,8 @@ struct rm_window {
    */
   uint64_t table;
   /**
-   * Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the page | permissions`.
+   * Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the
+   * page | permissions`.
    */
   uint64_t hardware;
 };
@@ -382,12 +385,13 @@ struct rm_pte {
 };
 
 /**
- * What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or without it; in virtual
- * mode struct pages may be named by their vmemmap address as well. An address that the mode cannot reach is a finding, reads 0, and is not
- * stored to. Numbers are little-endian, so a TCE wants its bytes swapped.
+ * What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or
+ * without it; in virtual mode struct pages may be named by their vmemmap address as well. An address that the mode
+ * cannot reach is a finding, reads 0, and is not stored to. Numbers are little-endian, so a TCE wants its bytes
+ * swapped.
  *
- * Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in, so what was read before
- * one may have changed after it.
+ * Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in,
+ * so what was read before one may have changed after it.
  */
 struct rm_services {
   /**
@@ -403,8 +407,8 @@ struct rm_services {
    */
   uint64_t (*exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts what is there into
-   * `*expected`.
+   * Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts
+   * what is there into `*expected`.
    */
   bool (*compare_exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t *expected, uint64_t desired);
   /**
@@ -432,8 +436,9 @@ struct rm_services {
    */
   void (*load_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry);
   /**
-   * Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there into `*expected`. The
-   * new entry differs in its bits only, or makes an absent page present. Reserved bytes are ignored.
+   * Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there
+   * into `*expected`. The new entry differs in its bits only, or makes an absent page present. Reserved bytes are
+   * ignored.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
@@ -441,7 +446,8 @@ struct rm_services {
    */
   void (*allocate)(struct rm_cpu *cpu, uint64_t bytes);
   /**
-   * Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound page `pfn` is the head's.
+   * Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound
+   * page `pfn` is the head's.
    */
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**
@@ -491,8 +497,8 @@ struct rm_machine {
    */
   uint32_t reserved;
   /**
-   * Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness keeps the list:
-   * new nodes in front, removed nodes used again last in, first out.
+   * Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness
+   * keeps the list: new nodes in front, removed nodes used again last in, first out.
    */
   uint64_t list;
   /**
@@ -532,20 +538,22 @@ struct rm_machine {
    */
   const struct rm_services *services;
   /**
-   * With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables, the vmemmap list and
-   * the guest's pages; everything between them is not mapped, and touching it is a crash. NULL without that flag.
+   * With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
+   * the vmemmap list and the guest's pages; everything between them is not mapped, and touching it is a crash. NULL
+   * without that flag.
    *
-   * What is done through this pointer is seen at the end of the call (or at its next service), as differences of memory: which words
-   * changed, from what to what, and whether the handler may change them. A last release in real mode, a stray store, a wrong result, a leak
-   * are found. Not seen: in which order stores were made (`REF.HELD` between them), how many accesses (`RM.BOUNDED`), whether a list was
-   * read twice (`LIST.SNAPSHOT`), a value that was put back, and a read of what real mode cannot reach.
+   * What is done through this pointer is seen at the end of the call (or at its next service), as differences of
+   * memory: which words changed, from what to what, and whether the handler may change them. A last release in real
+   * mode, a stray store, a wrong result, a leak are found. Not seen: in which order stores were made (`REF.HELD`
+   * between them), how many accesses (`RM.BOUNDED`), whether a list was read twice (`LIST.SNAPSHOT`), a value that
+   * was put back, and a read of what real mode cannot reach.
    */
   void *linear;
 };
 
 /**
- * What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when `start` gets
- * it: each field is to be filled in.
+ * What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when
+ * `start` gets it: each field is to be filled in.
  */
 struct rm_coverage {
   /**
@@ -609,8 +617,8 @@ struct rm_handlers {
 /**
  * An implementation. Functions that are marked so may be NULL.
  *
- * The harness loads the library once for each thread, each time as a copy of its own: global variables are never shared, and one thread
- * at a time is inside.
+ * The harness loads the library once for each thread, each time as a copy of its own: global variables are never
+ * shared, and one thread at a time is inside.
  */
 struct rm_implementation {
   /**
@@ -630,7 +638,8 @@ struct rm_implementation {
    */
   uint64_t flags;
   /**
-   * A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number that is told.
+   * A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number
+   * that is told.
    */
   int (*start)(const struct rm_machine *machine, struct rm_coverage *coverage);
   /**
@@ -646,13 +655,13 @@ struct rm_implementation {
    */
   struct rm_handlers real;
   /**
-   * Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that is NULL leaves
-   * its call to virtual mode.
+   * Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that
+   * is NULL leaves its call to virtual mode.
    */
   struct rm_handlers virt;
   /**
-   * Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one backed block; else 0.
-   * NULL: not covered.
+   * Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one
+   * backed block; else 0. NULL: not covered.
    */
   int (*pfn_to_page)(struct rm_cpu *cpu, uint64_t pfn, uint64_t *real);
   /**
@@ -664,8 +673,8 @@ struct rm_implementation {
    */
   int (*put_page_unless_one)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be more places than
-   * blocks). Their struct pages are zero. May be NULL.
+   * Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be
+   * more places than blocks). Their struct pages are zero. May be NULL.
    */
   void (*hot_add)(uint64_t section, const struct rm_run *runs, size_t count);
   /**
@@ -681,8 +690,8 @@ struct rm_implementation {
    */
   void (*create_window)(const struct rm_window *window);
   /**
-   * Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL: windows are never
-   * closed, and leaks not looked for.
+   * Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL:
+   * windows are never closed, and leaks not looked for.
    */
   void (*close_window)(struct rm_cpu *cpu, uint64_t liobn);
 };
