@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
 
 use crate::addr::{LINEAR_MAP, Pfn};
@@ -437,13 +438,15 @@ fn naming(machine: &Machine, pages: &Pages, head: Pfn) -> Option<Item> {
 
 fn slots(machine: &Machine) -> Check {
     let page = machine.page_shift;
-    let mut ids = [None; MAX_SLOTS as usize];
+    let mut ids = [false; MAX_SLOTS as usize];
     let mut ranges: Vec<(u64, u64, usize)> = Vec::with_capacity(machine.slots.len().min(MAX_SLOTS as usize));
     for (i, slot) in machine.slots.iter().enumerate() {
         let item = Item::Slot(i);
         require(slot.id < MAX_SLOTS, item, || format!("slot number {} is not below {MAX_SLOTS}", slot.id))?;
-        let known = ids[slot.id as usize].replace(item);
-        agree(known.is_none(), item, known, || format!("slot {} is described twice", slot.id))?;
+        if mem::replace(&mut ids[slot.id as usize], true) {
+            let known = machine.slots.iter().position(|known| known.id == slot.id).map(Item::Slot);
+            agree(false, item, known, || format!("slot {} is described twice", slot.id))?;
+        }
         require(slot.pages > 0, item, || "a slot needs at least one page".to_string())?;
         let frames = 1u128 << (64 - page.bits());
         require(u128::from(slot.gfn.0) + u128::from(slot.pages) <= frames, item, || {
