@@ -24,14 +24,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use contract::{Program, Step};
 use programs::encoding;
 use rustix::process::{DumpableBehavior, Pid, Signal};
+use serde_bytes::Bytes;
 
 use crate::check::checker::Witness;
 use crate::processes::sealed::{self, Opened};
 use crate::processes::{anonymous, ended, path};
 
-/// Tells a process that it is watched: by which process, and the path of the memory that they share. Any other value,
-/// such as `no`, makes a command run its libraries unwatched: for debuggers, which would otherwise have to follow the
-/// second process.
+/// Environment variable that tells a process that it is watched: the watching process's id, `:`, and the path of the
+/// memory that both share. With any other value, such as `no`, a command runs libraries unwatched, so that a debugger
+/// has one process to look at.
 pub const ENVIRONMENT: &str = "REALMODE_WATCHED";
 
 /// Bytes of the shared memory for each checker, more than any packed program has. The first stretch holds [`FINISHED`].
@@ -41,7 +42,7 @@ const FINISHED: u8 = 1;
 
 /// A program of a library's, as it stands in the shared memory: the path of the library and the [packed](encoding)
 /// program.
-type Record<'a> = (&'a str, &'a [u8]);
+type Record<'a> = (&'a str, &'a Bytes);
 
 // ---- the process that is watched ------------------------------------------------------------------------------------
 
@@ -54,7 +55,7 @@ struct Memory {
 /// Set in a process that is watched.
 static MEMORY: OnceLock<Memory> = OnceLock::new();
 
-/// What this process is.
+/// What part this process has in watching.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Nobody watches it yet.
@@ -65,11 +66,11 @@ pub enum Role {
     Unwatched,
 }
 
-/// Finds out by the [environment](ENVIRONMENT) whether this process is watched, and has it end with the process that
-/// watches it.
+/// The role of this process, by its [environment](ENVIRONMENT). A watched process opens the shared memory, and is
+/// killed when the process that watches it ends.
 ///
 /// # Errors
-/// It is, and the shared memory cannot be opened.
+/// The process that watches this one has ended, or the shared memory cannot be opened.
 pub fn role() -> io::Result<Role> {
     let Some(value) = std::env::var_os(ENVIRONMENT) else { return Ok(Role::Alone) };
     let value = value.to_string_lossy();
@@ -88,10 +89,10 @@ pub fn role() -> io::Result<Role> {
     Ok(Role::Watched)
 }
 
-/// Says that the command ends by itself, however it does. A process that ends without this was ended by a library.
+/// Marks that the command ends by itself. A process that ends without this mark was ended by a library.
 pub fn finish() {
     if let Some(memory) = MEMORY.get() {
-        // If this fails, the end is told as one that a library made: loud, not lost.
+        // Without the mark the watching process blames a library: better one report too many than one too few.
         let _ = memory.file.write_all_at(&[FINISHED], 0);
     }
 }
@@ -129,7 +130,7 @@ impl Recorder {
 impl Witness for Recorder {
     fn reset(&self, program: &Program) {
         let packed = encoding::encode(program);
-        let record: Record<'_> = (&self.library, &packed);
+        let record: Record<'_> = (&self.library, Bytes::new(&packed));
         sealed::seal(&record).and_then(|bytes| self.write(&bytes)).expect("the shared memory takes a program");
     }
 

@@ -195,6 +195,28 @@ fn an_error_points_at_its_place() {
         stderr,
         "realmode: a.realmode:11:7: found `all`, expected a pfn\n   |\n11 | drop  all\n   |       ^^^\n"
     );
+    // Of a contradiction both places.
+    write(&here, "b.realmode", PROGRAM.replace("hardware=0x9001000", "hardware=0x8000000"));
+    let stderr = run(&here, &["replay", "b.realmode"]).stderr;
+    let machine = PROGRAM.lines().nth(2).expect("a line");
+    let window = "window 0x1 page_shift=12 base=0x0 entries=4 pinned table=0x9000000 hardware=0x8000000";
+    let expected = format!(
+        "realmode: b.realmode:6:1: a window's table at 0x8000000 overlaps the array of struct pages at 0x8000000\n\
+         \x20 |\n3 | {machine}\n  | {} the other place\n...\n6 | {window}\n  | {}\n",
+        "-".repeat(machine.len()),
+        "^".repeat(window.len()),
+    );
+    similar_asserts::assert_eq!(stderr, expected);
+    // Colours where they are asked for, with the same words.
+    let mut command = Command::new(REALMODE);
+    command.current_dir(&here).args(["replay", "b.realmode"]).env("CLICOLOR_FORCE", "1");
+    let coloured = String::from_utf8(command.output().expect("a run").stderr).expect("text");
+    assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+    let plain = coloured.split('\u{1b}').enumerate().map(|(number, part)| match number {
+        0 => part,
+        _ => part.split_once('m').map_or("", |(_, text)| text),
+    });
+    similar_asserts::assert_eq!(plain.collect::<String>(), expected);
 }
 
 // ---- replay, show, shrink, export, rules ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 
 use programs::encoding;
 use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
 
 use crate::check::{Ending, Finding, NotCompared, Place, Tally};
 use crate::processes::sealed::{self, Opened};
@@ -79,7 +80,7 @@ pub(super) struct Request {
 
 /// A request as it is sent: number, [`Telling`], and for each task its [packed](encoding) program, whether a fresh
 /// subject runs it, and whether its windows stay open.
-type Packed<'a> = (u64, Telling, Vec<(&'a [u8], bool, bool)>);
+type Packed<'a> = (u64, Telling, Vec<(&'a Bytes, bool, bool)>);
 
 impl Request {
     /// A request as it stands in the shared memory.
@@ -87,13 +88,13 @@ impl Request {
         let packed: Vec<Vec<u8>> = tasks.iter().map(|task| encoding::encode(&task.program)).collect();
         let task = |(task, packed): (&Task, _)| (packed, task.fresh, task.ending == Ending::LeaveOpen);
         let packed: Packed<'_> =
-            (number, telling, tasks.iter().zip(packed.iter().map(Vec::as_slice)).map(task).collect());
+            (number, telling, tasks.iter().zip(packed.iter().map(|packed| Bytes::new(packed))).map(task).collect());
         sealed::seal(&packed)
     }
 
     /// The request in these bytes, if they are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let task = |(packed, fresh, left_open)| {
+        let task = |(packed, fresh, left_open): (&Bytes, _, _)| {
             let ending = if left_open { Ending::LeaveOpen } else { Ending::Close };
             Task { program: encoding::decode(packed), fresh, ending }
         };
