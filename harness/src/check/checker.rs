@@ -374,12 +374,7 @@ impl Checker {
     }
 
     fn oracle(&self) -> Oracle<'_> {
-        Oracle {
-            reference: &self.reference,
-            memory: self.driver.memory(),
-            struct_page: self.driver.struct_page(),
-            closing: self.driver.closed(),
-        }
+        Oracle { reference: &self.reference, memory: self.driver.memory(), closing: self.driver.closed() }
     }
 
     /// The reference's step, which the second reference of a null control makes too.

@@ -106,11 +106,6 @@ impl<S: Subject + ?Sized> Driver<S> {
         &self.memory
     }
 
-    /// Bytes of a struct page.
-    pub(crate) const fn struct_page(&self) -> u64 {
-        self.host.struct_page()
-    }
-
     /// The window that the running step closed, until [`settle`](Self::settle).
     pub(crate) const fn closed(&self) -> Option<&WindowSpec> {
         self.closed.as_ref()

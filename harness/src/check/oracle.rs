@@ -43,7 +43,6 @@ impl Mismatch {
 pub(crate) struct Oracle<'a> {
     pub(crate) reference: &'a Reference,
     pub(crate) memory: &'a RealMemory,
-    pub(crate) struct_page: u64,
     /// A window that the reference has closed and whose tables still lie in memory: all its entries are 0.
     pub(crate) closing: Option<&'a contract::WindowSpec>,
 }
@@ -153,8 +152,8 @@ impl Oracle<'_> {
             Place::PageTable(hva) => self.pte(hva, found),
             Place::Real(real, Some(Region { start, owner, .. })) => match owner {
                 Owner::StructPages { offset } => {
-                    let at = offset + real.0 - start;
-                    let (pfn, field) = (Pfn(at / self.struct_page), at % self.struct_page);
+                    let (at, size) = (offset + real.0 - start, self.memory.struct_page_size());
+                    let (pfn, field) = (Pfn(at / size), at % size);
                     self.page_word(pfn, field, real, now, found);
                     if field == struct_page::COUNT {
                         self.conserve(pfn, real, now, found);
@@ -412,7 +411,7 @@ steps
         let (mut memory, mut host) = (RealMemory::new(), Host::new());
         host.boot(&mut memory, &program);
         let reference = Reference::new(program.dialect, &program.machine);
-        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        let oracle = Oracle { reference: &reference, memory: &memory, closing: None };
         assert!(oracle.everything().is_empty() && memory.fault().is_none());
         (memory, reference)
     }
@@ -424,7 +423,7 @@ steps
         for (at_end, fault) in [(false, step), (true, end)] {
             let (mut memory, mut reference) = both();
             spoil((&mut memory, &mut reference));
-            let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+            let oracle = Oracle { reference: &reference, memory: &memory, closing: None };
             let found = if at_end { oracle.everything() } else { oracle.step() };
             assert_eq!((memory.fault(), found), (fault, Vec::new()), "at the end: {at_end}");
         }
@@ -446,7 +445,7 @@ steps
         let (memory, mut reference) = both();
         reference.step(&Step::Hypercall { vcpu: 0, call: put });
         reference.step(&Step::CloseWindow { liobn: Liobn(1) });
-        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        let oracle = Oracle { reference: &reference, memory: &memory, closing: None };
         assert_eq!((oracle.step(), memory.fault()), (Vec::new(), window));
 
         // Something in memory that is not present.
@@ -462,7 +461,7 @@ steps
         memory.poke(RealAddr(0x1_0000), 7_u64.swap_bytes());
         reference.step(&write);
         memory.remove_region(0);
-        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        let oracle = Oracle { reference: &reference, memory: &memory, closing: None };
         assert!(oracle.step().is_empty());
         assert_eq!(memory.fault(), Some(Fault::NoMemory { real: RealAddr(0x1_0000), word: 7 }));
 
@@ -472,7 +471,7 @@ steps
         let mut small = RealMemory::new();
         let model = MemoryModel::Flatmem { array: RealAddr(0x800_0000), pages: 1 };
         small.reset(PageShift::Shift12, 64, &model, 8);
-        let oracle = Oracle { reference: &reference, memory: &small, struct_page: 64, closing: None };
+        let oracle = Oracle { reference: &reference, memory: &small, closing: None };
         assert!(oracle.step().is_empty());
         assert_eq!(small.fault(), Some(Fault::NoStructPage { pfn: Pfn(0x20) }));
     }
@@ -503,7 +502,7 @@ steps
         memory.set_page_word(Pfn(0x30), struct_page::FLAGS, struct_page::DIRTY);
         let hva = Hva(0x7f00_0000_8000);
         memory.set_pte(hva, Pte::Absent { pfn: Pfn(0x40) });
-        let oracle = Oracle { reference: &reference, memory: &memory, struct_page: 64, closing: None };
+        let oracle = Oracle { reference: &reference, memory: &memory, closing: None };
         let (first, all) = Oracle::first(oracle.step()).expect("mismatches");
         assert_eq!((first.rule, first.thing), (Rule::DivergeTce, Thing::GuestValue(Liobn(1), 0)));
         let all: Vec<_> = all.iter().map(|found| (found.rule, found.object)).collect();

@@ -69,12 +69,6 @@ impl Host {
         }
     }
 
-    /// Size of a struct page in bytes.
-    #[must_use]
-    pub const fn struct_page(&self) -> u64 {
-        self.machine.struct_page
-    }
-
     /// Sets `memory` up as the program's machine says, and begins a step. The program is [valid](Program::validate).
     pub fn boot(&mut self, memory: &mut RealMemory, program: &Program) {
         let machine = &program.machine;
