@@ -448,43 +448,48 @@ impl Checker {
 
     /// Holds the subject's answer against the reference's, and counts the step where they are equal.
     fn compare_answer(&mut self, step: &Step, outcome: &Outcome, ran: Ran, judge: &mut Judge) -> Handled {
-        match (outcome.answer, ran) {
-            (Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
-                let expected = HcallAnswer { status, r4 };
-                let entries = match step {
-                    Step::Hypercall { call, .. } => call.count(),
-                    _ => 0,
-                };
-                self.compare_hypercall(outcome, expected, entries, answered, judge)
+        match (step, outcome.answer, ran) {
+            (Step::Hypercall { call, .. }, Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
+                self.compare_hypercall(outcome, HcallAnswer { status, r4 }, call.count(), answered, judge)
             }
-            (Answer::Lookup(expected), Ran::Lookup(found)) => {
-                if found.map(RealAddr::masked) == expected.map(RealAddr::masked) {
+            (Step::Lookup { pfn }, Answer::Lookup(expected), Ran::Lookup(found)) => {
+                let found = found.map(RealAddr::masked);
+                if found == expected.map(RealAddr::masked) {
                     self.tally.count_rules(outcome.rules, false, expected.is_some());
-                } else if let Step::Lookup { pfn } = step {
-                    let (expected, found) = (words::lookup(expected), words::lookup(found.map(RealAddr::masked)));
+                } else {
+                    let (expected, found) = (words::lookup(expected), words::lookup(found));
                     judge.hear(Failure::new(Rule::DivergeLookup, Thing::Lookup(*pfn), expected, found));
                 }
                 Handled::Real
             }
-            (Answer::Probe(expected), Ran::Probe(found)) => {
-                if found == expected {
-                    self.tally.count_rules(outcome.rules, false, found == ProbeAnswer::Done(true));
-                } else {
-                    let thing = match step {
-                        Step::GetPage { pfn } => Thing::GetPage(*pfn),
-                        Step::PutPage { pfn } => Thing::PutPage(*pfn),
-                        _ => return self.compare_answer(step, outcome, Ran::Host, judge),
-                    };
-                    judge.hear(Failure::new(Rule::DivergeLookup, thing, words::probe(expected), words::probe(found)));
-                }
-                Handled::Real
+            (Step::GetPage { pfn }, Answer::Probe(expected), Ran::Probe(found)) => {
+                self.compare_probe(outcome, Thing::GetPage(*pfn), expected, found, judge)
             }
-            (Answer::Done, Ran::Host | Ran::Closed) => Handled::Host,
-            (answer, ran) => {
+            (Step::PutPage { pfn }, Answer::Probe(expected), Ran::Probe(found)) => {
+                self.compare_probe(outcome, Thing::PutPage(*pfn), expected, found, judge)
+            }
+            (_, Answer::Done, Ran::Host | Ran::Closed) => Handled::Host,
+            (_, answer, ran) => {
                 judge.hear(fault(format!("the reference answered {answer:?}, the driver {ran:?}")));
                 Handled::Host
             }
         }
+    }
+
+    fn compare_probe(
+        &mut self,
+        outcome: &Outcome,
+        thing: Thing,
+        expected: ProbeAnswer,
+        found: ProbeAnswer,
+        judge: &mut Judge,
+    ) -> Handled {
+        if found == expected {
+            self.tally.count_rules(outcome.rules, false, found == ProbeAnswer::Done(true));
+        } else {
+            judge.hear(Failure::new(Rule::DivergeLookup, thing, words::probe(expected), words::probe(found)));
+        }
+        Handled::Real
     }
 
     fn compare_hypercall(
