@@ -8,7 +8,8 @@ use crate::{Answer, Object, Outcome};
 
 impl Reference {
     /// Returns the page that holds the references of `pfn`: the head for a page of a compound page, else `pfn` itself.
-    pub(crate) fn head(&self, pfn: Pfn) -> Pfn {
+    #[must_use]
+    pub fn head(&self, pfn: Pfn) -> Pfn {
         match self.page(pfn).compound {
             Compound::Tail { head } => head,
             Compound::Head { .. } | Compound::No => pfn,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use contract::{Pfn, RealAddr};
 use machine::memory::{Account, Fault, Owner, RealMemory};
-use reference::{Compound, Reference};
+use reference::Reference;
 
 /// Makes the expensive checks of the harness itself, in time proportional to what memory and reference hold:
 /// [`RealMemory::audit`], then own and holders of every page, blocks and windows against the reference. Call it where
@@ -28,20 +28,16 @@ fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
         due.own += own;
         due.holders += holders;
     };
-    let head = |pfn: Pfn| match reference.page(pfn).compound {
-        Compound::Tail { head } => head,
-        Compound::Head { .. } | Compound::No => pfn,
-    };
     for (pfn, page) in reference.pages() {
         account(pfn, page.own, 0);
     }
     for (_, entry) in reference.page_table() {
         if let Some(pfn) = entry.pfn().filter(|_| entry.holds_reference()) {
-            account(head(pfn), 0, 1);
+            account(reference.head(pfn), 0, 1);
         }
     }
     for (_, entry) in reference.windows().flat_map(|window| window.hardware_entries()) {
-        account(head(Pfn(entry >> memory.page_shift().bits())), 0, 1);
+        account(reference.head(Pfn(entry >> memory.page_shift().bits())), 0, 1);
     }
     for (pfn, memory) in memory.accounts() {
         let reference = due.remove(&pfn).unwrap_or(Account { own: 0, holders: 0 });
