@@ -1,14 +1,17 @@
 //! The encoding for fuzzing engines: exact inversion, and a meaning for every byte string.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
-use programs::encoding::{Form, MAGIC, RECORD, VERSION, decode, decode_exact, encode, form};
+use programs::encoding::{Form, KEYS, MAGIC, RECORD, VERSION, decode, decode_exact, encode, form};
 use programs::generate::{GeneratorConfig, generate};
 use programs::repair::repair;
 use programs::store;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 use realmode_diff::{Program, Verdict, check};
+
+use super::text::{EVERYTHING, SPARSE};
 
 fn corpus() -> Vec<Program> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
@@ -172,4 +175,34 @@ fn errors_say_where() {
     let mut unused = good.clone();
     unused[28] = 1;
     assert_eq!(error(&unused), "byte 28: found 0x01, expected what encoding writes");
+}
+
+/// A line for each record: its key, its small number, its five numbers.
+fn records(bytes: &[u8]) -> String {
+    let (records, rest) = bytes.as_chunks::<RECORD>();
+    assert!(rest.is_empty());
+    let mut text = String::new();
+    for record in records {
+        let small = u32::from_le_bytes(record[4..8].try_into().expect("four bytes"));
+        let numbers = record[8..].as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number));
+        let numbers: Vec<String> = numbers.map(|number| format!("{number:#x}")).collect();
+        writeln!(text, "{} {small:#x} {}", record[..4].escape_ascii(), numbers.join(" ")).expect("a string");
+    }
+    text
+}
+
+/// Corpora that engines keep, and the inputs of people's bug reports, are read by every later version. So the records of
+/// two programs that have every kind of record stay as they were when version 1 of the encoding was fixed.
+#[test]
+fn records_are_those_of_version_1() {
+    let rich = [EVERYTHING, SPARSE].map(|text| realmode_diff::parse(text).expect("a program"));
+    let now: String = rich.iter().map(|program| records(&encode(program))).collect();
+    let missing: Vec<String> = KEYS
+        .iter()
+        .map(|(key, _)| key.escape_ascii().to_string())
+        .filter(|key| !now.lines().any(|line| line.starts_with(key)))
+        .collect();
+    assert!(missing.is_empty(), "no record of the kinds {missing:?}");
+    assert_eq!(VERSION, 1, "another version has records of its own");
+    similar_asserts::assert_eq!(now, include_str!("records.txt"));
 }
