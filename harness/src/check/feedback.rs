@@ -11,7 +11,7 @@ use super::checker::{Handled, Observation};
 
 /// Number of memory models: flatmem, and sparsemem-vmemmap with each of its four block sizes.
 const MODELS: usize = 5;
-/// Number of outcomes: success or `true`; H_PARAMETER, no page or `false`; any other status or answer.
+/// Number of outcomes: success or `true`; H_PARAMETER, a lookup without a result, or `false`; any other answer.
 const OUTCOMES: usize = 3;
 /// Number of modes: real mode finished the step, or virtual mode did.
 const MODES: usize = 2;

@@ -35,7 +35,7 @@ pub struct Tally {
     pub skipped: u64,
     /// Steps that were left out because the subject does not cover them.
     pub not_asked: u64,
-    /// Hypercalls on which both sides agreed.
+    /// Hypercalls whose answers were equal on both sides.
     pub hypercalls: u64,
     /// Of the hypercalls, those answered H_SUCCESS.
     pub accepted: u64,
