@@ -33,7 +33,7 @@ const PROBE_LIMIT: u64 = 8 * contract::description::MAX_BLOCKS;
 pub enum Handled {
     /// Both sides left the step out: its precondition failed, or the subject does not cover it.
     Skipped,
-    /// The host did the step.
+    /// The host did the step, or the subject closed a window.
     Host,
     /// Real mode finished the step. Probes count here too.
     Real,

@@ -18,8 +18,8 @@ use super::judge::rank;
 
 /// A word whose value is not the reference's.
 #[derive(Clone, PartialEq, Eq, Debug)]
-/// The rule to report.
 pub(crate) struct Mismatch {
+    /// The rule to report.
     pub(crate) rule: Rule,
     /// The real address, or the hva of a page-table entry. Orders the mismatches of one rule.
     pub(crate) address: u64,
