@@ -320,7 +320,7 @@ fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     windows.find(|window| window.liobn.0 == liobn && is_sound(program, window)).copied()
 }
 
-/// Gives the gfns of a span new numbers in all guest physical addresses and TCEs.
+/// Gives the gfns of a span new numbers in all guest physical addresses and in all TCEs with permissions.
 fn move_frames(program: &mut Program, span: Span, to: u64) {
     let shift = program.machine.page_shift.bits();
     move_gpas(program, |gpa| span.moved(gpa >> shift, to).wrapping_shl(shift) | gpa & ((1 << shift) - 1));
