@@ -95,7 +95,7 @@ impl<S: Subject + ?Sized> Driver<S> {
         core::mem::replace(&mut self.subject, subject)
     }
 
-    /// Forgets memory, host and windows. Called after a panic, when nobody knows their state.
+    /// Forgets memory, host and windows. Called after a panic, which may leave them half changed.
     pub(crate) fn forget(&mut self) {
         (self.memory, self.host) = (RealMemory::new(), Host::new());
         self.open.clear();

@@ -230,7 +230,7 @@ impl fmt::Display for Code {
 /// The thing that differs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Thing {
-    /// A hypercall's status.
+    /// Status of a hypercall, r3.
     Status,
     /// Value of r4 after a hypercall.
     R4,
@@ -246,21 +246,21 @@ pub enum Thing {
     GetPage(Pfn),
     /// The answer of `put_page_unless_one`.
     PutPage(Pfn),
-    /// A page's reference count.
+    /// Reference count of this page.
     Count(Pfn),
-    /// A page's flags.
+    /// Flags of this page's struct page.
     Flags(Pfn),
-    /// The half of the count's word that the count does not use.
+    /// Bytes 12 to 15 of this page's struct page, the half of the count's word that the count does not use.
     BesideCount(Pfn),
-    /// Another word of a struct page, at this offset in bytes.
+    /// Another word of this page's struct page, at this offset in bytes.
     StructPage(Pfn, u64),
-    /// Guest value of the entry with this number, from 0.
+    /// Guest value of the entry with this number, from 0, of the window with this LIOBN.
     GuestValue(Liobn, u64),
-    /// Hardware entry of the entry with this number, from 0.
+    /// Hardware entry with this number, from 0, of the window with this LIOBN.
     HardwareEntry(Liobn, u64),
-    /// A page-table entry.
+    /// The page-table entry at this hva.
     Pte(Hva),
-    /// A word of guest memory.
+    /// The word of guest memory at this real address.
     Word(RealAddr),
     /// A word at this real address, whose region was removed.
     GoneWord(RealAddr),
@@ -268,7 +268,7 @@ pub enum Thing {
     ListNode(u64),
     /// An effective address that the subject touched, and where it leads.
     Address(u64, Whereabouts),
-    /// A word of an INDIRECT list.
+    /// The word of an INDIRECT list at this real address.
     ListWord(RealAddr),
     /// Memory that the subject asked for.
     Allocation,
@@ -282,7 +282,7 @@ pub enum Thing {
     Process(String),
     /// A subject's process or a voter's machine, by name, that no longer answers.
     Silent(String),
-    /// A part of the harness.
+    /// The harness itself.
     Harness,
 }
 
@@ -398,9 +398,9 @@ impl fmt::Display for Whereabouts {
 pub enum Area {
     /// Struct pages, from this page's on.
     StructPages(Pfn),
-    /// A window's table of guest values.
+    /// The table of guest values of this window.
     Table(Liobn),
-    /// A window's hardware table.
+    /// The hardware table of this window.
     Hardware(Liobn),
     /// Guest memory.
     Memory,
@@ -463,9 +463,9 @@ pub struct Identity {
 pub struct ObjectDiff {
     /// The object's name.
     pub name: String,
-    /// The reference's side.
+    /// The object as the reference has it.
     pub reference: String,
-    /// Real memory's side.
+    /// The object as real memory has it.
     pub memory: String,
 }
 
@@ -497,7 +497,7 @@ pub struct Finding {
     pub objects: Vec<ObjectDiff>,
     /// Name of the voter that differs from the reference.
     pub voter: String,
-    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if nobody has tried.
+    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if that was not tried.
     pub repeats: Option<bool>,
     /// Each voter's answer, the reference's first; empty if there is only one voter.
     pub votes: Vec<Vote>,

@@ -27,7 +27,7 @@ impl RuleTally {
 /// Counts of one program or of many.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tally {
-    /// Programs.
+    /// Programs that were checked.
     pub programs: u64,
     /// Steps that were reached, skipped ones included.
     pub steps: u64,

@@ -81,9 +81,9 @@ impl Engine {
     }
 }
 
-/// Returns roughly how much work a program makes for both sides. It adds up the pages that are mapped and the words that
-/// are written at boot, a sixteenth of its windows' entries, the entries that its calls ask for (at most the largest
-/// window's, or 512), the words that its steps write, the blocks that they add, and 1 for each other step.
+/// Returns roughly how much work a program makes for both sides. It adds up the pages that are mapped and the words
+/// that are written at boot, a sixteenth of its windows' entries, the entries that its calls ask for (at most the
+/// largest window's, or 512), the words that its steps write, the blocks that they add, and 1 for each other step.
 ///
 /// Targets refuse programs with more work than [`MAX_WORK`]. Engines count another number of rounds of a loop as
 /// progress and therefore favour programs that do more and more, and in dialects without a limit of 512 one call can

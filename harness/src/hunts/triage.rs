@@ -34,9 +34,9 @@ pub enum Triaged {
     Agreed(Tally),
     /// Something was not compared. Everything that was compared is equal.
     NotCompared(NotCompared, Tally),
-    /// The file shows a new finding, which has this index in [`Triage::shown`].
+    /// The file shows a new finding, which has this index in [`Triage::shown()`].
     First(usize),
-    /// The file shows the same finding as an earlier file. The finding has this index in [`Triage::shown`].
+    /// The file shows the same finding as an earlier file. The finding has this index in [`Triage::shown()`].
     Again(usize),
 }
 

@@ -158,7 +158,7 @@ impl State {
     }
 }
 
-/// The subject.
+/// The subject, which answers what the second reference answered.
 struct Null {
     shadow: Arc<Shadow>,
 }

@@ -3,12 +3,15 @@
 //! **Machines.** Each memory model has four machines with the same number of sections: two alphabets, each on two
 //! layouts.
 //!
-//! | alphabet | layout |
-//! |---|---|
-//! | tables: every hypercall at its edge values, lists, slots | 64 KiB pages, struct pages of 56 bytes, 4 KiB pinned window, a short emulated one |
-//! | tables | 4 KiB pages, struct pages of 64 bytes, 4 KiB pinned window, an emulated one of 513 entries |
-//! | pages: lookups, references, mappings, compound pages, sections that come and go | 4 KiB pages, struct pages of 56 bytes |
-//! | pages | 64 KiB pages, struct pages of 64 bytes, a block for four sections |
+//! | alphabet | host pages | struct pages | pinned window | emulated window |
+//! |---|---|---|---|---|
+//! | tables | 64 KiB | 56 bytes | 3 entries of 4 KiB | 2 entries |
+//! | tables | 4 KiB | 64 bytes | 3 entries of 4 KiB | 513 entries |
+//! | pages | 4 KiB | 56 bytes | 2 entries of 4 KiB | 1 entry |
+//! | pages | 64 KiB | 64 bytes, in one block for four sections | 2 entries of 64 KiB | 1 entry |
+//!
+//! The alphabet *tables* has every hypercall at its edge values, lists and slots. The alphabet *pages* has lookups,
+//! references, mappings, compound pages, and sections that steps add and remove.
 //!
 //! **Programs.** The programs of a machine are all sequences of 0 to N steps of its alphabet. A sequence comes before
 //! its extensions, and extensions come in the order of the alphabet. This order gives each program its number.

@@ -12,7 +12,7 @@ pub(super) const HVA: u64 = 0x7f00_0000_0000;
 pub(super) const READ: u64 = Tce::READ;
 pub(super) const WRITE: u64 = Tce::WRITE;
 pub(super) const BOTH: u64 = READ | WRITE;
-/// The window whose entries hold references (dialect qemu has none such; there it is emulated).
+/// LIOBN of the pinned window. In dialect `qemu`, which has no pinned windows, this window is emulated.
 pub(super) const PINNED: u64 = 0x8000_0001;
 /// LIOBN of the emulated window.
 pub(super) const EMULATED: u64 = 0x7100_0005;
