@@ -126,6 +126,7 @@ pub(crate) fn recorder(library: &Path) -> Option<Arc<dyn Witness>> {
 }
 
 impl Recorder {
+    /// Writes bytes to the start of the recorder's stretch.
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.memory.file.write_all_at(bytes, self.stretch * STRETCH)
     }

@@ -267,6 +267,7 @@ impl Checker {
         }
     }
 
+    /// Runs the program: start, steps, end. Adds its counts to the checker's tally.
     fn run(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
         self.tally.programs += 1;
         self.audits = cfg!(debug_assertions) || is_audited(program);
@@ -322,6 +323,7 @@ impl Checker {
         }
     }
 
+    /// Makes what a [`Watch`] sees of a step.
     fn observation<'a>(
         &'a self,
         index: usize,
@@ -333,6 +335,7 @@ impl Checker {
         Observation { index, step, outcome, handled, accesses: *accesses, memory: driver.memory(), reference }
     }
 
+    /// Makes a finding of a failure, with the subject's log.
     fn finding(&self, failure: Failure, place: Place, program: &Program, agreed: Option<usize>) -> Verdict {
         let Failure { rule, thing, moment, expected, found, objects } = failure;
         let log = self.driver.subject().log();
@@ -341,6 +344,7 @@ impl Checker {
         Verdict::Finding(Box::new(Finding { decided, agreed, moment, expected, found, objects, log, ..blank }))
     }
 
+    /// Starts the subject, and asks it what it covers of this machine.
     fn start(&mut self, program: &Program) -> Result<(), Box<Failure>> {
         self.driver.start(program, &mut Watched::new(PROBE_LIMIT))?;
         self.coverage = self.driver.subject().coverage();
@@ -378,6 +382,7 @@ impl Checker {
         }
     }
 
+    /// Makes an oracle over both sides as they are now.
     fn oracle(&self) -> Oracle<'_> {
         Oracle { reference: &self.reference, memory: self.driver.memory(), closing: self.driver.closed() }
     }
@@ -393,6 +398,7 @@ impl Checker {
         outcome
     }
 
+    /// Runs a step on both sides and compares them. The error is the failure to report.
     fn step(&mut self, step: &Step) -> Result<(Outcome, Handled), Box<Failure>> {
         let outcome = self.reference_step(step);
         self.driver.begin();
@@ -481,6 +487,7 @@ impl Checker {
         }
     }
 
+    /// Compares the answers to a probe of a conditional reference.
     fn compare_probe(
         &mut self,
         outcome: &Outcome,
@@ -497,6 +504,7 @@ impl Checker {
         Handled::Real
     }
 
+    /// Compares the answers to a hypercall, and what real mode did with what it owes (docs/semantics.md, section 5).
     fn compare_hypercall(
         &mut self,
         outcome: &Outcome,
@@ -583,6 +591,7 @@ struct CallBound {
 }
 
 impl CallBound {
+    /// Returns the bound in accesses.
     const fn accesses(self) -> u64 {
         let Bound { base, per_entry } = self.published;
         base.saturating_add(per_entry.saturating_mul(self.entries))
@@ -599,6 +608,7 @@ struct Watched {
 }
 
 impl Watched {
+    /// Makes a watch for code without a bound; `limit` is its hang limit in accesses.
     fn new(limit: u64) -> Self {
         Self { limit, bound: None, judge: Judge::default() }
     }
@@ -623,6 +633,7 @@ impl Conduct for Watched {
     ) -> Result<T, Box<Failure>> {
         let result = quiet::quietly(|| catch_unwind(AssertUnwindSafe(call)));
         let report = cpu.report();
+        // The earliest broken rule counts, so an event before the bound was passed comes first.
         if code == Code::RealMode
             && let Some(bound) = self.bound.filter(|bound| report.accesses > bound.accesses())
             && report.event.is_none_or(|event| event.access > bound.accesses())
@@ -677,6 +688,7 @@ fn fault(found: impl Into<String>) -> Box<Failure> {
     Failure::new(Rule::HarnessFault, Thing::Harness, "no contradiction", found)
 }
 
+/// Makes a `SUBJECT.CRASH` of the panic that was caught last.
 fn panicked(code: Code) -> Box<Failure> {
     let found = format!("panic: {}", quiet::last_message());
     Failure::new(Rule::SubjectCrash, Thing::Panic(code), "an answer", found)

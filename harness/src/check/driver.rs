@@ -218,6 +218,7 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(answer)
     }
 
+    /// Runs the probe `get_page_unless_zero`, and counts the reference that it took as own.
     fn get_page<C: Conduct>(&mut self, pfn: Pfn, conduct: &mut C) -> Result<ProbeAnswer, C::Stop> {
         let answer = self.probe(conduct, |subject, cpu| subject.get_page_unless_zero(cpu, pfn))?;
         if answer == ProbeAnswer::Done(true) {
@@ -227,6 +228,7 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(answer)
     }
 
+    /// Runs the probe `put_page_unless_one`, which gives back an own reference.
     fn put_page<C: Conduct>(&mut self, pfn: Pfn, conduct: &mut C) -> Result<ProbeAnswer, C::Stop> {
         // Takes the reference from own before the probe runs, because `REF.HELD` must allow the count to fall.
         self.memory.add_own(pfn, -1);
@@ -237,6 +239,8 @@ impl<S: Subject + ?Sized> Driver<S> {
         answer
     }
 
+    /// Lets the host do a step, and tells the subject about hot-plug, slots and windows. A hot-remove is told before the
+    /// host does it, everything else after.
     fn host_step<C: Conduct>(&mut self, step: &Step, conduct: &mut C) -> Result<(), C::Stop> {
         let Self { memory, host, open, subject, .. } = self;
         if let Step::HotRemove { section } = step {

@@ -45,6 +45,7 @@ struct State {
 }
 
 impl Shadow {
+    /// Locks the state.
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -300,6 +300,7 @@ impl Merge<Told, Failed> for Sums<'_> {
 }
 
 impl<'a> Sums<'a> {
+    /// Makes sums of zero. Makes a panel to learn the voters, which fails if a voter cannot be had.
     fn new(exhaust: &'a Exhaust, state: State, progress: &'a mut dyn FnMut(Progress)) -> Result<Self, Failed> {
         let blank = exhaust.roster.panel(Look::Brief).map_err(Failed::Unavailable)?.take_roll();
         let scenes = exhaust.domain.scenes().map(|_| Counts::default()).collect();
