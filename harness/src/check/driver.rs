@@ -239,8 +239,8 @@ impl<S: Subject + ?Sized> Driver<S> {
         answer
     }
 
-    /// Lets the host do a step, and informs the subject about hot-plug, slots and windows: about a hot-remove before the
-    /// host does it, about everything else afterwards.
+    /// Lets the host do a step, and informs the subject about hot-plug, slots and windows: about a hot-remove before
+    /// the host does it, about everything else afterwards.
     fn host_step<C: Conduct>(&mut self, step: &Step, conduct: &mut C) -> Result<(), C::Stop> {
         let Self { memory, host, open, subject, .. } = self;
         if let Step::HotRemove { section } = step {
