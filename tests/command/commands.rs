@@ -1,4 +1,5 @@
-//! The command `realmode` as its users see it: exit statuses, what it prints, what it leaves on disk.
+//! Tests of the command `realmode`: exit status, output, and the files that it leaves. `corpus` and `triage` have tests
+//! of their own in corpus.rs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora/seeds");
 
-/// A program on which everybody agrees, and the canary does not: a write permission goes in and does not come out.
+/// A program with which every subject agrees except the canary, whose H_GET_TCE loses the write permission of the TCE.
 const PROGRAM: &str = "\
 realmode-program 1
 dialect lopapr
@@ -33,7 +34,7 @@ drop 0x3f
 cpu1 H_GET_TCE liobn=0x1 ioba=0x1000
 ";
 
-/// An empty folder to run in.
+/// An empty folder in which a test runs the command.
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
@@ -62,7 +63,9 @@ fn run(folder: &TempDir, args: &[&str]) -> Ran {
     ran
 }
 
-/// Runs and expects a status; what went to stderr must contain `says`.
+/// Runs the command and expects this exit status. Standard error must contain `says`, and be empty if the status is 0
+/// or 1. With another status, standard output must be empty or tell only of programs that agreed. Returns standard
+/// output.
 fn expect(folder: &TempDir, args: &[&str], status: i32, says: &str) -> String {
     let ran = run(folder, args);
     assert_eq!(ran.status, status, "{args:?}\n{}\n{}", ran.stdout, ran.stderr);
@@ -82,7 +85,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Everything but the last line, which tells times.
+/// Everything except the last line, which holds times.
 fn without_time(stdout: &str) -> &str {
     let (rest, last) = stdout.trim_end().rsplit_once('\n').expect("lines");
     assert!(last.starts_with("time: "), "{last}");
@@ -126,7 +129,7 @@ fn bad_arguments_have_status_2() {
     for args in cases {
         let ran = run(&here, args);
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{args:?}: {}", ran.stderr);
-        // Which subjects there are, libraries among them, is not the parser's to say.
+        // The parser of arguments accepts any name of a subject, because a name may be the path of a library.
         let told = if args.contains(&"nobody") { "realmode: --subject nobody: " } else { "error: " };
         assert!(ran.stderr.starts_with(told), "{args:?}: {}", ran.stderr);
     }
@@ -173,14 +176,14 @@ fn what_is_no_program_file_has_status_2_and_its_place() {
             expect(&here, &[command, file], 2, &format!("realmode: {says}"));
         }
         expect(&here, &["rules", "--corpus", file], 2, &format!("realmode: {says}"));
-        // The good one before it does not help.
+        // A good file before the bad one makes no difference.
         expect(&here, &["replay", "good.realmode", file], 2, says);
     }
     for command in [&["replay"][..], &["rules", "--corpus"]] {
         let args = [command, &["nothing"]].concat();
         expect(&here, &args, 2, "realmode: nothing: found no file that ends in .realmode");
     }
-    // A folder is no program.
+    // These commands take one program, so they refuse a folder.
     for command in ["show", "shrink", "export"] {
         expect(&here, &[command, "nothing"], 2, "realmode: nothing: ");
     }
@@ -195,7 +198,7 @@ fn an_error_points_at_its_place() {
         stderr,
         "realmode: a.realmode:11:7: found `all`, expected a pfn\n   |\n11 | drop  all\n   |       ^^^\n"
     );
-    // Of a contradiction both places.
+    // A contradiction shows both places.
     write(&here, "b.realmode", PROGRAM.replace("hardware=0x9001000", "hardware=0x8000000"));
     let stderr = run(&here, &["replay", "b.realmode"]).stderr;
     let machine = PROGRAM.lines().nth(2).expect("a line");
@@ -207,7 +210,7 @@ fn an_error_points_at_its_place() {
         "^".repeat(window.len()),
     );
     similar_asserts::assert_eq!(stderr, expected);
-    // Colours where they are asked for, with the same words.
+    // Colours change no word.
     let mut command = Command::new(REALMODE);
     command.current_dir(&here).args(["replay", "b.realmode"]).env("CLICOLOR_FORCE", "1");
     let coloured = String::from_utf8(command.output().expect("a run").stderr).expect("text");
@@ -305,7 +308,7 @@ fn shrink_prints_a_report_or_writes_a_program() {
     assert_eq!(names(&here.path().join("new/folder")).len(), 1, "no temporary file is left");
     expect(&here, &["replay", "--subject", "canary", "new/folder/small.realmode"], 1, "");
     expect(&here, &["replay", "new/folder/small.realmode"], 0, "");
-    // In place, and where a file is in the way.
+    // The output may replace the input. A file where a folder is needed is an error.
     expect(&here, &["shrink", "--subject", "canary", "a.realmode", "-o", "a.realmode"], 1, "");
     similar_asserts::assert_eq!(
         parse(&fs::read_to_string(here.path().join("a.realmode")).expect("a file")).expect("a program").to_string(),
@@ -381,8 +384,8 @@ fn a_campaign_without_findings_has_status_0_and_leaves_nothing() {
     assert_eq!(names(here.path()), BTreeSet::new());
 }
 
-/// What a campaign says depends on its seed and its number of programs, not on who ran it: only the last line tells
-/// times.
+/// The output of a campaign depends on its seed and its number of programs only, except for the times in the last line.
+/// The number of jobs makes no difference.
 #[test]
 fn the_same_campaign_says_the_same() {
     let say = |subject: &str, jobs: &str| {
@@ -425,7 +428,7 @@ fn a_time_limits_a_campaign() {
     assert!(stdout.contains("no divergence in "), "{stdout}");
 }
 
-/// The first Ctrl-C ends a campaign with its summary.
+/// The first Ctrl-C stops a campaign, which still prints its summary.
 #[test]
 fn an_interrupt_ends_a_campaign_with_its_summary() {
     let here = folder();
@@ -471,7 +474,7 @@ fn the_canary_leaves_all_its_files() {
         assert!(expect(&here, &["replay", "--subject", "canary", &path], 1, "").contains("DIVERGE.R4"));
         expect(&here, &["replay", &path], 0, "");
     }
-    // The program as drawn is what seed and index draw.
+    // Seed and index draw the same program again.
     let text = read(drawn);
     let head = text.lines().next().expect("a line");
     let index: u64 = head.rsplit(' ').next().and_then(|word| word.trim_end_matches('.').parse().ok()).expect(head);
@@ -565,7 +568,8 @@ fn what_cannot_be_written_has_status_3() {
 
 // ---- the world outside ----------------------------------------------------------------------------------------------
 
-/// A reader that has seen enough (`realmode show ... | head -1`) is no error, and least of all a panic.
+/// A reader may close the pipe early, as in `realmode show ... | head -1`. The command must neither panic nor report an
+/// error.
 #[test]
 fn a_closed_pipe_is_no_error() {
     let here = folder();
@@ -593,8 +597,8 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
-/// A campaign that is killed, at whatever moment, leaves whole files: each ends up under its name only once it is all
-/// there. What a kill leaves of a temporary file has a name that no tool takes for a program.
+/// A campaign leaves only whole files, whenever it is killed: it gives a file its name after all bytes are written. A
+/// temporary file that the kill leaves has a name that no tool takes for a program.
 #[test]
 fn a_killed_campaign_leaves_no_half_written_program() {
     let here = folder();
@@ -610,8 +614,8 @@ fn a_killed_campaign_leaves_no_half_written_program() {
             .stderr(Stdio::null())
             .spawn()
             .expect("a child");
-        // The first finding comes after some ten milliseconds; its files are written, shrinking between them, right
-        // after that. Whole ones are waited for, however slow the machine is: else there might be none to look at.
+        // The first finding comes after some ten milliseconds. Its files follow at once, with the shrinking in between.
+        // Two campaigns of three wait for a whole file, so that there is something to check on a slow machine.
         let whole = || {
             let names = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.filter(|name| !name.to_string_lossy().starts_with('.')).count()
@@ -647,7 +651,7 @@ fn a_killed_campaign_leaves_no_half_written_program() {
         }
     }
     assert!(programs > 20, "{programs} programs, {others} other files: the kills came too early");
-    // What is there is all replayed; the rest is not looked at.
+    // A replay of the folder runs all whole programs and ignores the temporary files.
     let ran = run(&here, &["replay", "out"]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.ends_with(&format!("\n{programs} agreed, 0 with a finding\n")), "{}", ran.stdout);

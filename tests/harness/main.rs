@@ -1,5 +1,5 @@
-//! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C,
-//! findings.
+//! Tests of the harness, as a library and as a command: campaigns, the exhaustive run, shrinking, voters, libraries in
+//! C, and findings.
 
 mod audit;
 mod campaign;
