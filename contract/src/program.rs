@@ -52,7 +52,8 @@ pub enum Step {
     },
     /// The host maps a page.
     Map {
-        /// First hva that the entry maps, a multiple of the bytes that it covers: 2^order pages for a huge entry, else one.
+        /// First hva that the entry maps: a multiple of the bytes that it covers, which are one page or, for a huge
+        /// entry, 2^order pages.
         hva: Hva,
         /// The entry, never [`Pte::Hole`].
         pte: Pte,
