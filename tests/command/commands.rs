@@ -151,7 +151,7 @@ fn help_and_version_have_status_0() {
     assert!(expect(&here, &["--version"], 0, "").starts_with("realmode "));
 }
 
-// ---- files that cannot be used --------------------------------------------------------------------------------------
+// ---- files that are no programs -------------------------------------------------------------------------------------
 
 #[test]
 fn what_is_no_program_file_has_status_2_and_its_place() {
@@ -566,7 +566,7 @@ fn what_cannot_be_written_has_status_3() {
     }
 }
 
-// ---- the world outside ----------------------------------------------------------------------------------------------
+// ---- pipes and kills ------------------------------------------------------------------------------------------------
 
 /// A reader may close the pipe early, as in `realmode show ... | head -1`. The command must neither panic nor report an
 /// error.

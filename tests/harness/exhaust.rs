@@ -109,7 +109,7 @@ fn a_bound_that_is_too_large_is_refused_with_its_number() {
     assert!(refused(bound(5, 1)).contains("5 sections"));
 }
 
-// ---- what is run, and why not all -----------------------------------------------------------------------------------
+// ---- programs that are run, and the others --------------------------------------------------------------------------
 
 /// The exhaustive run does not run programs with a skipped step, because the same program without its skipped steps is
 /// in the domain too and shows the same. This test runs all of them and compares.
@@ -178,7 +178,7 @@ fn jobs_and_interruptions_change_nothing() {
     assert_eq!(gist(&again), gists[0]);
 }
 
-// ---- the state ------------------------------------------------------------------------------------------------------
+// ---- the state file -------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_state_of_another_run_is_refused_and_says_what_differs() {

@@ -110,7 +110,7 @@ fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
     (finding, fs::read_to_string(file.with_extension("report.txt")).expect("a report"))
 }
 
-// ---- what is no library to use --------------------------------------------------------------------------------------
+// ---- libraries that cannot be used ----------------------------------------------------------------------------------
 
 #[test]
 fn what_cannot_be_used_says_so_in_a_line() {
@@ -167,7 +167,7 @@ fn what_cannot_be_used_says_so_in_a_line() {
     assert!(!here.path().join("findings").exists());
 }
 
-// ---- in a process of its own ----------------------------------------------------------------------------------------
+// ---- isolated libraries ---------------------------------------------------------------------------------------------
 
 /// A library that ends its process, or hangs, is a finding at its step, and the campaign goes on to its last program.
 #[test]
@@ -306,7 +306,7 @@ fn nothing_is_left_behind() {
     }
 }
 
-// ---- in this process ------------------------------------------------------------------------------------------------
+// ---- libraries in this process --------------------------------------------------------------------------------------
 
 const FORTY: [&str; 6] = ["--programs", "40", "--seed", "1", "--jobs", "1"];
 
@@ -597,7 +597,7 @@ fn each_variant_of_the_example_is_found() {
     assert_eq!(variants, 5);
 }
 
-// ---- what was compared ----------------------------------------------------------------------------------------------
+// ---- coverage and sequences -----------------------------------------------------------------------------------------
 
 /// A program of one emulated window, which the small library covers in dialect lopapr.
 const READS: &str = "realmode-program 1

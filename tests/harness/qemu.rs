@@ -58,7 +58,7 @@ fn run(folder: &TempDir, limit: Duration, args: &[&str]) -> (i32, String, String
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-// ---- the guest ------------------------------------------------------------------------------------------------------
+// ---- the code of the guest ------------------------------------------------------------------------------------------
 
 #[test]
 fn the_guest_is_what_its_assembly_says() {
@@ -91,7 +91,7 @@ fn the_guest_is_what_its_assembly_says() {
     }
 }
 
-// ---- what is no QEMU to use -----------------------------------------------------------------------------------------
+// ---- programs that are no QEMU --------------------------------------------------------------------------------------
 
 #[test]
 fn without_qemu_there_is_one_line_that_installs_it() {

@@ -212,7 +212,7 @@ fn what_shows_nothing_is_not_shrunk() {
     assert!(shrink(&mut SubjectKind::Canary.checker(), &invalid).is_none());
 }
 
-// ---- how it goes about it -------------------------------------------------------------------------------------------
+// ---- how the shrinker works -----------------------------------------------------------------------------------------
 
 /// A judge that has a finding for every program that `has` accepts. It keeps all programs that it is asked about.
 struct Strict<F> {
@@ -372,7 +372,7 @@ fn limits_are_kept_and_told() {
     assert!(!told(None).contains("minimal"));
 }
 
-// ---- what is told ---------------------------------------------------------------------------------------------------
+// ---- report and exported test ---------------------------------------------------------------------------------------
 
 /// Parses the program at the end of a longer text.
 fn program_in(text: &str) -> Program {

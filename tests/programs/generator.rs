@@ -142,7 +142,7 @@ fn decoded_programs_differ() {
     assert_eq!(programs.len(), 300);
 }
 
-// ---- how good the programs are --------------------------------------------------------------------------------------
+// ---- outcomes of the programs ---------------------------------------------------------------------------------------
 
 /// Most hypercalls succeed, every outcome is reached, and few steps are skipped. Programs whose calls are all refused
 /// find nothing.
@@ -478,7 +478,7 @@ fn live_programs_reach_every_outcome_of_their_dialect() {
 }
 
 /// The generator draws every kind of window that QEMU can have: odd sizes and bases, both ends of the address space,
-/// and the windows of all three devices.
+/// and all three ways in which QEMU makes a window.
 #[test]
 fn live_boards_have_every_kind_of_window() {
     let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };

@@ -992,7 +992,7 @@ fn what_no_text_can_say_is_refused_as_data() {
     }
 }
 
-// ---- errors as they are shown ---------------------------------------------------------------------------------------
+// ---- how errors are shown -------------------------------------------------------------------------------------------
 
 /// The error as a user sees it, without colours.
 fn shown(text: &str, error: &TextError) -> String {
