@@ -9,7 +9,7 @@ pub enum RuleKind {
     Outcome,
     /// Why real mode must defer the step. Coverage counts it, and it is a finding if the subject did not defer.
     Reason,
-    /// Which promise the step broke. It appears only in findings.
+    /// Which promise was broken, by the subject or, for `HARNESS.FAULT`, by the harness. It appears only in findings.
     Finding,
 }
 
