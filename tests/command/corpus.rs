@@ -6,7 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use assert_cmd::Command;
 use candidate::Candidate;
 use contract::description::{AddrRun, SlotSpec, WordRun};
 use contract::hcall::H_STUFF_TCE;
@@ -22,41 +21,9 @@ use realmode_diff::hunts::triage::{Checked, check_within};
 use realmode_diff::{Checker, Dialect, Program, Rule, SubjectKind, parse};
 use tempfile::TempDir;
 
+use super::shared::{PROGRAM, folder, run, write};
+
 const CORPORA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora");
-
-/// A program with which every subject agrees except the canary, whose H_GET_TCE loses the write permission of the TCE.
-/// The step `drop` is skipped, because its page has own 0.
-const PROGRAM: &str = "\
-realmode-program 1
-dialect lopapr
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=64
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 pinned table=0x9000000 hardware=0x9001000
-steps
-age 0x7f0000002000
-cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x2003
-cpu0 H_PUT_TCE liobn=0x1 ioba=0x2000 tce=0x1003
-drop 0x3f
-cpu1 H_GET_TCE liobn=0x1 ioba=0x1000
-";
-
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(folder: &TempDir, args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_realmode")).current_dir(folder).args(args).output().expect("a run");
-    let ran = Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    };
-    assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
-    ran
-}
 
 /// Runs the command and expects this exit status and nothing on standard error. Returns standard output.
 fn expect(folder: &TempDir, args: &[&str], status: i32) -> String {
@@ -70,16 +37,6 @@ fn refuse(folder: &TempDir, args: &[&str], status: i32, says: &str) {
     let ran = run(folder, args);
     assert_eq!((ran.status, ran.stdout.as_str()), (status, ""), "{args:?}\n{}", ran.stderr);
     assert!(ran.stderr.starts_with(says), "{args:?}: {says:?} is not told in {:?}", ran.stderr);
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) {
-    let path = folder.path().join(name);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    fs::write(&path, contents).expect("a file");
 }
 
 fn read(folder: &TempDir, name: &str) -> Vec<u8> {
