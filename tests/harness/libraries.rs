@@ -8,12 +8,14 @@ use std::fs;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use programs::{inputs, store};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::processes::{children, lives, wait};
 
 const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
 
@@ -227,36 +229,11 @@ fn an_isolated_library_writes_no_file() {
     assert!(target.exists());
 }
 
-/// The state of a process and the pid of its parent.
-fn stat(pid: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
-/// The children of a process.
-fn children(parent: u32) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
-}
-
 /// The children of a process that run isolated subjects.
 fn isolated(parent: u32) -> Vec<u32> {
     let is_one =
         |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("\0isolated\0"));
     children(parent).into_iter().filter(is_one).collect()
-}
-
-/// Waits until `met` returns a value. Fails after `limit`.
-fn wait<T>(what: &str, limit: Duration, mut met: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(value) = met() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Starts a campaign with two jobs. Returns it with the pids of its two isolated subjects.
@@ -290,9 +267,7 @@ fn nothing_is_left_behind() {
         rustix::process::kill_process(Pid::from_child(&child), signal).expect("a process");
         let output = child.wait_with_output().expect("an end");
         for pid in children {
-            wait("the end of a process", Duration::from_secs(2), || {
-                stat(pid).is_none_or(|(state, _)| state == 'Z').then_some(())
-            });
+            wait("the end of a process", Duration::from_secs(2), || (!lives(pid)).then_some(()));
         }
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(output.status.code().unwrap_or(-1), status, "{mistakes:?} {signal:?}: {text}");
@@ -434,9 +409,7 @@ fn a_watched_campaign_ends_as_its_watcher_is_told() {
             rustix::process::kill_process(pid, signal).expect("a process");
         }
         let output = child.wait_with_output().expect("an end");
-        wait("the end of a process", Duration::from_secs(2), || {
-            stat(watched).is_none_or(|(state, _)| state == 'Z').then_some(())
-        });
+        wait("the end of a process", Duration::from_secs(2), || (!lives(watched)).then_some(()));
         let text = String::from_utf8(output.stdout).expect("text");
         let said = String::from_utf8(output.stderr).expect("text");
         if signal == Signal::INT {

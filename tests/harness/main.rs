@@ -7,6 +7,7 @@ mod carried;
 mod exhaust;
 mod findings;
 mod libraries;
+mod processes;
 mod qemu;
 mod shrink;
 mod systems;

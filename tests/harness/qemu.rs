@@ -14,6 +14,8 @@ use realmode_diff::voters::qemu::{self, guest};
 use realmode_diff::voters::{Look, Roster};
 use tempfile::TempDir;
 
+use super::processes::{children, lives, wait};
+
 const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
 
 fn root() -> &'static Path {
@@ -151,39 +153,13 @@ fn one_whose_guest_never_comes_up_is_given_up() {
 
 // ---- processes ------------------------------------------------------------------------------------------------------
 
-/// The state of a process and the pid of its parent.
-fn stat(pid: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
-/// Whether the process runs. A zombie does not.
-fn lives(pid: u32) -> bool {
-    stat(pid).is_some_and(|(state, _)| state != 'Z')
-}
-
 /// The QEMUs that run as children of a process, without those that were only asked for their version.
 fn qemus(parent: u32) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let is_qemu = |pid: &u32| {
-        stat(*pid).is_some_and(|(_, of)| of == parent)
-            && fs::read_to_string(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|line| line.starts_with("qemu-system-ppc64\0") && line.contains("\0pseries,"))
+        fs::read_to_string(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.starts_with("qemu-system-ppc64\0") && line.contains("\0pseries,"))
     };
-    pids.filter(is_qemu).collect()
-}
-
-/// Waits until `met` returns a value. Fails after 20 seconds.
-fn wait<T>(what: &str, mut met: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SECONDS(20);
-    loop {
-        if let Some(value) = met() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within 20 s");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    children(parent).into_iter().filter(is_qemu).collect()
 }
 
 fn signal(pid: u32, name: &str) {
@@ -201,10 +177,10 @@ fn campaign(folder: &TempDir, args: &[&str]) -> (Child, u32) {
         .stderr(Stdio::null())
         .spawn()
         .expect("a campaign");
-    wait("a QEMU", || qemus(child.id()).first().copied());
+    wait("a QEMU", SECONDS(20), || qemus(child.id()).first().copied());
     std::thread::sleep(Duration::from_millis(300));
     // The next program may have needed another board, and so another QEMU.
-    let qemu = wait("a QEMU", || qemus(child.id()).first().copied());
+    let qemu = wait("a QEMU", SECONDS(20), || qemus(child.id()).first().copied());
     (child, qemu)
 }
 
@@ -223,7 +199,7 @@ fn a_qemu_that_is_killed_or_stopped_is_started_again() {
         let (child, qemu) = campaign(&folder, &["--time", "6s", "--qemu-limit", "1s"]);
         let realmode = child.id();
         signal(qemu, signalled);
-        wait("another QEMU", || qemus(realmode).into_iter().find(|pid| *pid != qemu));
+        wait("another QEMU", SECONDS(20), || qemus(realmode).into_iter().find(|pid| *pid != qemu));
         assert!(!lives(qemu), "the first is left");
         let (status, out) = ended(child);
         assert_eq!(status, 0, "{out}");
@@ -366,7 +342,7 @@ fn nothing_is_left_however_the_command_ends() {
         if status == 0 {
             assert!(out.contains("no divergence") && !out.contains("incident"), "{end:?}: {out}");
         }
-        wait("the end of QEMU", || (!lives(qemu)).then_some(()));
+        wait("the end of QEMU", SECONDS(20), || (!lives(qemu)).then_some(()));
         let left: Vec<_> = fs::read_dir(&folder).expect("the folder").collect();
         assert!(left.is_empty(), "{end:?}: {left:?}");
     }
