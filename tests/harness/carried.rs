@@ -13,8 +13,9 @@ use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
 use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS};
 use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Unavailable, Voter};
-use realmode_diff::{Checker, Program, Verdict, parse};
+use realmode_diff::{Checker, Verdict};
 
+use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, Wrong};
 
 /// A voter that always makes the same mistaken subject.
@@ -33,20 +34,6 @@ impl Candidacy for Mistaken {
     fn shows(&self) -> Shows {
         Shows::ALL
     }
-}
-
-const MACHINE: &str = "realmode-program 1
-dialect lopapr
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-";
-
-fn program(steps: &str) -> Program {
-    let text = format!("{MACHINE}{steps}");
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// An answer to H_GET_TCE with a wrong bit in r4.
@@ -68,7 +55,7 @@ fn third_call() -> Wrong {
 #[test]
 fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     let get = "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n";
-    let program = program(&get.repeat(40));
+    let program = program("lopapr", &get.repeat(40));
     let mut panel = Roster::of(vec![Arc::new(Mistaken(third_call))]).panel(Look::Whole).expect("a panel");
     let finding = panel.finding(&program).expect("a finding");
     let origin = Origin::Engine { engine: "test".into(), file: None };

@@ -4,6 +4,7 @@
 mod audit;
 mod campaign;
 mod carried;
+mod emulated;
 mod exhaust;
 mod findings;
 mod libraries;

@@ -17,8 +17,10 @@ use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, shrink};
 use realmode_diff::voters::ahead::{self, Ahead, Answer, Expected, List, Running, System, Uncovered, Written};
 use realmode_diff::voters::restart::{Loss, MOST, Way};
 use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
-use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+use realmode_diff::{Dialect, Program, SubjectKind, Verdict};
 use reference::{Answer as Answered, Reference};
+
+use super::emulated::program;
 
 /// Selects hypercalls.
 type Which = fn(&Hypercall) -> bool;
@@ -236,23 +238,18 @@ impl Running for ToyMachine {
 
 // ---- programs -------------------------------------------------------------------------------------------------------
 
-fn program(dialect: &str, steps: &str) -> Program {
-    let text = format!(
-        "realmode-program 1
-dialect {dialect}
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-{steps}"
-    );
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
 const PUT: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x1003\n";
 const GET: &str = "cpu0 H_GET_TCE liobn=0x1 ioba=0x1000\n";
 const STUFF: &str = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=4\n";
+
+/// The program on a host with 64 KiB pages, without guest memory.
+fn on_large_pages(mut program: Program) -> Program {
+    program.machine.page_shift = PageShift::Shift16;
+    program.machine.slots.clear();
+    program.machine.mappings.clear();
+    program.validate().expect("a sound machine");
+    program
+}
 
 fn drawn(dialect: Dialect, count: u64) -> Vec<Task> {
     let config = GeneratorConfig { dialect: Some(dialect), ..GeneratorConfig::default() };
@@ -360,11 +357,7 @@ fn programs_of_several_boards_each_have_their_machine() {
         _ => call,
     };
     let small = program("lopapr", &format!("{PUT}{GET}"));
-    let mut large = program("lopapr", &format!("{GET}{STUFF}"));
-    large.machine.page_shift = PageShift::Shift16;
-    large.machine.slots.clear();
-    large.machine.mappings.clear();
-    large.validate().expect("a sound machine");
+    let large = on_large_pages(program("lopapr", &format!("{GET}{STUFF}")));
     let tasks: Vec<Task> = [&small, &large, &large, &small].map(|program| program.clone().into()).into();
     for batch in [1, 1000] {
         let toy = Toy::new(Dialect::Lopapr, batch, Faults { twist: Some(beside), ..Faults::default() });
@@ -519,11 +512,7 @@ fn a_machine_that_is_lost_while_it_starts_is_tried_again() {
 #[test]
 fn a_machine_that_cannot_be_had_is_not_compared() {
     let small = program("lopapr", &format!("{PUT}{GET}"));
-    let mut large = small.clone();
-    large.machine.page_shift = PageShift::Shift16;
-    large.machine.slots.clear();
-    large.machine.mappings.clear();
-    large.validate().expect("a sound machine");
+    let large = on_large_pages(small.clone());
     let tasks: Vec<Task> = [&small, &large, &small, &large].map(|program| program.clone().into()).into();
     let toy = Toy::new(Dialect::Lopapr, 10, Faults { small_pages: true, ..Faults::default() });
     let (votes, voted) = vote(&toy, &tasks);

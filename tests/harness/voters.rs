@@ -8,28 +8,15 @@ use std::sync::Arc;
 use realmode_diff::check::Place;
 use realmode_diff::voters::model::ModelOf;
 use realmode_diff::voters::{Candidacy, Look, Panel, Roster};
-use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+use realmode_diff::{Dialect, SubjectKind, Verdict, parse};
 
+use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, checker};
 
-fn program(dialect: &str, steps: &str) -> Program {
-    let text = format!(
-        "realmode-program 1
-dialect {dialect}
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x80000100 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-{steps}"
-    );
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x80000100 ioba=0x0 tce=0x1003
-cpu0 H_GET_TCE liobn=0x80000100 ioba=0x0
+const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x1003
+cpu0 H_GET_TCE liobn=0x1 ioba=0x0
 ";
-const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x80000100 ioba=0x0 tce=0x0 count=0
+const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0
 ";
 
 fn panel(subjects: &[SubjectKind], models: &[Dialect], ledger: &str) -> Panel {
