@@ -149,11 +149,10 @@ fn kinds_of_steps_are_found_by_their_names() {
 
 #[test]
 fn layout_comments_and_ways_to_write_a_number_mean_nothing() {
-    let loose = "\u{feff}".trim_start_matches('\u{feff}').to_owned()
-        + "# A comment first.\n\n  realmode-program   1 # the version\n\tdialect lopapr\r\n\
-           machine flatmem page_shift=0xc struct_page=0x38 array=134_217_728 pages=0x4_00#nothing\n\
-           \n#window 1 is a comment\nsteps\n  pfn_to_page 0x0001_0\n\n take 16 # the same page\n";
-    let program = parse(&loose).unwrap_or_else(|error| panic!("{error}"));
+    let loose = "# A comment first.\n\n  realmode-program   1 # the version\n\tdialect lopapr\r\n\
+                 machine flatmem page_shift=0xc struct_page=0x38 array=134_217_728 pages=0x4_00#nothing\n\
+                 \n#window 1 is a comment\nsteps\n  pfn_to_page 0x0001_0\n\n take 16 # the same page\n";
+    let program = parse(loose).unwrap_or_else(|error| panic!("{error}"));
     let expected = "realmode-program 1\ndialect lopapr\n\
                     machine flatmem page_shift=12 struct_page=56 array=0x8000000 pages=1024\n\
                     steps\npfn_to_page 0x10\ntake 0x10\n";
@@ -1080,7 +1079,6 @@ fn a_contradiction_shows_both_places() {
 fn a_contradiction_names_the_other_line() {
     let window =
         |liobn: u64, table: u64| format!("window {liobn} page_shift=12 base=0 entries=1 emulated table={table:#x}\n");
-    let sparse = |items: &str| vmemmap(items);
     let cases = [
         // The item contradicts the machine line: the page does not exist, or the memory model has no such item.
         (flat("page 0x1000 own=0\n"), 4, Some(3)),
@@ -1094,8 +1092,8 @@ fn a_contradiction_names_the_other_line() {
         (flat("slot 3 gfn=0 pages=1 hva=0\nslot 3 gfn=8 pages=1 hva=0\n"), 5, Some(4)),
         (flat(&(window(1, 0x900_0000) + &window(2, 0x900_1000) + &window(1, 0x900_2000))), 6, Some(4)),
         (flat("map 0x2000 present pfn=1\nmap 0x1000 present pfn=1 pages=2\n"), 4, Some(5)),
-        (sparse("section 5 6\nsection 7 4\n"), 5, None),
-        (sparse("section 5\nsection 4\n"), 5, Some(4)),
+        (vmemmap("section 5 6\nsection 7 4\n"), 5, None),
+        (vmemmap("section 5\nsection 4\n"), 5, Some(4)),
         // Overlaps.
         (flat("compound 4 order=2\ncompound 6 order=1\n"), 5, Some(4)),
         (flat("slot 0 gfn=0 pages=4 hva=0\nslot 1 gfn=3 pages=4 hva=0\n"), 5, Some(4)),
@@ -1113,7 +1111,7 @@ fn a_contradiction_names_the_other_line() {
         assert_eq!((error.line, error.other.map(|other| other.line)), (line, other), "{}", shown(&text, &error));
     }
     // A present section needs a block, and no line gives its place.
-    let text = sparse("section 1\n");
+    let text = vmemmap("section 1\n");
     let error = error_of(&text);
     assert_eq!((error.line, error.other.map(|other| other.line)), (3, Some(4)), "{}", shown(&text, &error));
 }

@@ -55,13 +55,6 @@ fn every_rule_stands_in_the_section_it_claims() {
     }
 }
 
-#[test]
-fn rule_ids_are_unique_and_found_again() {
-    for &rule in Rule::ALL {
-        assert_eq!(Rule::from_id(rule.id()), Some(rule));
-    }
-}
-
 /// The files with this ending that git tracks, or would track.
 fn tracked(ending: &str) -> Vec<String> {
     let listed = std::process::Command::new("git")
