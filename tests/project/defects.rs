@@ -2,14 +2,12 @@
 //! `tests/defects/reference/` to the reference. Each changes nothing else, and its header names the rule that must find
 //! it. `scripts/defects` builds and runs them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use realmode_diff::Rule;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use super::files::root;
 
 /// The folders of patches, each with the path that its patches may change and the least number of patches.
 const ROOMS: [(&str, &str, usize); 2] =

@@ -7,10 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use realmode_diff::Rule;
 
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use super::files::{read, root};
 
 fn realmode(arguments: &[&str]) -> std::process::Output {
     Command::new(assert_cmd::cargo::cargo_bin!("realmode"))
@@ -63,7 +60,7 @@ fn tracked(ending: &str) -> Vec<String> {
         .output()
         .expect("git runs");
     let names = String::from_utf8(listed.stdout).expect("names in UTF-8");
-    let there = |name: &&str| name.ends_with(ending) && Path::new(env!("CARGO_MANIFEST_DIR")).join(name).is_file();
+    let there = |name: &&str| name.ends_with(ending) && root().join(name).is_file();
     let files: Vec<String> = names.split('\0').filter(there).map(str::to_string).collect();
     assert!(!files.is_empty(), "git lists no file that ends in {ending}");
     files
@@ -103,7 +100,7 @@ fn headings(file: &Path) -> Vec<String> {
 fn links_lead_somewhere() {
     for document in tracked(".md") {
         let text = read(&document);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(&document);
+        let folder = root().join(&document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { folder.clone() } else { folder.parent().expect("a folder").join(file) };
@@ -122,7 +119,7 @@ fn headings_are_unique() {
         let titles = prose(&text).iter().filter(|(_, line)| line.starts_with("# ")).count();
         assert_eq!(titles, 1, "{document}: titles");
         assert!(text.starts_with("# "), "{document} does not begin with its title");
-        let headings = headings(&Path::new(env!("CARGO_MANIFEST_DIR")).join(&document));
+        let headings = headings(&root().join(&document));
         let different: BTreeSet<&String> = headings.iter().collect();
         assert_eq!(different.len(), headings.len(), "{document}: two headings are the same in {headings:?}");
     }
@@ -132,7 +129,7 @@ fn headings_are_unique() {
 /// the root or from the document's folder.
 #[test]
 fn folders_and_files_that_documents_name_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let files = tracked("");
     let tops: BTreeSet<&str> = files.iter().filter_map(|file| file.split_once('/')).map(|(top, _)| top).collect();
     for document in tracked(".md") {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use programs::encoding::{KEYS, encode};
 use programs::focus::Focus;
@@ -12,13 +12,7 @@ use realmode_diff::check::feedback::{COMBINATIONS, describe};
 use realmode_diff::hunts::engine::{Engine, EngineRun, MAX_WORK, text, work};
 use realmode_diff::{Program, Rule, SubjectKind};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
+use super::files::{read, root};
 
 fn targets() -> BTreeSet<String> {
     let files = fs::read_dir(root().join("fuzz/fuzz_targets")).expect("the targets");
