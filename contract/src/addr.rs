@@ -1,7 +1,7 @@
-//! Address kinds as types, so that a gpa is never taken for an hva.
+//! A type for each kind of address, so that a gpa cannot stand where an hva is expected.
 //!
-//! Arithmetic that can leave 64 bits is checked: `checked_add` answers `None`, it never wraps. With feature `serde` an
-//! address is its number.
+//! Addition is checked: `checked_add` answers `None` instead of wrapping. Feature `serde` writes an address as its
+//! number.
 
 use core::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! address {
         pub struct $name(pub u64);
 
         impl $name {
-            /// The sum, or `None` where it does not fit 64 bits.
+            /// The address plus `offset`, or `None` if the sum does not fit 64 bits.
             #[must_use]
             pub const fn checked_add(self, offset: u64) -> Option<Self> {
                 match self.0.checked_add(offset) {
@@ -22,7 +22,7 @@ macro_rules! address {
                 }
             }
 
-            /// Whether this is a multiple of `alignment` (a power of two).
+            /// Whether the address is a multiple of `alignment`, which must be a power of two.
             #[must_use]
             pub const fn is_aligned(self, alignment: u64) -> bool {
                 self.0 & (alignment - 1) == 0
@@ -54,11 +54,11 @@ address!(
     Pfn
 );
 address!(
-    /// Host real (physical) address in bytes. As the answer of a lookup it may carry the linear map's top nibble.
+    /// Real (physical) address of the host, in bytes. The answer of a lookup may have the top nibble of the linear map.
     RealAddr
 );
 address!(
-    /// Effective address in bytes: what a load or store names, before the CPU's mode says what it means.
+    /// Effective address in bytes: the operand of a load or store. What it reaches depends on the mode of the CPU.
     Ea
 );
 address!(
@@ -89,11 +89,12 @@ address!(
 /// Top nibble of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`.
 pub const LINEAR_MAP: u64 = 0xc << 60;
 
-/// The bits that real mode keeps of an effective address (in hypervisor real mode the CPU ignores the top nibble).
+/// The bits of an effective address that hypervisor real mode uses: the CPU ignores the top nibble.
 pub const REAL_MASK: u64 = !(0xf << 60);
 
 impl RealAddr {
-    /// The address without the linear map's nibble; results of lookups compare in this form (semantics 2).
+    /// The address without the top nibble of the linear map. Results of lookups compare in this form (semantics 7,
+    /// `DIVERGE.LOOKUP`).
     #[must_use]
     pub const fn masked(self) -> Self {
         Self(self.0 & REAL_MASK)

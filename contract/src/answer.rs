@@ -1,33 +1,33 @@
-//! What a hypercall and a probe answer.
+//! Answers: what a hypercall leaves in the guest's registers, and what a probe returns.
 
 use crate::hcall::Status;
 
-/// What a hypercall left in the guest's registers.
+/// The guest's registers after a hypercall.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HcallAnswer {
-    /// r3.
+    /// r3: the status of the call.
     pub status: Status,
-    /// r4 where the call wrote it (a successful H_GET_TCE), `None` where it stays as it was.
+    /// The new value of r4, or `None` if the call left r4 unchanged. Only a successful H_GET_TCE writes r4.
     pub r4: Option<u64>,
 }
 
 impl HcallAnswer {
-    /// An answer that leaves r4 alone.
+    /// An answer with `status` that leaves r4 unchanged.
     #[must_use]
     pub const fn status(status: Status) -> Self {
         Self { status, r4: None }
     }
 }
 
-/// What a probe of `get_page_unless_zero` or `put_page_unless_one` answers (semantics 3). With feature `serde` it is
+/// What a probe of `get_page_unless_zero` or `put_page_unless_one` answers (semantics 3). Feature `serde` writes it as
 /// `no_page`, `compound`, or `done` with its boolean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum ProbeAnswer {
-    /// The lookup gave no address.
+    /// The lookup gave no address (`PAGE.NONE`).
     NoPage,
-    /// A head or tail, left alone.
+    /// The page is a head or a tail, and the probe left it unchanged (`PAGE.COMPOUND`).
     Compound,
-    /// Whether the reference was taken or given back.
+    /// `true` if the probe took a reference or gave one back, `false` if the reference count forbade it.
     Done(bool),
 }

@@ -11,17 +11,18 @@ pub const H_STUFF_TCE: u64 = 0x138;
 /// Opcode of H_PUT_TCE_INDIRECT.
 pub const H_PUT_TCE_INDIRECT: u64 = 0x13c;
 
-/// Most entries that one call may name where a limit holds: a 4 KiB list of 8-byte TCEs.
+/// Largest valid count of H_PUT_TCE_INDIRECT, in entries: a 4 KiB list holds that many 8-byte TCEs. Dialects with a
+/// fixed limit for H_STUFF_TCE use the same number.
 pub const MAX_TCES_PER_CALL: u64 = 512;
 /// Size and alignment in bytes of the list of H_PUT_TCE_INDIRECT.
 pub const LIST_BYTES: u64 = 4096;
 
-/// A hypercall as its registers: `opcode` in r3 and `args` in r4 to r7.
+/// The registers of a hypercall on entry: `opcode` in r3 and `args` in r4 to r7.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Hypercall {
-    /// r3 on entry.
+    /// r3: which hypercall.
     pub opcode: u64,
-    /// r4, r5, r6, r7 on entry.
+    /// r4, r5, r6 and r7. Their meaning depends on the opcode (semantics 4).
     pub args: [u64; 4],
 }
 
@@ -44,13 +45,13 @@ impl Hypercall {
         Self { opcode: H_STUFF_TCE, args: [liobn, ioba, tce, count] }
     }
 
-    /// H_PUT_TCE_INDIRECT of `count` TCEs that lie at the gpa `list`.
+    /// H_PUT_TCE_INDIRECT of the first `count` TCEs of the list at gpa `list`, into the entries from `ioba` on.
     #[must_use]
     pub const fn indirect(liobn: u64, ioba: u64, list: u64, count: u64) -> Self {
         Self { opcode: H_PUT_TCE_INDIRECT, args: [liobn, ioba, list, count] }
     }
 
-    /// LoPAPR's name of the opcode, if it is one of the four.
+    /// LoPAPR's name of the call, or `None` if the opcode is none of the four.
     #[must_use]
     pub const fn name(&self) -> Option<&'static str> {
         match self.opcode {
@@ -74,7 +75,7 @@ impl Hypercall {
         }
     }
 
-    /// How many entries the registers ask for (r7 for STUFF and INDIRECT, 1 for the others), whether valid or not.
+    /// How many entries the call asks for, valid or not: r7 for STUFF and INDIRECT, 1 for all others.
     #[must_use]
     pub const fn count(&self) -> u64 {
         match self.opcode {
@@ -84,26 +85,26 @@ impl Hypercall {
     }
 }
 
-/// What r3 holds after a hypercall. With feature `serde` it is its number.
+/// What r3 holds after a hypercall. Feature `serde` writes it as its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status(pub i64);
 
 impl Status {
-    /// Done.
+    /// The call did all it was asked for.
     pub const SUCCESS: Self = Self(0);
-    /// The host could not supply a page.
+    /// The host cannot supply a page.
     pub const HARDWARE: Self = Self(-1);
-    /// No such hypercall.
+    /// No hypercall has this opcode.
     pub const FUNCTION: Self = Self(-2);
-    /// A parameter is out of its range.
+    /// A parameter is invalid.
     pub const PARAMETER: Self = Self(-4);
-    /// The fourth parameter (r7) is out of its range.
+    /// The fourth parameter (r7) is invalid.
     pub const P4: Self = Self(-57);
-    /// KVM-internal: not in real mode, run the call again in virtual mode. The guest never sees it.
+    /// Real mode leaves the call to virtual mode, which runs it again. Internal to KVM: the guest never sees it.
     pub const TOO_HARD: Self = Self(9999);
 
-    /// The symbolic name, where there is one.
+    /// The symbolic name, such as `H_P4`, or `None` if the number is none of the constants of this type.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {

@@ -1,4 +1,4 @@
-//! Steps and programs (semantics 6).
+//! Programs and the steps that they consist of (semantics 6).
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,119 +10,121 @@ use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hyperc
 
 /// Most steps of a program.
 pub const MAX_STEPS: usize = 4096;
-/// vCPU numbers are below it.
+/// Number of vCPUs: the number of a vCPU is below it.
 pub const MAX_VCPUS: u8 = 8;
-/// Most words that one step writes.
+/// Most 8-byte words that one [`Step::Write`] stores.
 pub const MAX_STEP_WORDS: u64 = 8192;
 
-/// One step of a program. What each needs and does stands in semantics 6.
+/// One step of a program. Semantics 6 says what each step needs and does.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Step {
     /// A vCPU makes a hypercall.
     Hypercall {
-        /// Which vCPU, below [`MAX_VCPUS`].
+        /// The vCPU's number, below [`MAX_VCPUS`].
         vcpu: u8,
-        /// Its registers.
+        /// Its registers on entry.
         call: Hypercall,
     },
-    /// Probe: pfn_to_page.
+    /// Probe: looks up the struct page of a pfn (`pfn_to_page`).
     Lookup {
-        /// The page.
+        /// The page, existing or not.
         pfn: Pfn,
     },
-    /// Probe: get_page_unless_zero.
+    /// Probe: takes a reference unless the count is 0 (`get_page_unless_zero`).
     GetPage {
-        /// The page.
+        /// The page, existing or not.
         pfn: Pfn,
     },
-    /// Probe: put_page_unless_one.
+    /// Probe: gives a reference back unless the count is 1 (`put_page_unless_one`).
     PutPage {
-        /// The page.
+        /// The page, existing or not.
         pfn: Pfn,
     },
     /// The host takes a reference.
     Take {
-        /// The page.
+        /// The page. The reference counts on the head if the page is compound.
         pfn: Pfn,
     },
     /// The host drops a reference.
     Drop {
-        /// The page.
+        /// The page. The reference goes from the head if the page is compound.
         pfn: Pfn,
     },
     /// The host maps a page.
     Map {
-        /// Where.
+        /// First hva that the entry maps: a multiple of the bytes that it covers, which are one page or, for a huge
+        /// entry, 2^order pages.
         hva: Hva,
         /// The entry, never [`Pte::Hole`].
         pte: Pte,
     },
     /// The host unmaps a page.
     Unmap {
-        /// Where.
+        /// Any byte of the hva page.
         hva: Hva,
     },
     /// The host clears an entry's young bit.
     Age {
-        /// Where.
+        /// Any byte of the hva page.
         hva: Hva,
     },
-    /// The host writes a page back: the entry's dirty bit and the page's DIRTY are cleared.
+    /// The host writes a page back: it clears the dirty bit of the entry and DIRTY of the page.
     Clean {
-        /// Where.
+        /// Any byte of the hva page.
         hva: Hva,
     },
     /// The host makes an entry read-only.
     WriteProtect {
-        /// Where.
+        /// Any byte of the hva page.
         hva: Hva,
     },
-    /// The host moves a page.
+    /// The host moves a page: it copies the contents, and the entry then names the new page.
     Migrate {
-        /// Where it is mapped.
+        /// Any byte of the hva page that maps the old page.
         hva: Hva,
-        /// The page it moves to.
+        /// The new page.
         pfn: Pfn,
     },
     /// The host makes a compound page of 2^order pages.
     MakeCompound(CompoundSpec),
     /// The host splits a compound page.
     SplitCompound {
-        /// Its head.
+        /// The pfn of its head.
         pfn: Pfn,
     },
     /// A section of memory is added.
     HotAdd {
-        /// Which section.
+        /// The section's number: its memory starts at real address number x 2^24.
         section: u64,
-        /// Places of the blocks it is the first to need, lowest block first.
+        /// Real addresses for the vmemmap blocks that only this section needs, lowest block first. Addresses beyond the
+        /// needed ones are ignored.
         blocks: Vec<AddrRun>,
     },
     /// A section of memory is removed.
     HotRemove {
-        /// Which section.
+        /// The section's number.
         section: u64,
     },
-    /// A memory slot is set, or deleted where `pages` is 0.
+    /// The host sets a memory slot, or deletes it if `pages` is 0.
     Slot(SlotSpec),
     /// The guest writes words to its memory.
     Write {
-        /// Where, a multiple of 8.
+        /// Guest physical address of the first word, a multiple of 8.
         gpa: Gpa,
-        /// The words, big-endian in memory.
+        /// The words, stored big-endian.
         words: Vec<WordRun>,
     },
     /// A DMA window is created.
     CreateWindow(WindowSpec),
-    /// A DMA window is closed.
+    /// A DMA window is closed and all its entries are cleared.
     CloseWindow {
-        /// Which.
+        /// The window's LIOBN.
         liobn: Liobn,
     },
 }
 
 impl Step {
-    /// The kind of step.
+    /// The kind of the step. A hypercall's kind follows from its opcode.
     #[must_use]
     pub const fn kind(&self) -> StepKind {
         match self {
@@ -168,13 +170,14 @@ macro_rules! step_kinds {
             /// All kinds: the hypercalls, then the others in the order of [`Step`].
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word that names it in the text form and in reports; for a hypercall LoPAPR's name of the call.
+            /// The word that names the kind in the text form and in reports. For a hypercall it is LoPAPR's name of the
+            /// call.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// The kind with that [`name`](Self::name).
+            /// The kind with that [`name`](Self::name), or `None` if there is none.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 match name {
@@ -219,13 +222,13 @@ impl fmt::Display for StepKind {
     }
 }
 
-/// A program: everything one run means (semantics 6).
+/// A program: everything that a run depends on (semantics 6).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Program {
-    /// Whose answers are expected.
+    /// The dialect whose answers are expected.
     pub dialect: Dialect,
-    /// The machine it starts on.
+    /// The machine on which the program starts.
     pub machine: Machine,
-    /// What happens, in order.
+    /// The steps in the order in which they run, at most [`MAX_STEPS`].
     pub steps: Vec<Step>,
 }

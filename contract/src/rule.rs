@@ -2,14 +2,14 @@
 
 use core::fmt;
 
-/// What a rule is for.
+/// What a rule says of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleKind {
-    /// A way in which a step is decided; coverage counts it.
+    /// How the step was decided. Coverage counts it.
     Outcome,
-    /// A reason why real mode must defer; counted as an outcome, and a finding where it is ignored.
+    /// Why real mode must defer the step. Coverage counts it, and it is a finding if the subject did not defer.
     Reason,
-    /// A finding only.
+    /// Which promise was broken, by the subject or, for `HARNESS.FAULT`, by the harness. It appears only in findings.
     Finding,
 }
 
@@ -26,19 +26,19 @@ macro_rules! rules {
             /// All rules, in the order of docs/semantics.md.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The id as it stands in reports and in docs/semantics.md.
+            /// The id as reports and docs/semantics.md write it, such as `MAP.NEW`.
             #[must_use]
             pub const fn id(self) -> &'static str {
                 match self { $(Self::$variant => $id,)* }
             }
 
-            /// The section of docs/semantics.md that states it.
+            /// The number of the section of docs/semantics.md that states the rule.
             #[must_use]
             pub const fn section(self) -> &'static str {
                 match self { $(Self::$variant => $section,)* }
             }
 
-            /// What it is for.
+            /// What the rule says of a step: its outcome, a reason to defer, or a finding.
             #[must_use]
             pub const fn kind(self) -> RuleKind {
                 match self { $(Self::$variant => RuleKind::$kind,)* }
@@ -113,13 +113,13 @@ rules! {
 }
 
 impl Rule {
-    /// The rule with that id.
+    /// The rule with that id, or `None` if there is none. Ids are case-sensitive.
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.id() == id)
     }
 
-    /// Whether coverage counts it: outcomes and reasons to defer.
+    /// Whether coverage counts the rule. It counts outcomes and reasons to defer.
     #[must_use]
     pub const fn is_outcome(self) -> bool {
         !matches!(self.kind(), RuleKind::Finding)
@@ -143,7 +143,7 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A set of rules: one bit for each, at its place in [`Rule::ALL`].
+/// A set of rules: bit n stands for the rule `Rule::ALL[n]`.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuleSet(u128);
 
@@ -164,7 +164,7 @@ impl RuleSet {
         self.0 & (1 << rule as u8) != 0
     }
 
-    /// The rules in the set, in their order.
+    /// The rules in the set, in the order of [`Rule::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Rule> {
         let mut rest = self.0;
         core::iter::from_fn(move || {

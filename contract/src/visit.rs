@@ -1,11 +1,11 @@
-//! One visitor over every number of a program, with what the number means.
+//! A visitor over every number of a program, with the meaning of each number.
 //!
-//! Printing, encoding, mutation, repair, shrinking and statistics go through the numbers of a program; this module is
-//! the only list of them. [`visit`] and [`visit_mut`] go through a whole program, [`Numbers`] through one item or step,
-//! each number exactly once and in the order in which the text form prints them. A flag is a number of one bit. What is
-//! no number (the dialect, the memory model, the kinds of steps, page-table entries and backings) is not visited.
+//! Printing, encoding, mutation, repair, shrinking and statistics go through the numbers of a program. This module is
+//! the only list of them. [`visit`] and [`visit_mut`] go through a whole program, [`Numbers`] through one item or step.
+//! They visit each number once, in the order in which the text form prints them. A flag is a number of one bit. What is
+//! not a number is not visited: the dialect, the memory model, and the kinds of steps, page-table entries and backings.
 //!
-//! Every walk takes its structures apart without `..`, so a new field does not compile until it is visited here.
+//! Every walk destructures its types without `..`, so a new field does not compile until it is visited here.
 //!
 //! ```
 //! use contract::visit::{Field, NumberKind, Numbers as _};
@@ -32,7 +32,7 @@ use crate::description::{
 use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
 use crate::program::{Program, Step};
 
-/// What a number means. Two numbers of one kind can be compared, and one can stand in the other's place.
+/// What a number means. Numbers of one kind can be compared, and one can stand in the place of another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum NumberKind {
     /// Page frame number of the host.
@@ -43,19 +43,19 @@ pub enum NumberKind {
     Gpa,
     /// Host virtual address in bytes.
     Hva,
-    /// Name of a DMA window.
+    /// LIOBN: names a DMA window.
     Liobn,
     /// I/O bus address in bytes.
     Ioba,
-    /// Translation control entry: address bits and permissions.
+    /// Translation control entry: bits for permissions and for an address.
     Tce,
     /// Real address in bytes.
     Real,
-    /// Virtual address of the kernel in bytes.
+    /// Virtual address in the kernel, in bytes.
     Virtual,
-    /// How many of something.
+    /// A count, of pages, entries, words or blocks.
     Count,
-    /// Difference between one word of memory and the next.
+    /// Difference between one word of memory and the next, added with wrapping.
     Stride,
     /// log2 of a size in bytes.
     Shift,
@@ -63,34 +63,34 @@ pub enum NumberKind {
     Bytes,
     /// log2 of the number of pages of a compound page.
     Order,
-    /// Number of a section of memory.
+    /// Number of a section of memory: real address >> 24.
     Section,
-    /// Number of a vmemmap block.
+    /// Number of a vmemmap block: (virtual address - base) / block size.
     Block,
     /// Number of a memory slot.
     Slot,
-    /// References that the host itself holds; signed.
+    /// References that the host itself holds on a page; signed.
     Own,
     /// Number of a vCPU.
     Vcpu,
     /// Opcode of a hypercall.
     Opcode,
-    /// Register that a hypercall does not read.
+    /// A register that the hypercall does not read.
     Unread,
-    /// Flag, 0 or 1.
+    /// A flag, 0 or 1.
     Flag,
 }
 
 /// How the text form writes a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notation {
-    /// `0x1f`.
+    /// As `0x1f`.
     Hexadecimal,
-    /// `31`.
+    /// As `31`.
     Decimal,
-    /// `-31`: the number is signed, and a visitor gets it sign-extended to 64 bits.
+    /// As `-31`. The number is signed, and a visitor gets it sign-extended to 64 bits.
     Signed,
-    /// The label where the flag is set, nothing where it is not.
+    /// As the label of the field if the flag is 1; a flag that is 0 is not written.
     Word,
 }
 
@@ -103,7 +103,7 @@ macro_rules! fields {
         }
 
         impl Field {
-            /// All fields, in the order in which a program has them first.
+            /// All fields, in the order in which they first occur in a program.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// What the number means.
@@ -114,8 +114,8 @@ macro_rules! fields {
                 }
             }
 
-            /// The name of the field. The text form writes `label=` before the number, except before the first of a
-            /// line and inside a run (`at=0x1000*3`).
+            /// The name of the field. The text form writes `label=` before the number, except before the first number
+            /// of a line and inside a run (`at=0x1000*3`).
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
@@ -131,7 +131,7 @@ macro_rules! fields {
                 }
             }
 
-            /// How many low bits a valid description can set in it, and a valid step.
+            /// How many low bits the number can use in a valid description, and in a valid step.
             const fn widths(self) -> (u32, u32) {
                 match self {
                     $(Self::$name => ($bits, $step_bits),)*
@@ -141,111 +141,112 @@ macro_rules! fields {
     };
 }
 
-// Field, kind, label, notation, bits in a description, bits in a step. A step may name what its machine does not have.
+// Field, kind, label, notation, bits in a description, bits in a step. Some fields have more bits in a step, because a
+// step may name what its machine does not have.
 fields! {
-    /// PAGE_SHIFT of the host, 12 or 16; any other value that is stored is ignored.
+    /// PAGE_SHIFT of the host, 12 or 16. Setting it to any other value changes nothing.
     HostShift Shift "page_shift" Decimal 5 5;
-    /// Size of a struct page.
+    /// Size of a struct page in bytes.
     StructPage Bytes "struct_page" Decimal 7 7;
-    /// Address of the array of struct pages (flatmem).
+    /// Real address of the array of struct pages (flatmem).
     Array Real "array" Hexadecimal 46 46;
-    /// Pages of memory (flatmem).
+    /// How many pages exist (flatmem).
     MemoryPages Count "pages" Decimal 35 35;
-    /// Virtual address of the struct page of pfn 0.
+    /// Virtual address of the struct page of pfn 0 (sparsemem-vmemmap).
     VmemmapBase Virtual "base" Hexadecimal 64 64;
-    /// log2 of the size of a vmemmap block.
+    /// log2 of the size of a vmemmap block in bytes.
     BlockShift Shift "block_shift" Decimal 5 5;
-    /// Address of the area of the vmemmap list.
+    /// Real address of the area that holds the vmemmap list.
     ListArea Real "list" Hexadecimal 46 46;
-    /// A section.
+    /// Number of a section of memory.
     Section Section "section" Hexadecimal 22 64;
-    /// The first block of a run.
+    /// Number of the first block of a run.
     Block Block "block" Hexadecimal 29 29;
-    /// Address of the first block of a run.
+    /// Real address of the first block of a run.
     BlockAt Real "at" Hexadecimal 46 64;
-    /// Blocks of a run.
+    /// How many blocks a run has.
     Blocks Count "blocks" Decimal 16 16;
     /// Number of the vCPU that makes a hypercall.
     Vcpu Vcpu "vcpu" Decimal 3 3;
-    /// Number of a slot.
+    /// Number of a memory slot.
     Slot Slot "slot" Decimal 9 32;
-    /// First guest frame of a slot.
+    /// First guest frame number of a memory slot.
     Gfn Gfn "gfn" Hexadecimal 52 64;
-    /// Pages of a slot.
+    /// Size of a memory slot in host pages.
     SlotPages Count "pages" Decimal 53 64;
-    /// Host virtual address.
+    /// Host virtual address of a mapping, a slot or a step.
     Hva Hva "hva" Hexadecimal 64 64;
-    /// Page, or the head of a compound page.
+    /// Page frame number of the host. For a compound page it is the head's, but a step may name any page.
     Pfn Pfn "pfn" Hexadecimal 34 64;
     /// References that the host itself holds.
     Own Own "own" Signed 32 32;
-    /// DIRTY of a struct page.
+    /// DIRTY in the flags of a struct page.
     PageDirty Flag "dirty" Word 1 1;
     /// Order of a compound page.
     Order Order "order" Decimal 4 4;
     /// Order of the compound page that a huge entry covers.
     HugeOrder Order "order" Decimal 4 4;
-    /// Whether a page-table entry lets the guest's memory be written.
+    /// Whether a page-table entry lets the page be written.
     Writable Flag "writable" Word 1 1;
     /// Dirty bit of a page-table entry.
     Dirty Flag "dirty" Word 1 1;
     /// Young bit of a page-table entry.
     Young Flag "young" Word 1 1;
-    /// Page-table entries of a mapping.
+    /// How many page-table entries a mapping has.
     MapPages Count "pages" Decimal 17 17;
-    /// Real address of words of memory.
+    /// Real address of words of memory, in a description.
     RamAt Real "at" Hexadecimal 46 46;
-    /// Guest physical address of words of memory.
+    /// Guest physical address of words of memory, in a step.
     Gpa Gpa "gpa" Hexadecimal 64 64;
-    /// First word of a run.
+    /// First word of a run. Words can be TCEs of a list.
     Word Tce "word" Hexadecimal 64 64;
     /// Difference between one word of a run and the next.
     Stride Stride "stride" Hexadecimal 64 64;
-    /// Words of a run.
+    /// How many words a run has.
     Words Count "words" Decimal 17 14;
     /// LIOBN of a window.
     Liobn Liobn "liobn" Hexadecimal 64 64;
-    /// log2 of the page of a window.
+    /// log2 of the bytes of a window's page.
     WindowShift Shift "page_shift" Decimal 6 8;
     /// I/O bus address of entry 0 of a window.
     WindowBase Ioba "base" Hexadecimal 64 64;
-    /// Entries of a window.
+    /// How many entries a window has.
     Entries Count "entries" Decimal 17 19;
-    /// Address of a window's table of guest values.
+    /// Real address of a window's table of guest values.
     Table Real "table" Hexadecimal 46 64;
-    /// Address of a window's hardware table.
+    /// Real address of a window's hardware table.
     Hardware Real "hardware" Hexadecimal 46 64;
-    /// r3: opcode of a hypercall.
+    /// Opcode of a hypercall (r3).
     Opcode Opcode "hcall" Hexadecimal 64 64;
-    /// r5 of a hypercall.
+    /// r5 of the four hypercalls: IOBA of the first entry.
     Ioba Ioba "ioba" Hexadecimal 64 64;
-    /// r6 of H_PUT_TCE and H_STUFF_TCE.
+    /// r6 of H_PUT_TCE and H_STUFF_TCE: the TCE.
     Tce Tce "tce" Hexadecimal 64 64;
-    /// r6 of H_PUT_TCE_INDIRECT: guest physical address of the list.
+    /// r6 of H_PUT_TCE_INDIRECT: gpa of the list.
     ListGpa Gpa "list" Hexadecimal 64 64;
-    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT.
+    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT: how many entries.
     Count Count "count" Decimal 64 64;
-    /// r4, where the call does not read it.
+    /// r4 of a hypercall that does not read it.
     R4 Unread "r4" Hexadecimal 64 64;
-    /// r5, where the call does not read it.
+    /// r5 of a hypercall that does not read it.
     R5 Unread "r5" Hexadecimal 64 64;
-    /// r6, where the call does not read it.
+    /// r6 of a hypercall that does not read it.
     R6 Unread "r6" Hexadecimal 64 64;
-    /// r7, where the call does not read it.
+    /// r7 of a hypercall that does not read it.
     R7 Unread "r7" Hexadecimal 64 64;
 }
 
-/// Where a number stands.
+/// The place of a number in a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// The item of the machine, or the step.
+    /// The item of the machine or the step that has the number.
     pub item: Item,
-    /// The field. An item with a list (words of memory, places of blocks) has some of its fields several times.
+    /// The field. Fields of a list (words of memory, places of blocks) occur several times in one item.
     pub field: Field,
 }
 
 impl Place {
-    /// How many low bits a valid program can set in the number.
+    /// How many low bits the number can use in a valid program, 1 ..= 64.
     #[must_use]
     pub const fn bits(self) -> u32 {
         let (description, step) = self.field.widths();
@@ -253,29 +254,30 @@ impl Place {
     }
 }
 
-/// What holds numbers: an item of a machine, a step, or a part of one.
+/// A type that holds numbers: an item of a machine, a step, or a part of one.
 pub trait Numbers {
-    /// Visits every number.
+    /// Visits every number, in the order in which the text form prints them.
     fn numbers(&self, visit: &mut impl FnMut(Field, u64));
 
-    /// Visits every number to change it. A number that its field can't hold is cut to the field's width; the kind of a
-    /// step and what registers it reads are those from before the visit.
+    /// Visits every number, and stores what `visit` makes of it. A number that does not fit its field loses its high
+    /// bits. The kind of a step and the registers that it reads are those from before the visit.
     fn numbers_mut(&mut self, visit: &mut impl FnMut(Field, &mut u64));
 }
 
-/// Visits every number of a program.
+/// Visits every number of a program, in the order in which the text form prints them.
 pub fn visit(program: &Program, visit: &mut impl FnMut(Place, u64)) {
     let mut walk = Reading(visit);
     walk.program(program);
 }
 
-/// Visits every number of a program to change it; see [`Numbers::numbers_mut`] for numbers that do not fit.
+/// Visits every number of a program, and stores what `visit` makes of it. [`Numbers::numbers_mut`] says what happens to
+/// a number that does not fit.
 pub fn visit_mut(program: &mut Program, visit: &mut impl FnMut(Place, &mut u64)) {
     let mut walk = Changing(visit);
     walk.program(program);
 }
 
-/// A field's type.
+/// The type of a field: converts to and from the u64 that a visitor sees.
 trait Number {
     fn get(&self) -> u64;
     fn set(&mut self, value: u64);
@@ -328,10 +330,10 @@ impl Number for PageShift {
     }
 }
 
-/// A walk that reads, with what it calls: `FnMut(Field, u64)` in an item, `FnMut(Place, u64)` in a program.
+/// A walk that reads. It calls `FnMut(Field, u64)` in an item and `FnMut(Place, u64)` in a program.
 struct Reading<'a, F>(&'a mut F);
 
-/// A walk that changes, with what it calls.
+/// A walk that changes numbers. It calls the same closures with `&mut u64`.
 struct Changing<'a, F>(&'a mut F);
 
 impl<F: FnMut(Field, u64)> Reading<'_, F> {
@@ -360,7 +362,7 @@ impl<F: FnMut(Field, &mut u64)> Changing<'_, F> {
     }
 }
 
-/// Writes each walk once for both directions: patterns bind `&` or `&mut` as the walk needs.
+/// Writes each walk once for both directions. Its patterns bind `&` or `&mut` as the direction needs.
 macro_rules! walks {
     ($($type:ty: $item:ident, $walk:ident => $body:expr;)*) => {$(
         impl Numbers for $type {
@@ -513,7 +515,7 @@ walks! {
     };
 }
 
-/// The walk through a program, for both directions like those above.
+/// Writes the walk through a whole program once for both directions.
 macro_rules! program {
     ($walk:ident, $program:ty, $number:ty, $item:ty, $visited:ty, $numbers:ident) => {
         impl<F: FnMut(Place, $visited)> $walk<'_, F> {

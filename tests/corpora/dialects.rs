@@ -87,7 +87,7 @@ fn fields_have_rows() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Returns whether a row declares different things for two dialects, given by their positions in `Dialect::ALL`.
+/// Whether a row declares different things for two dialects, given by their positions in `Dialect::ALL`.
 fn tells_apart(row: &Row, a: usize, b: usize) -> bool {
     match row.shows {
         Shows::Answer(_, seen) => seen[a] != seen[b],
@@ -96,7 +96,7 @@ fn tells_apart(row: &Row, a: usize, b: usize) -> bool {
     }
 }
 
-/// Every row declares a difference. A row without one would pass all other tests.
+/// Checks that every row declares a difference. A row without one would pass all other tests.
 fn rows_differ() -> Result<(), Failed> {
     let same: Vec<&str> =
         ROWS.iter().filter(|row| !tells_apart(row, 0, 1) && !tells_apart(row, 0, 2)).map(|row| row.name).collect();
@@ -112,9 +112,9 @@ fn document_is_up_to_date() -> Result<(), Failed> {
     })
 }
 
-/// A live QEMU can have each machine of dialect `qemu`. Its window is one of a PCI host bridge: the first window at any
-/// base, or the second where RTAS puts it. Guest memory ends below 256 MiB, with room for what a live guest needs
-/// itself.
+/// Checks that QEMU can have each machine of dialect `qemu`. Its window belongs to a PCI host bridge: it is the first
+/// window at any base, or the second window where RTAS puts it. Guest memory ends below 240 MiB, which leaves room for
+/// what a live guest needs itself.
 fn a_qemu_can_have_them() -> Result<(), Failed> {
     for name in ROWS.iter().map(|row| row.name).chain([AGREED_PROGRAM]) {
         let program = spoken(&load(name)?, Dialect::Qemu);
@@ -177,12 +177,12 @@ fn load(name: &str) -> Result<Program, Failed> {
     Ok(inputs::read_text(&file_of(name))?)
 }
 
-/// Returns the program in another dialect.
+/// The program in another dialect.
 fn spoken(program: &Program, dialect: Dialect) -> Program {
     Program { dialect, ..program.clone() }
 }
 
-/// Returns the number of the step that makes `call`. The file must mark this step and no other.
+/// The number of the step that makes `call`. The file must mark this step and no other.
 fn marked(name: &str, program: &Program, call: Hypercall) -> Result<usize, Failed> {
     let text = fs::read_to_string(file_of(name)).map_err(|error| error.to_string())?;
     let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_suffix(MARK)).map(str::trim_end).collect();

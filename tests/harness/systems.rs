@@ -1,8 +1,8 @@
-//! The traits of voters are open: a system that only this file knows runs in the pipeline, votes in panels and
-//! campaigns, is lost and started again, and what it gets wrong is found and shrunk.
+//! Tests of the traits of voters with a system that only this file knows. It runs in the pipeline, votes in panels and
+//! campaigns, is lost and started again, and its mistakes are found and shrunk.
 //!
-//! The toy is a model of a machine elsewhere: the reference in a dialect of its own, in this process. It answers in
-//! batches, has a copy of the guest's memory and slots beside the windows, and is lost when a test says so.
+//! The toy is a model of a remote machine: the reference in a dialect of its own, in this process. It answers in
+//! batches, keeps a copy of the guest's memory, slots and windows, and is lost when a test asks for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,43 +17,45 @@ use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, shrink};
 use realmode_diff::voters::ahead::{self, Ahead, Answer, Expected, List, Running, System, Uncovered, Written};
 use realmode_diff::voters::restart::{Loss, MOST, Way};
 use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
-use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+use realmode_diff::{Dialect, Program, SubjectKind, Verdict};
 use reference::{Answer as Answered, Reference};
 
-/// Which calls something happens at.
+use super::emulated::program;
+
+/// Selects hypercalls.
 type Which = fn(&Hypercall) -> bool;
 
-/// What a toy gets wrong, by default nothing. Numbers count over all machines of a toy, from 1.
+/// The mistakes of a toy; none by default. All machines of a toy count together, from 1.
 #[derive(Debug, Default)]
 struct Faults {
-    /// Makes another call of one that it was asked for. The number says how many the machine was asked for before.
+    /// Replaces each call by another. The first argument is the number of calls that this machine has made before.
     twist: Option<fn(u64, Hypercall) -> Hypercall>,
-    /// What happens to it at this call each time.
+    /// Every call that the function selects loses the machine, in this way.
     at: Option<(Which, Way)>,
-    /// It ends at the call with this number.
+    /// The machine ends at the call with this number; 0 is no call.
     ends_at: u64,
-    /// It ends while it waits for answers once this is set.
+    /// If set, the machine ends once while no call waits for its answer.
     ends_waiting: AtomicBool,
-    /// How many of the first starts fail, and how.
+    /// This many starts fail at first, each in this way.
     starts: Option<(u64, Way)>,
-    /// It does not start for hosts with larger pages than 4 KiB.
+    /// The machine does not start if the host's pages are larger than 4 KiB.
     small_pages: bool,
-    /// Calls that it is not to be asked, since they are taken for others.
+    /// The system leaves out the calls that this function selects.
     unasked: Option<fn(&Hypercall) -> bool>,
 
-    /// Machines that were started, and calls that were made.
+    /// How many machines were started, and how many calls were made.
     started: AtomicU64,
     made: AtomicU64,
-    /// Programs that began before the machine ended at `ends_at`.
+    /// How many programs began, in all and before the machine ended at `ends_at`.
     begun: AtomicU64,
     begun_at_end: AtomicU64,
 }
 
-/// The system, as a candidate.
+/// The system. It makes voters of itself.
 #[derive(Clone, Debug)]
 struct Toy {
     dialect: Dialect,
-    /// Calls that are made together.
+    /// How many calls wait before the machine makes them together.
     batch: usize,
     faults: Arc<Faults>,
 }
@@ -143,7 +145,7 @@ impl System for Toy {
         self.faults.unasked.is_some_and(|unasked| unasked(call))
     }
 
-    /// One that counts its calls does.
+    /// A machine with a `twist` counts its calls.
     fn remembers(&self) -> bool {
         self.faults.twist.is_some()
     }
@@ -161,7 +163,7 @@ struct ToyMachine {
 }
 
 impl ToyMachine {
-    /// Makes the calls that wait.
+    /// Makes the calls that wait. Hands out their answers until the machine is lost.
     fn flush(&mut self, expected: &mut Expected) -> Result<(), Loss> {
         let faults = Arc::clone(&self.toy.faults);
         while let Some(call) = self.waiting.pop_front() {
@@ -187,11 +189,11 @@ impl ToyMachine {
 }
 
 impl Running for ToyMachine {
-    /// A machine that cleared only what it is told to clear would have all tables zero.
+    /// Starts the next program. Asserts that `written` names every entry that is not zero.
     fn begin(&mut self, machine: &Machine, written: Written, expected: &mut Expected) -> Result<(), Loss> {
         self.drain(expected)?;
         if expected.differs() {
-            // What differs may lie anywhere; the next program is told so.
+            // A machine that differs may have entries at any place, and the next `begin` gets `written.anything`.
             return Ok(());
         }
         for window in self.reference.windows() {
@@ -208,7 +210,7 @@ impl Running for ToyMachine {
         false
     }
 
-    /// The guest's memory is the machine's.
+    /// The machine has a copy of the guest's memory, so the list is there already.
     fn list(&mut self, _: List<'_>, _: &mut Expected) -> Result<Result<(), Uncovered>, Loss> {
         Ok(Ok(()))
     }
@@ -236,30 +238,25 @@ impl Running for ToyMachine {
 
 // ---- programs -------------------------------------------------------------------------------------------------------
 
-fn program(dialect: &str, steps: &str) -> Program {
-    let text = format!(
-        "realmode-program 1
-dialect {dialect}
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-{steps}"
-    );
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
 const PUT: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x1003\n";
 const GET: &str = "cpu0 H_GET_TCE liobn=0x1 ioba=0x1000\n";
 const STUFF: &str = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=4\n";
+
+/// The program on a host with 64 KiB pages, without guest memory.
+fn on_large_pages(mut program: Program) -> Program {
+    program.machine.page_shift = PageShift::Shift16;
+    program.machine.slots.clear();
+    program.machine.mappings.clear();
+    program.validate().expect("a sound machine");
+    program
+}
 
 fn drawn(dialect: Dialect, count: u64) -> Vec<Task> {
     let config = GeneratorConfig { dialect: Some(dialect), ..GeneratorConfig::default() };
     (0..count).map(|index| generate(&config, 4, index).into()).collect()
 }
 
-/// What is told of programs that are put to a toy.
+/// What a voter reported of the programs that it was given.
 #[derive(Default, PartialEq, Debug)]
 struct Votes {
     verdicts: Vec<Verdict>,
@@ -317,7 +314,7 @@ fn a_difference_of_dialects_is_found_beside_other_voters_and_shrunk() {
     );
 }
 
-/// The entry beside the one that was asked for is stored to: reading the table back shows it, at once or at the end.
+/// The toy stores to the entry beside the right one. Reading the table back shows it, at the step or at the end.
 #[test]
 fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
     let beside: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
@@ -332,7 +329,7 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
     let seen = [
         (Look::EachCall, Place::Step(1)),
         (Look::Whole, Place::Step(1)),
-        // What was written has been cleared by the end, so a look now and then does not see it.
+        // The last step clears the wrong entry, so a brief look at the end does not see it.
         (Look::Brief, Place::End),
     ];
     for (look, place) in seen {
@@ -352,7 +349,7 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
     assert_eq!((votes.tally.programs, toy.faults.started.load(Ordering::Relaxed)), (6, 1));
 }
 
-/// A machine that has answered everything makes way for one with another board.
+/// A machine that has answered all calls is replaced by one with the board that the next program needs.
 #[test]
 fn programs_of_several_boards_each_have_their_machine() {
     let beside: fn(u64, Hypercall) -> Hypercall = |_, call| match call.opcode {
@@ -360,11 +357,7 @@ fn programs_of_several_boards_each_have_their_machine() {
         _ => call,
     };
     let small = program("lopapr", &format!("{PUT}{GET}"));
-    let mut large = program("lopapr", &format!("{GET}{STUFF}"));
-    large.machine.page_shift = PageShift::Shift16;
-    large.machine.slots.clear();
-    large.machine.mappings.clear();
-    large.validate().expect("a sound machine");
+    let large = on_large_pages(program("lopapr", &format!("{GET}{STUFF}")));
     let tasks: Vec<Task> = [&small, &large, &large, &small].map(|program| program.clone().into()).into();
     for batch in [1, 1000] {
         let toy = Toy::new(Dialect::Lopapr, batch, Faults { twist: Some(beside), ..Faults::default() });
@@ -393,13 +386,13 @@ fn what_a_system_cannot_be_asked_is_left_out_where_it_changes_nothing() {
             other => panic!("{other}"),
         }
     }
-    // A call that fails changes nothing.
+    // A call that fails changes nothing, so leaving it out loses nothing.
     let refused = format!("{GET}{}", STUFF.replace("liobn=0x1", "liobn=0x2"));
     let verdict = Toy::new(Dialect::Lopapr, 3, faults()).panel(Look::Brief).check(&program("lopapr", &refused));
     assert_eq!(verdict, Ok(Verdict::Agreed));
 }
 
-/// Wrong answers from a machine's ninth call on need two programs.
+/// The machine answers wrongly from its ninth call on, so a finding needs two programs.
 #[test]
 fn a_machine_that_remembers_is_started_anew_where_it_must_forget() {
     let late: fn(u64, Hypercall) -> Hypercall = |made, mut call| {
@@ -420,8 +413,8 @@ fn a_machine_that_remembers_is_started_anew_where_it_must_forget() {
 
 // ---- losses ---------------------------------------------------------------------------------------------------------
 
-/// At whichever call a machine ends by chance: no verdict is lost, none is told twice, and one incident names the
-/// program that ran.
+/// The machine ends by chance at many different calls. Each time no verdict is lost or reported twice, and one incident
+/// names the program that ran.
 #[test]
 fn a_machine_that_ends_by_chance_is_started_again() {
     let tasks = drawn(Dialect::Kvm, 24);
@@ -469,7 +462,7 @@ fn a_program_that_always_loses_the_machine_is_a_finding_at_its_step() {
     }
 }
 
-/// The finding stands, and the machine that ends behind it is an incident.
+/// The finding before the machine ends is kept, and the end of the machine is an incident.
 #[test]
 fn a_machine_that_ends_behind_a_difference_takes_no_verdict_with_it() {
     let refuses: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
@@ -497,9 +490,9 @@ fn a_machine_that_is_lost_while_it_starts_is_tried_again() {
         (Way::Ended, MOST as u64),
         (Way::Silent, MOST as u64),
         (Way::Host, MOST as u64),
-        // A second refusal is another matter.
+        // Refusing twice means that the machine cannot be had, which the next test covers.
         (Way::Refused, 1),
-        // These never start, not even for less than was asked of them.
+        // These never start, not even with the smallest board.
         (Way::Ended, u64::MAX),
         (Way::Silent, u64::MAX),
         (Way::Host, u64::MAX),
@@ -515,15 +508,11 @@ fn a_machine_that_is_lost_while_it_starts_is_tried_again() {
     }
 }
 
-/// Only a machine that says twice that it cannot be had, while another can, is one that cannot be had.
+/// A program is not compared if the machine refuses to start twice and a machine with the smallest board starts.
 #[test]
 fn a_machine_that_cannot_be_had_is_not_compared() {
     let small = program("lopapr", &format!("{PUT}{GET}"));
-    let mut large = small.clone();
-    large.machine.page_shift = PageShift::Shift16;
-    large.machine.slots.clear();
-    large.machine.mappings.clear();
-    large.validate().expect("a sound machine");
+    let large = on_large_pages(small.clone());
     let tasks: Vec<Task> = [&small, &large, &small, &large].map(|program| program.clone().into()).into();
     let toy = Toy::new(Dialect::Lopapr, 10, Faults { small_pages: true, ..Faults::default() });
     let (votes, voted) = vote(&toy, &tasks);
@@ -540,7 +529,7 @@ fn a_machine_that_cannot_be_had_is_not_compared() {
     }
 }
 
-/// A campaign in the toy's dialect: the machine ends by chance, and the program that ran is kept.
+/// The machine ends by chance during a campaign, which keeps the program that ran.
 #[test]
 fn a_campaign_keeps_the_program_at_which_a_machine_was_lost() {
     let out = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Panels: several voters on one program, what each of them answered, and what is counted.
+//! Tests of panels: several voters on one program, the vote of each, what is counted, and declared differences.
 
 use contract::{HcallAnswer, Rule, Status};
 use machine::{Coverage, Subject as _};
@@ -8,28 +8,15 @@ use std::sync::Arc;
 use realmode_diff::check::Place;
 use realmode_diff::voters::model::ModelOf;
 use realmode_diff::voters::{Candidacy, Look, Panel, Roster};
-use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+use realmode_diff::{Dialect, SubjectKind, Verdict, parse};
 
+use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, checker};
 
-fn program(dialect: &str, steps: &str) -> Program {
-    let text = format!(
-        "realmode-program 1
-dialect {dialect}
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x80000100 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-{steps}"
-    );
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x80000100 ioba=0x0 tce=0x1003
-cpu0 H_GET_TCE liobn=0x80000100 ioba=0x0
+const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x1003
+cpu0 H_GET_TCE liobn=0x1 ioba=0x0
 ";
-const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x80000100 ioba=0x0 tce=0x0 count=0
+const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0
 ";
 
 fn panel(subjects: &[SubjectKind], models: &[Dialect], ledger: &str) -> Panel {
@@ -52,7 +39,7 @@ fn everybody_agrees() {
     let names: Vec<(&str, u64, u64)> =
         roll.voters.iter().map(|voter| (voter.name.as_str(), voter.programs, voter.hypercalls)).collect();
     assert_eq!(names, [("candidate", 1, 2), ("null", 1, 2), ("model/lopapr", 1, 2)]);
-    // What was taken is gone.
+    // `take_roll` resets the counts.
     assert!(panel.take_roll().voters.iter().all(|voter| voter.programs == 0));
 }
 
@@ -71,7 +58,7 @@ fn a_finding_has_the_votes_of_all() {
 
 #[test]
 fn the_earliest_finding_is_told() {
-    // The model of another dialect differs at step 1, the canary at step 3.
+    // The model of dialect qemu differs at the first step, the canary at the third.
     let steps = format!("{COUNT_ZERO}{READ_BACK}");
     let mut panel = panel(&[SubjectKind::Canary], &[Dialect::Qemu], "");
     let finding = panel.check(&program("lopapr", &steps)).expect("all are there").into_finding().expect("a finding");
@@ -97,7 +84,7 @@ fn declared_differences_are_counted_and_no_findings() {
     assert!(declared.check(&steps).expect("all are there").into_finding().is_none());
     let roll = declared.take_roll();
     assert_eq!((roll.voters[0].declared, roll.uses), (1, vec![0, 1]));
-    // Another rule, another deciding rule, another call, another pair: not this difference.
+    // Each of these differs from the declared difference in one part: rule, deciding rule, call or pair.
     for other in [
         entry("DIVERGE.R4", "COUNT.ZERO", "H_STUFF_TCE"),
         entry("DIVERGE.STATUS", "IOBA.ALIGN", "H_STUFF_TCE"),
@@ -150,8 +137,8 @@ fn a_declared_difference_expires() {
     }
 }
 
-/// A voter that covers emulated windows only is not asked step 1. The reference then faults no page in, step 2 is
-/// skipped, and step 3 is decided by TCE.UNBACKED, where a run of all steps decides it by TCE.ALIGN.
+/// The subject covers no pinned windows, so step 1 is not asked. Then the reference faults no page in and skips step 2,
+/// and `TCE.UNBACKED` decides step 3. In a run of all steps `TCE.ALIGN` decides it.
 const SKIPPED: &str = "realmode-program 1
 dialect kvm
 machine sparsemem-vmemmap page_shift=12 struct_page=56 base=0xc00c000000000000 block_shift=16 list=0x200000061000

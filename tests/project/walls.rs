@@ -4,14 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use super::files::{read, root};
 
 fn sources(folder: &str) -> Vec<PathBuf> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -101,7 +94,7 @@ fn only_the_command_knows_the_terminal() {
     assert_eq!(dependencies("fuzz/afl-mutator/Cargo.toml"), ["programs", "rand"]);
 }
 
-/// Folders whose modules, too, import each other in one direction only.
+/// Folders in which the modules must not import each other in a circle either.
 const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
     "candidate/src/pages",
     "candidate/src/real_mode",
@@ -113,7 +106,7 @@ const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The top-level modules of a crate never import each other in a circle.
+/// The top-level modules of a crate must not import each other in a circle.
 #[test]
 fn no_crate_imports_in_circles() {
     for krate in ["contract", "machine", "reference", "candidate", "abi", "programs", "harness"] {
@@ -124,8 +117,8 @@ fn no_crate_imports_in_circles() {
     }
 }
 
-/// The same inside these folders. `mod` is the folder's own file: a module that takes something from there is above
-/// those that the file takes something from.
+/// The modules of these folders must not import each other in a circle. `mod` stands for the folder's mod.rs: a module
+/// that imports an item of mod.rs must not be one that mod.rs imports from.
 #[test]
 fn no_folder_imports_in_circles() {
     for folder in FOLDERS_WITHOUT_CIRCLES {
@@ -134,7 +127,8 @@ fn no_folder_imports_in_circles() {
     }
 }
 
-/// What is left after every module that imports none of those left has been taken away, again and again.
+/// Removes modules that import none of the remaining ones until there is no such module. What remains contains a
+/// circle.
 fn circle(mut left: Imports) -> Imports {
     while let Some(free) = left.iter().find(|(_, needs)| needs.iter().all(|need| !left.contains_key(need))) {
         let free = free.0.clone();
@@ -143,7 +137,7 @@ fn circle(mut left: Imports) -> Imports {
     left
 }
 
-/// The modules of a folder with what each imports from the others.
+/// The modules of a folder, each with the modules that it imports.
 fn folder_imports(folder: &str) -> Imports {
     let (krate, path) = folder.split_once("/src/").expect("a folder of a crate");
     let inside = format!("crate::{}::", path.replace('/', "::"));
@@ -172,12 +166,12 @@ fn folder_imports(folder: &str) -> Imports {
     imports.collect()
 }
 
-/// Whether a path begins at that byte, and does not go on from something before.
+/// Whether a path begins at that byte, rather than going on there.
 fn starts_path(text: &str, at: usize) -> bool {
     text[..at].chars().next_back().is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
 }
 
-/// The code with `super::` taken out of modules that stand in the file itself: there it means the file.
+/// The code without `super::` in inline modules, because there it means the file itself.
 fn outside_of_inline_modules(code: &str) -> String {
     let mut inside = false;
     let mut text = String::new();
@@ -193,7 +187,7 @@ fn outside_of_inline_modules(code: &str) -> String {
     text
 }
 
-/// Names of the modules that a crate's root declares, those of its tests left out.
+/// The modules that a crate's root declares, except those for tests only.
 fn top_modules(krate: &str) -> BTreeSet<String> {
     let root = code(&root().join(krate).join("src/lib.rs"));
     let mut before = "";
@@ -226,7 +220,7 @@ fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<S
     path_heads(&text, "crate::").into_iter().filter(|head| head != name && modules.contains(head)).collect()
 }
 
-/// The first names behind each path that begins with `prefix`: one, or those of a list in braces.
+/// The first name after `prefix` in each path that begins with it, or the first names of a list in braces.
 fn path_heads(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices(prefix).filter(|(at, _)| starts_path(text, *at)) {
@@ -236,12 +230,12 @@ fn path_heads(text: &str, prefix: &str) -> BTreeSet<String> {
             None => found.extend([first_word(rest)]),
         }
     }
-    // `super::super` leads out of the folder.
+    // `super::super` leads out of the folder, which this test does not look at.
     found.retain(|head| !head.is_empty() && head != "super");
     found
 }
 
-/// The first names of the paths in a list, whose opening brace is taken off; not those of lists inside it.
+/// The first name of each path in a list of which the opening brace is removed. Nested lists are skipped.
 fn list_heads(list: &str) -> Vec<String> {
     let (mut depth, mut from, mut heads) = (0, 0, Vec::new());
     for (at, c) in list.char_indices() {
@@ -263,7 +257,7 @@ fn first_word(text: &str) -> String {
     text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
-/// The tests of this page see what they are to see.
+/// Tests the functions above.
 #[test]
 fn circles_are_seen() {
     let text = outside_of_inline_modules(

@@ -1,47 +1,47 @@
-//! An error in a program's text: where, what was found, what was expected.
+//! An error in the text of a program: its place, what was found and what was expected there.
 
 use alloc::string::String;
 use core::fmt;
 
-/// A stretch of one line of a text.
+/// A piece of one line of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
-    /// Line, from 1. The line after the last one is the end of the text.
+    /// Number of the line, from 1. The end of the text counts as the line after the last one.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// Characters, at least 1.
+    /// Width in characters, at least 1.
     pub width: usize,
 }
 
-/// A text that is no program. What is shown of it is up to whoever has the text: see `programs::snippet`.
+/// The error that [`parse`](super::parse) returns. It does not hold the text; `programs::snippet` shows the lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextError {
-    /// Line, from 1. The line after the last one is the end of the text.
+    /// Number of the line, from 1. The end of the text counts as the line after the last one.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// First column to underline, in characters, from 1.
     pub column: usize,
-    /// Characters to underline, at least 1.
+    /// Width to underline in characters, at least 1.
     pub width: usize,
-    /// What was found and what was expected.
+    /// What was found and what was expected, or which contradiction the description has.
     pub message: String,
-    /// In a contradiction, the place that this one contradicts.
+    /// The place of the item that this one contradicts, if it stands on another line.
     pub other: Option<Span>,
 }
 
 impl TextError {
-    /// An error at this place.
+    /// An error at that place.
     pub(super) const fn at(Span { line, column, width }: Span, message: String) -> Self {
         Self { line, column, width, message, other: None }
     }
 
-    /// Where the error is.
+    /// The place of the error.
     #[must_use]
     pub const fn span(&self) -> Span {
         Span { line: self.line, column: self.column, width: self.width }
     }
 
-    /// The error with the name of the file it stands in.
+    /// Shows the error as `FILE:LINE:COLUMN: MESSAGE`.
     #[must_use]
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         InFile { error: self, file }
@@ -59,7 +59,7 @@ impl fmt::Display for InFile<'_> {
     }
 }
 
-/// `LINE:COLUMN: found X, expected Y`.
+/// Shows the error as `LINE:COLUMN: MESSAGE`.
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)
