@@ -1,7 +1,7 @@
-//! What cannot be, in the simulated machine itself: `HARNESS.FAULT`.
+//! Impossible states of the simulated machine itself: `HARNESS.FAULT`.
 //!
-//! A fault is never the subject's doing. [`RealMemory`](super::RealMemory) keeps the first one; what a program shows
-//! after it means nothing.
+//! A fault is never the subject's mistake. [`RealMemory`](super::RealMemory) keeps the first one. Results of a program
+//! after it mean nothing.
 
 use core::fmt;
 
@@ -11,12 +11,12 @@ use contract::addr::{Hva, Liobn, Pfn, RealAddr};
 use super::account::Account;
 use super::region::Region;
 
-/// A state of the harness that cannot be: which, where, and the values that show it.
+/// An impossible state of the harness: its kind, its place, and the values that show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A store found no frame left, and is lost: the program touches more memory than [`Program::frames_bound`] says,
-    /// and then 64 MiB.
+    /// A store found no frame left and is lost: the program touches 64 MiB more memory than [`Program::frames_bound`]
+    /// says.
     ///
     /// [`Program::frames_bound`]: contract::Program::frames_bound
     NoFrame {
@@ -30,11 +30,11 @@ pub enum Fault {
         /// Its number.
         vcpu: u8,
     },
-    /// A region is empty, or starts at no multiple of 4 KiB.
+    /// A region is empty, or does not start at a multiple of 4 KiB.
     RegionShape(Region),
-    /// Two regions overlap, or stand in the wrong order.
+    /// Two regions overlap, or are in the wrong order.
     RegionsOverlap(Region, Region),
-    /// No region starts there, and one is to be removed.
+    /// The host removes a region that does not exist.
     NoRegion {
         /// Real address.
         start: u64,
@@ -44,7 +44,7 @@ pub enum Fault {
         /// Its number.
         number: u64,
     },
-    /// A block is not backed (or memory has no blocks at all), and should be.
+    /// A block is not backed but should be, or the memory model has no blocks.
     NoBlock {
         /// Its number.
         number: u64,
@@ -61,21 +61,21 @@ pub enum Fault {
         /// The page.
         pfn: Pfn,
     },
-    /// The account has come to fewer than 0 holders of a page, or to holders of a page that none can hold.
+    /// The account has a negative number of holders of a page, or holders of a page that none can name.
     Holders {
         /// The page.
         pfn: Pfn,
         /// Page-table entries and hardware TCEs that name the page, as the account has it.
         holders: i32,
     },
-    /// A page that entries name has a negative number of references due: own + holders.
+    /// A page that entries name has a negative number of own references.
     Owed {
         /// The page.
         pfn: Pfn,
-        /// What the account says.
+        /// Its account.
         account: Account,
     },
-    /// The account counts other holders than page table and hardware tables have.
+    /// The account has another number of holders than the page table and the hardware tables.
     Recount {
         /// The page.
         pfn: Pfn,
@@ -84,18 +84,18 @@ pub enum Fault {
         /// Holders counted.
         counted: i32,
     },
-    /// The account is not that of the reference, although memory is.
+    /// The account differs from the reference, although the image does not.
     Account {
         /// The page.
         pfn: Pfn,
         /// The account beside the image.
         memory: Account,
-        /// What the reference has.
+        /// The account that the reference has.
         reference: Account,
     },
     /// The host sets a page-table entry over another one.
     MappedTwice {
-        /// Where the other entry stands.
+        /// The hva of the other entry.
         hva: Hva,
     },
     /// The host sets a page-table entry inside a huge one.
@@ -103,21 +103,22 @@ pub enum Fault {
         /// Where.
         hva: Hva,
     },
-    /// A word of the page table is no entry, or no part of the huge entry around it.
+    /// A word of the page table is neither an entry nor the right part of the huge entry around it.
     PageTable {
-        /// Which page's.
+        /// The hva of its page.
         hva: Hva,
         /// The word.
         word: u64,
     },
-    /// A compound page is made where one is, or where the order does not allow it, or split where there is none.
+    /// The host makes a compound page where one exists or with an order that does not fit there, or splits one that
+    /// does not exist.
     Compound {
         /// Its head.
         pfn: Pfn,
         /// Its order, 0 where there is none.
         order: u32,
     },
-    /// A struct page does not say what the host's picture of compound pages says.
+    /// A struct page differs from the host's record of compound pages.
     CompoundWord {
         /// The page.
         pfn: Pfn,
@@ -128,21 +129,21 @@ pub enum Fault {
         /// What is there.
         found: u64,
     },
-    /// A host step is to be done whose precondition fails, or that is none of the host's.
+    /// The host gets a step whose precondition fails, or that is not a host step.
     Precondition {
         /// The kind of step.
         step: StepKind,
-        /// What does not hold.
+        /// The precondition.
         needs: &'static str,
-        /// Address, pfn or number that it is about.
+        /// The address, pfn or number that it is about.
         at: u64,
     },
     /// The vmemmap list has no room for a node.
     ListFull {
-        /// Real address of the node behind the last.
+        /// Real address at which the node would begin.
         node: RealAddr,
     },
-    /// A word of the vmemmap list is not what the blocks say.
+    /// A word of the vmemmap list does not match the backed blocks.
     List {
         /// Real address of the word.
         at: RealAddr,
@@ -151,7 +152,7 @@ pub enum Fault {
         /// What is there.
         found: u64,
     },
-    /// The directory does not lead to a frame, or leads to one that is not in use.
+    /// The directory of frames does not lead to a frame, or leads to one that is not in use.
     Directory {
         /// The frame's number.
         frame: u32,
@@ -170,7 +171,7 @@ pub enum Fault {
         /// The word's place in it.
         index: u64,
     },
-    /// A frame is taken for one of another region.
+    /// A frame is recorded as one of another region.
     FrameRegion {
         /// Real address of the frame.
         real: RealAddr,
@@ -182,7 +183,7 @@ pub enum Fault {
         /// The word, little-endian.
         word: u64,
     },
-    /// Memory is not present there, and the reference has something in it.
+    /// The reference has contents of memory where no memory is present.
     NoMemory {
         /// Where.
         real: RealAddr,
@@ -212,7 +213,7 @@ pub enum Fault {
     },
 }
 
-/// A word that no frame was left for.
+/// A word that could not be stored because no frame was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unstored {
     /// The word at that real address.
@@ -233,7 +234,7 @@ impl fmt::Display for Unstored {
     }
 }
 
-/// A region as a range of real addresses.
+/// Shows a region as a range of real addresses.
 struct Range(Region);
 
 impl fmt::Display for Range {
@@ -243,7 +244,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// Where a block lies, or that it does not.
+/// Shows where a block lies; `None` is `nowhere`.
 struct At(Option<RealAddr>);
 
 impl fmt::Display for At {
