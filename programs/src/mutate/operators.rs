@@ -43,7 +43,7 @@ macro_rules! operators {
 
 operators! {
     // Steps: about three in ten.
-    "insert step" 90 Nothing sound steps::insert, "the only operator that brings in new kinds of steps";
+    "insert step" 90 Nothing sound steps::insert, "the main source of steps of new kinds";
     "drop step" 50 Nothing sound steps::drop_one, "keeps programs short, and removes what a later step needs";
     "drop stretch" 12 Nothing sound steps::drop_stretch, "removes much at once, so rare";
     "repeat" 35 Nothing sound steps::repeat, "the same entry again; reference counts add up";
@@ -84,7 +84,7 @@ operators! {
     "slots" 20 Guest repaired guest::slots, "edges of guest memory, aliases";
     "mappings" 35 Guest repaired guest::mappings, "every TCE goes through one";
     "own" 25 Guest repaired guest::own, "decides whether the next drop is the last";
-    "compounds" 12 Guest repaired guest::compounds, "every call on them is deferred";
+    "compounds" 12 Guest repaired guest::compounds, "pinned calls that name them are deferred";
     "ram" 8 Lists repaired guest::ram, "lists that no step wrote";
     "window comes" 10 Windows repaired windows::comes, "two windows that share pages";
     "window goes" 5 Windows repaired windows::goes, "its calls go to another window";
