@@ -20,9 +20,9 @@ pub enum Fault {
     ///
     /// [`Program::frames_bound`]: contract::Program::frames_bound
     NoFrame {
-        /// Where the store would have gone.
+        /// The word that was to be stored.
         place: Unstored,
-        /// How many frames of 4 KiB there are.
+        /// Number of frames of 4 KiB, all of which are in use.
         frames: u32,
     },
     /// A CPU has a number that no vCPU has.
@@ -36,7 +36,7 @@ pub enum Fault {
     RegionsOverlap(Region, Region),
     /// The host removes a region that does not exist.
     NoRegion {
-        /// Real address.
+        /// Real address at which the region would start.
         start: u64,
     },
     /// A block is backed twice, or out of order.
@@ -53,7 +53,7 @@ pub enum Fault {
     BlockRegion {
         /// The block's number; for an array of struct pages, 0.
         number: u64,
-        /// Where it lies.
+        /// Real address of the block, or of the region.
         real: RealAddr,
     },
     /// The host stores to a struct page that is not backed.
@@ -81,7 +81,7 @@ pub enum Fault {
         pfn: Pfn,
         /// Holders in the account.
         account: i32,
-        /// Holders counted.
+        /// Holders that the new count gives.
         counted: i32,
     },
     /// The account differs from the reference, although the image does not.
@@ -100,7 +100,7 @@ pub enum Fault {
     },
     /// The host sets a page-table entry inside a huge one.
     InsideHuge {
-        /// Where.
+        /// The hva of the page.
         hva: Hva,
     },
     /// A word of the page table is neither an entry nor the right part of the huge entry around it.
@@ -115,7 +115,7 @@ pub enum Fault {
     Compound {
         /// Its head.
         pfn: Pfn,
-        /// Its order, 0 where there is none.
+        /// Its order; 0 if there is no compound page.
         order: u32,
     },
     /// A struct page differs from the host's record of compound pages.
@@ -124,9 +124,9 @@ pub enum Fault {
         pfn: Pfn,
         /// Offset in its struct page.
         offset: u64,
-        /// What should be there; of the flags, HEAD and TAIL alone.
+        /// The word that the host stored; of the flags, HEAD and TAIL alone.
         expected: u64,
-        /// What is there.
+        /// The word that is there.
         found: u64,
     },
     /// The host gets a step whose precondition fails, or that is not a host step.
@@ -147,9 +147,9 @@ pub enum Fault {
     List {
         /// Real address of the word.
         at: RealAddr,
-        /// What should be there.
+        /// The word that the blocks give.
         expected: u64,
-        /// What is there.
+        /// The word that is there.
         found: u64,
     },
     /// The directory of frames does not lead to a frame, or leads to one that is not in use.
@@ -161,14 +161,14 @@ pub enum Fault {
     Range {
         /// The frame's number.
         frame: u32,
-        /// The word's place in it.
+        /// The word's index in the frame, below 512.
         index: u64,
     },
     /// The change log has a word twice, or not at all.
     Log {
         /// The frame's number.
         frame: u32,
-        /// The word's place in it.
+        /// The word's index in the frame, below 512.
         index: u64,
     },
     /// A frame is recorded as one of another region.
@@ -178,23 +178,23 @@ pub enum Fault {
     },
     /// A word outside all regions is not 0.
     Ownerless {
-        /// Where.
+        /// Real address of the word.
         real: RealAddr,
         /// The word, little-endian.
         word: u64,
     },
     /// The reference has contents of memory where no memory is present.
     NoMemory {
-        /// Where.
+        /// Real address of the word.
         real: RealAddr,
-        /// What the reference has, big-endian.
+        /// The word that the reference has, big-endian.
         word: u64,
     },
     /// Memory and reference hold different numbers of words that are not 0, and no word differs.
     Words {
-        /// Words of memory.
+        /// Number in memory.
         memory: u64,
-        /// Words of the reference.
+        /// Number in the reference.
         reference: u64,
     },
     /// A window's table lies in memory, and the reference has no such window; or the other way round.
@@ -206,9 +206,9 @@ pub enum Fault {
     Block {
         /// Its number.
         number: u64,
-        /// Where it lies in memory.
+        /// Its real address in memory; `None` if it is not backed there.
         memory: Option<RealAddr>,
-        /// Where the reference has it.
+        /// Its real address in the reference; `None` if it is not backed there.
         reference: Option<RealAddr>,
     },
 }

@@ -392,7 +392,7 @@ impl Frames {
 
 #[inline]
 const fn bucket(key: Key, mask: usize) -> usize {
-    // Fibonacci hashing; neighbouring frames land apart, which is fine for tables of a few KiB.
+    // Fibonacci hashing. It spreads neighbouring frames, which is fine for tables of a few KiB.
     (key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask
 }
 
@@ -470,7 +470,7 @@ mod tests {
         frames.begin_step();
         assert_eq!((frames.epoch, frames.changed().count(), frames.audit()), (1, 0, Ok(())));
         assert!(!frames.is_logged(frame(&frames, 7), 3));
-        // A stamp of the first epoch, from long ago, would be taken for one of now.
+        // Without clearing, a stamp of an old epoch would look like one of this step.
         assert!(frames.frames().all(|frame| frame.stamps.iter().all(|stamp| stamp.get() == 0)));
     }
 

@@ -56,7 +56,7 @@ pub struct LoggedWord {
     pub before: u64,
     /// Its value now, little-endian; it may be the same again.
     pub now: u64,
-    /// Who changed it in this step.
+    /// The actors that changed it in this step.
     pub actors: Actors,
 }
 

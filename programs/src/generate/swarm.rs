@@ -46,7 +46,7 @@ pub(crate) struct Swarm {
     pub(crate) edges: bool,
     /// Percentage of hypercalls with a deliberate mistake.
     pub(crate) wrong: u64,
-    /// Number of steps to draw at most; at least half as many are drawn.
+    /// Limit of the draws of steps; at least half as many are made. One draw can add several steps.
     pub(crate) steps: u64,
     /// The voter's limits that the program must keep to; `None` for any program.
     pub(crate) limited: Option<Limited>,

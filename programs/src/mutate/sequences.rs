@@ -51,7 +51,7 @@ fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice
     focus.keeps(&step) && put(program, index + 1, vec![step])
 }
 
-/// Makes a call name 512 entries, its own first entry among them if possible. The window grows if it is too small, and
+/// Makes a call name 512 entries, mostly with its own first entry among them. The window grows if it is too small, and
 /// a list of that length is written before an H_PUT_TCE_INDIRECT.
 pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
