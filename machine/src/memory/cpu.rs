@@ -131,8 +131,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`.
-    /// An access that the mode cannot make is an event, and reads 0.
+    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`. An access
+    /// that the mode cannot make is an event, and reads 0.
     #[must_use]
     pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
         self.count_access();
@@ -181,8 +181,8 @@ impl<'m> Cpu<'m> {
         result
     }
 
-    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count.
-    /// An access that the mode cannot make is an event, and reads 0.
+    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count. An access that the
+    /// mode cannot make is an event, and reads 0.
     #[must_use]
     pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
         self.count_access();
