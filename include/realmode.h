@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The interface between realmode-diff and an implementation in C of real-mode TCE handling: pfn to page, conditional references, and
- * H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE. What is promised stands in docs/semantics.md, how to begin in
- * docs/bring-your-own.md, and a whole implementation in examples/c/.
+ * The interface between realmode-diff and an implementation in C of real-mode TCE handling: pfn to page, conditional
+ * references, and H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT and H_STUFF_TCE. docs/semantics.md has the rules,
+ * docs/bring-your-own.md the first steps, and examples/c/ a whole implementation.
  *
  * A library exports one function,
  *
  *     const struct rm_implementation *realmode_implementation(void);
  *
- * and is run with `realmode fuzz --subject ./libmine.so`. Compile with -fPIC -fexceptions: a handler that makes no end is left by
- * unwinding.
+ * and is run with `realmode fuzz --subject ./libmine.so`. Compile it with -fPIC -fexceptions: the harness ends a
+ * handler that hangs by unwinding its frames.
  *
- * Written from abi/src/header.rs; a test compares them.
+ * This file is written from abi/src/header.rs; a test compares them.
  */
 
 #ifndef REALMODE_H
@@ -28,8 +28,8 @@ const struct rm_implementation *realmode_implementation(void);
 
 
 /**
- * The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier
- * header would be misunderstood; the harness takes no other version than its own.
+ * The version of this interface, for `rm_implementation.abi`. It goes up whenever a library that was compiled against
+ * an earlier header would be misunderstood. The harness accepts only its own version.
  */
 #define RM_ABI 1
 
@@ -44,12 +44,12 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_VMEMMAP 1
 
 /**
- * Backing: the guest's value is stored, nothing else.
+ * Backing: a table of guest values and nothing else.
  */
 #define RM_EMULATED 0
 
 /**
- * Backing: a hardware table beside the guest's values, whose entries hold references on pages.
+ * Backing: a hardware table beside the table of guest values. Its entries hold references on pages.
  */
 #define RM_PINNED 1
 
@@ -94,9 +94,9 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_H_P4 -57
 
 /**
- * H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler
- * then runs the same call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers
- * it.
+ * H_TOO_HARD: real mode leaves the call to virtual mode. A real-mode handler that returns it has changed nothing. The
+ * virtual-mode handler then runs the same call on the same vCPU, and nothing else runs between them. The virtual-mode
+ * handler never returns it.
  */
 #define RM_H_TOO_HARD 9999
 
@@ -121,22 +121,22 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_PAGE_COUNT 8
 
 /**
- * struct page: offset of 64 bits, little-endian: a head's order, a tail's head (as a pfn).
+ * struct page: offset of 64 bits, little-endian: for a head its order, for a tail the pfn of its head, else 0.
  */
 #define RM_PAGE_COMPOUND 16
 
 /**
- * Flag of a compound page's head.
+ * Flag: the head of a compound page.
  */
 #define RM_PAGE_HEAD 1
 
 /**
- * Flag of a compound page's tails, whose own count stays 0: their references and DIRTY are the head's.
+ * Flag: a tail of a compound page. Its own count stays 0: its references and DIRTY are kept on the head.
  */
 #define RM_PAGE_TAIL 2
 
 /**
- * Flag: written since it was last clean.
+ * Flag: the page was written since it was last clean.
  */
 #define RM_PAGE_DIRTY 4
 
@@ -156,28 +156,28 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_NODE_VIRTUAL 16
 
 /**
- * Page-table entry: nothing is there, and nothing can be.
+ * Page-table entry: a hole. No page is mapped, and none can be faulted in.
  */
 #define RM_PTE_HOLE 0
 
 /**
- * Page-table entry: a page is there.
+ * Page-table entry: a page is mapped.
  */
 #define RM_PTE_PRESENT 1
 
 /**
- * Page-table entry: it covers 2^order pages, a whole compound page; `pfn` is the head's.
+ * Page-table entry: a whole compound page of 2^order pages is mapped. `pfn` is its head.
  */
 #define RM_PTE_HUGE 2
 
 /**
- * Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one
- * reference on the page.
+ * Page-table entry: virtual mode can fault the page in. The entry then becomes present, writable and young, and the
+ * page gets one reference.
  */
 #define RM_PTE_ABSENT 3
 
 /**
- * Answer of a probe: the count stayed as it was.
+ * Answer of a probe: the reference was not taken or given back; the count stays as it was.
  */
 #define RM_PROBE_NO 0
 
@@ -192,7 +192,7 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_PROBE_NO_PAGE 2
 
 /**
- * Answer of a probe: the page is a compound page's head or tail, and was left alone.
+ * Answer of a probe: the page is the head or a tail of a compound page, and was left alone.
  */
 #define RM_PROBE_COMPOUND 3
 
@@ -217,60 +217,60 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_STUFF_TCE 8
 
 /**
- * A bit of `rm_implementation.flags`: map memory directly (see `rm_machine.linear`).
+ * A bit of `rm_implementation.flags`: map memory for plain pointers (see `rm_machine.linear`).
  */
 #define RM_MAP_MEMORY 1
 
 /**
- * Most windows of a machine at a time.
+ * Limit of the windows of a machine at a time.
  */
 #define RM_MAX_WINDOWS 512
 
 /**
- * Most memory slots; their numbers lie below it.
+ * Limit of the memory slots. Their numbers lie below it.
  */
 #define RM_MAX_SLOTS 512
 
 /**
- * Most virtual CPUs; their numbers lie below it.
+ * Limit of the vCPUs. Their numbers lie below it.
  */
 #define RM_MAX_VCPUS 8
 
 /**
- * Most entries of a window, and so of one H_STUFF_TCE in the other dialects.
+ * Limit of the entries of a window, and so of one H_STUFF_TCE in dialects other than lopapr.
  */
 #define RM_MAX_WINDOW_ENTRIES 65536
 
 /**
- * Most entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
+ * Limit of the entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
  */
 #define RM_MAX_TCES 512
 
 /**
- * Most vmemmap blocks that are backed at a time, and so nodes of the list.
+ * Limit of the vmemmap blocks that are backed at a time, and so of the nodes of the vmemmap list.
  */
 #define RM_MAX_BLOCKS 43690
 
 /**
- * log2 of the end of all real addresses.
+ * All real addresses lie below 2 to the power of this.
  */
 #define RM_MAX_PHYSMEM_BITS 46
 
 /**
- * A CPU while it runs one call. It is valid until that call returns.
+ * A CPU while it runs one call. The pointer is valid until that call returns.
  */
 struct rm_cpu;
 
 /**
- * `count` blocks of vmemmap at consecutive real addresses.
+ * `count` vmemmap blocks at consecutive real addresses.
  */
 struct rm_run {
   /**
-   * Real address of the first.
+   * Real address of the first block.
    */
   uint64_t real;
   /**
-   * How many.
+   * Number of blocks.
    */
   uint64_t count;
 };
@@ -284,13 +284,13 @@ struct rm_blocks {
    */
   uint64_t first;
   /**
-   * Where they lie.
+   * Number of blocks, and their real addresses.
    */
   struct rm_run run;
 };
 
 /**
- * A memory slot: guest frames from `gfn` on are host virtual addresses from `hva` on.
+ * A memory slot: maps guest frames from `gfn` on to host virtual addresses from `hva` on.
  */
 struct rm_slot {
   /**
@@ -302,11 +302,11 @@ struct rm_slot {
    */
   uint32_t reserved;
   /**
-   * First guest frame.
+   * Number of the first guest frame.
    */
   uint64_t gfn;
   /**
-   * Pages of the host; 0 in a notice that the slot is deleted.
+   * Number of pages of the host. 0 in a notice says that the slot is deleted.
    */
   uint64_t pages;
   /**
@@ -316,15 +316,16 @@ struct rm_slot {
 };
 
 /**
- * A DMA window. Entry i is at `table + 8 * i` and covers `base + (i << page_shift)`.
+ * A DMA window. Entry i lies at `table + 8 * i` and covers the page of I/O bus addresses from `base + (i <<
+ * page_shift)`.
  */
 struct rm_window {
   /**
-   * Its name.
+   * The LIOBN, which names the window in calls.
    */
   uint64_t liobn;
   /**
-   * log2 of its page, 12 to 34.
+   * log2 of the size of its page: 12 to 34.
    */
   uint32_t page_shift;
   /**
@@ -336,16 +337,16 @@ struct rm_window {
    */
   uint64_t base;
   /**
-   * Entries, 1 to `RM_MAX_WINDOW_ENTRIES`.
+   * Number of entries, 1 to `RM_MAX_WINDOW_ENTRIES`.
    */
   uint64_t entries;
   /**
-   * Real address of the guest's values, big-endian.
+   * Real address of the table of guest values, big-endian.
    */
   uint64_t table;
   /**
-   * Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the
-   * page | permissions`.
+   * Pinned windows: real address of the hardware table, big-endian. An entry is `pfn << PAGE_SHIFT | address bits
+   * inside the page | permissions`, and 0 for a fault TCE. Emulated windows: 0.
    */
   uint64_t hardware;
 };
@@ -355,7 +356,7 @@ struct rm_window {
  */
 struct rm_pte {
   /**
-   * The page; the head for a huge entry.
+   * Its page; for a huge entry the head. 0 for a hole.
    */
   uint64_t pfn;
   /**
@@ -363,35 +364,35 @@ struct rm_pte {
    */
   uint8_t kind;
   /**
-   * Huge entries: the compound page's order. Else 0.
+   * Huge entries: the order of the compound page. Else 0.
    */
   uint8_t order;
   /**
-   * Present and huge: may be written.
+   * Present and huge entries: 1 if the page may be written.
    */
   uint8_t writable;
   /**
-   * Present and huge: was written.
+   * Present and huge entries: 1 if the page was written.
    */
   uint8_t dirty;
   /**
-   * Present and huge: was accessed.
+   * Present and huge entries: 1 if the page was accessed lately.
    */
   uint8_t young;
   /**
-   * Zero, and ignored.
+   * Zero. The harness ignores it.
    */
   uint8_t reserved[3];
 };
 
 /**
- * What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or
- * without it; in virtual mode struct pages may be named by their vmemmap address as well. An address that the mode
- * cannot reach is a finding, reads 0, and is not stored to. Numbers are little-endian, so a TCE wants its bytes
- * swapped.
+ * The services: functions of the harness that an implementation calls. All addresses (`ea`) are real addresses, with
+ * the nibble of the linear map (0xc) or without it. Virtual mode may also name struct pages by their vmemmap address.
+ * An access that the mode cannot make is a finding; a load then gives 0, and a store does nothing. Numbers are
+ * little-endian, so the bytes of a TCE must be swapped.
  *
- * Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in,
- * so what was read before one may have changed after it.
+ * Each access counts (see `rm_bound`). Calls run one at a time today. Still, another CPU may run at any service, so a
+ * value that was read before it may have changed after it.
  */
 struct rm_services {
   /**
@@ -399,77 +400,79 @@ struct rm_services {
    */
   uint64_t (*load64)(struct rm_cpu *cpu, uint64_t ea);
   /**
-   * Stores 8 bytes, with release ordering.
+   * Stores 8 bytes, with release ordering. `ea` is a multiple of 8.
    */
   void (*store64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * Exchanges 8 bytes; answers what was there.
+   * Exchanges 8 bytes and returns the old value.
    */
   uint64_t (*exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts
-   * what is there into `*expected`.
+   * Stores `desired` if the 8 bytes equal `*expected`, and returns true; `*expected` stays. Success is fully
+   * ordered. Else puts the value that is there into `*expected` and returns false.
    */
   bool (*compare_exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t *expected, uint64_t desired);
   /**
-   * Loads 4 bytes, with acquire ordering: a reference count. `ea` is a multiple of 4.
+   * Loads a reference count of 4 bytes, with acquire ordering. `ea` is a multiple of 4.
    */
   int32_t (*load32)(struct rm_cpu *cpu, uint64_t ea);
   /**
-   * The same as `compare_exchange64` for 4 bytes.
+   * Like `compare_exchange64`, for 4 bytes.
    */
   bool (*compare_exchange32)(struct rm_cpu *cpu, uint64_t ea, int32_t *expected, int32_t desired);
   /**
-   * True while the CPU runs with its MMU off.
+   * Returns true if the CPU runs with its MMU off.
    */
   bool (*real_mode)(struct rm_cpu *cpu);
   /**
-   * The virtual CPU's number, below `RM_MAX_VCPUS`.
+   * Returns the number of the vCPU, below `RM_MAX_VCPUS`.
    */
   uint32_t (*vcpu)(struct rm_cpu *cpu);
   /**
-   * The host's virtual address of a guest's physical address; false where it lies in no memory slot. No access.
+   * Puts the host virtual address of a guest physical address into `*hva` and returns true; returns false if the
+   * address lies in no memory slot. It does not count as an access.
    */
   bool (*slot)(struct rm_cpu *cpu, uint64_t gpa, uint64_t *hva);
   /**
-   * The page-table entry of the page that holds `hva`.
+   * Puts the page-table entry of the page that holds `hva` into `*entry`.
    */
   void (*load_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry);
   /**
-   * Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there
-   * into `*expected`. The new entry differs in its bits only, or makes an absent page present. Reserved bytes are
-   * ignored.
+   * Replaces the page-table entry of the page that holds `hva` if it is `*expected`, and returns true; `*expected`
+   * stays. Else puts the entry that is there into `*expected` and returns false. The new entry differs only in its
+   * bits, or makes an absent page present. Reserved bytes are ignored.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
-   * Tells that memory is asked for: a finding in real mode.
+   * Tells the harness that the implementation asks for memory. In real mode that is a finding.
    */
   void (*allocate)(struct rm_cpu *cpu, uint64_t bytes);
   /**
-   * Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound
-   * page `pfn` is the head's.
+   * Tells the harness that a page whose last reference is gone goes to the allocator. In real mode that is a
+   * finding. For a compound page `pfn` is the head.
    */
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * A line for the report of a finding; the last 16 of a program are kept, and 200 bytes of each.
+   * Adds a line to the report of a finding. The last 16 lines of a program are kept, and the first 200 bytes of
+   * each.
    */
   void (*log)(struct rm_cpu *cpu, const char *line);
 };
 
 /**
- * A machine. It is valid from `start` to `stop`, and says how things are at `start`: later changes come as notices.
+ * A machine. It is valid from `start` to `stop` and describes the state at `start`. Later changes come as notices.
  */
 struct rm_machine {
   /**
-   * Whose answers are expected: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
+   * The dialect whose answers are expected: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
    */
   uint32_t dialect;
   /**
-   * log2 of the host's page: 12 or 16.
+   * PAGE_SHIFT, log2 of the size of the host's page: 12 or 16.
    */
   uint32_t page_shift;
   /**
-   * Bytes of a struct page: 56, 64, 72 or 80.
+   * Size of a struct page in bytes: 56, 64, 72 or 80.
    */
   uint32_t struct_page;
   /**
@@ -481,7 +484,7 @@ struct rm_machine {
    */
   uint64_t array;
   /**
-   * Flatmem: pages.
+   * Flatmem: number of pages.
    */
   uint64_t pages;
   /**
@@ -498,62 +501,62 @@ struct rm_machine {
   uint32_t reserved;
   /**
    * Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness
-   * keeps the list: new nodes in front, removed nodes used again last in, first out.
+   * maintains the list. It pushes new nodes on the front, and reuses removed nodes last in, first out.
    */
   uint64_t list;
   /**
-   * Vmemmap: numbers of the sections (of 2^24 bytes) that are present, ascending.
+   * Vmemmap: numbers of the present sections (of 2^24 bytes), ascending.
    */
   const uint64_t *sections;
   /**
-   * How many.
+   * Number of sections.
    */
   size_t section_count;
   /**
-   * Vmemmap: the blocks that they need, ascending.
+   * Vmemmap: the backed blocks, ascending.
    */
   const struct rm_blocks *blocks;
   /**
-   * How many runs of them.
+   * Number of entries of `blocks`.
    */
   size_t block_count;
   /**
-   * Memory slots.
+   * The memory slots.
    */
   const struct rm_slot *slots;
   /**
-   * How many.
+   * Number of slots.
    */
   size_t slot_count;
   /**
-   * DMA windows.
+   * The DMA windows.
    */
   const struct rm_window *windows;
   /**
-   * How many.
+   * Number of windows.
    */
   size_t window_count;
   /**
-   * What the harness does for you.
+   * The functions that the implementation calls.
    */
   const struct rm_services *services;
   /**
    * With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
-   * the vmemmap list and the guest's pages; everything between them is not mapped, and touching it is a crash. NULL
-   * without that flag.
+   * the vmemmap list and the guest's pages. Everything between them is not mapped, and an access there is a crash.
+   * NULL without that flag.
    *
-   * What is done through this pointer is seen at the end of the call (or at its next service), as differences of
-   * memory: which words changed, from what to what, and whether the handler may change them. A last release in real
-   * mode, a stray store, a wrong result, a leak are found. Not seen: in which order stores were made (`REF.HELD`
-   * between them), how many accesses (`RM.BOUNDED`), whether a list was read twice (`LIST.SNAPSHOT`), a value that
-   * was put back, and a read of what real mode cannot reach.
+   * The harness sees accesses through this pointer at the end of the call (or at its next service), as differences
+   * of memory: which words changed, from what to what, and whether the handler may change them. It finds a last
+   * release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were made
+   * (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
+   * (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
    */
   void *linear;
 };
 
 /**
- * What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when
- * `start` gets it: each field is to be filled in.
+ * What an implementation covers. The harness does not send it other steps, and counts them as not asked. All bytes are
+ * 0xa5 when `start` gets the struct; `start` must fill in every field.
  */
 struct rm_coverage {
   /**
@@ -573,7 +576,8 @@ struct rm_coverage {
    */
   uint32_t calls;
   /**
-   * 1 if there is a real-mode half and what real mode owes is to be checked, 0 if every call goes to virtual mode.
+   * 1 if there is a real-mode half, and the harness shall check what real mode owes; 0 if every call goes to virtual
+   * mode.
    */
   uint32_t real_mode;
 };
@@ -583,21 +587,21 @@ struct rm_coverage {
  */
 struct rm_bound {
   /**
-   * Accesses whatever the count.
+   * Number of accesses whatever the count.
    */
   uint64_t base;
   /**
-   * Accesses an entry.
+   * Number of accesses for each entry.
    */
   uint64_t per_entry;
 };
 
 /**
- * The handlers of one mode. One that is NULL is not covered. Each answers with a status (r3).
+ * The handlers of one mode. A call whose handler is NULL is not covered. Each returns a status (r3).
  */
 struct rm_handlers {
   /**
-   * H_GET_TCE. `*tce` is r4: set on success only. It holds a value of no meaning before.
+   * H_GET_TCE. `*tce` is r4, and is set on success only. Before the call it holds a value without meaning.
    */
   int64_t (*get_tce)(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t *tce);
   /**
@@ -615,10 +619,10 @@ struct rm_handlers {
 };
 
 /**
- * An implementation. Functions that are marked so may be NULL.
+ * An implementation. A function may be NULL only if its comment says so.
  *
- * The harness loads the library once for each thread, each time as a copy of its own: global variables are never
- * shared, and one thread at a time is inside.
+ * The harness loads the library once for each thread, each time as a separate copy. Copies share no global variables,
+ * and only one thread at a time runs in a copy.
  */
 struct rm_implementation {
   /**
@@ -630,7 +634,7 @@ struct rm_implementation {
    */
   uint32_t bytes;
   /**
-   * The name in reports: letters, digits, '-', '_' and '.'.
+   * The name in reports: 1 to 64 letters, digits, '-', '_' and '.'.
    */
   const char *name;
   /**
@@ -638,60 +642,61 @@ struct rm_implementation {
    */
   uint64_t flags;
   /**
-   * A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number
-   * that is told.
+   * Starts a new machine. Memory already holds what the description says. Fills in `*coverage`. Returns 0, or an
+   * error number, which is reported.
    */
   int (*start)(const struct rm_machine *machine, struct rm_coverage *coverage);
   /**
-   * The machine goes. May be NULL.
+   * Ends the machine. May be NULL.
    */
   void (*stop)(void);
   /**
-   * The bound on accesses of real-mode calls, asked for before each. NULL: there is none, and it is not checked.
+   * Returns the bound on the accesses of a real-mode call; the harness calls it before each. NULL: there is no
+   * bound, and none is checked.
    */
   struct rm_bound (*bound)(void);
   /**
-   * Real mode: MMU off.
+   * The handlers of real mode (MMU off).
    */
   struct rm_handlers real;
   /**
-   * Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that
-   * is NULL leaves its call to virtual mode.
+   * The handlers of virtual mode. Each runs the whole call. `rm_coverage.calls` is about these: a handler of `real`
+   * that is NULL leaves its call to virtual mode.
    */
   struct rm_handlers virt;
   /**
-   * Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one
-   * backed block; else 0. NULL: not covered.
+   * Probe in real mode. Returns 1 and puts the real address of the page's struct page into `*real`, if its bytes lie
+   * inside one backed block; else returns 0. NULL: not covered.
    */
   int (*pfn_to_page)(struct rm_cpu *cpu, uint64_t pfn, uint64_t *real);
   /**
-   * Probe in real mode: takes a reference unless the count is 0. Answers `RM_PROBE_*`. NULL: not covered.
+   * Probe in real mode: takes a reference unless the count is 0. Returns `RM_PROBE_*`. NULL: not covered.
    */
   int (*get_page_unless_zero)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * Probe in real mode: gives a reference back unless it is the last. Answers `RM_PROBE_*`. NULL: not covered.
+   * Probe in real mode: gives a reference back unless it is the last. Returns `RM_PROBE_*`. NULL: not covered.
    */
   int (*put_page_unless_one)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be
-   * more places than blocks). Their struct pages are zero. May be NULL.
+   * Notice: a section was added. `runs` has places for the blocks that only this section needs, lowest first; there
+   * may be more places than blocks. The struct pages of the section are zero. May be NULL.
    */
   void (*hot_add)(uint64_t section, const struct rm_run *runs, size_t count);
   /**
-   * Notice: a section is about to go, with the blocks that no other needs. May be NULL.
+   * Notice: a section, and the blocks that only it needs, are about to be removed. May be NULL.
    */
   void (*hot_remove)(uint64_t section);
   /**
-   * Notice: a slot was set, or deleted where `pages` is 0. May be NULL.
+   * Notice: a slot was set, or deleted if `pages` is 0. May be NULL.
    */
   void (*set_slot)(const struct rm_slot *slot);
   /**
-   * Notice: a window was created; its tables are zero. May be NULL.
+   * Notice: a window was created. Its tables are zero. May be NULL.
    */
   void (*create_window)(const struct rm_window *window);
   /**
-   * Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL:
-   * windows are never closed, and leaks not looked for.
+   * Virtual mode: closes the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL:
+   * the harness never closes windows and does not look for leaks.
    */
   void (*close_window)(struct rm_cpu *cpu, uint64_t liobn);
 };
