@@ -598,6 +598,14 @@ fn a_check_that_makes_no_end_is_kept_as_it_was_found() {
 struct Stuck {
     inner: Candidate,
     panicking: bool,
+    /// Hangs at the start of a program.
+    at_start: bool,
+}
+
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 impl Subject for Stuck {
@@ -605,6 +613,9 @@ impl Subject for Stuck {
         "stuck"
     }
     fn start(&mut self, dialect: Dialect, machine: &Machine) {
+        if self.at_start {
+            park();
+        }
         self.inner.start(dialect, machine);
     }
     fn bound(&self) -> Bound {
@@ -613,9 +624,7 @@ impl Subject for Stuck {
     }
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
         if call.opcode == H_STUFF_TCE {
-            loop {
-                std::thread::park();
-            }
+            park();
         }
         self.inner.real_mode(cpu, call)
     }
@@ -662,6 +671,10 @@ fn a_hang_is_told_with_its_step() {
     // Step 4 in the count from 0 is the hanging call. Step 3, the `drop`, is skipped, so both sides agreed last on step
     // 2.
     assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Step(4), Some(2)));
+    let at_start = Checker::new(Box::new(Stuck { at_start: true, ..Stuck::default() }));
+    let checked = check_within(Duration::from_millis(500), at_start, &program).expect("a thread");
+    let Checked::Late(finding) = checked else { panic!("{checked:?}") };
+    assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Start, None));
     program.steps.remove(4);
     let checked = check_within(Duration::from_secs(60), stuck(), &program).expect("a thread");
     assert!(matches!(checked, Checked::Verdict(verdict, _) if verdict.finding().is_none()));

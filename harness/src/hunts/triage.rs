@@ -137,15 +137,23 @@ pub enum Checked {
 /// How far a check on another thread has come.
 #[derive(Default)]
 struct Marks {
-    /// Number of steps that are done.
-    done: AtomicUsize,
+    /// 0 at the start of the program, then the number of the running step, from 1; at the end one more than steps.
+    place: AtomicUsize,
     /// Index of the last step on which both sides agreed, plus 1; 0 for none.
     agreed: AtomicUsize,
 }
 
 impl Watch for Arc<Marks> {
+    fn begins(&mut self, place: Place) {
+        let number = match place {
+            Place::Start => 0,
+            Place::Step(index) => index + 1,
+            Place::End => self.place.load(Ordering::Relaxed) + 1,
+        };
+        self.place.store(number, Ordering::Relaxed);
+    }
+
     fn agreed(&mut self, seen: &Observation<'_>) {
-        self.done.store(seen.index + 1, Ordering::Relaxed);
         if seen.handled != Handled::Skipped {
             self.agreed.store(seen.index + 1, Ordering::Relaxed);
         }
@@ -171,8 +179,11 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
             Checked::Verdict(Verdict::Finding(Box::new(Finding { expected, found, ..blank })), Tally::default())
         }
         Ended::Late => {
-            let done = marks.done.load(Ordering::Relaxed);
-            let place = if done < program.steps.len() { Place::Step(done) } else { Place::End };
+            let place = match marks.place.load(Ordering::Relaxed) {
+                0 => Place::Start,
+                number if number <= program.steps.len() => Place::Step(number - 1),
+                _ => Place::End,
+            };
             Checked::Late(Box::new(Finding {
                 agreed: marks.agreed.load(Ordering::Relaxed).checked_sub(1),
                 expected: format!("an end within {}", humantime::format_duration(limit)),
