@@ -196,14 +196,14 @@ impl Shrinker<'_> {
         if program == self.best || program.validate().is_err() {
             return false;
         }
+        if !self.is_new(&program) || self.is_over() {
+            return false;
+        }
         if self.judge.is_costly(&self.best, &program) {
             if self.costly == MAX_COSTLY {
                 return false;
             }
             self.costly += 1;
-        }
-        if !self.is_new(&program) || self.is_over() {
-            return false;
         }
         self.checks += 1;
         match self.judge.finding(&program) {
