@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use contract::description::{AddrRun, MAX_WINDOW_ENTRIES, SlotSpec};
-use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
+use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
 use contract::{
     Backing, Dialect, HcallAnswer, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, ProbeAnswer, Program,
     RealAddr, Rule, Status, Step, WindowSpec,
@@ -294,6 +294,7 @@ impl Checker {
                 self.tally.not_asked += 1;
                 left_out.get_or_insert((place, 0)).1 += 1;
                 self.driver.begin();
+                self.accesses = 0;
                 let outcome = Outcome::skipped("the subject does not cover it");
                 watch.agreed(&self.observation(index, step, &outcome, Handled::Skipped));
                 continue;
@@ -444,8 +445,9 @@ impl Checker {
     /// Makes the watch for a hypercall: its hang limit, and the bound that the subject published.
     fn watched_call(&self, call: &Hypercall) -> Watched {
         let published = self.driver.subject().bound();
-        // No window has more entries, so a larger count in r7 must not raise the bound.
-        let entries = call.count().min(MAX_WINDOW_ENTRIES);
+        // A list has at most 512 entries and a window at most 65,536, so a larger count in r7 must not raise the bound.
+        let most = if call.opcode == H_PUT_TCE_INDIRECT { MAX_TCES_PER_CALL } else { MAX_WINDOW_ENTRIES };
+        let entries = call.count().min(most);
         let bound = self.coverage.bounded.then_some(CallBound { published, entries });
         // Hang limit: a call touches at most as many entries as the largest window has, so a larger count in r7 must
         // not raise it.
