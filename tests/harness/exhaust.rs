@@ -162,7 +162,7 @@ fn jobs_and_interruptions_change_nothing() {
     let mut stops = 0;
     loop {
         let mut part = exhaust(&here, domain(2, 2, &BOTH[1..]), SubjectKind::Canary, 2);
-        part.time = Some(Duration::from_millis(100 << stops));
+        part.time = Some(Duration::from_millis(10 << stops));
         let summary = run(&part);
         if summary.complete {
             gists.push(gist(&summary));
@@ -171,6 +171,7 @@ fn jobs_and_interruptions_change_nothing() {
         assert!(summary.counts.programs() < part.domain.programs());
         stops += 1;
     }
+    assert!(stops > 0, "the run was not interrupted");
     assert!(gists.windows(2).all(|pair| pair[0] == pair[1]), "after {stops} stops: {gists:#?}");
     // A complete run prints its result again without running a program.
     let again = run(&exhaust(&here, domain(2, 2, &BOTH[1..]), SubjectKind::Canary, 1));

@@ -191,8 +191,8 @@ fn records(bytes: &[u8]) -> String {
     text
 }
 
-/// Corpora that engines keep, and the inputs of people's bug reports, are read by every later version. So the records of
-/// two programs that have every kind of record stay as they were when version 1 of the encoding was fixed.
+/// Every later version reads the corpora that engines keep, and the inputs of bug reports. So the records of two
+/// programs that have every kind of record stay as they were when version 1 of the encoding was fixed.
 #[test]
 fn records_are_those_of_version_1() {
     let rich = [EVERYTHING, SPARSE].map(|text| realmode_diff::parse(text).expect("a program"));
