@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`addr`] | address kinds as types with checked arithmetic |
 //! | [`hcall`] | hypercalls, statuses, their numbers |
-//! | [`dialect`] | the table of answers in which real systems disagree |
+//! | [`dialect`] | the names of dialects, and of the fields and answers in which they disagree |
 //! | [`rule`] | every rule id, its section and kind |
 //! | [`description`] | the description of a machine, and what makes one contradict itself |
 //! | [`program`] | steps and programs |
