@@ -84,14 +84,14 @@ fn second_reading(dialect: Dialect, field: Field) -> Option<(&'static str, &'sta
     Some(("contract", by_contract))
 }
 
-/// The reference's table of answers and the second reading of each field say the same. Prints both.
+/// The reference's table of answers and the second reading of each field say the same.
 fn readings_agree() -> Result<(), Failed> {
     let (mut table, mut differences) = (String::new(), Vec::new());
     for &field in Field::ALL {
         let _ = writeln!(table, "\n{}: {}", field.name(), field.situation());
         for dialect in Dialect::ALL {
             let stated = answers(dialect).text(field);
-            let _ = writeln!(table, "  {dialect:6}    reference  {stated}");
+            let _ = writeln!(table, "  {:6}    reference  {stated}", dialect.name());
             let Some((reader, reading)) = second_reading(dialect, field) else {
                 ensure(field == Field::Deferring, || format!("only the reference reads `{}`", field.name()))?;
                 continue;
@@ -103,7 +103,10 @@ fn readings_agree() -> Result<(), Failed> {
             }
         }
     }
-    println!("{table}");
+    // The harness of these tests knows the option and captures nothing.
+    if std::env::args().any(|argument| argument == "--nocapture") {
+        println!("{table}");
+    }
     ensure(differences.is_empty(), || {
         format!("two readings of docs/semantics.md differ, marked `!` below: {}\n{table}", differences.join(", "))
     })
