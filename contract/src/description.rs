@@ -7,7 +7,7 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::addr::{Gfn, Hva, Liobn, Pfn, RealAddr};
-use crate::dialect::{Dialect, LiobnWidth, PinnedWindows, WindowBase};
+use crate::dialect::Dialect;
 
 /// log2 of the real address below which everything described lies, in bytes.
 pub const MAX_PHYSMEM_BITS: u32 = 46;
@@ -299,7 +299,6 @@ impl WindowSpec {
     ///
     /// # Errors The first thing that is wrong, in words.
     pub fn validate(&self, page_shift: PageShift, dialect: Dialect) -> Result<(), String> {
-        let answers = dialect.answers();
         if !(12..=34).contains(&self.page_shift) {
             return Err(format!("page_shift {} is not in 12..=34", self.page_shift));
         }
@@ -309,17 +308,18 @@ impl WindowSpec {
         if self.entries > MAX_WINDOW_ENTRIES {
             return Err(format!("{} entries are more than {MAX_WINDOW_ENTRIES}", self.entries));
         }
-        if answers.window_base == WindowBase::PageMultiple && self.base & (self.page() - 1) != 0 {
+        if dialect.aligns_window_bases() && self.base & (self.page() - 1) != 0 {
             return Err(format!("base {:#x} is no multiple of the window's page {:#x}", self.base, self.page()));
         }
         if u128::from(self.base) + u128::from(self.entries) * u128::from(self.page()) > 1 << 64 {
             return Err(format!("{} entries from base {:#x} on end past 2^64", self.entries, self.base));
         }
-        if answers.liobn_width == LiobnWidth::Bits32 && self.liobn.0 > u64::from(u32::MAX) {
-            return Err(format!("liobn {} does not fit 32 bits (dialect {dialect})", self.liobn));
+        let bits = dialect.liobn_bits();
+        if self.liobn.0 > u64::MAX >> (u64::BITS - bits) {
+            return Err(format!("liobn {} does not fit {bits} bits (dialect {dialect})", self.liobn));
         }
         if let Backing::Pinned { .. } = self.backing {
-            if answers.pinned_windows == PinnedWindows::Refuse {
+            if !dialect.has_pinned_windows() {
                 return Err(format!("dialect {dialect} has no pinned windows"));
             }
             if self.page_shift > page_shift.bits() {

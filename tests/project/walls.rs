@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use contract::dialect::Field;
+
 use super::files::{read, root};
 
 fn sources(folder: &str) -> Vec<PathBuf> {
@@ -75,6 +77,44 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
             "{} takes its arithmetic from the contract",
             file.display()
         );
+    }
+}
+
+/// Invariants 1 and 2: what a dialect answers stands in `reference/src/dialects.rs`, and a second time, read
+/// independently, in `candidate/src/dialect.rs`. The contract only has the words for it.
+#[test]
+fn the_contract_holds_no_dialects_answers() {
+    // The types of answers have the names of the fields.
+    let types: Vec<String> = Field::ALL.iter().map(|field| format!("{field:?}")).collect();
+    let chosen_in = |path: &Path| -> Vec<String> {
+        let code = code(path);
+        types.iter().map(|name| format!("{name}::")).filter(|choice| code.contains(choice)).collect()
+    };
+    for file in sources("contract/src") {
+        assert!(chosen_in(&file).is_empty(), "{} chooses answers: {:?}", file.display(), chosen_in(&file));
+        let code = code(&file).replace("pub struct Answers {", "").replace("impl Answers {", "");
+        for word in ["Answers {", "-> Answers", ": Answers"] {
+            assert!(!code.contains(word), "{} makes answers: it contains `{word}`", file.display());
+        }
+    }
+    // The patterns above find the two files that do choose.
+    for file in ["reference/src/dialects.rs", "candidate/src/dialect.rs"] {
+        assert!(!chosen_in(&root().join(file)).is_empty(), "{file} chooses no answers");
+    }
+    assert!(code(&root().join("reference/src/dialects.rs")).contains(": Answers"));
+    // The candidate has no answers in the form of the reference's, and neither side reads the rows of the document,
+    // which say what single calls answer.
+    for file in sources("candidate/src").into_iter().chain(sources("reference/src")) {
+        let code = code(&file);
+        let name = file.strip_prefix(root()).expect("below the root");
+        for word in ["dialect::table", "ROWS"] {
+            assert!(!code.contains(word), "{} reads the rows: it contains `{word}`", name.display());
+        }
+        if name.starts_with("candidate") {
+            assert!(!code.contains("Answers"), "{} names the reference's form of answers", name.display());
+            let reading = name.ends_with("candidate/src/dialect.rs");
+            assert!(reading || chosen_in(&file).is_empty(), "{} asks {:?}", name.display(), chosen_in(&file));
+        }
     }
 }
 

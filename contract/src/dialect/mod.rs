@@ -1,8 +1,13 @@
-//! The table of answers in which LoPAPR, KVM and QEMU disagree: one named field a disagreement (semantics 4).
+//! The names of the dialects, of the fields in which LoPAPR, KVM and QEMU disagree, and of the answers that a field can
+//! have (semantics 4).
+//!
+//! Nothing here says what a dialect answers to a call. The reference has its values in `reference::answers`, and the
+//! candidate has its own reading of semantics 4. `tests/corpora/dialects.rs` compares the two: a table that both sides
+//! import would hide a mistake in it.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | here | the fields, their possible answers, and each dialect's column |
+//! | here | the dialects, the fields and their possible answers, and what a valid description may have in a dialect |
 //! | [`table`] | the rows: what a guest sees of each disagreement, with its source and the call that shows it |
 
 use core::fmt;
@@ -27,7 +32,7 @@ macro_rules! answers {
             }
         )*
 
-        /// One column of the table.
+        /// One column of the table: an answer for each field. Only the reference makes values of this type.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub struct Answers {
             $(#[doc = concat!("See [`", stringify!($Type), "`].")] pub $field: $Type,)*
@@ -157,55 +162,34 @@ impl Dialect {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
-    /// Its column of the table.
+    /// Whether a valid description may have pinned windows (semantics 1).
     #[must_use]
-    pub const fn answers(self) -> Answers {
+    #[inline]
+    pub const fn has_pinned_windows(self) -> bool {
         match self {
-            Self::Lopapr => Answers {
-                unaligned_ioba: UnalignedIoba::Refuse,
-                count_zero: CountZero::SucceedAfterRange,
-                stuff_limit: StuffLimit::Fixed,
-                stuff_permissions: StuffPermissions::Map,
-                crossing_range: CrossingRange::Refuse,
-                unaligned_tce: UnalignedTce::Refuse,
-                unbacked_tce: UnbackedTce::RefuseWholePage,
-                unbacked_list: UnbackedList::Refuse,
-                order: CheckOrder::IobaFirst,
-                deferring: Deferring::AsOwed,
-                pinned_windows: PinnedWindows::Exist,
-                window_base: WindowBase::PageMultiple,
-                liobn_width: LiobnWidth::Bits64,
-            },
-            Self::Kvm => Answers {
-                unaligned_ioba: UnalignedIoba::Refuse,
-                count_zero: CountZero::SucceedAfterSlotOrPermission,
-                stuff_limit: StuffLimit::RangeOnly,
-                stuff_permissions: StuffPermissions::Refuse,
-                crossing_range: CrossingRange::Refuse,
-                unaligned_tce: UnalignedTce::Refuse,
-                unbacked_tce: UnbackedTce::RefuseFirstGfn,
-                unbacked_list: UnbackedList::Refuse,
-                order: CheckOrder::CountFirst,
-                deferring: Deferring::AsOwed,
-                pinned_windows: PinnedWindows::Exist,
-                window_base: WindowBase::PageMultiple,
-                liobn_width: LiobnWidth::Bits64,
-            },
-            Self::Qemu => Answers {
-                unaligned_ioba: UnalignedIoba::RoundDown,
-                count_zero: CountZero::Refuse,
-                stuff_limit: StuffLimit::WindowEntries,
-                stuff_permissions: StuffPermissions::Map,
-                crossing_range: CrossingRange::StorePrefix,
-                unaligned_tce: UnalignedTce::Store,
-                unbacked_tce: UnbackedTce::Store,
-                unbacked_list: UnbackedList::ReadZeros,
-                order: CheckOrder::EntryByEntry,
-                deferring: Deferring::Always,
-                pinned_windows: PinnedWindows::Refuse,
-                window_base: WindowBase::AnyByte,
-                liobn_width: LiobnWidth::Bits32,
-            },
+            Self::Lopapr | Self::Kvm => true,
+            Self::Qemu => false,
+        }
+    }
+
+    /// Whether the base of a valid window is a multiple of the window's page (semantics 1). Otherwise it is any byte
+    /// address.
+    #[must_use]
+    #[inline]
+    pub const fn aligns_window_bases(self) -> bool {
+        match self {
+            Self::Lopapr | Self::Kvm => true,
+            Self::Qemu => false,
+        }
+    }
+
+    /// The number of bits that the LIOBN of a valid window has at most: 32 or 64 (semantics 1).
+    #[must_use]
+    #[inline]
+    pub const fn liobn_bits(self) -> u32 {
+        match self {
+            Self::Lopapr | Self::Kvm => 64,
+            Self::Qemu => 32,
         }
     }
 }

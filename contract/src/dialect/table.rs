@@ -1,9 +1,9 @@
-//! The rows of disagreement, as data: docs/dialects.md is printed from them, tests/dialects.rs holds the reference
-//! against them.
+//! The rows of disagreement, as data for docs/dialects.md and for `tests/corpora/dialects.rs`, which compares the
+//! reference with them. Neither the reference nor the candidate reads them.
 //!
 //! A field of [`Answers`](super::Answers) can disagree in several ways that a guest tells apart; each is a row of its
-//! own. What a dialect answers in general stands in its column ([`Answers::text`](super::Answers::text)); a row says
-//! what comes of one call. The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps
+//! own. What a dialect answers in general is the reference's to say (`reference::answers`); a row says what comes of
+//! one call. The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps
 //! answer alike in all dialects.
 
 use super::{Dialect, Field};

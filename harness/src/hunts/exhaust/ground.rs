@@ -1,7 +1,6 @@
 //! The ground of the domain's machines: memory with its sections and blocks, and the addresses of tables.
 
 use contract::description::{AddrRun, Backing, MemoryModel, blocks_of_section};
-use contract::dialect::PinnedWindows;
 use contract::{Dialect, Liobn, Machine, PageShift, Pfn, RealAddr, Step, WindowSpec};
 use programs::layout::fit_blocks;
 
@@ -128,9 +127,10 @@ impl Ground {
     /// A window whose tables are number `place` of all tables, pinned where the dialect has such windows.
     pub(super) fn pinned(&self, liobn: Liobn, page_shift: u32, base: u64, entries: u64, place: u64) -> WindowSpec {
         let table = RealAddr(TABLES + place * 0x4000);
-        let backing = match self.dialect.answers().pinned_windows {
-            PinnedWindows::Refuse => Backing::Emulated,
-            _ => Backing::Pinned { hardware: RealAddr(table.0 + 0x2000) },
+        let backing = if self.dialect.has_pinned_windows() {
+            Backing::Pinned { hardware: RealAddr(table.0 + 0x2000) }
+        } else {
+            Backing::Emulated
         };
         WindowSpec { liobn, page_shift, base, entries, table, backing }
     }
