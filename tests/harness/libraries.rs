@@ -525,7 +525,8 @@ fn what_is_not_covered_is_counted() {
         assert!(not_asked.as_u64() > Some(100), "{json}");
         let says = format!("\nnot compared: something of {uncovered} programs, all of {nothing}; the first: ");
         assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
-        let says = format!("\n{not_asked} steps not asked: the subject does not cover them\n");
+        assert_eq!(voter["not_asked"], *not_asked, "{json}");
+        let says = format!("\n{not_asked} steps not asked\n");
         assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
         sums.push((uncovered.clone(), not_asked.clone(), json["hypercalls"].clone()));
     }
@@ -642,6 +643,15 @@ fn what_was_not_compared_is_never_said_to_agree() {
         let ran = run(&here, &[command, "--subject", &library, "both.realmode"]);
         assert_eq!(ran.status, 0, "{command}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains("compared but for 1 step from step 2 on"), "{command}: {}", ran.stdout);
+    }
+    let ran =
+        run(&here, &["replay", "--subject", &library, "--json", "replayed.json", "both.realmode", "put.realmode"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let json = fs::read_to_string(here.path().join("replayed.json")).expect("a summary");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    for (file, compared) in [(0, true), (1, false)] {
+        let file = &json["files"][file];
+        assert_eq!((&file["not_asked"], &file["compared"]), (&1.into(), &compared.into()), "{json}");
     }
     // A campaign of which nothing is compared: the dialect is one that the library does not cover.
     let campaign = ["fuzz", "--subject", &library, "--dialect", "kvm", "--programs", "200", "--json", "sum.json"];

@@ -38,8 +38,8 @@ struct Faults {
     starts: Option<(u64, Way)>,
     /// It does not start for hosts with larger pages than 4 KiB.
     small_pages: bool,
-    /// Calls that it is not to be asked, since they are taken for others.
-    unasked: Option<fn(&Hypercall) -> bool>,
+    /// Calls that it must not be asked, because it would take them for others.
+    unasked: Option<Which>,
 
     /// Machines that were started, and calls that were made.
     started: AtomicU64,
@@ -139,8 +139,8 @@ impl System for Toy {
         Ok(ToyMachine { toy: self.clone(), reference, waiting: VecDeque::new(), made: 0 })
     }
 
-    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> bool {
-        self.faults.unasked.is_some_and(|unasked| unasked(call))
+    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> Option<&'static str> {
+        self.faults.unasked.is_some_and(|unasked| unasked(call)).then_some("it takes it for another")
     }
 
     /// One that counts its calls does.
@@ -393,10 +393,91 @@ fn what_a_system_cannot_be_asked_is_left_out_where_it_changes_nothing() {
             other => panic!("{other}"),
         }
     }
-    // A call that fails changes nothing.
-    let refused = format!("{GET}{}", STUFF.replace("liobn=0x1", "liobn=0x2"));
-    let verdict = Toy::new(Dialect::Lopapr, 3, faults()).panel(Look::Brief).check(&program("lopapr", &refused));
-    assert_eq!(verdict, Ok(Verdict::Agreed));
+}
+
+/// A call that fails changes nothing, so the steps behind it are compared. The verdict still says that it was not asked,
+/// and so do the counts of each voter.
+#[test]
+fn a_step_that_a_system_was_not_asked_does_not_count_as_agreed() {
+    let refused = STUFF.replace("liobn=0x1", "liobn=0x2");
+    let toy = || {
+        let unasked = Some((|call| call.opcode == H_STUFF_TCE) as Which);
+        Toy::new(Dialect::Lopapr, 3, Faults { unasked, ..Faults::default() })
+    };
+    let why = "the toy is not asked H_STUFF_TCE: it takes it for another";
+    for (steps, says, from, not_asked, asked) in [
+        (format!("{GET}{refused}{GET}"), format!("compared but for 1 step from step 2 on: {why}"), 1, 1, 2),
+        (format!("{GET}{refused}{refused}"), format!("compared but for 2 steps from step 2 on: {why}"), 1, 2, 1),
+        // Its windows are read back at the end, but no step was compared.
+        (refused.clone(), format!("not compared: {why}"), 0, 1, 0),
+        // The second one changes something, so the program ends there for the toy.
+        (
+            format!("{GET}{refused}{GET}{STUFF}{GET}"),
+            format!(
+                "compared up to step 2, not compared from there on: {why}; nothing is compared from step 4 on: the toy \
+                 is not asked this call, which changes something"
+            ),
+            1,
+            1,
+            2,
+        ),
+    ] {
+        let program = program("lopapr", &steps);
+        let mut alone = toy().panel(Look::Brief);
+        let verdict = alone.check(&program).expect("a toy can always be had");
+        assert_eq!(verdict.to_string(), says);
+        let Verdict::NotCompared(not) = &verdict else { panic!("{verdict}") };
+        assert_eq!((not.from, not.compared), (Place::Step(from), asked > 0), "{says}");
+        assert_eq!((alone.tally().not_asked, alone.tally().hypercalls), (not_asked, asked), "{says}");
+        let voter = alone.take_roll().voters.remove(0);
+        assert_eq!((voter.uncovered, voter.compared), (1, u64::from(asked > 0)), "{says}");
+        assert_eq!((voter.not_asked, voter.why_uncovered), (not_asked, Some(not.clone())), "{says}");
+
+        // Beside a voter that is asked everything, each has its own count.
+        let roster = Roster::of(vec![Arc::new(SubjectKind::Candidate), Arc::new(toy())]);
+        let mut both = roster.panel(Look::Brief).expect("nothing is missing");
+        assert!(matches!(both.check(&program), Ok(Verdict::NotCompared(not)) if not.compared), "{says}");
+        let counts: Vec<u64> = both.take_roll().voters.iter().map(|voter| voter.not_asked).collect();
+        assert_eq!((both.tally().not_asked, counts), (0, vec![0, not_asked]), "{says}");
+    }
+}
+
+/// The toy finds nothing at a step that it was not asked, so the votes on another voter's finding there do not count it
+/// as one that agrees; nor is that step the last one on which it agreed, or the one that decided its own finding.
+#[test]
+fn a_step_that_a_system_was_not_asked_decides_nothing() {
+    let unasked: Option<Which> = Some(|call| call.opcode == H_GET_TCE);
+    let toy = Toy::new(Dialect::Lopapr, 3, Faults { unasked, ..Faults::default() });
+    let roster = Roster::of(vec![Arc::new(SubjectKind::Canary), Arc::new(toy)]);
+    let program_of = |steps: &str| program("lopapr", steps);
+    let finding =
+        roster.panel(Look::Brief).expect("nothing is missing").finding(&program_of(&format!("{PUT}{GET}{PUT}")));
+    let finding = finding.expect("the canary forgets that the device may write");
+    assert_eq!((finding.voter.as_str(), finding.place), ("canary", Place::Step(1)));
+    let toys = finding.votes.iter().find(|vote| vote.voter == "toy").expect("a vote");
+    assert_eq!(toys.answer, realmode_diff::check::finding::Answer::NotAsked);
+
+    // The toy is of another dialect and takes no calls of H_GET_TCE, the last step before the one at which it differs.
+    let zero = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0\n";
+    let unasked: Option<Which> = Some(|call| call.opcode == H_GET_TCE && call.args[0] == 2);
+    let toy = Toy::new(Dialect::Qemu, 5, Faults { unasked, ..Faults::default() });
+    let steps = format!("{PUT}{GET}{}{zero}{GET}", GET.replace("liobn=0x1", "liobn=0x2"));
+    let (votes, voted) = vote(&toy, &[program_of(&steps).into()]);
+    let finding = votes.verdicts[0].finding().expect("dialects differ where count is 0");
+    assert_eq!((voted, finding.place, finding.agreed), (Ok(()), Place::Step(3), Some(1)));
+    assert_eq!((votes.tally.steps, votes.tally.hypercalls, votes.tally.not_asked), (3, 2, 1));
+    // The toy forgets an entry. The table, read back at the end, shows what the first step stored.
+    let forgets: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if call.opcode == H_PUT_TCE {
+            call.args[2] = 0;
+        }
+        call
+    };
+    let toy = Toy::new(Dialect::Lopapr, 5, Faults { unasked, twist: Some(forgets), ..Faults::default() });
+    let steps = format!("{PUT}{}", GET.replace("liobn=0x1", "liobn=0x2"));
+    let (votes, _) = vote(&toy, &[program_of(&steps).into()]);
+    let finding = votes.verdicts[0].finding().expect("an entry that differs");
+    assert_eq!((finding.place, finding.agreed, finding.decided), (Place::End, Some(0), Some(Rule::MapNew)));
 }
 
 /// Wrong answers from a machine's ninth call on need two programs.

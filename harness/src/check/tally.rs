@@ -33,7 +33,7 @@ pub struct Tally {
     pub steps: u64,
     /// Steps whose precondition failed.
     pub skipped: u64,
-    /// Steps that the subject does not cover, which were left out.
+    /// Steps that the voter was not asked, because it does not cover them or would take them for something else.
     pub not_asked: u64,
     /// Hypercalls.
     pub hypercalls: u64,

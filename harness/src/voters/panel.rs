@@ -26,6 +26,8 @@ pub struct VoterTally {
     pub read_back: u64,
     /// Programs that were not compared to their end, or with steps left out; declared differences are counted apart.
     pub uncovered: u64,
+    /// Steps that it was not asked, in programs that it was put.
+    pub not_asked: u64,
     /// What the first of them was not compared for.
     pub why_uncovered: Option<NotCompared>,
     /// Programs that ended in a declared difference.
@@ -46,6 +48,7 @@ impl VoterTally {
             hypercalls: 0,
             read_back: 0,
             uncovered: 0,
+            not_asked: 0,
             why_uncovered: None,
             declared: 0,
             incidents: 0,
@@ -54,12 +57,13 @@ impl VoterTally {
 
     /// Adds another's counts.
     pub fn add(&mut self, other: &Self) {
-        let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, .. } = other;
+        let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, not_asked, .. } = other;
         self.programs += programs;
         self.compared += compared;
         self.hypercalls += hypercalls;
         self.read_back += read_back;
         self.uncovered += uncovered;
+        self.not_asked += not_asked;
         self.declared += other.declared;
         self.incidents += other.incidents;
         if self.why_uncovered.is_none() {
@@ -206,7 +210,7 @@ impl Panel {
         for (number, voter) in voters.iter_mut().enumerate() {
             let own = &mut roll.voters[number];
             let counts = if number == 0 { &mut *tally } else { &mut *spare };
-            let (hypercalls, read_back) = (counts.hypercalls, voter.read_back());
+            let (hypercalls, not_asked, read_back) = (counts.hypercalls, counts.not_asked, voter.read_back());
             let mut cast = Vec::with_capacity(tasks.len());
             let result = voter.vote(tasks, counts, &mut |told| match told {
                 Told::Verdict(_, verdict) => cast.push(verdict),
@@ -216,6 +220,7 @@ impl Panel {
                 }
             });
             own.hypercalls += counts.hypercalls - hypercalls;
+            own.not_asked += counts.not_asked - not_asked;
             own.read_back += voter.read_back() - read_back;
             for (verdict, task) in cast.iter_mut().zip(tasks) {
                 if let Verdict::Finding(finding) = verdict

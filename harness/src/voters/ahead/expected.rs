@@ -27,6 +27,9 @@ pub(super) struct Asked {
     pub(super) program: usize,
     /// Its step, or the number of steps for what is read back at the end.
     pub(super) step: usize,
+    /// The last step before the call that both sides ran, if there is one. They agree on it if the call is the first
+    /// whose answer differs.
+    pub(super) agreed: Option<usize>,
     /// The rule by which the reference decided the step before the call.
     pub(super) decided: Option<Rule>,
     pub(super) expect: Expect,
@@ -80,7 +83,7 @@ impl Asked {
             Expect::Entry { .. } => Moment::ReadBack,
         };
         let blank = Finding::new(voter, program, self.place(program), rule, thing);
-        Finding { decided: self.decided, agreed: self.step.checked_sub(1), moment, expected, found, ..blank }
+        Finding { decided: self.decided, agreed: self.agreed, moment, expected, found, ..blank }
     }
 }
 

@@ -188,10 +188,11 @@ impl<S: System> Ahead<S> {
             match (step, outcome.answer) {
                 (_, Answered::Skipped(_)) => tally.skipped += 1,
                 (Step::Hypercall { call, .. }, Answered::Hypercall { status, .. })
-                    if !self.system.leaves_out(call, window.as_ref()) =>
+                    if self.system.leaves_out(call, window.as_ref()).is_none() =>
                 {
                     count_call(tally, call, status, &outcome);
                 }
+                (Step::Hypercall { .. }, _) => tally.not_asked += 1,
                 _ => {}
             }
         }
@@ -221,18 +222,16 @@ impl<S: System> Ahead<S> {
             page_shift: program.machine.page_shift.bits(),
             look: if own { self.look } else { self.look.max(Look::EachCall) },
             decided: None,
+            agreed: None,
+            not_asked: None,
+            compared: false,
         };
-        sender.start(program)?;
-        for (step, what) in program.steps.iter().enumerate() {
-            tally.steps += 1;
-            sender.step(step, what, tally)?;
-        }
         let whole = match self.look {
             Look::Brief => key(program).is_multiple_of(WHOLE_EVERY),
             Look::EachCall => false,
             Look::Whole => true,
         };
-        sender.end(program.steps.len(), whole)
+        sender.run(program, whole, tally)
     }
 
     /// Waits for everything that is on its way.
@@ -295,11 +294,45 @@ struct Sender<'a, S: System> {
     program: usize,
     page_shift: u32,
     look: Look,
-    /// The rule by which the reference decided the last step.
+    /// The rule by which the reference decided the last step that the machine was asked.
     decided: Option<Rule>,
+    /// The last step that both sides ran.
+    agreed: Option<usize>,
+    /// The first step that the machine was not asked, why, and how many there are.
+    not_asked: Option<(usize, String, u64)>,
+    /// Whether the machine was asked anything for one of the program's steps.
+    compared: bool,
 }
 
 impl<S: System> Sender<'_, S> {
+    /// Puts the program on its way, from its start to its end.
+    ///
+    /// # Errors
+    /// [`Trouble::Uncovered`] also where the program goes to its end, if the machine was not asked all of its steps.
+    fn run(&mut self, program: &Program, whole: bool, tally: &mut Tally) -> Result<(), Trouble> {
+        self.start(program)?;
+        let put = program.steps.iter().enumerate().try_for_each(|(index, step)| {
+            tally.steps += 1;
+            self.step(index, step, tally)
+        });
+        let put = put.and_then(|()| {
+            let compared = self.compared;
+            self.end(program.steps.len(), whole)?;
+            self.compared = compared;
+            Ok(())
+        });
+        let Some((first, why, steps)) = self.not_asked.take() else { return put };
+        let why = match put {
+            Ok(()) => Reason::Steps(steps, why),
+            // Steps before the one that ends the program were not asked either, and none of them may count as agreed.
+            Err(Trouble::Uncovered(NotCompared { from, why: then, .. })) => {
+                Reason::Step(format!("{why}; nothing is compared from {from} on: {then}"))
+            }
+            Err(other) => return Err(other),
+        };
+        Err(Trouble::Uncovered(NotCompared { from: Place::Step(first), why, compared: self.compared }))
+    }
+
     /// Gives the machine the program's windows, all zero.
     fn start(&mut self, program: &Program) -> Result<(), Trouble> {
         let written = std::mem::take(self.written);
@@ -326,8 +359,9 @@ impl<S: System> Sender<'_, S> {
         if self.system.mirrors(step) {
             settle(self.running, self.expected)?;
             let changed = self.running.change(step, self.reference).map_err(|loss| loss.at(Place::Step(index)))?;
-            changed.map_err(|why| not_from(index, why))?;
+            changed.map_err(|why| self.not_from(index, why))?;
         }
+        self.agreed = Some(index);
         if let Step::CreateWindow(WindowSpec { liobn, .. }) | Step::CloseWindow { liobn } = step {
             self.written.entries.remove(liobn);
         }
@@ -338,15 +372,21 @@ impl<S: System> Sender<'_, S> {
         let spec = named(self.reference, step);
         let [liobn, _, list, count] = call.args;
         let thing = self.system.thing();
-        if self.system.leaves_out(call, spec.as_ref()) {
+        if let Some(why) = self.system.leaves_out(call, spec.as_ref()) {
             self.reference.step(step);
-            return match self.reference.touched() {
-                [] => Ok(()),
-                _ => Err(not_from(index, format!("{thing} is not asked this call, which changes something"))),
+            if !self.reference.touched().is_empty() {
+                return Err(self.not_from(index, format!("{thing} is not asked this call, which changes something")));
+            }
+            tally.not_asked += 1;
+            let why = || {
+                let what = call.name().map_or_else(|| format!("opcode {:#x}", call.opcode), str::to_string);
+                (index, format!("{thing} is not asked {what}: {why}"), 0)
             };
+            self.not_asked.get_or_insert_with(why).2 += 1;
+            return Ok(());
         }
         if spec.is_none() && call.name().is_some() && self.running.has(Liobn(liobn)) {
-            return Err(not_from(index, format!("{thing} has a window {liobn:#x}")));
+            return Err(self.not_from(index, format!("{thing} has a window {liobn:#x}")));
         }
         if call.opcode == H_PUT_TCE_INDIRECT
             && list.is_multiple_of(LIST_BYTES)
@@ -359,7 +399,9 @@ impl<S: System> Sender<'_, S> {
         let Answered::Hypercall { status, r4 } = outcome.answer else { return Ok(()) };
         count_call(tally, call, status, &outcome);
         let expect = Expect::Step { status, r4: r4.unwrap_or(liobn), stored: r4.is_some() };
-        self.expected.add(Asked { program: self.program, step: index, decided: self.decided, expect });
+        let (decided, agreed) = (self.decided, self.agreed);
+        self.expected.add(Asked { program: self.program, step: index, agreed, decided, expect });
+        self.compared = true;
         self.running.call(call, self.expected)?;
         differs(self.expected)?;
         let writes = matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE | H_PUT_TCE_INDIRECT);
@@ -376,6 +418,7 @@ impl<S: System> Sender<'_, S> {
                 Look::Whole => self.read_entries(&spec, index, reach)?,
             }
         }
+        self.agreed = Some(index);
         Ok(())
     }
 
@@ -385,7 +428,7 @@ impl<S: System> Sender<'_, S> {
         let word = |i| real.map_or(0, |real| self.reference.ram_word(RealAddr(real.0 + 8 * i)));
         let words: Vec<u64> = (0..count).map(word).collect();
         let list = List { gpa, words: &words, backed: real.is_some() };
-        self.running.list(list, self.expected)?.map_err(|why| not_from(index, why))?;
+        self.running.list(list, self.expected)?.map_err(|why| self.not_from(index, why))?;
         differs(self.expected)
     }
 
@@ -415,23 +458,25 @@ impl<S: System> Sender<'_, S> {
         step: usize,
         entries: impl Iterator<Item = u64>,
     ) -> Result<(), Trouble> {
-        let Self { running, expected, program, decided, .. } = self;
+        let Self { running, expected, program, decided, agreed, compared, .. } = self;
         let window = self.reference.window(spec.liobn);
         for index in entries {
             let Some(ioba) = ioba(spec, index) else { continue };
             let value = window.map_or(0, |window| window.guest(index));
             let expect = Expect::Entry { liobn: spec.liobn, index, value };
-            expected.add(Asked { program: *program, step, decided: *decided, expect });
+            expected.add(Asked { program: *program, step, agreed: *agreed, decided: *decided, expect });
+            *compared = true;
             running.call(&Hypercall::get(spec.liobn.0, ioba), expected)?;
             differs(expected)?;
         }
         Ok(())
     }
-}
 
-/// The system cannot be asked this step.
-fn not_from(step: usize, why: String) -> Trouble {
-    Trouble::Uncovered(NotCompared { from: Place::Step(step), why: Reason::Step(why), compared: step > 0 })
+    /// The program ends before this step, because the machine cannot be asked it.
+    fn not_from(&self, step: usize, why: String) -> Trouble {
+        let (from, why) = (Place::Step(step), Reason::Step(why));
+        Trouble::Uncovered(NotCompared { from, why, compared: self.compared })
+    }
 }
 
 /// Where the byte at `gpa` lies in the machine's memory, if the guest has it; absent pages have their contents already.

@@ -54,9 +54,12 @@ pub trait System {
     /// It is lost before that.
     fn boot(&self, board: &Self::Board) -> Result<Self::Running, Loss>;
 
-    /// Whether a call is left out, on both sides, because the system would take it for something else or could be
-    /// harmed by it. `window` is the one that the call names, if the program has it.
-    fn leaves_out(&self, call: &Hypercall, window: Option<&WindowSpec>) -> bool;
+    /// Why the system is not asked a call: it would take it for something else, or the call could harm it. `None` for
+    /// calls that it is asked. `window` is the one that the call names, if the program has it.
+    ///
+    /// The text follows `QEMU is not asked opcode 0x4c: `, with the system's own [`thing`](Self::thing). The pipeline
+    /// counts such a call as a step that was not asked, and the verdict on its program says so.
+    fn leaves_out(&self, call: &Hypercall, window: Option<&WindowSpec>) -> Option<&'static str>;
 
     /// Whether a machine remembers programs in more than its windows and tables. Then a voter that must forget them
     /// starts another one.

@@ -137,7 +137,11 @@ mod tests {
             Frame::Refused("no symbol".into()),
             Frame::Mark(Place::End),
             Frame::Agreed,
-            Frame::NotCompared(NotCompared { from: Place::Start, why: Reason::Steps(2), compared: false }),
+            Frame::NotCompared(NotCompared {
+                from: Place::Start,
+                why: Reason::Steps(2, "why".into()),
+                compared: false,
+            }),
             Frame::Finding(Box::new(finding())),
             Frame::Done(Box::new(tally)),
         ];
