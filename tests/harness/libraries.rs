@@ -373,6 +373,22 @@ fn what_ends_the_process_is_told() {
     }
 }
 
+/// A shell runs the command that is suggested, whatever the paths are called.
+#[test]
+fn the_suggested_command_can_be_pasted() {
+    let here = folder();
+    let library = small(&here, "it's bad.so", &["ABORT"]);
+    let (_, line) =
+        ended(&here, &[&["fuzz", "--subject", &library, "--out", "kept $here; \"so\""], &FORTY[..]].concat());
+    let (_, suggested) = line.rsplit_once("a finding: realmode ").expect("a suggested command");
+    let script = format!("\"$REALMODE\" {suggested}");
+    let output = Command::new("sh").args(["-c", &script]).env("REALMODE", REALMODE).current_dir(&here).output();
+    let output = output.expect("a shell");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{suggested}: {out}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("SUBJECT.CRASH"), "{suggested}: {out}");
+}
+
 /// With several threads, only the program that ends a process is kept.
 #[test]
 fn of_several_programs_the_one_that_crashes_is_told() {
