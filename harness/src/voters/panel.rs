@@ -211,6 +211,7 @@ impl Panel {
             let own = &mut roll.voters[number];
             let counts = if number == 0 { &mut *tally } else { &mut *spare };
             let (hypercalls, not_asked, read_back) = (counts.hypercalls, counts.not_asked, voter.read_back());
+            let programs = counts.programs;
             let mut cast = Vec::with_capacity(tasks.len());
             let result = voter.vote(tasks, counts, &mut |told| match told {
                 Told::Verdict(_, verdict) => cast.push(verdict),
@@ -219,6 +220,13 @@ impl Panel {
                     odd(incident);
                 }
             });
+            assert!(result.is_err() || cast.len() == tasks.len(), "{} told too few verdicts", own.name);
+            assert_eq!(
+                counts.programs - programs,
+                cast.len() as u64,
+                "programs that {} counted, and verdicts",
+                own.name
+            );
             own.hypercalls += counts.hypercalls - hypercalls;
             own.not_asked += counts.not_asked - not_asked;
             own.read_back += voter.read_back() - read_back;
