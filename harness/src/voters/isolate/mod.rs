@@ -6,23 +6,23 @@
 //!  verdicts <── frames, checksums <── pipe ── one a program
 //! ```
 //!
-//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes
-//! of the process is seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what
-//! is no answer (`SUBJECT.PROTOCOL`). Its batch is then put to a fresh child that tells each verdict, and the program
-//! at which that one is lost to another that announces each step ([`restart`]). If it is lost as well, that is a
-//! finding at that step. The campaign goes on with another child.
+//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. The harness
+//! sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that is no answer
+//! (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The program at which
+//! that child is lost goes to a third one, which announces each step before it runs ([`restart`]). If the third child
+//! is lost as well, that is a finding at that step. The campaign goes on with another child.
 //!
-//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel
+//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (by Landlock; if the kernel
 //! lacks it, a write to a file ends the process).
 //!
-//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe does; the shared memory has no
-//! name. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary. The
-//! signal is sent when the *thread* that started it ends: so an [`Isolated`] is used and dropped by the thread that
-//! made it.
+//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe is closed. The shared memory
+//! has no name. A child has a process group of its own, so that Ctrl-C at the terminal does not end it before the
+//! summary. The kernel sends the signal when the *thread* that started the child ends. So the thread that made an
+//! [`Isolated`] must also use and drop it.
 //!
-//! **What it does not show.** The checker shares the child's address space with the library: a wild store could make it
-//! blind. It is told by the frames' checksums if it breaks those, and by the counts, which must fit the programs; a
-//! library that set out to cheat is beyond this.
+//! **What is not protected.** The checker shares the child's address space with the library, so a wild store can change
+//! what the checker sees. The harness notices broken frames by their checksums, and wrong counts of programs. It does
+//! not notice a library that cheats on purpose.
 
 mod child;
 mod process;
@@ -42,14 +42,14 @@ use wire::{Frame, Telling};
 /// Programs of a batch.
 const BATCH: usize = 64;
 
-/// How children are run.
+/// How children are run, and their limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The program: `realmode` itself, which has a command for it.
+    /// The program to start: `realmode` itself, which has a command for children.
     pub program: PathBuf,
-    /// How long a step may take.
+    /// The time after which a child that sends nothing counts as hung: the longest that a step may take.
     pub limit: Duration,
-    /// Bytes of data that a subject may have.
+    /// Bytes of data that a subject may allocate.
     pub bytes: u64,
 }
 
@@ -78,7 +78,7 @@ impl Isolated {
     /// Starts a child with the subject.
     ///
     /// # Errors
-    /// There can be none: the library cannot be used, or the process not be made.
+    /// The library cannot be used, or the process cannot be started.
     pub fn new(config: Config, subject: &str) -> Result<Self, Unavailable> {
         let mut isolated = Self { config, subject: subject.into(), name: String::new(), process: None, requests: 0 };
         let (process, hello) = isolated
@@ -88,12 +88,12 @@ impl Isolated {
         Ok(isolated)
     }
 
-    /// Starts a child. Answers its subject's name, or why there is no subject.
+    /// Starts a child. Returns it with the name of its subject, or the reason why it has none.
     fn start(&self) -> Result<(Process, Result<String, String>), Loss> {
         let mut process = Process::start(&self.config, &self.subject).map_err(|error| {
             Loss::new(Way::Host, format!("cannot be made ({}): {error}", self.config.program.display()))
         })?;
-        // Loading takes what it takes.
+        // Loading a library may take longer than a step.
         let hello = process.frame(0, self.config.limit.max(Duration::from_secs(10)));
         let (way, how) = match hello {
             Ok(Frame::Hello(name)) => return Ok((process, Ok(name))),
@@ -107,7 +107,7 @@ impl Isolated {
         Err(Loss::new(way, how))
     }
 
-    /// A child for programs.
+    /// The child that is running, or a new one.
     fn ready(&mut self) -> Result<Process, Loss> {
         if let Some(process) = self.process.take() {
             return Ok(process);
@@ -136,14 +136,13 @@ impl Runner for Isolated {
         "its process"
     }
 
-    /// A single program is watched step by step at once, and blamed at once: another process would not have what
-    /// earlier programs left in this one.
+    /// A single program is watched step by step from the start, and its first loss is a finding. A second try would run
+    /// in another process, without what earlier programs left in this one.
     fn at_first(&self, left: usize) -> Watching {
         if left == 1 { Watching::Steps } else { Watching::Together }
     }
 
-    /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of
-    /// their steps.
+    /// If the process is lost, the programs of the batch that have a verdict are counted, but their steps are not.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -202,7 +201,7 @@ impl Voter for Isolated {
         Shows::ALL
     }
 
-    /// The process is ended; the next program starts another.
+    /// Ends the process. The next program starts another.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         self.process = None;
         Ok(true)
