@@ -194,6 +194,11 @@ impl Running for ToyMachine {
             // What differs may lie anywhere; the next program is told so.
             return Ok(());
         }
+        // A range that does not fit its window cannot be cleared by one call.
+        for (liobn, range) in &written.entries {
+            let entries = self.reference.window(*liobn).map(|window| window.spec.entries);
+            assert!(entries.is_some_and(|entries| range.end <= entries), "{range:?} of window {liobn}: {entries:?}");
+        }
         for window in self.reference.windows() {
             let told = written.of(window.spec.liobn);
             let left = window.guest_entries().find(|(index, value)| *value != 0 && !told.contains(index));
@@ -372,6 +377,41 @@ fn a_whole_look_reads_what_each_call_wrote() {
         let toy = Toy::new(Dialect::Lopapr, 1, Faults { twist: Some(spoils), ..Faults::default() });
         let finding = toy.panel(look).finding(&program);
         assert_eq!(finding.as_ref().map(|finding| finding.place), place, "{look:?}: {finding:?}");
+    }
+}
+
+/// What was written in a window that is gone says nothing of the one that comes in its place.
+#[test]
+fn a_window_that_was_made_anew_is_cleared() {
+    let create = "create-window 0x1 page_shift=12 base=0x0 entries=2 emulated table=0x9000000\n";
+    let put = |index: u64| format!("cpu0 H_PUT_TCE liobn=0x1 ioba={:#x} tce=0x1003\n", index << 12);
+    let first = program("lopapr", &format!("{}close-window 0x1\n{create}{}", put(3), put(1)));
+    let gone = program("lopapr", &format!("{}close-window 0x1\n", put(3)));
+    let tasks: Vec<Task> = [first, gone, program("lopapr", GET)].map(Task::from).into();
+    let (votes, voted) = vote(&Toy::new(Dialect::Lopapr, 1, Faults::default()), &tasks);
+    assert_eq!((voted, agreed(&votes)), (Ok(()), 3), "{:?}", votes.verdicts);
+}
+
+/// Of a large table a sample is read back at the end of a program. The entry behind the last one that was written is in
+/// it, whatever the stride of the sample.
+#[test]
+fn an_entry_behind_what_was_written_is_read_back() {
+    let too_far: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if call.opcode == H_STUFF_TCE {
+            call.args[3] += 1;
+        }
+        call
+    };
+    let mut program = program("qemu", "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x1003 count=4\n");
+    program.machine.windows[0].entries = 8192;
+    for count in 2050..2060 {
+        let Step::Hypercall { call, .. } = &mut program.steps[0] else { panic!("a hypercall") };
+        call.args[3] = count;
+        program.validate().expect("a sound machine");
+        let toy = Toy::new(Dialect::Qemu, 50, Faults { twist: Some(too_far), ..Faults::default() });
+        let finding = toy.panel(Look::Brief).finding(&program).expect("an entry that differs");
+        let entry = realmode_diff::check::Thing::GuestValue(Liobn(1), count);
+        assert_eq!((finding.rule, finding.place, finding.thing), (Rule::DivergeTce, Place::End, entry));
     }
 }
 

@@ -215,3 +215,91 @@ impl Voter for Isolated {
         restart::vote(self, tasks, tally, tell)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use contract::{Dialect, Program, Rule};
+
+    use super::*;
+    use crate::check::Place;
+    use crate::check::checker::smallest;
+
+    /// A child that sends these frames as answers to the first request, whatever it is asked; and its folder.
+    fn child(number: usize, frames: &[Frame]) -> (Isolated, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("realmode-frames-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (bytes, program) = (folder.join("frames"), folder.join("child"));
+        let mut sent = Vec::new();
+        Frame::Hello("tce".into()).write(&mut sent, 0).expect("memory takes it");
+        for frame in frames {
+            frame.write(&mut sent, 1).expect("memory takes it");
+        }
+        fs::write(&bytes, sent).expect("a file");
+        let script = format!("#!/bin/sh\ncat '{}'\nexec cat > /dev/null\n", bytes.display());
+        fs::write(&program, script).expect("a script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a script that runs");
+        let config = Config { program, limit: Duration::from_secs(20), bytes: 1 << 30 };
+        (Isolated::new(config, "anything").expect("it says its name"), folder)
+    }
+
+    fn task() -> Task {
+        Task::from(Program { dialect: Dialect::Lopapr, machine: smallest(), steps: vec![] })
+    }
+
+    /// What comes of one program in such a child: the verdict, the incidents, and how many programs are counted.
+    fn answers(number: usize, frames: &[Frame]) -> (Verdict, Vec<String>, u64) {
+        let (mut isolated, folder) = child(number, frames);
+        let (mut verdicts, mut incidents, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+        let voted = isolated.vote(&[task()], &mut tally, &mut |told| match told {
+            Told::Verdict(_, verdict) => verdicts.push(verdict),
+            Told::Incident(incident) => incidents.push(incident.what),
+        });
+        drop(isolated);
+        fs::remove_dir_all(&folder).expect("the folder");
+        assert_eq!((voted, verdicts.len()), (Ok(()), 1), "{verdicts:?}");
+        (verdicts.remove(0), incidents, tally.programs)
+    }
+
+    /// A library that overwrites memory may make its child send whole frames that do not fit the request. In front of
+    /// the verdict they are a finding. Behind it they are an incident, because the verdict is valid.
+    #[test]
+    fn frames_that_do_not_fit_the_request_are_noticed() {
+        let mark = || Frame::Mark(Place::Start);
+        let done = |programs| Frame::Done(Box::new(Tally { programs, ..Tally::default() }));
+        let (verdict, incidents, programs) = answers(0, &[mark(), Frame::Agreed, done(1)]);
+        assert_eq!((verdict, incidents.len(), programs), (Verdict::Agreed, 0, 1));
+        let hello = || Frame::Hello("tce".into());
+        for (number, wrong) in [done(1), done(0), hello(), Frame::Refused("no".into())].into_iter().enumerate() {
+            let (verdict, incidents, programs) = answers(10 + number, &[mark(), wrong]);
+            let finding = verdict.finding().unwrap_or_else(|| panic!("{number}: {verdict}"));
+            assert_eq!((finding.rule, finding.place), (Rule::SubjectProtocol, Place::Start), "{number}");
+            assert_eq!((incidents.len(), programs), (0, 1), "{number}");
+        }
+        for (number, wrong) in [done(0), done(2), hello(), Frame::Agreed].into_iter().enumerate() {
+            let (verdict, incidents, programs) = answers(20 + number, &[mark(), Frame::Agreed, wrong]);
+            assert_eq!((verdict, incidents.len(), programs), (Verdict::Agreed, 1, 1), "{number}: {incidents:?}");
+        }
+    }
+
+    /// Answers to an earlier request are none to a later one.
+    #[test]
+    fn frames_of_an_earlier_request_are_noticed() {
+        let done = || Frame::Done(Box::new(Tally { programs: 1, ..Tally::default() }));
+        let (mut isolated, folder) = child(30, &[Frame::Agreed, done(), Frame::Agreed, done()]);
+        let mut vote = || {
+            let mut agreed = 0;
+            let voted = isolated.vote(&[task()], &mut Tally::default(), &mut |told| {
+                agreed += usize::from(matches!(told, Told::Verdict(_, Verdict::Agreed)));
+            });
+            (voted.is_ok(), agreed)
+        };
+        assert_eq!(vote(), (true, 1));
+        // No fresh child does better, so the voter is given up.
+        assert_eq!(vote(), (false, 0));
+        drop(isolated);
+        fs::remove_dir_all(&folder).expect("the folder");
+    }
+}
