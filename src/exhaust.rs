@@ -158,7 +158,11 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     if summary.roll.voters.len() > 1 || summary.roll.voters.iter().any(|voter| voter.uncovered + voter.declared > 0) {
         for voter in &summary.roll.voters {
             let _ = write!(out, "\n{}, which shows {}: {} programs", voter.name, voter.shows, voter.programs);
-            let _ = write!(out, ", {} of them not to their end", voter.uncovered);
+            let _ = write!(
+                out,
+                ", {} of them in part or not at all ({} steps not asked)",
+                voter.uncovered, voter.not_asked
+            );
             let _ = write!(out, ", {} ended in a declared difference", voter.declared);
         }
         out.push('\n');

@@ -136,7 +136,7 @@ fn percent(part: u64, whole: u64) -> String {
 
 /// Formats the summary. Only its last line has times, so the rest is the same for the same seed and number of programs.
 fn text(campaign: &Campaign, summary: &Summary) -> String {
-    let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, .. } = summary.tally;
+    let Tally { programs, steps, skipped, hypercalls, accepted, deferred, entries, .. } = summary.tally;
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -151,9 +151,6 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
         percent(accepted, hypercalls),
         percent(deferred, hypercalls),
     );
-    if not_asked > 0 {
-        let _ = writeln!(out, "{not_asked} steps not asked: the subject does not cover them");
-    }
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
     out.push_str(&votes(campaign, summary));
     for CampaignFinding { recorded, .. } in &summary.findings {
@@ -198,7 +195,9 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let voters = &summary.roll.voters;
     let alone = voters.len() == 1 && voters[0].shows == Shows::ALL;
     for voter in voters {
-        let VoterTally { name, shows, programs, hypercalls, read_back, uncovered, declared, incidents, .. } = voter;
+        let VoterTally {
+            name, shows, programs, hypercalls, read_back, uncovered, not_asked, declared, incidents, ..
+        } = voter;
         if !alone {
             let _ = write!(out, "\n{name}, which shows {shows}: {programs} programs, {hypercalls} compared hypercalls");
             if *read_back > 0 {
@@ -206,13 +205,17 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
             }
             let _ = writeln!(out);
         }
+        let indent = if alone { "" } else { "  " };
         if let Some(first) = &voter.why_uncovered {
             let nothing = programs - voter.compared;
-            let head = if alone { "\n" } else { "  " };
+            let head = if alone { "\n" } else { indent };
             let _ = writeln!(
                 out,
                 "{head}not compared: something of {uncovered} programs, all of {nothing}; the first: {first}"
             );
+        }
+        if *not_asked > 0 {
+            let _ = writeln!(out, "{indent}{not_asked} steps not asked");
         }
         if *declared > 0 {
             let _ = writeln!(out, "  {declared} programs ended in a declared difference");
@@ -298,6 +301,7 @@ struct JsonVoter {
     hypercalls: u64,
     read_back: u64,
     uncovered: u64,
+    not_asked: u64,
     why_uncovered: Option<String>,
     declared: u64,
     incidents: u64,
@@ -314,6 +318,7 @@ impl JsonVoter {
             hypercalls: *hypercalls,
             read_back: *read_back,
             uncovered: voter.uncovered,
+            not_asked: voter.not_asked,
             why_uncovered: voter.why_uncovered.as_ref().map(ToString::to_string),
             declared: voter.declared,
             incidents: voter.incidents,

@@ -63,6 +63,8 @@ pub(crate) struct JsonVerdict {
     why: Option<String>,
     /// Whether anything was compared.
     compared: bool,
+    /// How many steps were not asked, if all others were compared; null for other verdicts.
+    not_asked: Option<u64>,
 }
 
 impl JsonVerdict {
@@ -77,6 +79,7 @@ impl JsonVerdict {
             from: not.map(|not| not.from.to_string()),
             why: not.map(|NotCompared { why, .. }| why.to_string()),
             compared: verdict.compared(),
+            not_asked: not.and_then(NotCompared::not_asked),
         }
     }
 }

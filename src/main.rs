@@ -9,6 +9,7 @@ mod isolated;
 mod json;
 mod replay;
 mod rules;
+mod shell;
 mod show;
 mod shrink;
 mod triage;

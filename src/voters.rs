@@ -11,7 +11,7 @@ use realmode_diff::voters::Voter as _;
 use realmode_diff::voters::isolate::{self, Isolated};
 use realmode_diff::voters::ledger::Ledger;
 use realmode_diff::voters::qemu;
-use realmode_diff::voters::roster::{Apart, Candidacy, Options, Roster, against};
+use realmode_diff::voters::roster::{Apart, Candidacy, KINDS, Options, Roster, against};
 
 use super::{Failure, watch};
 
@@ -32,9 +32,7 @@ pub(crate) struct Args {
     /// MiB of data that an isolated subject may allocate [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
-    /// Another voter: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given
-    /// several times
-    #[arg(long, value_name = "VOTER")]
+    #[arg(long, value_name = "VOTER", help = against_help())]
     against: Vec<String>,
     /// A TOML file of declared differences, which are no findings (docs/voters.md) [default: the differences of the
     /// dialect table]
@@ -49,6 +47,12 @@ pub(crate) struct Args {
     /// The largest number of hypercalls in one batch to QEMU [default: 512]
     #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u16).range(1..=4096))]
     qemu_batch: Option<u16>,
+}
+
+/// The help of `--against`, which names every kind of voter.
+fn against_help() -> String {
+    let kinds: Vec<String> = KINDS.iter().map(|kind| format!("{} ({})", kind.pattern, kind.help)).collect();
+    format!("Another voter: {}; may be given several times", kinds.join("; "))
 }
 
 impl Args {

@@ -13,7 +13,7 @@ use realmode_diff::voters::{Task, Told, Voter as _};
 use realmode_diff::watch::{self, End, Loss, Role, Watched};
 use realmode_diff::{Program, Rule, Tally, Verdict};
 
-use super::{FINDING, Failure};
+use super::{FINDING, Failure, shell};
 
 /// What the watching process needs to know about a command.
 #[derive(Default)]
@@ -93,12 +93,13 @@ fn tell(plan: &Plan, loss: &Loss) {
     }
     for (library, program) in guilty {
         let kept = keep(plan, library, program, &how);
-        let library = library.display();
+        let (named, library) = (shell::word(library), library.display());
         match kept {
             Ok(file) => eprintln!(
-                "realmode: {library}: the process {how} while the library ran {0}; --isolate makes that a finding: \
-                 realmode replay --isolate --subject {library} {0}",
-                file.display()
+                "realmode: {library}: the process {how} while the library ran {}; --isolate makes that a finding: \
+                 realmode replay --isolate --subject {named} {}",
+                file.display(),
+                shell::word(&file)
             ),
             Err(error) => eprintln!(
                 "realmode: {library}: the process {how} while the library ran this program, not kept: {error}\n{program}"

@@ -108,8 +108,8 @@ rules! {
     DivergeCount "DIVERGE.COUNT" "7" Finding "a reference count differs";
     DivergeFlag "DIVERGE.FLAG" "7" Finding "page flags or the page table differ";
     DivergeLookup "DIVERGE.LOOKUP" "7" Finding "a lookup or probe answered otherwise";
-    RefConserve "REF.CONSERVE" "7" Finding "a count is not own + mappings + hardware TCEs";
-    RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count is not own";
+    RefConserve "REF.CONSERVE" "7" Finding "a count on which subject and reference agree is not own + mappings + hardware TCEs: not the subject's fault alone";
+    RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count on which subject and reference agree is not own: not the subject's fault alone";
 }
 
 impl Rule {

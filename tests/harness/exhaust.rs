@@ -252,6 +252,19 @@ fn the_command_says_how_many_and_lists_them() {
     assert!(err.contains("/dev/null/x"), "{err}");
 }
 
+/// What an earlier run compared counts in the verdict on the whole. (A run that found everything done said that nothing
+/// was compared, and ended with status 3.)
+#[test]
+fn a_run_that_finds_everything_done_says_what_was_compared() {
+    let here = folder();
+    let args =
+        ["--sections", "1", "--steps", "1", "--memory-model", "flatmem", "--against", "model/lopapr", "--state", "s"];
+    let first = command(here.path(), &args, 0);
+    let again = command(here.path(), &args, 0);
+    let counts = |text: &str| text.lines().take_while(|line| !line.starts_with("no div")).collect::<String>();
+    assert_eq!(counts(&first), counts(&again));
+}
+
 #[test]
 fn the_canary_is_found_recorded_and_shrunk() {
     let here = folder();

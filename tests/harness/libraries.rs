@@ -350,7 +350,23 @@ fn what_ends_the_process_is_told() {
     }
 }
 
-/// With several threads, only a program that ended the process is kept.
+/// A shell runs the command that is suggested, whatever the paths are called.
+#[test]
+fn the_suggested_command_can_be_pasted() {
+    let here = folder();
+    let library = small(&here, "it's bad.so", &["ABORT"]);
+    let (_, line) =
+        ended(&here, &[&["fuzz", "--subject", &library, "--out", "kept $here; \"so\""], &FORTY[..]].concat());
+    let (_, suggested) = line.rsplit_once("a finding: realmode ").expect("a suggested command");
+    let script = format!("\"$REALMODE\" {suggested}");
+    let output = Command::new("sh").args(["-c", &script]).env("REALMODE", REALMODE).current_dir(&here).output();
+    let output = output.expect("a shell");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{suggested}: {out}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("SUBJECT.CRASH"), "{suggested}: {out}");
+}
+
+/// With several threads, only the program that ends a process is kept.
 #[test]
 fn of_several_programs_the_one_that_crashes_is_told() {
     let here = folder();
@@ -501,7 +517,8 @@ fn what_is_not_covered_is_counted() {
         assert!(not_asked.as_u64() > Some(100), "{json}");
         let says = format!("\nnot compared: something of {uncovered} programs, all of {nothing}; the first: ");
         assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
-        let says = format!("\n{not_asked} steps not asked: the subject does not cover them\n");
+        assert_eq!(voter["not_asked"], *not_asked, "{json}");
+        let says = format!("\n{not_asked} steps not asked\n");
         assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
         sums.push((uncovered.clone(), not_asked.clone(), json["hypercalls"].clone()));
     }
@@ -619,7 +636,16 @@ fn what_was_not_compared_is_never_said_to_agree() {
         assert_eq!(ran.status, 0, "{command}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains("compared but for 1 step from step 2 on"), "{command}: {}", ran.stdout);
     }
-    // In dialect kvm the library covers nothing of a campaign.
+    let ran =
+        run(&here, &["replay", "--subject", &library, "--json", "replayed.json", "both.realmode", "put.realmode"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let json = fs::read_to_string(here.path().join("replayed.json")).expect("a summary");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    for (file, compared) in [(0, true), (1, false)] {
+        let file = &json["files"][file];
+        assert_eq!((&file["not_asked"], &file["compared"]), (&1.into(), &compared.into()), "{json}");
+    }
+    // A campaign of which nothing is compared: the dialect is one that the library does not cover.
     let campaign = ["fuzz", "--subject", &library, "--dialect", "kvm", "--programs", "200", "--json", "sum.json"];
     let ran = run(&here, &campaign);
     assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);

@@ -34,14 +34,14 @@ struct Faults {
     at: Option<(Which, Way)>,
     /// The machine ends at the call with this number; 0 is no call.
     ends_at: u64,
-    /// If set, the machine ends once while no call waits for its answer.
-    ends_waiting: AtomicBool,
-    /// This many starts fail at first, each in this way.
+    /// It ends once, while it waits for the answers behind one that differs.
+    ends_behind: AtomicBool,
+    /// How many of the first starts fail, and how.
     starts: Option<(u64, Way)>,
     /// The machine does not start if the host's pages are larger than 4 KiB.
     small_pages: bool,
-    /// The system leaves out the calls that this function selects.
-    unasked: Option<fn(&Hypercall) -> bool>,
+    /// Calls that it must not be asked, because it would take them for others.
+    unasked: Option<Which>,
 
     /// How many machines were started, and how many calls were made.
     started: AtomicU64,
@@ -141,8 +141,8 @@ impl System for Toy {
         Ok(ToyMachine { toy: self.clone(), reference, waiting: VecDeque::new(), made: 0 })
     }
 
-    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> bool {
-        self.faults.unasked.is_some_and(|unasked| unasked(call))
+    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> Option<&'static str> {
+        self.faults.unasked.is_some_and(|unasked| unasked(call)).then_some("it takes it for another")
     }
 
     /// A machine with a `twist` counts its calls.
@@ -196,6 +196,11 @@ impl Running for ToyMachine {
             // A machine that differs may have entries at any place, and the next `begin` gets `written.anything`.
             return Ok(());
         }
+        // A range that does not fit its window cannot be cleared by one call.
+        for (liobn, range) in &written.entries {
+            let entries = self.reference.window(*liobn).map(|window| window.spec.entries);
+            assert!(entries.is_some_and(|entries| range.end <= entries), "{range:?} of window {liobn}: {entries:?}");
+        }
         for window in self.reference.windows() {
             let told = written.of(window.spec.liobn);
             let left = window.guest_entries().find(|(index, value)| *value != 0 && !told.contains(index));
@@ -222,8 +227,8 @@ impl Running for ToyMachine {
 
     fn drain(&mut self, expected: &mut Expected) -> Result<(), Loss> {
         self.flush(expected)?;
-        match self.toy.faults.ends_waiting.swap(false, Ordering::Relaxed) {
-            true => Err(Loss::new(Way::Ended, "ended while it was idle".into())),
+        match expected.differs() && self.toy.faults.ends_behind.swap(false, Ordering::Relaxed) {
+            true => Err(Loss::new(Way::Ended, "ended behind a difference".into())),
             false => Ok(()),
         }
     }
@@ -337,6 +342,9 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
         let finding = finding.map(|finding| (finding.rule, finding.place));
         assert_eq!(finding, (place != Place::End).then_some((Rule::DivergeTce, place)), "{look:?}");
     }
+    // In another dialect each call is looked at, because a known difference must be seen at the step that makes it.
+    let finding = Toy::new(Dialect::Qemu, 50, faults()).panel(Look::Brief).finding(&wrong);
+    assert_eq!(finding.map(|finding| (finding.rule, finding.place)), Some((Rule::DivergeTce, Place::Step(1))));
     let last = program("lopapr", &format!("{GET}{PUT}"));
     let toy = Toy::new(Dialect::Lopapr, 50, faults());
     let tasks: Vec<Task> = [&right, &last, &right, &last, &last, &right].map(|program| program.clone().into()).into();
@@ -349,7 +357,62 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
     assert_eq!((votes.tally.programs, toy.faults.started.load(Ordering::Relaxed)), (6, 1));
 }
 
-/// A machine that has answered all calls is replaced by one with the board that the next program needs.
+/// An entry in the middle of what a call wrote differs until the next call. Only the closest look reads it back.
+#[test]
+fn a_whole_look_reads_what_each_call_wrote() {
+    let spoils: fn(u64, Hypercall) -> Hypercall = |made, mut call| {
+        if (call.opcode, call.args[2]) == (H_STUFF_TCE, 0x1003) && made > 0 {
+            call = Hypercall::put(call.args[0], 32 << 12, 0x2003);
+        }
+        call
+    };
+    let all = |tce: &str| format!("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce={tce} count=64\n");
+    let mut program = program("lopapr", &format!("{}{0}{}", all("0x1003"), all("0x0")));
+    program.machine.windows[0].entries = 64;
+    program.validate().expect("a sound machine");
+    for (look, place) in [(Look::Brief, None), (Look::EachCall, None), (Look::Whole, Some(Place::Step(1)))] {
+        let toy = Toy::new(Dialect::Lopapr, 1, Faults { twist: Some(spoils), ..Faults::default() });
+        let finding = toy.panel(look).finding(&program);
+        assert_eq!(finding.as_ref().map(|finding| finding.place), place, "{look:?}: {finding:?}");
+    }
+}
+
+/// What was written in a window that is gone says nothing of the one that comes in its place.
+#[test]
+fn a_window_that_was_made_anew_is_cleared() {
+    let create = "create-window 0x1 page_shift=12 base=0x0 entries=2 emulated table=0x9000000\n";
+    let put = |index: u64| format!("cpu0 H_PUT_TCE liobn=0x1 ioba={:#x} tce=0x1003\n", index << 12);
+    let first = program("lopapr", &format!("{}close-window 0x1\n{create}{}", put(3), put(1)));
+    let gone = program("lopapr", &format!("{}close-window 0x1\n", put(3)));
+    let tasks: Vec<Task> = [first, gone, program("lopapr", GET)].map(Task::from).into();
+    let (votes, voted) = vote(&Toy::new(Dialect::Lopapr, 1, Faults::default()), &tasks);
+    assert_eq!((voted, agreed(&votes)), (Ok(()), 3), "{:?}", votes.verdicts);
+}
+
+/// Of a large table a sample is read back at the end of a program. The entry behind the last one that was written is in
+/// it, whatever the stride of the sample.
+#[test]
+fn an_entry_behind_what_was_written_is_read_back() {
+    let too_far: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if call.opcode == H_STUFF_TCE {
+            call.args[3] += 1;
+        }
+        call
+    };
+    let mut program = program("qemu", "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x1003 count=4\n");
+    program.machine.windows[0].entries = 8192;
+    for count in 2050..2060 {
+        let Step::Hypercall { call, .. } = &mut program.steps[0] else { panic!("a hypercall") };
+        call.args[3] = count;
+        program.validate().expect("a sound machine");
+        let toy = Toy::new(Dialect::Qemu, 50, Faults { twist: Some(too_far), ..Faults::default() });
+        let finding = toy.panel(Look::Brief).finding(&program).expect("an entry that differs");
+        let entry = realmode_diff::check::Thing::GuestValue(Liobn(1), count);
+        assert_eq!((finding.rule, finding.place, finding.thing), (Rule::DivergeTce, Place::End, entry));
+    }
+}
+
+/// A machine that has answered everything makes way for one with another board.
 #[test]
 fn programs_of_several_boards_each_have_their_machine() {
     let beside: fn(u64, Hypercall) -> Hypercall = |_, call| match call.opcode {
@@ -386,10 +449,91 @@ fn what_a_system_cannot_be_asked_is_left_out_where_it_changes_nothing() {
             other => panic!("{other}"),
         }
     }
-    // A call that fails changes nothing, so leaving it out loses nothing.
-    let refused = format!("{GET}{}", STUFF.replace("liobn=0x1", "liobn=0x2"));
-    let verdict = Toy::new(Dialect::Lopapr, 3, faults()).panel(Look::Brief).check(&program("lopapr", &refused));
-    assert_eq!(verdict, Ok(Verdict::Agreed));
+}
+
+/// A call that fails changes nothing, so the steps behind it are compared. The verdict still says that it was not asked,
+/// and so do the counts of each voter.
+#[test]
+fn a_step_that_a_system_was_not_asked_does_not_count_as_agreed() {
+    let refused = STUFF.replace("liobn=0x1", "liobn=0x2");
+    let toy = || {
+        let unasked = Some((|call| call.opcode == H_STUFF_TCE) as Which);
+        Toy::new(Dialect::Lopapr, 3, Faults { unasked, ..Faults::default() })
+    };
+    let why = "the toy is not asked H_STUFF_TCE: it takes it for another";
+    for (steps, says, from, not_asked, asked) in [
+        (format!("{GET}{refused}{GET}"), format!("compared but for 1 step from step 2 on: {why}"), 1, 1, 2),
+        (format!("{GET}{refused}{refused}"), format!("compared but for 2 steps from step 2 on: {why}"), 1, 2, 1),
+        // Its windows are read back at the end, but no step was compared.
+        (refused.clone(), format!("not compared: {why}"), 0, 1, 0),
+        // The second one changes something, so the program ends there for the toy.
+        (
+            format!("{GET}{refused}{GET}{STUFF}{GET}"),
+            format!(
+                "compared up to step 2, not compared from there on: {why}; nothing is compared from step 4 on: the toy \
+                 is not asked this call, which changes something"
+            ),
+            1,
+            1,
+            2,
+        ),
+    ] {
+        let program = program("lopapr", &steps);
+        let mut alone = toy().panel(Look::Brief);
+        let verdict = alone.check(&program).expect("a toy can always be had");
+        assert_eq!(verdict.to_string(), says);
+        let Verdict::NotCompared(not) = &verdict else { panic!("{verdict}") };
+        assert_eq!((not.from, not.compared), (Place::Step(from), asked > 0), "{says}");
+        assert_eq!((alone.tally().not_asked, alone.tally().hypercalls), (not_asked, asked), "{says}");
+        let voter = alone.take_roll().voters.remove(0);
+        assert_eq!((voter.uncovered, voter.compared), (1, u64::from(asked > 0)), "{says}");
+        assert_eq!((voter.not_asked, voter.why_uncovered), (not_asked, Some(not.clone())), "{says}");
+
+        // Beside a voter that is asked everything, each has its own count.
+        let roster = Roster::of(vec![Arc::new(SubjectKind::Candidate), Arc::new(toy())]);
+        let mut both = roster.panel(Look::Brief).expect("nothing is missing");
+        assert!(matches!(both.check(&program), Ok(Verdict::NotCompared(not)) if not.compared), "{says}");
+        let counts: Vec<u64> = both.take_roll().voters.iter().map(|voter| voter.not_asked).collect();
+        assert_eq!((both.tally().not_asked, counts), (0, vec![0, not_asked]), "{says}");
+    }
+}
+
+/// The toy finds nothing at a step that it was not asked, so the votes on another voter's finding there do not count it
+/// as one that agrees; nor is that step the last one on which it agreed, or the one that decided its own finding.
+#[test]
+fn a_step_that_a_system_was_not_asked_decides_nothing() {
+    let unasked: Option<Which> = Some(|call| call.opcode == H_GET_TCE);
+    let toy = Toy::new(Dialect::Lopapr, 3, Faults { unasked, ..Faults::default() });
+    let roster = Roster::of(vec![Arc::new(SubjectKind::Canary), Arc::new(toy)]);
+    let program_of = |steps: &str| program("lopapr", steps);
+    let finding =
+        roster.panel(Look::Brief).expect("nothing is missing").finding(&program_of(&format!("{PUT}{GET}{PUT}")));
+    let finding = finding.expect("the canary forgets that the device may write");
+    assert_eq!((finding.voter.as_str(), finding.place), ("canary", Place::Step(1)));
+    let toys = finding.votes.iter().find(|vote| vote.voter == "toy").expect("a vote");
+    assert_eq!(toys.answer, realmode_diff::check::finding::Answer::NotAsked);
+
+    // The toy is of another dialect and takes no calls of H_GET_TCE, the last step before the one at which it differs.
+    let zero = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0\n";
+    let unasked: Option<Which> = Some(|call| call.opcode == H_GET_TCE && call.args[0] == 2);
+    let toy = Toy::new(Dialect::Qemu, 5, Faults { unasked, ..Faults::default() });
+    let steps = format!("{PUT}{GET}{}{zero}{GET}", GET.replace("liobn=0x1", "liobn=0x2"));
+    let (votes, voted) = vote(&toy, &[program_of(&steps).into()]);
+    let finding = votes.verdicts[0].finding().expect("dialects differ where count is 0");
+    assert_eq!((voted, finding.place, finding.agreed), (Ok(()), Place::Step(3), Some(1)));
+    assert_eq!((votes.tally.steps, votes.tally.hypercalls, votes.tally.not_asked), (3, 2, 1));
+    // The toy forgets an entry. The table, read back at the end, shows what the first step stored.
+    let forgets: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if call.opcode == H_PUT_TCE {
+            call.args[2] = 0;
+        }
+        call
+    };
+    let toy = Toy::new(Dialect::Lopapr, 5, Faults { unasked, twist: Some(forgets), ..Faults::default() });
+    let steps = format!("{PUT}{}", GET.replace("liobn=0x1", "liobn=0x2"));
+    let (votes, _) = vote(&toy, &[program_of(&steps).into()]);
+    let finding = votes.verdicts[0].finding().expect("an entry that differs");
+    assert_eq!((finding.place, finding.agreed, finding.decided), (Place::End, Some(0), Some(Rule::MapNew)));
 }
 
 /// The machine answers wrongly from its ninth call on, so a finding needs two programs.
@@ -473,13 +617,38 @@ fn a_machine_that_ends_behind_a_difference_takes_no_verdict_with_it() {
     };
     let good: Task = program("lopapr", GET).into();
     let bad: Task = program("lopapr", &format!("{PUT}{STUFF}{GET}")).into();
-    let faults = Faults { twist: Some(refuses), ends_waiting: true.into(), ..Faults::default() };
+    let faults = Faults { twist: Some(refuses), ends_behind: true.into(), ..Faults::default() };
     let (votes, voted) = vote(&Toy::new(Dialect::Lopapr, 2, faults), &[good.clone(), bad, good.clone(), good]);
     assert_eq!((voted, agreed(&votes)), (Ok(()), 3), "{:?}", votes.verdicts);
     let finding = votes.verdicts[1].finding().expect("a finding");
     assert_eq!((finding.rule, finding.place), (Rule::DivergeStatus, Place::Step(1)));
     let whats: Vec<&str> = votes.incidents.iter().map(|incident| incident.what.as_str()).collect();
-    assert_eq!(whats, ["the toy ended while it was idle"]);
+    assert_eq!(whats, ["the toy ended behind a difference"]);
+}
+
+/// A machine is lost behind a difference, and the next one, once, at the next program. That program was lost once and
+/// passes the second time: two incidents.
+#[test]
+fn a_loss_behind_a_difference_is_not_blamed_on_the_next_program() {
+    let refuses: fn(u64, Hypercall) -> Hypercall = |_, mut call| {
+        if call.opcode == H_STUFF_TCE {
+            call.args[0] = 77;
+        }
+        call
+    };
+    let good: Task = program("lopapr", &GET.repeat(3)).into();
+    let tasks = [program("lopapr", STUFF).into(), good.clone(), good];
+    let mut ended_again = 0;
+    for ends_at in 2..40 {
+        let faults = Faults { twist: Some(refuses), ends_behind: true.into(), ends_at, ..Faults::default() };
+        let toy = Toy::new(Dialect::Lopapr, 2, faults);
+        let (votes, voted) = vote(&toy, &tasks);
+        assert_eq!((voted, votes.verdicts.len()), (Ok(()), 3), "{ends_at}: {:?}", votes.verdicts);
+        let finding = votes.verdicts[0].finding().expect("a finding");
+        assert_eq!((finding.rule, agreed(&votes)), (Rule::DivergeStatus, 2), "{ends_at}: {:?}", votes.verdicts);
+        ended_again += usize::from(votes.incidents.len() == 2);
+    }
+    assert!(ended_again > 10, "{ended_again}");
 }
 
 #[test]

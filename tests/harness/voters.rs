@@ -188,3 +188,48 @@ fn a_difference_is_declared_by_what_decided_the_step_for_that_voter() {
         }
     }
 }
+
+/// A window that a voter does not cover may hold what the reference never stored, so the voter does not close it.
+#[test]
+fn a_window_that_is_not_covered_is_not_closed() {
+    let hooks = Hooks { coverage: |subject| Coverage { pinned: false, ..subject.coverage() }, ..HONEST };
+    let (machine, _) = SKIPPED.split_once("cpu0 ").expect("steps");
+    for (liobn, not_asked) in [(1, 1), (0, 0)] {
+        let steps = format!("cpu0 H_GET_TCE liobn=0x0 ioba=0x0\nclose-window {liobn:#x}\n");
+        let program = parse(&format!("{machine}{steps}")).expect("a program");
+        let mut panel = Panel::new(vec![Box::new(checker(hooks))], Ledger::default());
+        let verdict = panel.check(&program).expect("all are there");
+        let first = match &verdict {
+            Verdict::NotCompared(not) => Some((not.from, not.not_asked(), not.compared)),
+            _ => None,
+        };
+        let expected = (not_asked > 0).then_some((Place::Step(1), Some(1), true));
+        assert_eq!((first, panel.tally().not_asked), (expected, not_asked), "{liobn}: {verdict}");
+    }
+}
+
+/// A live system keeps two cores busy, and one job runs even where there is one core.
+#[test]
+fn jobs_keep_all_cores_busy() {
+    let qemu = Arc::new(realmode_diff::voters::qemu::Config::default());
+    let (alone, live) =
+        (Roster::from(SubjectKind::Candidate), Roster::of(vec![Arc::new(SubjectKind::Candidate), qemu]));
+    for (cores, jobs) in [(1, 1), (2, 1), (3, 2), (4, 2), (8, 4)] {
+        assert_eq!((alone.jobs(cores), live.jobs(cores)), (cores, jobs));
+    }
+}
+
+/// While a hang is shrunk, steps are given up early, but never later than the user said.
+#[test]
+fn shrinking_a_hang_makes_no_limit_longer() {
+    use realmode_diff::voters::isolate::Config;
+    use realmode_diff::voters::roster::Apart;
+    use std::time::Duration;
+    for (millis, shrinking) in [(1000, 100), (20, 20)] {
+        let config = Config { program: "realmode".into(), limit: Duration::from_millis(millis), bytes: 0 };
+        let apart = Apart { config, subject: "candidate".into(), name: "candidate".into() };
+        let impatient = apart.impatient(Duration::from_millis(100)).expect("it has a limit");
+        let says = format!("limit: {:?}", Duration::from_millis(shrinking));
+        assert!(format!("{impatient:?}").contains(&says), "{impatient:?}");
+    }
+}

@@ -307,6 +307,21 @@ fn the_readme_names_options_that_exist() {
 }
 
 /// The commands in the README's `console` blocks print what the README shows; `...` stands for omitted lines.
+/// The help of `--against` is made of the kinds of voters; the table of voters is not.
+#[test]
+fn the_table_of_voters_has_every_kind() {
+    let (text, help) = (read("docs/voters.md"), realmode(&["fuzz", "--help"]));
+    let help: String = String::from_utf8_lossy(&help.stdout).split_whitespace().collect();
+    let named: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).flat_map(quoted).collect();
+    for kind in realmode_diff::voters::roster::KINDS {
+        for name in kind.pattern.split(", ").flat_map(|names| names.split(" or ")) {
+            let among = named.iter().any(|quoted| quoted.split_whitespace().any(|word| word == name));
+            assert!(among, "no table of docs/voters.md has `{name}`");
+            assert!(help.contains(name), "{name} is not in the help: {help}");
+        }
+    }
+}
+
 #[test]
 fn the_tour_shows_what_the_program_prints() {
     let readme = read("README.md");

@@ -319,7 +319,8 @@ impl Checker {
         match left_out {
             None => Verdict::Agreed,
             Some((from, steps)) => {
-                Verdict::NotCompared(NotCompared { from, why: Reason::Steps(steps), compared: compared > 0 })
+                let why = Reason::Steps(steps, "it does not cover this step".into());
+                Verdict::NotCompared(NotCompared { from, why, compared: compared > 0 })
             }
         }
     }

@@ -33,7 +33,7 @@ pub struct Tally {
     pub steps: u64,
     /// Steps that were skipped because their precondition failed.
     pub skipped: u64,
-    /// Steps that were left out because the subject does not cover them.
+    /// Steps that the voter was not asked, because it does not cover them or would take them for something else.
     pub not_asked: u64,
     /// Hypercalls whose answers were equal on both sides.
     pub hypercalls: u64,

@@ -86,12 +86,23 @@ pub struct NotCompared {
     pub compared: bool,
 }
 
+impl NotCompared {
+    /// How many steps the voter was not asked, if it was asked all other steps of the program.
+    #[must_use]
+    pub const fn not_asked(&self) -> Option<u64> {
+        match self.why {
+            Reason::Steps(steps, _) => Some(steps),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for NotCompared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, why, compared } = self;
         match (compared, why) {
             (false, _) => write!(f, "not compared: {why}"),
-            (true, Reason::Steps(steps)) => {
+            (true, Reason::Steps(steps, _)) => {
                 let (steps, s) = (steps, if *steps == 1 { "" } else { "s" });
                 write!(f, "compared but for {steps} step{s} from {from} on: {why}")
             }
@@ -108,9 +119,10 @@ pub enum Reason {
     MemoryModel(String),
     /// The subject does not cover this dialect.
     Dialect(String),
-    /// The subject does not cover this many of the program's steps. Both sides left them out.
-    Steps(u64),
-    /// The voter cannot have the program's machine; the text says why.
+    /// The voter was not asked so many of the steps; why it was not asked the first of them. All other steps were
+    /// compared.
+    Steps(u64, String),
+    /// The voter cannot have the program's machine; why.
     Machine(String),
     /// The voter cannot run this step; the text says why.
     Step(String),
@@ -135,9 +147,7 @@ impl fmt::Display for Reason {
         match self {
             Self::MemoryModel(model) => write!(f, "it does not cover {model}"),
             Self::Dialect(dialect) => write!(f, "it does not cover dialect {dialect}"),
-            Self::Steps(1) => f.write_str("it does not cover this step"),
-            Self::Steps(_) => f.write_str("it does not cover them"),
-            Self::Machine(why) | Self::Step(why) => f.write_str(why),
+            Self::Steps(_, why) | Self::Machine(why) | Self::Step(why) => f.write_str(why),
             Self::Window(liobn, dialect, why) => write!(f, "window {liobn} in dialect {dialect}: {why}"),
             Self::Skipped(why) => write!(f, "one dialect only skips this step: {why}"),
             Self::Declared(why) => write!(f, "a declared difference: {why}"),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::walk::{Counts, Walked};
 use crate::check::tally::{RuleTally, Tally};
-use crate::voters::Roll;
+use crate::voters::{Roll, VoterTally};
 use programs::store;
 
 /// Time from one sync of the file to the next. A machine that loses power loses the lines of that time.
@@ -97,10 +97,10 @@ pub(super) struct Line {
     tally: [u64; 8],
     /// For each rule that was decided, the fields of [`RuleTally`]: real, deferred, accepted, refused.
     rules: Vec<(Rule, [u64; 4])>,
-    /// For each voter: programs, hypercalls, read back, uncovered, declared, incidents. Empty if one subject votes
-    /// alone.
+    /// One a voter: programs, compared, hypercalls, read back, uncovered, not asked, declared, incidents. Empty for a
+    /// subject alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    voters: Vec<[u64; 6]>,
+    voters: Vec<[u64; 8]>,
     /// How often each entry of the ledger was used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     uses: Vec<u64>,
@@ -120,8 +120,9 @@ impl Line {
             let &RuleTally { real, deferred, accepted, refused } = tally;
             (tally.total() > 0).then_some((*rule, [real, deferred, accepted, refused]))
         };
-        let votes = |voter: &crate::voters::VoterTally| {
-            [voter.programs, voter.hypercalls, voter.read_back, voter.uncovered, voter.declared, voter.incidents]
+        let votes = |voter: &VoterTally| {
+            let &VoterTally { programs, compared, hypercalls, read_back, uncovered, not_asked, .. } = voter;
+            [programs, compared, hypercalls, read_back, uncovered, not_asked, voter.declared, voter.incidents]
         };
         Self {
             unit: walked.unit,
@@ -156,13 +157,15 @@ impl Line {
     /// Returns the voters' counts. `blank` has the voters in the order of the line.
     pub(super) fn roll(&self, blank: &Roll) -> Roll {
         let mut roll = blank.clone();
-        for (voter, &[programs, hypercalls, read_back, uncovered, declared, incidents]) in
+        for (voter, &[programs, compared, hypercalls, read_back, uncovered, not_asked, declared, incidents]) in
             roll.voters.iter_mut().zip(&self.voters)
         {
             voter.programs = programs;
+            voter.compared = compared;
             voter.hypercalls = hypercalls;
             voter.read_back = read_back;
             voter.uncovered = uncovered;
+            voter.not_asked = not_asked;
             voter.declared = declared;
             voter.incidents = incidents;
         }
