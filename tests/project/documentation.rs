@@ -258,7 +258,7 @@ fn the_tables_of_bugs_name_the_planted_faults() {
     }
     let bugs = read("docs/kernel-bugs.md");
     for name in faults.iter().filter(|name| !name.contains('/')) {
-        let header = read(&format!("tests/defects/{name}.patch"));
+        let header = read(format!("tests/defects/{name}.patch"));
         let kernel = header.lines().find_map(|line| line.strip_prefix("Kernel: ")).unwrap_or_default();
         let numbered = kernel
             .split(|c: char| !c.is_alphanumeric())

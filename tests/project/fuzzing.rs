@@ -81,7 +81,7 @@ fn engines_instrument_what_coverage_measures() {
 fn scripts_name_what_exists() {
     let mut packages = BTreeSet::new();
     for manifest in [".", "contract", "machine", "reference", "candidate", "abi", "programs", "harness", "fuzz"] {
-        let manifest = read(&format!("{manifest}/Cargo.toml"));
+        let manifest = read(format!("{manifest}/Cargo.toml"));
         let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         packages.insert(name.expect("a package").to_string());
     }
@@ -124,7 +124,7 @@ fn scripts_name_what_exists() {
 #[test]
 fn targets_are_glue() {
     for target in targets() {
-        let text = read(&format!("fuzz/fuzz_targets/{target}.rs"));
+        let text = read(format!("fuzz/fuzz_targets/{target}.rs"));
         assert!(text.lines().count() <= 20, "{target} has more than 20 lines");
         assert!(text.starts_with("//! "), "{target} does not say what it is for");
     }
