@@ -67,13 +67,13 @@ rules! {
     PutLast "PUT.LAST" "3" Outcome "put_page_unless_one found the last reference";
     HcallUnknown "HCALL.UNKNOWN" "4" Outcome "an opcode that is none of the four answers H_FUNCTION";
     LiobnUnknown "LIOBN.UNKNOWN" "4" Outcome "no window has that LIOBN";
-    IobaAlign "IOBA.ALIGN" "4" Outcome "the IOBA is no multiple of the window's page";
+    IobaAlign "IOBA.ALIGN" "4" Outcome "the IOBA is not a multiple of the window's page size";
     IobaRange "IOBA.RANGE" "4" Outcome "the IOBA, or an entry of the range, lies outside the window";
     CountStuff "COUNT.STUFF" "4" Outcome "STUFF's count is over its limit";
     CountIndirect "COUNT.INDIRECT" "4" Outcome "INDIRECT's count is over 512";
     CountZero "COUNT.ZERO" "4" Outcome "a count of 0 was decided";
     ListAlign "LIST.ALIGN" "4" Outcome "the list is not 4 KiB aligned";
-    ListUnbacked "LIST.UNBACKED" "4" Outcome "the list is not guest memory, or a host hole";
+    ListUnbacked "LIST.UNBACKED" "4" Outcome "the list is not guest memory, or lies in a hole of the host page table";
     StuffPerm "STUFF.PERM" "4" Outcome "STUFF's value has permission bits where the dialect refuses them";
     TceAlign "TCE.ALIGN" "4" Outcome "a TCE has bits set between its permissions and its page";
     TceUnbacked "TCE.UNBACKED" "4" Outcome "a TCE's page is not guest memory";
@@ -96,9 +96,9 @@ rules! {
     RefHeld "REF.HELD" "7" Finding "between two stores a page had fewer references than it has holders";
     RefUnderflow "REF.UNDERFLOW" "7" Finding "a hypercall took a count from 0 to -1";
     ListSnapshot "LIST.SNAPSHOT" "7" Finding "a list word was read twice, or after the first store to a table";
-    MemStray "MEM.STRAY" "7" Finding "a store where a handler has no business (a freed page among them), or virtual mode touched what nobody owns";
+    MemStray "MEM.STRAY" "7" Finding "a store to memory that a handler may not write, such as a freed page, or an access of virtual mode to memory of no region";
     SubjectCrash "SUBJECT.CRASH" "7" Finding "the implementation panicked, or its process died";
-    SubjectHang "SUBJECT.HANG" "7" Finding "the implementation made no end";
+    SubjectHang "SUBJECT.HANG" "7" Finding "the implementation did not return";
     SubjectProtocol "SUBJECT.PROTOCOL" "7" Finding "the implementation answered what its interface does not allow";
     DeferClean "DEFER.CLEAN" "7" Finding "a deferred call left something changed";
     RmLazy "RM.LAZY" "7" Finding "real mode deferred what it must finish";

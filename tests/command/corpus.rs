@@ -585,7 +585,7 @@ fn a_check_that_makes_no_end_is_kept_as_it_was_found() {
     assert_eq!(names(&here, "findings"), files);
     assert_eq!(parse(&text(&here, &format!("findings/{name}.found.realmode"))).as_ref(), Ok(&long));
     let report = text(&here, &format!("findings/{name}.report.txt"));
-    assert!(report.starts_with("finding    SUBJECT.HANG: the implementation made no end\n"), "{report}");
+    assert!(report.starts_with("finding    SUBJECT.HANG: the implementation did not return\n"), "{report}");
     // After one file that hangs, triage still checks the others.
     let said = expect(&here, &["triage", "--limit", "1ns", "timeout-a", "timeout-b"], 1);
     assert!(said.contains("timeout-b: ") && said.contains(" 2 with a finding, "), "{said}");

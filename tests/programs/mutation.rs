@@ -115,6 +115,7 @@ fn chains(focus: Focus, outputs: u64, check_every: u64) -> Tally {
             }
         }
     }
+    assert_eq!(mutator.failures(), 0, "{focus:?}: stderr has a line for each");
     tally
 }
 
@@ -152,6 +153,7 @@ fn the_seed_decides() {
             let seed = index as u64;
             assert_eq!(run(&mut used, seed), run(&mut Mutator::new(focus), seed), "{focus:?}, input {index}");
         }
+        assert_eq!(used.failures(), 0, "{focus:?}: stderr has a line for each");
     }
     let program = decode(&inputs[0]);
     let different: BTreeSet<String> = (0..200)

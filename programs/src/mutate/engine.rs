@@ -13,6 +13,7 @@ use crate::quiet::{last_message, quietly};
 pub struct Mutator {
     focus: Focus,
     encoded: Vec<u8>,
+    failures: u64,
 }
 
 /// A mutation or crossover that failed, formatted as a line for stderr.
@@ -59,7 +60,14 @@ impl Mutator {
     /// Makes a mutator for the fuzz target of that focus.
     #[must_use]
     pub const fn new(focus: Focus) -> Self {
-        Self { focus, encoded: Vec::new() }
+        Self { focus, encoded: Vec::new(), failures: 0 }
+    }
+
+    /// Returns how many mutations and crossovers of this mutator failed: they panicked or made an invalid program. Each
+    /// is a mistake of this crate. The engine sees an input that stays as it is, so only this number and stderr tell.
+    #[must_use]
+    pub const fn failures(&self) -> u64 {
+        self.failures
     }
 
     /// Mutates the program that is encoded in `buffer[..size]` in place and returns its new size in bytes: at most
@@ -110,6 +118,7 @@ impl Mutator {
         match attempt(make) {
             Ok(program) => self.encode(program, max_size),
             Err(reason) => {
+                self.failures += 1;
                 eprintln!("{}", Failure { call, focus: self.focus, seed, reason, inputs });
                 false
             }
