@@ -13,7 +13,7 @@ macro_rules! address {
         pub struct $name(pub u64);
 
         impl $name {
-            /// The address plus `offset`, or `None` if the sum does not fit 64 bits.
+            /// The value plus `offset`, or `None` if the sum does not fit 64 bits.
             #[must_use]
             pub const fn checked_add(self, offset: u64) -> Option<Self> {
                 match self.0.checked_add(offset) {
@@ -22,7 +22,8 @@ macro_rules! address {
                 }
             }
 
-            /// Whether the address is a multiple of `alignment`, which must be a power of two.
+            /// Whether the value is a multiple of `alignment`, which must be a power of two and has the unit of the
+            /// value.
             #[must_use]
             pub const fn is_aligned(self, alignment: u64) -> bool {
                 self.0 & (alignment - 1) == 0
@@ -50,57 +51,61 @@ macro_rules! address {
 }
 
 address!(
-    /// Host page frame number: real address >> PAGE_SHIFT.
+    /// Page frame number of the host: real address >> PAGE_SHIFT, the host's log2 of the page size in bytes.
     Pfn
 );
 address!(
-    /// Real (physical) address of the host, in bytes. The answer of a lookup may have the top nibble of the linear map.
+    /// Real (physical) address of the host, in bytes. A real address that a lookup of a struct page returns may have
+    /// the top nibble 0xc of the linear map.
     RealAddr
 );
 address!(
-    /// Effective address in bytes: the operand of a load or store. What it reaches depends on the mode of the CPU.
+    /// Effective address in bytes: the operand of a load or store. Real mode ignores the top nibble and takes the other
+    /// 60 bits as the real address; virtual mode translates the address.
     Ea
 );
 address!(
-    /// Guest physical address in bytes.
+    /// Guest physical address in bytes: where the guest believes its memory is.
     Gpa
 );
 address!(
-    /// Guest frame number: gpa >> PAGE_SHIFT.
+    /// Guest frame number: guest physical address >> PAGE_SHIFT, the host's log2 of the page size in bytes.
     Gfn
 );
 address!(
-    /// Host virtual address (of the process that owns the guest) in bytes.
+    /// Host virtual address in bytes, in the process that runs the guest.
     Hva
 );
 address!(
-    /// I/O bus address in bytes.
+    /// I/O bus address in bytes, as a device uses it inside a DMA window.
     Ioba
 );
 address!(
-    /// Logical I/O bus number: the name of a DMA window.
+    /// Logical I/O bus number: names a DMA window in a hypercall.
     Liobn
 );
 address!(
-    /// Translation control entry: bit 0 device may read, bit 1 device may write, address bits from 12 up.
+    /// Translation control entry: bit 0 lets the device read the page, bit 1 lets it write the page, and bits 12 and up
+    /// are the page's address. Bit 0 is the lowest.
     Tce
 );
 
-/// Top nibble of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`.
+/// Top nibble (0xc) of an address of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`, in bytes.
 pub const LINEAR_MAP: u64 = 0xc << 60;
 
-/// The bits of an effective address that hypervisor real mode uses: the CPU ignores the top nibble.
+/// Mask of the low 60 bits of an effective address. Hypervisor real mode uses them as the real address and ignores the
+/// top nibble.
 pub const REAL_MASK: u64 = !(0xf << 60);
 
 impl RealAddr {
-    /// The address without the top nibble of the linear map. Results of lookups compare in this form (semantics 7,
-    /// `DIVERGE.LOOKUP`).
+    /// The address with its top nibble cleared, where the linear map has 0xc. The harness compares results of lookups
+    /// in this form (semantics 7, `DIVERGE.LOOKUP`).
     #[must_use]
     pub const fn masked(self) -> Self {
         Self(self.0 & REAL_MASK)
     }
 
-    /// The effective address that reaches this real address in either mode.
+    /// The effective address, with the top nibble 0xc, that reaches this real address in real mode and in virtual mode.
     #[must_use]
     pub const fn ea(self) -> Ea {
         Ea(self.0 | LINEAR_MAP)
@@ -108,18 +113,18 @@ impl RealAddr {
 }
 
 impl Tce {
-    /// Bit 0: the device may read the page.
+    /// Bit 0 of a TCE: the device may read the page that the TCE names.
     pub const READ: u64 = 1;
-    /// Bit 1: the device may write the page.
+    /// Bit 1 of a TCE: the device may write the page that the TCE names.
     pub const WRITE: u64 = 2;
 
-    /// Whether the device may read or write.
+    /// Whether the device may read or write the page. `false` means that this is a fault TCE.
     #[must_use]
     pub const fn has_permissions(self) -> bool {
         self.0 & (Self::READ | Self::WRITE) != 0
     }
 
-    /// Whether the device may write.
+    /// Whether the device may write the page that the TCE names.
     #[must_use]
     pub const fn device_may_write(self) -> bool {
         self.0 & Self::WRITE != 0

@@ -2,20 +2,21 @@
 
 use core::fmt;
 
-/// What a rule says of a step.
+/// What a rule states about a step. A step can have several rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleKind {
-    /// How the step was decided. Coverage counts it.
+    /// The rule says how the reference decided the step. Coverage counts the rule.
     Outcome,
-    /// Why real mode must defer the step. Coverage counts it, and it is a finding if the subject did not defer.
+    /// The rule says why real mode must defer the step. Coverage counts the rule, and it is a finding if the subject
+    /// did not defer.
     Reason,
-    /// Which promise was broken, by the subject or, for `HARNESS.FAULT`, by the harness. It appears only in findings.
+    /// The rule is a promise that the subject broke, or for `HARNESS.FAULT` the harness. It appears only in findings.
     Finding,
 }
 
 macro_rules! rules {
     ($($variant:ident $id:literal $section:literal $kind:ident $meaning:literal;)*) => {
-        /// A rule of docs/semantics.md.
+        /// A rule of docs/semantics.md, named by an id such as `MAP.NEW`.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Rule {
@@ -23,28 +24,28 @@ macro_rules! rules {
         }
 
         impl Rule {
-            /// All rules, in the order of docs/semantics.md.
+            /// All rules, in the order of the sections of docs/semantics.md.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The id as reports and docs/semantics.md write it, such as `MAP.NEW`.
+            /// The id of the rule as reports and docs/semantics.md write it, such as `MAP.NEW`.
             #[must_use]
             pub const fn id(self) -> &'static str {
                 match self { $(Self::$variant => $id,)* }
             }
 
-            /// The number of the section of docs/semantics.md that states the rule.
+            /// The number of the section of docs/semantics.md that states the rule, such as `4`.
             #[must_use]
             pub const fn section(self) -> &'static str {
                 match self { $(Self::$variant => $section,)* }
             }
 
-            /// What the rule says of a step: its outcome, a reason to defer, or a finding.
+            /// What the rule states about a step: an outcome, a reason to defer, or a finding.
             #[must_use]
             pub const fn kind(self) -> RuleKind {
                 match self { $(Self::$variant => RuleKind::$kind,)* }
             }
 
-            /// The rule in a few words.
+            /// The meaning of the rule in a few words.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
@@ -113,19 +114,19 @@ rules! {
 }
 
 impl Rule {
-    /// The rule with that id, or `None` if there is none. Ids are case-sensitive.
+    /// The rule whose id is `id`, or `None` if no rule has this id. Ids are case-sensitive.
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.id() == id)
     }
 
-    /// Whether coverage counts the rule. It counts outcomes and reasons to defer.
+    /// Whether coverage counts the rule: `true` for outcomes and for reasons to defer, `false` for findings.
     #[must_use]
     pub const fn is_outcome(self) -> bool {
         !matches!(self.kind(), RuleKind::Finding)
     }
 
-    /// All rules that coverage counts.
+    /// All rules that coverage counts: outcomes and reasons to defer.
     pub fn outcomes() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|rule| rule.is_outcome())
     }
@@ -143,22 +144,22 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A set of rules: bit n stands for the rule `Rule::ALL[n]`.
+/// A set of rules. Bit n, from the lowest, stands for the rule `Rule::ALL[n]`.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuleSet(u128);
 
 const _: () = assert!(Rule::ALL.len() <= u128::BITS as usize, "RuleSet has a bit for every rule");
 
 impl RuleSet {
-    /// The empty set.
+    /// The set without any rule.
     pub const EMPTY: Self = Self(0);
 
-    /// Adds a rule.
+    /// Adds `rule` to the set. Nothing happens if the set has the rule already.
     pub const fn insert(&mut self, rule: Rule) {
         self.0 |= 1 << rule as u8;
     }
 
-    /// Whether the rule is in the set.
+    /// Whether `rule` is in the set.
     #[must_use]
     pub const fn contains(self, rule: Rule) -> bool {
         self.0 & (1 << rule as u8) != 0

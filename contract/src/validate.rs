@@ -15,10 +15,10 @@ use crate::description::{
 };
 use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 
-/// Most 4 KiB frames of simulated memory that a program may touch: 2^14, which is 64 MiB.
+/// Largest number of 4 KiB frames of simulated memory that a program may store to: 2^14, which is 64 MiB.
 pub const MAX_FRAMES: u64 = 1 << 14;
 
-/// Largest page shift, valid or not, that a `create-window` step may carry: the binary encoding has 8 bits for it.
+/// Largest page shift of the window of step `create-window`, valid or not: the binary encoding has 8 bits for it.
 const MAX_KEPT_SHIFT: u32 = 255;
 
 type Check = Result<(), Invalid>;
@@ -27,7 +27,8 @@ fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Chec
     if condition { Ok(()) } else { Err(Invalid::new(item, reason())) }
 }
 
-/// Like [`require`], for an item that contradicts another item, if there is one.
+/// Like [`require`], for an error about `item` that contradicts `other`, or that contradicts no item if `other` is
+/// `None`.
 fn agree(condition: bool, item: Item, other: impl Into<Option<Item>>, reason: impl FnOnce() -> String) -> Check {
     if condition { Ok(()) } else { Err(Invalid::new(item, reason()).against(other.into())) }
 }
@@ -36,7 +37,8 @@ impl Program {
     /// Checks that the description is sound (semantics 1) and within the limits of [`description`](crate::description)
     /// and [`program`](crate::program).
     ///
-    /// # Errors The first contradiction or broken limit, with the item that it is about.
+    /// # Errors
+    /// The first contradiction or exceeded limit, with the item that it is about.
     pub fn validate(&self) -> Result<(), Invalid> {
         let machine = &self.machine;
         model(machine)?;
@@ -54,7 +56,7 @@ impl Program {
         })
     }
 
-    /// Upper bound of the number of 4 KiB frames that the program can store to in simulated memory, its boot included.
+    /// Upper bound of the number of 4 KiB frames of simulated memory that the program can store to, its boot included.
     /// The program must have passed the other checks of [`Program::validate`].
     #[must_use]
     pub fn frames_bound(&self) -> u64 {
@@ -106,7 +108,8 @@ impl Program {
 }
 
 impl Machine {
-    /// Whether the page exists at boot: whether it lies in a present section, or below `pages` in flatmem.
+    /// Whether the page with this pfn exists at boot: whether it lies in a present section, or in flatmem below the
+    /// number of pages.
     #[must_use]
     pub fn page_exists(&self, pfn: Pfn) -> bool {
         match &self.memory {
@@ -213,23 +216,24 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description:
     }
 }
 
-/// A piece of real memory that a description takes.
+/// A piece of real memory that the description of a machine uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extent {
-    /// Real address of the first byte.
+    /// Real address of the piece's first byte.
     pub start: u64,
-    /// Size in bytes.
+    /// Size of the piece in bytes.
     pub bytes: u128,
     /// Required alignment of `start` in bytes, a power of two.
     pub align: u64,
-    /// The line of the description that takes it.
+    /// The item of the description that uses the piece.
     pub item: Item,
-    /// What it is for, in words.
+    /// What the piece is used for, in words.
     pub what: &'static str,
 }
 
 impl Machine {
-    /// All pieces of real memory that the machine takes, in the order of its lines. Nothing is checked or sorted.
+    /// All pieces of real memory that the machine uses, in the order of its lines. The function does not check or sort
+    /// them.
     #[must_use]
     pub fn extents(&self) -> Vec<Extent> {
         let mut extents = Vec::with_capacity(8 + 2 * self.windows.len());
@@ -264,7 +268,7 @@ impl Machine {
     }
 }
 
-/// Checks that the regions of real memory are aligned, end below 2^46 and do not overlap.
+/// Checks that the regions of real memory are aligned, end at or below 2^46 and do not overlap.
 fn regions(machine: &Machine) -> Check {
     let mut extents = machine.extents();
     for &Extent { start, bytes, align, item, what } in &extents {
@@ -283,15 +287,17 @@ fn regions(machine: &Machine) -> Check {
     Ok(())
 }
 
-/// The compound pages, and the pages that the page table names. Checks of other lines need both.
+/// The compound pages, and the pages that page-table entries name. The checks of mappings and page lines use both.
 struct Pages {
-    /// The compound pages by the pfn of the head.
+    /// The compound pages, by the pfn of their head.
     compounds: BTreeMap<u64, Compound>,
-    /// The heads of the pages that page-table entries name, ascending. Empty if the description has no page lines.
+    /// The pfns that page-table entries name, ascending; for a page of a compound page, the head's pfn. Empty if the
+    /// description has no page lines.
     named: Vec<u64>,
 }
 
-/// The one line that says which pages exist: the machine line in flatmem, `None` in sparsemem-vmemmap.
+/// The item that alone says which pages exist: the machine line in flatmem. `None` in sparsemem-vmemmap, where sections
+/// do.
 const fn present(machine: &Machine) -> Option<Item> {
     match machine.memory {
         MemoryModel::Flatmem { .. } => Some(Item::Machine),
@@ -299,7 +305,7 @@ const fn present(machine: &Machine) -> Option<Item> {
     }
 }
 
-/// A compound page: its order, and its index in the description.
+/// A compound page: its order, and its index in [`Machine::compounds`].
 #[derive(Clone, Copy)]
 struct Compound {
     order: u32,
@@ -352,7 +358,8 @@ impl Pages {
         Ok(pages)
     }
 
-    /// The compound page that has this page as its head or a tail, with the pfn of its head.
+    /// The compound page that contains page `pfn` as head or tail, with the pfn of its head. `None` if page `pfn` is
+    /// not compound.
     fn compound(&self, pfn: Pfn) -> Option<(Pfn, Compound)> {
         let (&head, &compound) = self.compounds.range(..=pfn.0).next_back()?;
         (pfn.0 < head + (1 << compound.order)).then_some((Pfn(head), compound))
@@ -419,7 +426,8 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
     Ok(())
 }
 
-/// The first line about a page that an earlier line describes, as (index of the earlier line, index of the line).
+/// The first page line whose page an earlier page line has already, as (index of the earlier line, index of this line).
+/// `None` if each page occurs once.
 fn first_repeated(pages: &[PageSpec]) -> Option<(usize, usize)> {
     let mut lines: Vec<(Pfn, usize)> = pages.iter().enumerate().map(|(i, spec)| (spec.pfn, i)).collect();
     lines.sort_unstable();
@@ -427,7 +435,7 @@ fn first_repeated(pages: &[PageSpec]) -> Option<(usize, usize)> {
     repeated.min_by_key(|(_, again)| *again)
 }
 
-/// The first mapping that names the page with this head, or one of its tails.
+/// The first mapping that names page `head` or one of its tails, or `None` if no mapping does.
 fn naming(machine: &Machine, pages: &Pages, head: Pfn) -> Option<Item> {
     let names = |mapping: &Mapping| {
         let first = mapping.pte.pfn();

@@ -32,36 +32,37 @@ use crate::description::{
 use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
 use crate::program::{Program, Step};
 
-/// What a number means. Numbers of one kind can be compared, and one can stand in the place of another.
+/// What a number of a program means. Two numbers of one kind can be compared, and one can stand in the place of the
+/// other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum NumberKind {
     /// Page frame number of the host.
     Pfn,
-    /// Guest frame number.
+    /// Guest frame number: guest physical address >> PAGE_SHIFT.
     Gfn,
     /// Guest physical address in bytes.
     Gpa,
     /// Host virtual address in bytes.
     Hva,
-    /// LIOBN: names a DMA window.
+    /// LIOBN: names a DMA window in a hypercall.
     Liobn,
     /// I/O bus address in bytes.
     Ioba,
-    /// Translation control entry: bits for permissions and for an address.
+    /// Translation control entry: permission bits and an address.
     Tce,
-    /// Real address in bytes.
+    /// Real address of the host in bytes.
     Real,
-    /// Virtual address in the kernel, in bytes.
+    /// Virtual address of the host kernel in bytes.
     Virtual,
-    /// A count, of pages, entries, words or blocks.
+    /// A number of pages, page-table entries, TCEs, words or blocks.
     Count,
-    /// Difference between one word of memory and the next, added with wrapping.
+    /// Difference between one 8-byte word of a run and the next, added with wrapping.
     Stride,
     /// log2 of a size in bytes.
     Shift,
     /// Size in bytes.
     Bytes,
-    /// log2 of the number of pages of a compound page.
+    /// Order of a compound page: log2 of the number of its pages.
     Order,
     /// Number of a section of memory: real address >> 24.
     Section,
@@ -69,34 +70,34 @@ pub enum NumberKind {
     Block,
     /// Number of a memory slot.
     Slot,
-    /// References that the host itself holds on a page; signed.
+    /// Number of references that the host itself holds on a page; signed.
     Own,
-    /// Number of a vCPU.
+    /// Number of a vCPU, from 0.
     Vcpu,
-    /// Opcode of a hypercall.
+    /// Opcode of a hypercall (r3).
     Opcode,
-    /// A register that the hypercall does not read.
+    /// Value of an argument register (r4 to r7) that the hypercall does not read.
     Unread,
     /// A flag, 0 or 1.
     Flag,
 }
 
-/// How the text form writes a number.
+/// How the text form writes the number of a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notation {
-    /// As `0x1f`.
+    /// In hexadecimal, such as `0x1f`.
     Hexadecimal,
-    /// As `31`.
+    /// In decimal, such as `31`.
     Decimal,
-    /// As `-31`. The number is signed, and a visitor gets it sign-extended to 64 bits.
+    /// In decimal with a sign if it is negative, such as `-31`. A visitor gets the number sign-extended to 64 bits.
     Signed,
-    /// As the label of the field if the flag is 1; a flag that is 0 is not written.
+    /// As the label of the field (for example `dirty`) if the flag is 1. The text form does not write a flag that is 0.
     Word,
 }
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident $kind:ident $label:literal $notation:ident $bits:literal $step_bits:literal;)*) => {
-        /// A field of a description or a step that holds a number.
+        /// A field of a machine's description or of a step that holds a number.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Field {
             $($(#[$doc])* $name,)*
@@ -106,7 +107,7 @@ macro_rules! fields {
             /// All fields, in the order in which they first occur in a program.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// What the number means.
+            /// What the number of the field means.
             #[must_use]
             pub const fn kind(self) -> NumberKind {
                 match self {
@@ -123,7 +124,7 @@ macro_rules! fields {
                 }
             }
 
-            /// How the text form writes the number.
+            /// How the text form writes the number of the field.
             #[must_use]
             pub const fn notation(self) -> Notation {
                 match self {
@@ -131,7 +132,8 @@ macro_rules! fields {
                 }
             }
 
-            /// How many low bits the number can use in a valid description, and in a valid step.
+            /// How many low bits of the number can be used, as (bits in a valid description of a machine, bits in a
+            /// valid step).
             const fn widths(self) -> (u32, u32) {
                 match self {
                     $(Self::$name => ($bits, $step_bits),)*
@@ -144,109 +146,111 @@ macro_rules! fields {
 // Field, kind, label, notation, bits in a description, bits in a step. Some fields have more bits in a step, because a
 // step may name what its machine does not have.
 fields! {
-    /// PAGE_SHIFT of the host, 12 or 16. Setting it to any other value changes nothing.
+    /// PAGE_SHIFT of the host, 12 or 16: log2 of the page size in bytes. A visitor that stores any other value changes
+    /// nothing.
     HostShift Shift "page_shift" Decimal 5 5;
     /// Size of a struct page in bytes.
     StructPage Bytes "struct_page" Decimal 7 7;
-    /// Real address of the array of struct pages (flatmem).
+    /// Real address in bytes of the array of struct pages (flatmem).
     Array Real "array" Hexadecimal 46 46;
-    /// How many pages exist (flatmem).
+    /// Number of host pages that exist (flatmem).
     MemoryPages Count "pages" Decimal 35 35;
-    /// Virtual address of the struct page of pfn 0 (sparsemem-vmemmap).
+    /// Virtual address in bytes of the struct page of pfn 0 (sparsemem-vmemmap).
     VmemmapBase Virtual "base" Hexadecimal 64 64;
     /// log2 of the size of a vmemmap block in bytes.
     BlockShift Shift "block_shift" Decimal 5 5;
-    /// Real address of the area that holds the vmemmap list.
+    /// Real address in bytes of the area that holds the vmemmap list.
     ListArea Real "list" Hexadecimal 46 46;
-    /// Number of a section of memory.
+    /// Number of a section of memory: real address >> 24.
     Section Section "section" Hexadecimal 22 64;
-    /// Number of the first block of a run.
+    /// Number of the first vmemmap block of a run.
     Block Block "block" Hexadecimal 29 29;
-    /// Real address of the first block of a run.
+    /// Real address in bytes of the first vmemmap block of a run.
     BlockAt Real "at" Hexadecimal 46 64;
-    /// How many blocks a run has.
+    /// Number of vmemmap blocks of a run.
     Blocks Count "blocks" Decimal 16 16;
-    /// Number of the vCPU that makes a hypercall.
+    /// Number of the vCPU that makes a hypercall, from 0.
     Vcpu Vcpu "vcpu" Decimal 3 3;
-    /// Number of a memory slot.
+    /// Number of a memory slot, from 0.
     Slot Slot "slot" Decimal 9 32;
-    /// First guest frame number of a memory slot.
+    /// Number of the first guest frame of a memory slot.
     Gfn Gfn "gfn" Hexadecimal 52 64;
-    /// Size of a memory slot in host pages.
+    /// Size of a memory slot in host pages. 0 in a step deletes the slot.
     SlotPages Count "pages" Decimal 53 64;
-    /// Host virtual address of a mapping, a slot or a step.
+    /// Host virtual address in bytes of a mapping, a memory slot or a step.
     Hva Hva "hva" Hexadecimal 64 64;
-    /// Page frame number of the host. For a compound page it is the head's, but a step may name any page.
+    /// Page frame number of the host. Page lines never name a tail; compound pages and huge entries name the head.
     Pfn Pfn "pfn" Hexadecimal 34 64;
-    /// References that the host itself holds.
+    /// Number of references that the host itself holds on a page.
     Own Own "own" Signed 32 32;
-    /// DIRTY in the flags of a struct page.
+    /// DIRTY in the flags of a struct page: 1 if it is set.
     PageDirty Flag "dirty" Word 1 1;
-    /// Order of a compound page.
+    /// Order of a compound page: log2 of the number of its pages.
     Order Order "order" Decimal 4 4;
-    /// Order of the compound page that a huge entry covers.
+    /// Order of the compound page that a huge entry covers: log2 of the number of its pages.
     HugeOrder Order "order" Decimal 4 4;
-    /// Whether a page-table entry lets the page be written.
+    /// Whether a page-table entry lets the page be written: 1 if it does.
     Writable Flag "writable" Word 1 1;
-    /// Dirty bit of a page-table entry.
+    /// Dirty bit of a page-table entry: 1 if the page was written.
     Dirty Flag "dirty" Word 1 1;
-    /// Young bit of a page-table entry.
+    /// Young bit of a page-table entry: 1 if the page was used lately.
     Young Flag "young" Word 1 1;
-    /// How many page-table entries a mapping has.
+    /// Number of page-table entries of a mapping.
     MapPages Count "pages" Decimal 17 17;
-    /// Real address of words of memory, in a description.
+    /// Real address in bytes of the first word of memory contents, in a description.
     RamAt Real "at" Hexadecimal 46 46;
-    /// Guest physical address of words of memory, in a step.
+    /// Guest physical address in bytes of the first word that step `write` stores.
     Gpa Gpa "gpa" Hexadecimal 64 64;
-    /// First word of a run. Words can be TCEs of a list.
+    /// First 8-byte word of a run of words, which can be the TCEs of a list.
     Word Tce "word" Hexadecimal 64 64;
-    /// Difference between one word of a run and the next.
+    /// Difference between one 8-byte word of a run and the next.
     Stride Stride "stride" Hexadecimal 64 64;
-    /// How many words a run has.
+    /// Number of 8-byte words of a run.
     Words Count "words" Decimal 17 14;
-    /// LIOBN of a window.
+    /// LIOBN of a DMA window. In a hypercall it is r4.
     Liobn Liobn "liobn" Hexadecimal 64 64;
-    /// log2 of the bytes of a window's page.
+    /// log2 of the size in bytes of the page that one entry of a DMA window maps.
     WindowShift Shift "page_shift" Decimal 6 8;
-    /// I/O bus address of entry 0 of a window.
+    /// I/O bus address in bytes of entry 0 of a DMA window.
     WindowBase Ioba "base" Hexadecimal 64 64;
-    /// How many entries a window has.
+    /// Number of entries (TCEs) of a DMA window.
     Entries Count "entries" Decimal 17 19;
-    /// Real address of a window's table of guest values.
+    /// Real address in bytes of a DMA window's table of guest values.
     Table Real "table" Hexadecimal 46 64;
-    /// Real address of a window's hardware table.
+    /// Real address in bytes of a pinned window's hardware table.
     Hardware Real "hardware" Hexadecimal 46 64;
     /// Opcode of a hypercall (r3).
     Opcode Opcode "hcall" Hexadecimal 64 64;
-    /// r5 of the four hypercalls: IOBA of the first entry.
+    /// r5 of the four TCE hypercalls: I/O bus address in bytes of the first entry.
     Ioba Ioba "ioba" Hexadecimal 64 64;
-    /// r6 of H_PUT_TCE and H_STUFF_TCE: the TCE.
+    /// r6 of H_PUT_TCE and H_STUFF_TCE: the TCE to store.
     Tce Tce "tce" Hexadecimal 64 64;
-    /// r6 of H_PUT_TCE_INDIRECT: gpa of the list.
+    /// r6 of H_PUT_TCE_INDIRECT: guest physical address in bytes of the list of TCEs.
     ListGpa Gpa "list" Hexadecimal 64 64;
-    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT: how many entries.
+    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT: number of entries to store.
     Count Count "count" Decimal 64 64;
-    /// r4 of a hypercall that does not read it.
+    /// r4 of a hypercall that does not read r4.
     R4 Unread "r4" Hexadecimal 64 64;
-    /// r5 of a hypercall that does not read it.
+    /// r5 of a hypercall that does not read r5.
     R5 Unread "r5" Hexadecimal 64 64;
-    /// r6 of a hypercall that does not read it.
+    /// r6 of a hypercall that does not read r6.
     R6 Unread "r6" Hexadecimal 64 64;
-    /// r7 of a hypercall that does not read it.
+    /// r7 of a hypercall that does not read r7.
     R7 Unread "r7" Hexadecimal 64 64;
 }
 
-/// The place of a number in a program.
+/// The place of a number in a program: an item or step, and a field in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// The item of the machine or the step that has the number.
+    /// The item of the machine, or the step, that has the number.
     pub item: Item,
-    /// The field. Fields of a list (words of memory, places of blocks) occur several times in one item.
+    /// The field that holds the number. A field of a list (words of memory, places of blocks) occurs several times in
+    /// one item.
     pub field: Field,
 }
 
 impl Place {
-    /// How many low bits the number can use in a valid program, 1 ..= 64.
+    /// How many low bits the number can use in a valid program: 1 ..= 64.
     #[must_use]
     pub const fn bits(self) -> u32 {
         let (description, step) = self.field.widths();
@@ -254,30 +258,33 @@ impl Place {
     }
 }
 
-/// A type that holds numbers: an item of a machine, a step, or a part of one.
+/// A type that holds numbers: an item of a machine, a step, or a part of an item or a step.
 pub trait Numbers {
-    /// Visits every number, in the order in which the text form prints them.
+    /// Calls `visit` with the field and the value of every number, in the order in which the text form prints the
+    /// numbers.
     fn numbers(&self, visit: &mut impl FnMut(Field, u64));
 
-    /// Visits every number, and stores what `visit` makes of it. A number that does not fit its field loses its high
-    /// bits. The kind of a step and the registers that it reads are those from before the visit.
+    /// Calls `visit` for every number and stores the changed value; high bits that do not fit the field are lost. The
+    /// order is that of [`numbers`](Self::numbers). The opcode before the visit decides which registers a hypercall
+    /// reads.
     fn numbers_mut(&mut self, visit: &mut impl FnMut(Field, &mut u64));
 }
 
-/// Visits every number of a program, in the order in which the text form prints them.
+/// Calls `visit` with the place and the value of every number of a program, in the order in which the text form prints
+/// the numbers.
 pub fn visit(program: &Program, visit: &mut impl FnMut(Place, u64)) {
     let mut walk = Reading(visit);
     walk.program(program);
 }
 
-/// Visits every number of a program, and stores what `visit` makes of it. [`Numbers::numbers_mut`] says what happens to
-/// a number that does not fit.
+/// Calls `visit` with the place and the value of every number of a program, and stores the changed value.
+/// [`Numbers::numbers_mut`] says what happens to a value that does not fit its field.
 pub fn visit_mut(program: &mut Program, visit: &mut impl FnMut(Place, &mut u64)) {
     let mut walk = Changing(visit);
     walk.program(program);
 }
 
-/// The type of a field: converts to and from the u64 that a visitor sees.
+/// The type of a field: converts the field's value to and from the `u64` that a visitor sees.
 trait Number {
     fn get(&self) -> u64;
     fn set(&mut self, value: u64);
@@ -330,10 +337,12 @@ impl Number for PageShift {
     }
 }
 
-/// A walk that reads. It calls `FnMut(Field, u64)` in an item and `FnMut(Place, u64)` in a program.
+/// A walk that reads numbers. The closure is `FnMut(Field, u64)` for an item and `FnMut(Place, u64)` for a whole
+/// program.
 struct Reading<'a, F>(&'a mut F);
 
-/// A walk that changes numbers. It calls the same closures with `&mut u64`.
+/// A walk that changes numbers. The closure is `FnMut(Field, &mut u64)` for an item and `FnMut(Place, &mut u64)` for a
+/// whole program.
 struct Changing<'a, F>(&'a mut F);
 
 impl<F: FnMut(Field, u64)> Reading<'_, F> {
@@ -362,7 +371,8 @@ impl<F: FnMut(Field, &mut u64)> Changing<'_, F> {
     }
 }
 
-/// Writes each walk once for both directions. Its patterns bind `&` or `&mut` as the direction needs.
+/// Implements [`Numbers`] from one walk for both directions, reading and changing. The patterns of the walk bind `&` or
+/// `&mut` as the direction needs.
 macro_rules! walks {
     ($($type:ty: $item:ident, $walk:ident => $body:expr;)*) => {$(
         impl Numbers for $type {
@@ -515,7 +525,7 @@ walks! {
     };
 }
 
-/// Writes the walk through a whole program once for both directions.
+/// Implements the walk through a whole program for one direction: reading (`&`) or changing (`&mut`).
 macro_rules! program {
     ($walk:ident, $program:ty, $number:ty, $item:ty, $visited:ty, $numbers:ident) => {
         impl<F: FnMut(Place, $visited)> $walk<'_, F> {

@@ -24,7 +24,7 @@ macro_rules! answers {
             }
 
             impl $Type {
-                /// The answer in a few words.
+                /// The answer that this value stands for, in a few words.
                 #[must_use]
                 pub const fn text(self) -> &'static str {
                     match self { $(Self::$variant => $text,)* }
@@ -32,29 +32,30 @@ macro_rules! answers {
             }
         )*
 
-        /// One column of the table: an answer for each field. Only the reference makes values of this type.
+        /// One column of the table of dialects: the answer of one dialect for each field. Only the reference makes
+        /// values of this type.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub struct Answers {
             $(#[doc = concat!("See [`", stringify!($Type), "`].")] pub $field: $Type,)*
         }
 
-        /// A field of [`Answers`].
+        /// A field of [`Answers`]: a point in which LoPAPR, KVM and QEMU disagree.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Field {
             $(#[doc = $situation] $Type,)*
         }
 
         impl Field {
-            /// All fields, in the order of the table.
+            /// All fields of [`Answers`], in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$Type,)*];
 
-            /// Its name in [`Answers`].
+            /// The name of the field in [`Answers`], such as `unaligned_ioba`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$Type => stringify!($field),)* }
             }
 
-            /// What it is about, a sentence.
+            /// The situation in which the dialects disagree, in a sentence.
             #[must_use]
             pub const fn situation(self) -> &'static str {
                 match self { $(Self::$Type => $situation,)* }
@@ -62,7 +63,7 @@ macro_rules! answers {
         }
 
         impl Answers {
-            /// The answer that stands in a field, in words.
+            /// The answer that the dialect has for `field`, in a few words.
             #[must_use]
             pub const fn text(&self, field: Field) -> &'static str {
                 match field { $(Field::$Type => self.$field.text(),)* }
@@ -130,23 +131,24 @@ answers! {
     }
 }
 
-/// Whose answers a program expects.
+/// The system whose answers a program expects where LoPAPR, KVM and QEMU disagree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Dialect {
-    /// The specification, LoPAPR.
+    /// The answers of the specification, LoPAPR.
     #[default]
     Lopapr,
-    /// The in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first rule of 4.20.
+    /// The answers of the in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first
+    /// rule of 4.20.
     Kvm,
-    /// QEMU 7.2's pseries machine; emulated windows only.
+    /// The answers of the pseries machine of QEMU 7.2; emulated windows only.
     Qemu,
 }
 
 impl Dialect {
-    /// All dialects, in the order of the table.
+    /// All dialects, in the order of the columns of the table.
     pub const ALL: [Self; 3] = [Self::Lopapr, Self::Kvm, Self::Qemu];
 
-    /// The word that names it in a program and on the command line.
+    /// The word that names the dialect in a program and on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -156,13 +158,13 @@ impl Dialect {
         }
     }
 
-    /// The dialect with that name.
+    /// The dialect whose [`name`](Self::name) is `name`, or `None` if no dialect has this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
-    /// Whether a valid description may have pinned windows (semantics 1).
+    /// Whether a valid description in this dialect may have pinned windows (semantics 1).
     #[must_use]
     #[inline]
     pub const fn has_pinned_windows(self) -> bool {
@@ -172,8 +174,8 @@ impl Dialect {
         }
     }
 
-    /// Whether the base of a valid window is a multiple of the window's page (semantics 1). Otherwise it is any byte
-    /// address.
+    /// Whether the base of a valid window must be a multiple of the window's page size (semantics 1). `false` means
+    /// that the base is any I/O bus address.
     #[must_use]
     #[inline]
     pub const fn aligns_window_bases(self) -> bool {
@@ -183,7 +185,7 @@ impl Dialect {
         }
     }
 
-    /// The number of bits that the LIOBN of a valid window has at most: 32 or 64 (semantics 1).
+    /// Largest number of bits of the LIOBN of a valid window: 32 or 64 (semantics 1).
     #[must_use]
     #[inline]
     pub const fn liobn_bits(self) -> u32 {

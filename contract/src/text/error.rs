@@ -3,45 +3,47 @@
 use alloc::string::String;
 use core::fmt;
 
-/// A piece of one line of a text.
+/// A piece of one line of a text: where it starts, and its width.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
-    /// Number of the line, from 1. The end of the text counts as the line after the last one.
+    /// Number of the line, from 1. An error at the end of the text stands on the line after the last line.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// First column of the piece, in characters, from 1.
     pub column: usize,
-    /// Width in characters, at least 1.
+    /// Width of the piece in characters, at least 1.
     pub width: usize,
 }
 
-/// The error that [`parse`](super::parse) returns. It does not hold the text; `programs::snippet` shows the lines.
+/// The error that [`parse`](super::parse) returns: a place in the text and a message. The error does not hold the text;
+/// `programs::snippet` shows the lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextError {
-    /// Number of the line, from 1. The end of the text counts as the line after the last one.
+    /// Number of the line, from 1. An error at the end of the text stands on the line after the last line.
     pub line: usize,
     /// First column to underline, in characters, from 1.
     pub column: usize,
     /// Width to underline in characters, at least 1.
     pub width: usize,
-    /// What was found and what was expected, or which contradiction the description has.
+    /// What the parser found and what it expected, or which contradiction the description has.
     pub message: String,
-    /// The place of the item that this one contradicts, if it stands on another line.
+    /// The place of an item or word that contradicts the one at this error, for a second underline. `None` if there is
+    /// none, or if both items stand on one line.
     pub other: Option<Span>,
 }
 
 impl TextError {
-    /// An error at that place.
+    /// Makes an error at a span, with `message` and without a second place.
     pub(super) const fn at(Span { line, column, width }: Span, message: String) -> Self {
         Self { line, column, width, message, other: None }
     }
 
-    /// The place of the error.
+    /// The place of the error: its line, first column and width.
     #[must_use]
     pub const fn span(&self) -> Span {
         Span { line: self.line, column: self.column, width: self.width }
     }
 
-    /// Shows the error as `FILE:LINE:COLUMN: MESSAGE`.
+    /// Shows the error as `FILE:LINE:COLUMN: MESSAGE`, where FILE is `file`.
     #[must_use]
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         InFile { error: self, file }

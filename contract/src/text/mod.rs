@@ -26,5 +26,5 @@ mod print;
 pub use error::{Span, TextError};
 pub use parse::{MAX_TEXT_BYTES, parse};
 
-/// First line of a program. The number is the version of the text form.
+/// First line of the text of a program. Its number is the version of the text form.
 pub const HEADER: &str = "realmode-program 1";

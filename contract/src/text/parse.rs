@@ -24,9 +24,11 @@ const STEPS: &str = "a step: `cpuN H_...`, `pfn_to_page`, `get_page_unless_zero`
                      `unmap`, `age`, `clean`, `write-protect`, `migrate`, `make-compound`, `split-compound`, `hot-add`, \
                      `hot-remove`, `slot`, `write`, `create-window` or `close-window`";
 
-/// Parses a program and validates it ([`Program::validate`]).
+/// Parses the text of a program and validates the program ([`Program::validate`]).
 ///
-/// # Errors The first thing that is wrong, with its place. A text longer than [`MAX_TEXT_BYTES`] is wrong as a whole.
+/// # Errors
+/// The first thing that is wrong, with its place in the text. For a text longer than [`MAX_TEXT_BYTES`] the place is
+/// the first character.
 pub fn parse(text: &str) -> Parsed<Program> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("found {} bytes, expected a program of at most {MAX_TEXT_BYTES}", text.len());
@@ -84,7 +86,7 @@ pub fn parse(text: &str) -> Parsed<Program> {
     }
 }
 
-/// The number of the line on which each item of a description stands.
+/// The number of the line on which each item of the text stands, for errors of validation. The first line is 1.
 struct Origins {
     machine: Span,
     sections: Vec<usize>,
@@ -131,7 +133,7 @@ impl Origins {
     }
 }
 
-/// The lines that hold more than a comment.
+/// The lines of a text that hold more than spaces and a comment.
 struct Lines<'t, I: Iterator<Item = (usize, &'t str)>> {
     rest: I,
     last: usize,
@@ -161,18 +163,18 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Lines<'t, I> {
     }
 }
 
-/// A word, and the byte of its line at which it starts.
+/// A word of a line, and its offset in bytes from the start of the line.
 #[derive(Clone, Copy)]
 struct Word<'t> {
     text: &'t str,
     at: usize,
 }
 
-/// A line, read word by word.
+/// A line of a text, which the parser reads word by word.
 struct Line<'t> {
     number: usize,
     text: &'t str,
-    /// The line without its comment.
+    /// The text of the line before its comment (`#`).
     meaning: &'t str,
     at: usize,
 }
@@ -187,7 +189,7 @@ impl<'t> Line<'t> {
         Span { line: self.number, column, width: width.max(1) }
     }
 
-    /// The whole line without its comment and the spaces around it.
+    /// The piece of the line without the comment and without the spaces at both ends.
     fn whole(&self) -> Span {
         let words = self.meaning.trim();
         self.span(self.meaning.len() - self.meaning.trim_start().len(), words.chars().count())
@@ -254,7 +256,7 @@ impl<'t> Line<'t> {
         u64::from_str_radix(&plain, radix).map_err(|_| self.unexpected(word, &format!("{what} that fits 64 bits")))
     }
 
-    /// Reads the next word, which must be `key=value`, and returns the value.
+    /// Reads the next word, which must be `key=value`, and returns the value. Any other word is an error.
     fn value(&mut self, key: &str) -> Parsed<Word<'t>> {
         let expected = format!("`{key}=...`");
         let word = self.word(&expected)?;
@@ -287,7 +289,7 @@ impl<'t> Line<'t> {
         number.and_then(|number| i32::try_from(number).ok()).ok_or_else(|| self.unexpected(value, &expected))
     }
 
-    /// Reads `address` or `address*count`.
+    /// Parses the word `address` or `address*count`. Without a count the run has 1 block.
     fn run(&self, word: Word<'t>) -> Parsed<AddrRun> {
         let (at, count) = self.times(word, "an address, or address*count")?;
         Ok(AddrRun { at: RealAddr(self.to_number(at, "an address, or address*count")?), count })
@@ -307,7 +309,7 @@ impl<'t> Line<'t> {
         }
     }
 
-    /// Reads the rest of the line as words: `value`, `value*count` or `value+stride*count`.
+    /// Reads the rest of the line as words of memory, at least one: `value`, `value*count` or `value+stride*count`.
     fn words(&mut self) -> Parsed<Vec<WordRun>> {
         const EXPECTED: &str = "a word: value, value*count or value+stride*count";
         let mut runs = Vec::new();
@@ -430,7 +432,8 @@ fn slot(line: &mut Line<'_>) -> Parsed<SlotSpec> {
     Ok(SlotSpec { id, gfn, pages, hva: Hva(line.field("hva")?) })
 }
 
-/// Reads a page-table entry, and `pages=` if `runs` is true. Returns the entry and the number of entries.
+/// Reads a page-table entry, and `pages=` where `runs` is true. Returns the entry and the number of entries, 1 without
+/// `pages=`.
 fn pte(line: &mut Line<'_>, runs: bool) -> Parsed<(Pte, u64)> {
     const KINDS: &str = "`present`, `huge` or `absent`";
     let kind = line.word(KINDS)?;

@@ -25,7 +25,7 @@ impl Display for Program {
     }
 }
 
-/// Writes a number in the notation of its field. A flag is written as its label.
+/// Writes `value` in the notation of `field`. For a flag it writes the label of the field.
 fn number(f: &mut Formatter<'_>, field: Field, value: u64) -> fmt::Result {
     match field.notation() {
         Notation::Hexadecimal => write!(f, "{value:#x}"),
@@ -35,7 +35,8 @@ fn number(f: &mut Formatter<'_>, field: Field, value: u64) -> fmt::Result {
     }
 }
 
-/// Whether the line leaves the number out, because it is the default or because the line shows it in another way.
+/// Whether the line of an item leaves out the number of this field, because the value is the default or because the
+/// line shows the number in another way.
 fn is_left_out(field: Field, value: u64) -> bool {
     match field {
         // The opcode stands first in the line, by name or as a number.
@@ -46,8 +47,8 @@ fn is_left_out(field: Field, value: u64) -> bool {
     }
 }
 
-/// Writes the numbers of an item: the first one bare if `bare`, all others as ` label=value`. `before` gives the word
-/// that stands before a number, or "".
+/// Writes the numbers of an item. If `bare`, the first number has no label; every other number is ` label=value`.
+/// `before` gives the word that stands before the number of a field, or "".
 fn line(
     f: &mut Formatter<'_>,
     numbers: &impl Numbers,
@@ -77,7 +78,7 @@ fn line(
     result
 }
 
-/// Writes the numbers of a line of which the first has no label.
+/// Writes the numbers of an item; the first number has no label.
 fn bare_line(f: &mut Formatter<'_>, numbers: &impl Numbers) -> fmt::Result {
     line(f, numbers, true, |_| "")
 }
@@ -171,7 +172,7 @@ impl Display for SlotSpec {
     }
 }
 
-/// The word for the kind of a page-table entry, after a space.
+/// The word for the kind of a page-table entry, with a space before it.
 const fn word(pte: Pte) -> &'static str {
     match pte {
         Pte::Hole => " hole",
