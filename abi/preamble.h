@@ -11,5 +11,5 @@
  * and is run with `realmode fuzz --subject ./libmine.so`. Compile it with -fPIC -fexceptions: the harness ends a
  * handler that hangs by unwinding its frames.
  *
- * This file is written from abi/src/header.rs; a test compares them.
+ * `REALMODE_WRITE=1 cargo test --test header` writes this file from abi/src/header.rs, and a test compares the two.
  */

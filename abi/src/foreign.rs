@@ -21,10 +21,12 @@ use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 
-/// Value of every byte of the coverage before `start` fills it in.
+/// Value of every byte of `struct rm_coverage` before `start` fills it in. Such a byte shows that `start` did not write
+/// it.
 const POISON: u8 = 0xa5;
 
-/// An implementation in a library. Each `Foreign` has a copy of the library to itself.
+/// The [`Subject`] that calls an implementation in a shared library. Each `Foreign` has a copy of the library to
+/// itself.
 pub struct Foreign {
     instance: Instance,
     name: String,
@@ -34,7 +36,8 @@ pub struct Foreign {
     coverage: Coverage,
     told: Told,
     view: Option<View>,
-    /// Number of poison values so far. Each is different, so that no implementation returns one by chance for long.
+    /// Number of poison values so far. Each value is different, so that no implementation returns one by chance for
+    /// long.
     poison: AtomicU64,
 }
 
@@ -46,10 +49,10 @@ unsafe impl Send for Foreign {}
 unsafe impl Sync for Foreign {}
 
 impl Foreign {
-    /// Loads a copy of the library. Reports use the library's name.
+    /// Loads a copy of the library. Reports name the subject as the library does.
     ///
     /// # Errors
-    /// The library cannot be loaded, or its linear map cannot be reserved.
+    /// The library cannot be loaded, or the library asks for a linear map and there is no address space for it.
     pub fn new(library: &Library) -> Result<Self, Unusable> {
         let instance = library.instance()?;
         let view = match instance.table.flags & RM_MAP_MEMORY {
@@ -77,14 +80,14 @@ impl Foreign {
     /// Starts the implementation on a machine, to find out whether it can.
     ///
     /// # Errors
-    /// The violation of the interface by its `start`, such as an error status.
+    /// What its `start` did against the interface, in words: it returned an error number, for example.
     pub fn try_start(&mut self, dialect: Dialect, machine: &Machine) -> Result<(), String> {
         self.start(dialect, machine);
         self.violation().map_or(Ok(()), Err)
     }
 
-    /// Calls a function of the library with a handle for `cpu`, then carries its stores through plain pointers into the
-    /// image.
+    /// Runs `call`, a function of the library, with a pointer to a handle for `cpu`. Then carries the stores that the
+    /// function made through plain pointers into the image. Returns the answer of `call`.
     fn with<T>(&self, cpu: &Cpu<'_>, call: impl FnOnce(*mut rm_cpu) -> T) -> T {
         let handle = Handle { cpu, slots: &self.slots, told: &self.told, view: self.view.as_ref() };
         let answer = call(handle.pointer());
@@ -94,13 +97,13 @@ impl Foreign {
         answer
     }
 
-    /// Returns a value that the implementation cannot know.
+    /// Returns a value that the implementation cannot know; each call returns another value.
     fn poison(&self) -> u64 {
         let number = self.poison.fetch_add(1, Relaxed);
         (number ^ 0xa5a5_a5a5_a5a5_a5a5).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Runs the handler of a call; `None` if it is NULL.
+    /// Runs the handler of the hypercall `call`; `None` if that handler is NULL. Unknown opcodes answer H_FUNCTION.
     fn hypercall(&self, cpu: &Cpu<'_>, handlers: &rm_handlers, call: &Hypercall) -> Option<HcallAnswer> {
         let [liobn, ioba, third, count] = call.args;
         // SAFETY, of all four: the header gives their types, and the pointers are valid until they return.
@@ -124,7 +127,8 @@ impl Foreign {
         Some(HcallAnswer::status(Status(status)))
     }
 
-    /// Runs H_GET_TCE. A success that leaves the output unwritten is a violation.
+    /// Runs the handler of H_GET_TCE; `None` if that handler is NULL. A success that leaves `*tce` unwritten is a
+    /// violation.
     fn get(&self, cpu: &Cpu<'_>, handlers: &rm_handlers, call: &Hypercall) -> Option<HcallAnswer> {
         let handler = handlers.get_tce?;
         let poison = self.poison();
@@ -137,7 +141,8 @@ impl Foreign {
         Some(HcallAnswer { status, r4: (tce != poison).then_some(tce) })
     }
 
-    /// Converts the answer of a probe. A number that is no `RM_PROBE_*` is a violation.
+    /// Converts the answer of the probe `name`. A number that is no `RM_PROBE_*` is a violation, and becomes
+    /// [`ProbeAnswer::NoPage`].
     fn probe(&self, name: &str, answer: c_int) -> ProbeAnswer {
         match answer {
             RM_PROBE_YES => ProbeAnswer::Done(true),
@@ -151,7 +156,8 @@ impl Foreign {
         }
     }
 
-    /// Checks what `start` returned and filled in, and takes the coverage.
+    /// Checks what `start` returned (`status`) and filled in (`coverage`). Takes the coverage over, or records a
+    /// violation.
     fn started(&mut self, status: c_int, coverage: &rm_coverage) {
         if status != 0 {
             return self.told.violation(format!("start answered {status}, expected 0"));
@@ -203,7 +209,7 @@ impl Foreign {
         };
     }
 
-    /// Tells the implementation that its machine goes, if it was started.
+    /// Calls the library's `stop` if the implementation was started and `stop` is not NULL.
     fn stop(&mut self) {
         if std::mem::take(&mut self.started)
             && let Some(stop) = self.instance.table.stop
@@ -343,7 +349,7 @@ impl Subject for Foreign {
     }
 }
 
-/// Returns a coverage in which every byte has the poison value.
+/// Returns a `struct rm_coverage` in which every byte has the value [`POISON`].
 const fn poisoned() -> rm_coverage {
     let word = u32::from_ne_bytes([POISON; 4]);
     rm_coverage { memory_models: word, backings: word, dialects: word, calls: word, real_mode: word }

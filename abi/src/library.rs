@@ -16,10 +16,10 @@ use rustix::fs::MemfdFlags;
 
 use crate::header::{RM_ABI, RM_MAP_MEMORY, rm_implementation};
 
-/// Name of the function that a library exports.
+/// Name of the function that a library exports, and that returns its `struct rm_implementation`.
 const SYMBOL: &str = "realmode_implementation";
 
-/// Why a library cannot be used, as one line.
+/// The reason why a library cannot be used, as one line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unusable(String);
 
@@ -32,7 +32,7 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {}
 
 impl Unusable {
-    /// Makes the error from its line.
+    /// Makes the error from `why`, its one line.
     #[must_use]
     pub const fn new(why: String) -> Self {
         Self(why)
@@ -43,8 +43,8 @@ impl Unusable {
     }
 }
 
-/// A library that was checked and can be used. Each instance is loaded from a copy of its own, so that instances share
-/// no variables.
+/// A shared library that was checked and can be used. Each instance is loaded from a copy of its own, so that instances
+/// share no variables.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
@@ -53,11 +53,12 @@ pub struct Library {
 }
 
 impl Library {
-    /// Reads a library, loads it once, and checks it.
+    /// Reads the library at `path`, loads it once, and checks it.
     ///
     /// # Errors
-    /// The file cannot be read, is not a shared library for this machine, does not export the symbol, was made for
-    /// another version of the interface, or its table is wrong. The error names the file.
+    /// The file cannot be read, is not a shared library for this computer, does not export `realmode_implementation`,
+    /// was made for another version of the interface, or its `struct rm_implementation` is wrong. The error names the
+    /// file.
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let told = |what: String| Unusable(format!("{}: {what}", path.display()));
         let contents = fs::read(path).map_err(|error| told(error.to_string()))?;
@@ -73,19 +74,20 @@ impl Library {
         &self.name
     }
 
-    /// Returns the path that the library was read from.
+    /// Returns the path of the file from which the library was read.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes an error about this library, for a caller that cannot use it.
+    /// Makes an error about this library, for a caller that cannot use it; `what` is the reason.
     #[must_use]
     pub fn refuse(&self, what: &str) -> Unusable {
         Unusable::of(self, what)
     }
 
-    /// Loads a copy of the library and checks its table.
+    /// Loads a copy of the library and checks its `struct rm_implementation`. Fails with the reason, which names the
+    /// file.
     pub(crate) fn instance(&self) -> Result<Instance, Unusable> {
         let told = |what: String| Unusable(format!("{}: {what}", self.path.display()));
         // For a file that it has loaded before, the loader returns the same library. A copy in memory is another file.
@@ -139,16 +141,16 @@ impl Library {
     }
 }
 
-/// A loaded copy of a library.
+/// A loaded copy of a library. Dropping it unloads the copy.
 pub(crate) struct Instance {
-    /// The library's table. It is valid only as long as the instance lives.
+    /// The library's `struct rm_implementation`. It is valid only as long as the instance lives.
     pub(crate) table: &'static rm_implementation,
     pub(crate) name: String,
     _loaded: Loaded,
     _copy: OwnedFd,
 }
 
-/// Makes a file in memory with these contents.
+/// Makes a file in memory that holds `contents`. Fails if the kernel cannot make or write it.
 fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create("realmode-subject", MemfdFlags::CLOEXEC)?;
     let mut file = fs::File::from(fd);
@@ -156,8 +158,9 @@ fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Returns why this machine cannot load a file, as far as the file's headers show it. The loader itself would say less,
-/// and it would map a truncated library as if it were whole: touching the missing part ends the process.
+/// Returns why this computer cannot load a file with these contents, as far as the headers of the file show it; `None`
+/// if they show no reason. The loader itself would say less, and it would map a truncated library as if it were whole:
+/// touching the missing part ends the process.
 fn unloadable(contents: &[u8]) -> Option<String> {
     match FileKind::parse(contents) {
         Ok(FileKind::Elf64) => {}
@@ -184,7 +187,7 @@ fn unloadable(contents: &[u8]) -> Option<String> {
     if segments.iter().all(is_there) { None } else { part() }
 }
 
-/// The ELF machine of this process; `None` if it is not listed here.
+/// The ELF machine number of this process; `None` for an architecture that is not listed here.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     Some(elf::EM_X86_64)
 } else if cfg!(target_arch = "aarch64") {

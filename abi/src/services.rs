@@ -15,7 +15,7 @@ use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 
-/// What a `struct rm_cpu` pointer points to: the CPU of the running call, and what the services need.
+/// What a `struct rm_cpu` pointer points to: the CPU that runs the call, and what the services need besides it.
 pub struct Handle<'a> {
     pub cpu: &'a Cpu<'a>,
     pub slots: &'a Slots,
@@ -24,12 +24,12 @@ pub struct Handle<'a> {
 }
 
 impl Handle<'_> {
-    /// Returns the pointer that the handler gets.
+    /// Returns the `struct rm_cpu` pointer to this handle, which a handler gets.
     pub const fn pointer(&self) -> *mut rm_cpu {
         core::ptr::from_ref(self).cast::<rm_cpu>().cast_mut()
     }
 
-    /// Returns the handle behind the pointer.
+    /// Returns the handle that a `struct rm_cpu` pointer points to.
     ///
     /// # Safety
     /// The pointer must be the one that the running handler got.
@@ -38,7 +38,7 @@ impl Handle<'_> {
         unsafe { &*cpu.cast_const().cast::<Self>() }
     }
 
-    /// Returns the CPU, after it has seen the stores that were made through plain pointers.
+    /// Returns the CPU, after it has seen the stores that the implementation made through plain pointers.
     fn settled(&self) -> &Cpu<'_> {
         if let Some(view) = self.view {
             view.settle(self.cpu);
@@ -46,7 +46,8 @@ impl Handle<'_> {
         self.cpu
     }
 
-    /// Copies a word that a service stored into the mapped memory, if there is one.
+    /// Copies the word `value` of 8 bytes, which a service stored at `ea`, into the mapped memory. Does nothing without
+    /// mapped memory.
     fn stored(&self, ea: u64, value: u64) {
         if let Some(view) = self.view
             && let Some(real) = self.cpu.real_address(Ea(ea))
@@ -56,7 +57,7 @@ impl Handle<'_> {
     }
 }
 
-/// The table of all services.
+/// The table of all services, which a library gets in `rm_machine.services`.
 pub static SERVICES: rm_services = rm_services {
     load64,
     store64,
@@ -203,7 +204,7 @@ unsafe extern "C-unwind" fn log(cpu: *mut rm_cpu, line: *const c_char) {
     handle.told.log(line.to_bytes());
 }
 
-/// Converts a page-table entry to its C form.
+/// Converts a page-table entry to `struct rm_pte`.
 fn to_c(entry: Pte) -> rm_pte {
     let plain = rm_pte::default();
     match entry {
@@ -229,7 +230,8 @@ fn to_c(entry: Pte) -> rm_pte {
     }
 }
 
-/// Converts a page-table entry from its C form; `None` for an unknown kind or an order of 32 or more.
+/// Converts a page-table entry from `struct rm_pte`; `None` for an unknown kind, or for a huge entry of order 32 or
+/// more.
 fn from_c(entry: &rm_pte) -> Option<Pte> {
     let pfn = Pfn(entry.pfn);
     let (writable, dirty, young) = (entry.writable != 0, entry.dirty != 0, entry.young != 0);

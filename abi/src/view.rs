@@ -29,42 +29,44 @@ use machine::{Cpu, RealMemory};
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// Unit of comparison in bytes. Every region starts at a multiple of it, and the host's page is a multiple of it.
+/// Size in bytes of a frame, the unit in which memory is compared. Regions start at multiples of it, and the size of a
+/// page of the computer is a multiple of it.
 const FRAME: u64 = 4096;
-/// Number of 8-byte words of a frame.
+/// Number of 8-byte words in a frame of 4 KiB.
 const WORDS: usize = 512;
-/// Bytes of address space that are reserved: all real addresses.
+/// Size in bytes of the reserved address space: all real addresses, 2^46.
 const RESERVED: u64 = 1 << MAX_PHYSMEM_BITS;
 
-/// A linear map. It belongs to one implementation, which one thread at a time runs.
+/// Simulated real memory, mapped for one implementation as a linear map. One thread at a time runs the implementation.
 pub struct View {
     linear: *mut c_void,
-    /// Size in bytes of the host's page, the unit of mappings.
+    /// Size in bytes of a page of the computer, the unit of mappings.
     page: u64,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     file: OwnedFd,
-    /// Mapped regions by start address.
+    /// Regions that are mapped, by their first real address.
     regions: BTreeMap<u64, Region>,
-    /// What each frame holds in the image, by real address. A frame without an entry is zero.
+    /// The words of each frame in the image when view and image last agreed, by the frame's first real address. A frame
+    /// without an element is zero.
     known: BTreeMap<u64, Box<[u64; WORDS]>>,
     /// Size of a struct page in bytes.
     struct_page: u64,
 }
 
 impl View {
-    /// Reserves the address space, and waits up to 2 s for it.
+    /// Reserves the address space of a view, and waits up to 2 s for room.
     ///
     /// # Errors
-    /// There is no room: the address space of a process holds one view, and the previous one was not dropped in time.
-    /// Or the memory file cannot be made.
+    /// There is no room: the address space of a process holds one view, and the previous view was not dropped within 2
+    /// s. Or the kernel cannot make the memory file.
     pub fn new() -> io::Result<Self> {
         Self::with_pages(rustix::param::page_size() as u64)
     }
 
-    /// Like [`new`](Self::new), with mappings in units of `page` bytes, a multiple of the host's page.
+    /// Like [`new`](Self::new), with mappings in units of `page` bytes, a multiple of the page size of the computer.
     fn with_pages(page: u64) -> io::Result<Self> {
         let file = rustix::fs::memfd_create("realmode-memory", MemfdFlags::CLOEXEC)?;
         // The file gets its size only once: a process that may not write files may not change it either.
@@ -74,7 +76,7 @@ impl View {
         Ok(Self { linear, page, inner: Mutex::new(inner) })
     }
 
-    /// Returns the address of real address 0.
+    /// Returns the pointer to the byte at real address 0.
     pub const fn linear(&self) -> *mut c_void {
         self.linear
     }
@@ -83,15 +85,16 @@ impl View {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the address of a real address.
+    /// Returns the pointer to the byte at real address `real`.
     const fn at(&self, real: u64) -> *mut c_void {
         self.linear.wrapping_byte_add(real as usize)
     }
 
-    /// Copies the image into the view: all of it after a boot (`booted`), else what the host changed in this step.
+    /// Copies the image `memory` into the view: all of it if the host has just booted (`booted`), else the words that
+    /// the host changed in the running step.
     ///
     /// # Errors
-    /// A region cannot be mapped.
+    /// The kernel cannot map a region.
     pub fn see(&self, memory: &RealMemory, booted: bool) -> io::Result<()> {
         let inner = &mut *self.inner();
         if booted {
@@ -112,7 +115,7 @@ impl View {
         Ok(())
     }
 
-    /// Unmaps everything and empties the file.
+    /// Unmaps all regions and empties the memory file.
     fn forget(&self, inner: &mut Inner) -> io::Result<()> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
         // SAFETY: the whole reservation is ours, and no reference into it is alive: words are accessed one by one, by
@@ -123,7 +126,7 @@ impl View {
         empty(&inner.file, 0, RESERVED)
     }
 
-    /// Unmaps regions that the image no longer has, and maps those that the view has not.
+    /// Unmaps regions that the image no longer has, and maps those that the image has and the view does not.
     fn map_regions(&self, inner: &mut Inner, memory: &RealMemory) -> io::Result<()> {
         let gone: Vec<Region> =
             inner.regions.values().filter(|region| memory.region_at(region.start) != Some(**region)).copied().collect();
@@ -158,19 +161,21 @@ impl View {
         Ok(())
     }
 
-    /// Returns the host's pages that hold a region, from their first byte to one past their last.
+    /// Returns the real addresses of the computer's pages that hold a region: from the first byte of the first page to
+    /// one past the last page.
     const fn pages_of(&self, region: &Region) -> Range<u64> {
         region.start & !(self.page - 1)..region.end.next_multiple_of(self.page)
     }
 
-    /// Returns whether the byte lies in a page of the host that is mapped.
+    /// Returns whether the page of the computer that holds real address `real` is mapped.
     fn is_mapped(&self, inner: &Inner, real: u64) -> bool {
         let page = real & !(self.page - 1);
         // Regions are disjoint, so of those that start before the page's end the last one reaches furthest.
         inner.regions.range(..page + self.page).next_back().is_some_and(|(_, region)| region.end > page)
     }
 
-    /// Copies a word of the image into the view. Words outside all regions are ignored.
+    /// Copies an 8-byte word of the image into the view: `value` at real address `real`. Ignores words outside all
+    /// regions.
     fn put(&self, inner: &mut Inner, real: u64, value: u64) {
         let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, region)| real < region.end);
         if !mapped {
@@ -181,12 +186,12 @@ impl View {
         unsafe { self.at(real & !7).cast::<u64>().write_volatile(value) };
     }
 
-    /// Copies a word that a service stored.
+    /// Copies a word of 8 bytes that a service stored at real address `real` into the view.
     pub fn store(&self, real: u64, value: u64) {
         self.put(&mut self.inner(), real, value);
     }
 
-    /// Copies four bytes that a service stored.
+    /// Copies four bytes (a reference count) that a service stored at real address `real` into the view.
     pub fn store_half(&self, real: u64, value: i32) {
         let inner = &mut *self.inner();
         let known = inner.known.get(&(real & !(FRAME - 1))).map_or(0, |page| page[word_of(real)]);
@@ -194,7 +199,8 @@ impl View {
         self.put(inner, real & !7, known & !(0xffff_ffff << shift) | u64::from(value as u32) << shift);
     }
 
-    /// Stores into the image, through `cpu`, what the implementation changed in the view.
+    /// Stores into the image, through `cpu`, every word that the implementation changed in the view since view and
+    /// image last agreed.
     pub fn settle(&self, cpu: &Cpu<'_>) {
         let inner = &mut *self.inner();
         let mut changes = Vec::new();
@@ -213,7 +219,8 @@ impl View {
         }
     }
 
-    /// Adds the words of a frame that differ from the image to `changes`.
+    /// Adds the words of the frame at real address `real` that differ between view and image to `changes`, and notes
+    /// their new values in `known`.
     fn differences(&self, inner: &mut Inner, real: u64, changes: &mut Vec<Change>) {
         if !self.is_mapped(inner, real) {
             return;
@@ -252,7 +259,8 @@ impl Drop for View {
 /// How long [`View::new`] waits for address space: another view of this process may be about to be dropped.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reserves address space without access.
+/// Reserves 2^46 bytes of address space without access, and waits up to 2 s for room. Returns the pointer to their
+/// first byte.
 fn reserve() -> io::Result<*mut c_void> {
     let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
     let started = Instant::now();
@@ -266,20 +274,20 @@ fn reserve() -> io::Result<*mut c_void> {
     }
 }
 
-/// Empties `bytes` bytes of the file from `start` on. They then read as zero.
+/// Empties `bytes` bytes of the memory file from offset `start` on. They then read as zero.
 fn empty(file: &OwnedFd, start: u64, bytes: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, bytes)?)
 }
 
-/// A word that the implementation changed.
+/// A word of 8 bytes that the implementation changed: its real address, its new value, and its turn (see [`turn`]).
 struct Change {
     turn: u8,
     real: u64,
     value: u64,
 }
 
-/// Returns the turn in which a change is carried over: 0 reference counts that rose, 1 tables, 2 everything else, 3
-/// reference counts that fell.
+/// Returns the turn in which a changed word is stored into the image, lowest turn first: 0 reference counts that rose,
+/// 1 TCE tables, 2 everything else, 3 reference counts that fell.
 fn turn(region: Option<Region>, real: u64, before: u64, now: u64, struct_page: u64) -> u8 {
     match region {
         Some(Region { start, owner: Owner::StructPages { offset }, .. })
@@ -296,7 +304,7 @@ fn turn(region: Option<Region>, real: u64, before: u64, now: u64, struct_page: u
     }
 }
 
-/// Returns the index of a real address's word in its frame.
+/// Returns the index, from 0, of the word that holds real address `real` in its frame.
 const fn word_of(real: u64) -> usize {
     (real % FRAME / 8) as usize
 }
@@ -320,7 +328,7 @@ window 0x2 page_shift=12 base=0x0 entries=4 emulated table=0x9003000
 steps
 ";
 
-    /// Stores as an implementation with a plain pointer does.
+    /// Stores through a plain pointer, as an implementation does.
     fn store(view: &View, real: u64, value: u64) {
         // SAFETY: the tests only name mapped addresses.
         unsafe { view.at(real).cast::<u64>().write_volatile(value) };
@@ -331,7 +339,7 @@ steps
         unsafe { view.at(real).cast::<u64>().read_volatile() }
     }
 
-    /// A host with 4 KiB pages can try each size, because larger pages are multiples of its own.
+    /// A host with 4 KiB pages can try each page size of the test, because larger sizes are multiples of 4 KiB.
     #[test]
     fn regions_may_share_a_page_of_the_host() {
         let host = rustix::param::page_size() as u64;

@@ -5,7 +5,7 @@ use std::path::Path;
 use abi::header;
 use contract::{description, hcall, program};
 
-/// The limits in the header, from which implementations size their arrays, are those that programs keep to.
+/// The limits in the header, from which implementations size their arrays, equal those of valid programs.
 #[test]
 fn the_limits_are_the_contract_s() {
     for (name, told, kept) in [
