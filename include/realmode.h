@@ -123,7 +123,7 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_PAGE_COUNT 8
 
 /**
- * Offset in bytes from the start of a struct page: 64 bits, little-endian. For a head they hold the order of the
+ * Offset in bytes from the start of a struct page: a 64-bit number, little-endian. For a head it is the order of the
  * compound page, for a tail the pfn of the head, else 0.
  */
 #define RM_PAGE_COMPOUND 16
@@ -185,13 +185,13 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_PTE_ABSENT 3
 
 /**
- * Answer of a probe: it took or gave back no reference, because the count was 0 (`get_page_unless_zero`) or 1
+ * Answer of a probe: the probe changed nothing, because the reference count was 0 (`get_page_unless_zero`) or 1
  * (`put_page_unless_one`).
  */
 #define RM_PROBE_NO 0
 
 /**
- * Answer of a probe: it took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`).
+ * Answer of a probe: the probe took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`).
  */
 #define RM_PROBE_YES 1
 
@@ -238,7 +238,8 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_MAX_WINDOWS 512
 
 /**
- * Largest number of memory slots of a machine at a time. The number of each slot is below it.
+ * Largest number of memory slots of a machine at a time. Slots are numbered from 0, and every slot number is below
+ * this limit.
  */
 #define RM_MAX_SLOTS 512
 
@@ -268,7 +269,8 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_MAX_PHYSMEM_BITS 46
 
 /**
- * The CPU that runs one call of a handler or probe. The pointer is valid until that handler or probe returns.
+ * The CPU that runs one call of a handler, a probe or `close_window`. The pointer is valid until that function
+ * returns.
  */
 struct rm_cpu;
 
@@ -527,8 +529,8 @@ struct rm_machine {
    */
   uint64_t list;
   /**
-   * Vmemmap: numbers of the present sections (real address >> 24), ascending. Do not read it if `section_count` is
-   * 0.
+   * Vmemmap: array of the numbers of the present sections (real address >> 24), ascending. Do not read the array if
+   * `section_count` is 0.
    */
   const uint64_t *sections;
   /**
@@ -536,7 +538,7 @@ struct rm_machine {
    */
   size_t section_count;
   /**
-   * Vmemmap: the backed vmemmap blocks as runs, ascending. Do not read it if `block_count` is 0.
+   * Vmemmap: array of the runs of backed vmemmap blocks, ascending. Do not read the array if `block_count` is 0.
    */
   const struct rm_blocks *blocks;
   /**
@@ -544,7 +546,7 @@ struct rm_machine {
    */
   size_t block_count;
   /**
-   * The memory slots at `start`. Do not read it if `slot_count` is 0.
+   * Array of the memory slots at `start`. Do not read the array if `slot_count` is 0.
    */
   const struct rm_slot *slots;
   /**
@@ -552,7 +554,7 @@ struct rm_machine {
    */
   size_t slot_count;
   /**
-   * The DMA windows at `start`. Do not read it if `window_count` is 0.
+   * Array of the DMA windows at `start`. Do not read the array if `window_count` is 0.
    */
   const struct rm_window *windows;
   /**
@@ -569,9 +571,9 @@ struct rm_machine {
    * pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
    *
    * The harness sees stores through this pointer at the end of the call (or at its next service), as differences of
-   * memory: which words changed, from what to what, and whether the handler may change them. It finds a last release
-   * in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were made
-   * (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
+   * memory: which words changed, from what to what, and whether the handler may change them. The harness finds a
+   * last release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were
+   * made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
    * (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
    */
   void *linear;
@@ -648,7 +650,8 @@ struct rm_handlers {
 };
 
 /**
- * An implementation. A function may be NULL only if its comment says so.
+ * An implementation of the TCE hypercalls, as a table of its functions. A function may be NULL only if its comment
+ * says so.
  *
  * The harness loads the library once for each thread, each time as a separate copy. Copies share no global variables,
  * and only one thread at a time runs in a copy.

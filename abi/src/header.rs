@@ -53,7 +53,7 @@ pub const RM_TCE_WRITE: u64 = 2;
 pub const RM_PAGE_FLAGS: u64 = 0;
 /// Offset in bytes from the start of a struct page: the reference count, 32 bits, signed, little-endian.
 pub const RM_PAGE_COUNT: u64 = 8;
-/// Offset in bytes from the start of a struct page: 64 bits, little-endian. For a head they hold the order of the
+/// Offset in bytes from the start of a struct page: a 64-bit number, little-endian. For a head it is the order of the
 /// compound page, for a tail the pfn of the head, else 0.
 pub const RM_PAGE_COMPOUND: u64 = 16;
 /// Flag of a struct page: the page is the head of a compound page.
@@ -85,10 +85,10 @@ pub const RM_PTE_HUGE: u8 = 2;
 /// makes the entry present, writable and young, and takes one reference on the page. A value of `rm_pte.kind`.
 pub const RM_PTE_ABSENT: u8 = 3;
 
-/// Answer of a probe: it took or gave back no reference, because the count was 0 (`get_page_unless_zero`) or 1
+/// Answer of a probe: the probe changed nothing, because the reference count was 0 (`get_page_unless_zero`) or 1
 /// (`put_page_unless_one`).
 pub const RM_PROBE_NO: c_int = 0;
-/// Answer of a probe: it took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`).
+/// Answer of a probe: the probe took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`).
 pub const RM_PROBE_YES: c_int = 1;
 /// Answer of a probe: the lookup gives no real address of the struct page, for example because the page does not exist
 /// or its struct page straddles two blocks.
@@ -111,7 +111,8 @@ pub const RM_MAP_MEMORY: u64 = 1;
 
 /// Largest number of DMA windows of a machine at a time.
 pub const RM_MAX_WINDOWS: u64 = 512;
-/// Largest number of memory slots of a machine at a time. The number of each slot is below it.
+/// Largest number of memory slots of a machine at a time. Slots are numbered from 0, and every slot number is below
+/// this limit.
 pub const RM_MAX_SLOTS: u64 = 512;
 /// Number of vCPUs of a machine. They are numbered from 0.
 pub const RM_MAX_VCPUS: u64 = 8;
@@ -124,7 +125,8 @@ pub const RM_MAX_BLOCKS: u64 = 43690;
 /// log2 of the end of real memory in bytes: all real addresses of a machine lie below 2^46.
 pub const RM_MAX_PHYSMEM_BITS: u64 = 46;
 
-/// The CPU that runs one call of a handler or probe. The pointer is valid until that handler or probe returns.
+/// The CPU that runs one call of a handler, a probe or `close_window`. The pointer is valid until that function
+/// returns.
 pub struct rm_cpu {
     _private: [u8; 0],
 }
@@ -291,20 +293,20 @@ pub struct rm_machine {
     /// if the list is empty. The harness maintains the list: it pushes new nodes on the front, and reuses removed nodes
     /// last in, first out. Flatmem: 0.
     pub list: u64,
-    /// Vmemmap: numbers of the present sections (real address >> 24), ascending. Do not read it if `section_count` is
-    /// 0.
+    /// Vmemmap: array of the numbers of the present sections (real address >> 24), ascending. Do not read the array if
+    /// `section_count` is 0.
     pub sections: *const u64,
     /// Number of elements of `sections`; 0 for flatmem.
     pub section_count: usize,
-    /// Vmemmap: the backed vmemmap blocks as runs, ascending. Do not read it if `block_count` is 0.
+    /// Vmemmap: array of the runs of backed vmemmap blocks, ascending. Do not read the array if `block_count` is 0.
     pub blocks: *const rm_blocks,
     /// Number of elements of `blocks`, each of which is a run; 0 for flatmem.
     pub block_count: usize,
-    /// The memory slots at `start`. Do not read it if `slot_count` is 0.
+    /// Array of the memory slots at `start`. Do not read the array if `slot_count` is 0.
     pub slots: *const rm_slot,
     /// Number of elements of `slots`.
     pub slot_count: usize,
-    /// The DMA windows at `start`. Do not read it if `window_count` is 0.
+    /// Array of the DMA windows at `start`. Do not read the array if `window_count` is 0.
     pub windows: *const rm_window,
     /// Number of elements of `windows`.
     pub window_count: usize,
@@ -315,9 +317,9 @@ pub struct rm_machine {
     /// pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
     ///
     /// The harness sees stores through this pointer at the end of the call (or at its next service), as differences of
-    /// memory: which words changed, from what to what, and whether the handler may change them. It finds a last release
-    /// in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were made
-    /// (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
+    /// memory: which words changed, from what to what, and whether the handler may change them. The harness finds a
+    /// last release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were
+    /// made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
     /// (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
     pub linear: *mut c_void,
 }
@@ -372,7 +374,8 @@ pub struct rm_handlers {
         Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64, ioba: u64, tce: u64, count: u64) -> i64>,
 }
 
-/// An implementation. A function may be NULL only if its comment says so.
+/// An implementation of the TCE hypercalls, as a table of its functions. A function may be NULL only if its comment
+/// says so.
 ///
 /// The harness loads the library once for each thread, each time as a separate copy. Copies share no global variables,
 /// and only one thread at a time runs in a copy.

@@ -60,8 +60,8 @@ address!(
     RealAddr
 );
 address!(
-    /// Effective address in bytes: the operand of a load or store. Real mode ignores the top nibble and takes the other
-    /// 60 bits as the real address; virtual mode translates the address.
+    /// Effective address in bytes: the operand of a load or store. Real mode accepts the top nibbles 0 and 0xc and
+    /// masks the nibble away; virtual mode also reaches struct pages at their vmemmap addresses.
     Ea
 );
 address!(

@@ -29,7 +29,7 @@ pub enum ProbeAnswer {
     NoPage,
     /// The page is the head or a tail of a compound page, and the probe left it unchanged (`PAGE.COMPOUND`).
     Compound,
-    /// `true`: the probe took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`). `false`:
-    /// it changed nothing, because the reference count was 0 or 1 respectively.
+    /// `true`: `get_page_unless_zero` took a reference, or `put_page_unless_one` gave one back. `false`: the probe
+    /// changed nothing, because the count was 0 (`get_page_unless_zero`) or 1 (`put_page_unless_one`).
     Done(bool),
 }

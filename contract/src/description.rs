@@ -26,7 +26,7 @@ pub const MAX_ORDER: u32 = 9;
 /// Largest own (number of references that the host itself holds) of a page that a page-table entry names at boot, of a
 /// page that step `map` or `migrate` maps, and of a page after step `take`.
 pub const MAX_OWN: i32 = 1 << 30;
-/// Largest number of memory slots at a time. The number of each slot is below it.
+/// Largest number of memory slots at a time. Slots are numbered from 0, and every slot number is below this limit.
 pub const MAX_SLOTS: u32 = 512;
 /// Largest number of DMA windows at a time.
 pub const MAX_WINDOWS: usize = 512;
@@ -50,9 +50,9 @@ pub const MAX_ITEMS: u64 = 1 << 16;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum PageShift {
-    /// 4 KiB pages.
+    /// PAGE_SHIFT 12: host pages of 4 KiB.
     Shift12 = 12,
-    /// 64 KiB pages.
+    /// PAGE_SHIFT 16: host pages of 64 KiB.
     Shift16 = 16,
 }
 
@@ -85,7 +85,7 @@ impl PageShift {
 /// The real addresses of `count` vmemmap blocks that lie one after the other: `at`, `at + block size`, and so on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct AddrRun {
-    /// Real address of the first block, a multiple of the block size.
+    /// Real address of the run's first block, a multiple of the block size.
     pub at: RealAddr,
     /// Number of blocks, at least 1.
     pub count: u64,

@@ -45,7 +45,7 @@ pub enum Step {
         /// Page frame number of the page. For a page of a compound page the host takes the reference on the head.
         pfn: Pfn,
     },
-    /// The host drops a reference that it holds on a page, possibly the last one.
+    /// The host drops a reference that it holds on a page; this may be the page's last reference.
     Drop {
         /// Page frame number of the page. For a page of a compound page the host drops the reference on the head.
         pfn: Pfn,
@@ -205,7 +205,7 @@ step_kinds! {
     Map "map" "the host maps a page";
     Unmap "unmap" "the host unmaps a page";
     Age "age" "the host clears the young bit of a page-table entry";
-    Clean "clean" "the host writes a page back and clears its dirty bits";
+    Clean "clean" "the host writes a page back and clears the dirty bit of its page-table entry";
     WriteProtect "write-protect" "the host makes a page-table entry read-only";
     Migrate "migrate" "the host moves the contents of a page to a new page";
     MakeCompound "make-compound" "the host makes one compound page out of 2^order pages";

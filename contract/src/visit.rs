@@ -66,9 +66,10 @@ pub enum NumberKind {
     Order,
     /// Number of a section of memory: real address >> 24.
     Section,
-    /// Number of a vmemmap block: (virtual address - base) / block size.
+    /// Number of a vmemmap block: (virtual address of the block - virtual address of the struct page of pfn 0) / block
+    /// size.
     Block,
-    /// Number of a memory slot.
+    /// Number of a memory slot, from 0.
     Slot,
     /// Number of references that the host itself holds on a page; signed.
     Own,
@@ -78,7 +79,7 @@ pub enum NumberKind {
     Opcode,
     /// Value of an argument register (r4 to r7) that the hypercall does not read.
     Unread,
-    /// A flag, 0 or 1.
+    /// A flag of a page or a page-table entry: 0 or 1.
     Flag,
 }
 

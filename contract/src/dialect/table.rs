@@ -76,9 +76,9 @@ pub struct Agreed {
 /// A disagreement of real systems that no program of the harness can show.
 #[derive(Clone, Copy, Debug)]
 pub struct Outside {
-    /// What the systems disagree about.
+    /// What the real systems disagree about.
     pub situation: &'static str,
-    /// Why no dialect has an answer to it.
+    /// Why no dialect has an answer to this disagreement.
     pub reason: &'static str,
 }
 

@@ -20,9 +20,9 @@ pub struct Span {
 pub struct TextError {
     /// Number of the line, from 1. An error at the end of the text stands on the line after the last line.
     pub line: usize,
-    /// First column to underline, in characters, from 1.
+    /// First column of the error, to underline, in characters, from 1.
     pub column: usize,
-    /// Width to underline in characters, at least 1.
+    /// Width of the error, to underline, in characters, at least 1.
     pub width: usize,
     /// What the parser found and what it expected, or which contradiction the description has.
     pub message: String,
