@@ -15,8 +15,8 @@
 //! list, check the entries (`tce`), write. Where dialects disagree it asks a `dialect::Profile`. The trait
 //! `hypercall::Half` holds the two steps that differ between the modes: reading the list (virtual mode faults its page
 //! in) and writing to a pinned window. Real mode writes optimistically: it first reads all pages and entries that the
-//! call names, then takes references, exchanges entries and gives the old references back. It undoes all of that when it
-//! finds a reason to defer.
+//! call names, then takes references, exchanges entries and gives the old references back. It undoes all of that when
+//! it finds a reason to defer.
 //!
 //! **Concurrency.** Calls on several vCPUs and hot-plug notices may run at the same time. They share the words of the
 //! simulated memory, which they access through [`Cpu`] only, and the block index (`pages`), whose readers take no lock.

@@ -451,8 +451,8 @@ fn what_a_system_cannot_be_asked_is_left_out_where_it_changes_nothing() {
     }
 }
 
-/// A call that fails changes nothing, so the steps behind it are compared. The verdict still says that it was not asked,
-/// and so do the counts of each voter.
+/// A call that fails changes nothing, so the steps behind it are compared. The verdict still says that the toy was not
+/// asked that call, and so do the counts of each voter.
 #[test]
 fn a_step_that_a_system_was_not_asked_does_not_count_as_agreed() {
     let refused = STUFF.replace("liobn=0x1", "liobn=0x2");
