@@ -1,5 +1,5 @@
-//! The cost of a short program for a fuzzing engine: from bytes to verdict, and the parts of it that do not run the
-//! program.
+//! The cost of a short program for a fuzzing engine: the whole way from bytes to verdict, and decoding and validating
+//! alone.
 //!
 //! Engines run few steps per machine, so setting a machine up and taking it down is most of the work here, unlike in
 //! `lockstep`. The programs are the first 2000 of seed 9, cut to 8 steps and encoded. `elem/s` is programs a second.

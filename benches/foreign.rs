@@ -70,7 +70,7 @@ fn long() -> Vec<Program> {
     programs.map(long).filter(|program| program.validate().is_ok()).collect()
 }
 
-/// Runs the programs on the voter, which must agree on all of them.
+/// Runs the programs on the voter, which must agree on all of them. Returns compared hypercalls a second.
 fn rate(voter: &mut dyn Voter, programs: &[Task]) -> f64 {
     let mut tally = Tally::default();
     let started = Instant::now();

@@ -104,7 +104,7 @@ impl Rig {
     }
 }
 
-/// One measurement.
+/// One row of the table: the calls that are measured, and the state in which they start.
 struct Row {
     name: String,
     rig: Rig,

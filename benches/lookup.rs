@@ -153,7 +153,7 @@ fn list(blocks: u64) -> Option<Box<Node>> {
         .fold(None, |next, number| Some(Box::new(Node { virt: BASE + number * BLOCK, real: place(number), next })))
 }
 
-/// The kind of pfns to look up.
+/// Which pfns a row looks up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Random,
@@ -304,8 +304,8 @@ fn chained(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / (passes * pfns.len()) as f64
 }
 
-/// Measures chained lookups in nanoseconds at 1 and at 65,536 blocks, for growing numbers of different pfns: more pfns
-/// use more of the index's memory.
+/// Measures chained lookups of this many different pfns, in nanoseconds, at 1 and at 65,536 blocks. More pfns use more
+/// of the index's memory.
 fn footprint(different: usize) -> [f64; 2] {
     [1, 65_536].map(|blocks| {
         let way = row("index", blocks);
@@ -369,7 +369,7 @@ fn agree(blocks: u64) {
     }
 }
 
-/// Measures nanoseconds by kind, row and number of blocks.
+/// Times of a lookup in nanoseconds, by kind of pfns, row and number of blocks.
 type Times = Vec<[[f64; BLOCKS.len()]; ROWS.len()]>;
 
 fn times() -> Times {

@@ -1,4 +1,4 @@
-//! The cost of a mutation, and the worth of mutated programs: how their hypercalls end.
+//! The cost of a mutation, and how the hypercalls of mutated programs end.
 //!
 //! `cargo bench --bench mutation` first prints the histogram of validity. It simulates an engine without feedback: from
 //! each program of the corpus it makes chains of eight mutations, and checks every program on the way. Then it prints
@@ -109,7 +109,7 @@ fn validity(_: &mut Criterion) {
     mutated.print("mutated programs, chains of 8 from the corpus");
 }
 
-/// Measures programs of about 24 steps, as the campaign draws them.
+/// Programs of about 24 steps, as the campaign draws them.
 fn typical() -> Vec<Program> {
     (0..)
         .map(|index| generate(&GeneratorConfig::default(), 1, index))

@@ -63,7 +63,7 @@ fn the_reference() {
     measured(&mut run);
 }
 
-/// Hits, splits and misses in 4,096 blocks.
+/// Lookups of pfns in an index of 4,096 blocks: hits, splits and misses.
 fn lookup() {
     let (blocks, shift, struct_page) = (4096, 16, 56);
     let mut index = PageIndex::default();

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The interface between realmode-diff and an implementation in C of real-mode TCE handling: pfn to page, conditional references, and
- * H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE. What is promised stands in docs/semantics.md, how to begin in
- * docs/bring-your-own.md, and a whole implementation in examples/c/.
+ * The interface between realmode-diff and an implementation in C of real-mode TCE handling: pfn to page, conditional
+ * references, and H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT and H_STUFF_TCE. docs/semantics.md has the rules,
+ * docs/bring-your-own.md the first steps, and examples/c/ a whole implementation.
  *
  * A library exports one function,
  *
  *     const struct rm_implementation *realmode_implementation(void);
  *
- * and is run with `realmode fuzz --subject ./libmine.so`. Compile with -fPIC -fexceptions: a handler that makes no end is left by
- * unwinding.
+ * and is run with `realmode fuzz --subject ./libmine.so`. Compile it with -fPIC -fexceptions: the harness ends a
+ * handler that hangs by unwinding its frames.
  *
- * Written from abi/src/header.rs; a test compares them.
+ * `REALMODE_WRITE=1 cargo test --test header` writes this file from abi/src/header.rs, and a test compares the two.
  */
 
 #ifndef REALMODE_H
@@ -28,670 +28,713 @@ const struct rm_implementation *realmode_implementation(void);
 
 
 /**
- * The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier
- * header would be misunderstood; the harness takes no other version than its own.
+ * The version of this interface, for `rm_implementation.abi`. The version goes up when the harness would misunderstand
+ * a library that was compiled with an earlier header. The harness accepts only its own version.
  */
 #define RM_ABI 1
 
 /**
- * Memory model: one array of struct pages.
+ * Memory model flatmem: one array of struct pages at consecutive real addresses. A value of `rm_machine.memory_model`.
  */
 #define RM_FLATMEM 0
 
 /**
- * Memory model: a virtual array of struct pages, backed block by block.
+ * Memory model sparsemem-vmemmap: struct pages at consecutive virtual addresses, backed block by block where memory is
+ * present. A value of `rm_machine.memory_model`.
  */
 #define RM_VMEMMAP 1
 
 /**
- * Backing: the guest's value is stored, nothing else.
+ * Backing of a DMA window: a table of guest values and nothing else. A value of `rm_window.backing`.
  */
 #define RM_EMULATED 0
 
 /**
- * Backing: a hardware table beside the guest's values, whose entries hold references on pages.
+ * Backing of a DMA window: a hardware table beside the table of guest values. Each hardware entry with permissions
+ * holds a reference on its page. A value of `rm_window.backing`.
  */
 #define RM_PINNED 1
 
 /**
- * Dialect: LoPAPR's answers.
+ * Dialect: the answers of LoPAPR. A value of `rm_machine.dialect`.
  */
 #define RM_LOPAPR 0
 
 /**
- * Dialect: the answers of Linux's in-kernel handlers, 4.18 to 4.20.
+ * Dialect: the answers of the in-kernel handlers of Linux 4.18 to 4.20. A value of `rm_machine.dialect`.
  */
 #define RM_KVM 1
 
 /**
- * Dialect: the answers of QEMU 7.2 (emulated windows only).
+ * Dialect: the answers of QEMU 7.2, which has emulated windows only. A value of `rm_machine.dialect`.
  */
 #define RM_QEMU 2
 
 /**
- * H_SUCCESS.
+ * Status H_SUCCESS: the call did all that it was asked for.
  */
 #define RM_H_SUCCESS 0
 
 /**
- * H_HARDWARE.
+ * Status H_HARDWARE: the host cannot supply a page that a TCE names.
  */
 #define RM_H_HARDWARE -1
 
 /**
- * H_FUNCTION.
+ * Status H_FUNCTION: no hypercall has this opcode.
  */
 #define RM_H_FUNCTION -2
 
 /**
- * H_PARAMETER.
+ * Status H_PARAMETER: a parameter is invalid.
  */
 #define RM_H_PARAMETER -4
 
 /**
- * H_P4.
+ * Status H_P4: the fourth parameter (r7, the count) is invalid.
  */
 #define RM_H_P4 -57
 
 /**
- * H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler
- * then runs the same call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers
- * it.
+ * Status H_TOO_HARD: real mode leaves the call to virtual mode. A real-mode handler that returns this status has
+ * changed nothing. The virtual-mode handler then runs the same call on the same vCPU, and nothing else runs between
+ * the two. A virtual-mode handler never returns this status.
  */
 #define RM_H_TOO_HARD 9999
 
 /**
- * A TCE lets the device read.
+ * Bit of a TCE: the device may read the page.
  */
 #define RM_TCE_READ 1
 
 /**
- * A TCE lets the device write.
+ * Bit of a TCE: the device may write the page.
  */
 #define RM_TCE_WRITE 2
 
 /**
- * struct page: offset of the 64-bit flags, little-endian.
+ * Offset in bytes from the start of a struct page: the flags `RM_PAGE_*`, 64 bits, little-endian.
  */
 #define RM_PAGE_FLAGS 0
 
 /**
- * struct page: offset of the 32-bit signed reference count, little-endian.
+ * Offset in bytes from the start of a struct page: the reference count, 32 bits, signed, little-endian.
  */
 #define RM_PAGE_COUNT 8
 
 /**
- * struct page: offset of 64 bits, little-endian: a head's order, a tail's head (as a pfn).
+ * Offset in bytes from the start of a struct page: a 64-bit number, little-endian. For a head it is the order of the
+ * compound page, for a tail the pfn of the head, else 0.
  */
 #define RM_PAGE_COMPOUND 16
 
 /**
- * Flag of a compound page's head.
+ * Flag of a struct page: the page is the head of a compound page.
  */
 #define RM_PAGE_HEAD 1
 
 /**
- * Flag of a compound page's tails, whose own count stays 0: their references and DIRTY are the head's.
+ * Flag of a struct page: the page is a tail of a compound page. The count of a tail stays 0, because its references
+ * and its DIRTY are kept on the head.
  */
 #define RM_PAGE_TAIL 2
 
 /**
- * Flag: written since it was last clean.
+ * Flag of a struct page: the page was written since it was last clean.
  */
 #define RM_PAGE_DIRTY 4
 
 /**
- * A node of the vmemmap list: offset of the real address of the next node (0 in the last), 64 bits, little-endian.
+ * Offset in bytes from the start of a node of the vmemmap list: the real address of the next node (0 in the last
+ * node), 64 bits, little-endian.
  */
 #define RM_NODE_NEXT 0
 
 /**
- * A node of the vmemmap list: offset of the block's real address.
+ * Offset in bytes from the start of a node of the vmemmap list: the real address of the node's block, 64 bits,
+ * little-endian.
  */
 #define RM_NODE_REAL 8
 
 /**
- * A node of the vmemmap list: offset of the block's virtual address.
+ * Offset in bytes from the start of a node of the vmemmap list: the virtual address of the node's block, 64 bits,
+ * little-endian.
  */
 #define RM_NODE_VIRTUAL 16
 
 /**
- * Page-table entry: nothing is there, and nothing can be.
+ * Kind of a page-table entry: a hole. No page is mapped, and the host cannot fault one in. A value of `rm_pte.kind`.
  */
 #define RM_PTE_HOLE 0
 
 /**
- * Page-table entry: a page is there.
+ * Kind of a page-table entry: the entry maps one page. A value of `rm_pte.kind`.
  */
 #define RM_PTE_PRESENT 1
 
 /**
- * Page-table entry: it covers 2^order pages, a whole compound page; `pfn` is the head's.
+ * Kind of a page-table entry: the entry maps a whole compound page of 2^order pages, and `pfn` is the head. A value of
+ * `rm_pte.kind`.
  */
 #define RM_PTE_HUGE 2
 
 /**
- * Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one
- * reference on the page.
+ * Kind of a page-table entry: no page is mapped yet, but virtual mode can fault the page `pfn` in. The handler then
+ * makes the entry present, writable and young, and takes one reference on the page. A value of `rm_pte.kind`.
  */
 #define RM_PTE_ABSENT 3
 
 /**
- * Answer of a probe: the count stayed as it was.
+ * Answer of a probe: the probe changed nothing, because the reference count was 0 (`get_page_unless_zero`) or 1
+ * (`put_page_unless_one`).
  */
 #define RM_PROBE_NO 0
 
 /**
- * Answer of a probe: the reference was taken or given back.
+ * Answer of a probe: the probe took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`).
  */
 #define RM_PROBE_YES 1
 
 /**
- * Answer of a probe: the page has no struct page.
+ * Answer of a probe: the lookup gives no real address of the struct page, for example because the page does not exist
+ * or its struct page straddles two blocks.
  */
 #define RM_PROBE_NO_PAGE 2
 
 /**
- * Answer of a probe: the page is a compound page's head or tail, and was left alone.
+ * Answer of a probe: the page is the head or a tail of a compound page, and the probe changed nothing.
  */
 #define RM_PROBE_COMPOUND 3
 
 /**
- * Call: H_GET_TCE, a bit of `rm_coverage.calls`.
+ * Bit of `rm_coverage.calls`: the implementation covers H_GET_TCE.
  */
 #define RM_GET_TCE 1
 
 /**
- * Call: H_PUT_TCE.
+ * Bit of `rm_coverage.calls`: the implementation covers H_PUT_TCE.
  */
 #define RM_PUT_TCE 2
 
 /**
- * Call: H_PUT_TCE_INDIRECT.
+ * Bit of `rm_coverage.calls`: the implementation covers H_PUT_TCE_INDIRECT.
  */
 #define RM_PUT_TCE_INDIRECT 4
 
 /**
- * Call: H_STUFF_TCE.
+ * Bit of `rm_coverage.calls`: the implementation covers H_STUFF_TCE.
  */
 #define RM_STUFF_TCE 8
 
 /**
- * A bit of `rm_implementation.flags`: map memory directly (see `rm_machine.linear`).
+ * Bit of `rm_implementation.flags`: the harness maps the simulated memory, so that the implementation can use plain
+ * pointers (see `rm_machine.linear`).
  */
 #define RM_MAP_MEMORY 1
 
 /**
- * Most windows of a machine at a time.
+ * Largest number of DMA windows of a machine at a time.
  */
 #define RM_MAX_WINDOWS 512
 
 /**
- * Most memory slots; their numbers lie below it.
+ * Largest number of memory slots of a machine at a time. Slots are numbered from 0, and every slot number is below
+ * this limit.
  */
 #define RM_MAX_SLOTS 512
 
 /**
- * Most virtual CPUs; their numbers lie below it.
+ * Number of vCPUs of a machine. They are numbered from 0.
  */
 #define RM_MAX_VCPUS 8
 
 /**
- * Most entries of a window, and so of one H_STUFF_TCE in the other dialects.
+ * Largest number of entries of a DMA window, and so of one H_STUFF_TCE in dialects other than lopapr.
  */
 #define RM_MAX_WINDOW_ENTRIES 65536
 
 /**
- * Most entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
+ * Largest number of entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
  */
 #define RM_MAX_TCES 512
 
 /**
- * Most vmemmap blocks that are backed at a time, and so nodes of the list.
+ * Largest number of vmemmap blocks that are backed at a time, and so of nodes of the vmemmap list.
  */
 #define RM_MAX_BLOCKS 43690
 
 /**
- * log2 of the end of all real addresses.
+ * log2 of the end of real memory in bytes: all real addresses of a machine lie below 2^46.
  */
 #define RM_MAX_PHYSMEM_BITS 46
 
 /**
- * A CPU while it runs one call. It is valid until that call returns.
+ * The CPU that runs one call of a handler, a probe or `close_window`. The pointer is valid until that function
+ * returns.
  */
 struct rm_cpu;
 
 /**
- * `count` blocks of vmemmap at consecutive real addresses.
+ * A run of `count` vmemmap blocks at consecutive real addresses.
  */
 struct rm_run {
   /**
-   * Real address of the first.
+   * Real address of the first block of the run.
    */
   uint64_t real;
   /**
-   * How many.
+   * Number of blocks of the run, at least 1.
    */
   uint64_t count;
 };
 
 /**
- * Backed vmemmap blocks at boot: block number `first` and those after it.
+ * A run of vmemmap blocks that are backed at boot: those with the numbers from `first` to `first + run.count - 1`.
  */
 struct rm_blocks {
   /**
-   * Number of the first block: (its virtual address - vmemmap_base) >> block_shift.
+   * Number of the run's first block: (virtual address of the block - `rm_machine.vmemmap_base`) >> `block_shift`.
    */
   uint64_t first;
   /**
-   * Where they lie.
+   * Real addresses of the run's blocks, and the number of blocks.
    */
   struct rm_run run;
 };
 
 /**
- * A memory slot: guest frames from `gfn` on are host virtual addresses from `hva` on.
+ * A memory slot: maps guest frames from `gfn` on to host virtual addresses from `hva` on.
  */
 struct rm_slot {
   /**
-   * Its number, below `RM_MAX_SLOTS`.
+   * Number of the slot, below `RM_MAX_SLOTS`.
    */
   uint32_t id;
   /**
-   * Zero.
+   * Padding, always 0.
    */
   uint32_t reserved;
   /**
-   * First guest frame.
+   * Number of the slot's first guest frame.
    */
   uint64_t gfn;
   /**
-   * Pages of the host; 0 in a notice that the slot is deleted.
+   * Size of the slot in host pages. 0, only in `set_slot`, says that the host has deleted the slot.
    */
   uint64_t pages;
   /**
-   * Host virtual address of the first byte.
+   * Host virtual address of the slot's first byte.
    */
   uint64_t hva;
 };
 
 /**
- * A DMA window. Entry i is at `table + 8 * i` and covers `base + (i << page_shift)`.
+ * A DMA window. The guest value of entry i lies at real address `table + 8 * i`. Entry i maps the page of I/O bus
+ * addresses that starts at `base + (i << page_shift)`.
  */
 struct rm_window {
   /**
-   * Its name.
+   * The LIOBN, which names the window in calls.
    */
   uint64_t liobn;
   /**
-   * log2 of its page, 12 to 34.
+   * log2 of the size in bytes of the page that one entry maps: 12 to 34.
    */
   uint32_t page_shift;
   /**
-   * `RM_EMULATED` or `RM_PINNED`.
+   * What the window has besides its guest values: `RM_EMULATED` (nothing) or `RM_PINNED` (a hardware table).
    */
   uint32_t backing;
   /**
-   * I/O bus address of entry 0.
+   * I/O bus address of entry 0 in bytes.
    */
   uint64_t base;
   /**
-   * Entries, 1 to `RM_MAX_WINDOW_ENTRIES`.
+   * Number of entries (TCEs) of the window, 1 to `RM_MAX_WINDOW_ENTRIES`.
    */
   uint64_t entries;
   /**
-   * Real address of the guest's values, big-endian.
+   * Real address of the table of guest values: 8 bytes for each entry, big-endian.
    */
   uint64_t table;
   /**
-   * Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the
-   * page | permissions`.
+   * Pinned windows: real address of the hardware table, 8 bytes for each entry, big-endian. An entry is `pfn <<
+   * PAGE_SHIFT | address bits inside the host page | permissions`, and 0 for a fault TCE. Emulated windows: 0.
    */
   uint64_t hardware;
 };
 
 /**
- * An entry of the host's page table.
+ * An entry of the host's page table: what the host maps at a host virtual address.
  */
 struct rm_pte {
   /**
-   * The page; the head for a huge entry.
+   * Page frame number of the page that the entry names; for a huge entry the head of the compound page. 0 for a
+   * hole.
    */
   uint64_t pfn;
   /**
-   * `RM_PTE_HOLE`, `RM_PTE_PRESENT`, `RM_PTE_HUGE` or `RM_PTE_ABSENT`.
+   * Kind of the entry: `RM_PTE_HOLE`, `RM_PTE_PRESENT`, `RM_PTE_HUGE` or `RM_PTE_ABSENT`.
    */
   uint8_t kind;
   /**
-   * Huge entries: the compound page's order. Else 0.
+   * Huge entries: the order of the compound page, which has 2^order pages. All other kinds: 0.
    */
   uint8_t order;
   /**
-   * Present and huge: may be written.
+   * Present and huge entries: 1 if the page may be written through this entry. Else 0.
    */
   uint8_t writable;
   /**
-   * Present and huge: was written.
+   * Present and huge entries: 1 if the page was written through this entry. Else 0.
    */
   uint8_t dirty;
   /**
-   * Present and huge: was accessed.
+   * Present and huge entries: 1 if the page was used lately through this entry. Else 0.
    */
   uint8_t young;
   /**
-   * Zero, and ignored.
+   * Padding. The harness sets it to 0 and does not read it.
    */
   uint8_t reserved[3];
 };
 
 /**
- * What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or
- * without it; in virtual mode struct pages may be named by their vmemmap address as well. An address that the mode
- * cannot reach is a finding, reads 0, and is not stored to. Numbers are little-endian, so a TCE wants its bytes
- * swapped.
+ * The services: functions of the harness that an implementation calls. Every effective address (`ea`) is a real
+ * address, with the top nibble 0xc of the linear map or without it; virtual mode may also use the vmemmap address of a
+ * struct page. An access that the mode cannot make is a finding: a load or an exchange then returns 0, a
+ * compare-exchange returns false, and nothing is stored. Numbers are little-endian, so a handler must swap the bytes
+ * of a TCE.
  *
- * Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in,
- * so what was read before one may have changed after it.
+ * Each call of a service counts as an access (see `rm_bound`), unless its comment says otherwise. Today the harness
+ * runs one call at a time. Still, another CPU may run at any service: memory that was read before a service may have
+ * changed after it.
  */
 struct rm_services {
   /**
-   * Loads 8 bytes, with acquire ordering. `ea` is a multiple of 8.
+   * Loads 8 bytes, with acquire ordering, and returns them. `ea` is a multiple of 8.
    */
   uint64_t (*load64)(struct rm_cpu *cpu, uint64_t ea);
   /**
-   * Stores 8 bytes, with release ordering.
+   * Stores 8 bytes, with release ordering. `ea` is a multiple of 8.
    */
   void (*store64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * Exchanges 8 bytes; answers what was there.
+   * Exchanges 8 bytes atomically, with acquire and release ordering, and returns the old value. `ea` is a multiple
+   * of 8.
    */
   uint64_t (*exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts
-   * what is there into `*expected`.
+   * If the 8 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
+   * is fully ordered. Else puts the value of the 8 bytes into `*expected` and returns false. `ea` is a multiple of
+   * 8.
    */
   bool (*compare_exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t *expected, uint64_t desired);
   /**
-   * Loads 4 bytes, with acquire ordering: a reference count. `ea` is a multiple of 4.
+   * Loads 4 bytes (a reference count), with acquire ordering, and returns them. `ea` is a multiple of 4.
    */
   int32_t (*load32)(struct rm_cpu *cpu, uint64_t ea);
   /**
-   * The same as `compare_exchange64` for 4 bytes.
+   * If the 4 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
+   * is fully ordered. Else puts the value of the 4 bytes into `*expected` and returns false. `ea` is a multiple of
+   * 4.
    */
   bool (*compare_exchange32)(struct rm_cpu *cpu, uint64_t ea, int32_t *expected, int32_t desired);
   /**
-   * True while the CPU runs with its MMU off.
+   * Returns true if the CPU runs in real mode (MMU off), false in virtual mode. Does not count as an access.
    */
   bool (*real_mode)(struct rm_cpu *cpu);
   /**
-   * The virtual CPU's number, below `RM_MAX_VCPUS`.
+   * Returns the number of the vCPU that makes the call, from 0, below `RM_MAX_VCPUS`. Does not count as an access.
    */
   uint32_t (*vcpu)(struct rm_cpu *cpu);
   /**
-   * The host's virtual address of a guest's physical address; false where it lies in no memory slot. No access.
+   * Puts the host virtual address of guest physical address `gpa` into `*hva` and returns true. Returns false, and
+   * leaves `*hva`, if `gpa` lies in no memory slot. Does not count as an access.
    */
   bool (*slot)(struct rm_cpu *cpu, uint64_t gpa, uint64_t *hva);
   /**
-   * The page-table entry of the page that holds `hva`.
+   * Puts the page-table entry that covers host virtual address `hva` into `*entry`. Where nothing is mapped, that is
+   * an entry of kind `RM_PTE_HOLE`.
    */
   void (*load_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry);
   /**
-   * Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there
-   * into `*expected`. The new entry differs in its bits only, or makes an absent page present. Reserved bytes are
-   * ignored.
+   * If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
+   * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
+   * change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding. A handler
+   * that makes a page present takes the reference on it. The harness ignores `reserved`.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
-   * Tells that memory is asked for: a finding in real mode.
+   * Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding.
    */
   void (*allocate)(struct rm_cpu *cpu, uint64_t bytes);
   /**
-   * Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound
-   * page `pfn` is the head's.
+   * Tells the harness that the implementation gives page `pfn`, whose last reference is gone, to the allocator. In
+   * real mode that is a finding. For a compound page `pfn` is the head.
    */
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * A line for the report of a finding; the last 16 of a program are kept, and 200 bytes of each.
+   * Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
+   * lines of a program, and the first 200 bytes of each line. Does not count as an access.
    */
   void (*log)(struct rm_cpu *cpu, const char *line);
 };
 
 /**
- * A machine. It is valid from `start` to `stop`, and says how things are at `start`: later changes come as notices.
+ * The description of a machine at `start`. The pointers in it are valid until `stop` returns. Slots, sections and
+ * windows that change later come as notices (`set_slot`, for example).
  */
 struct rm_machine {
   /**
-   * Whose answers are expected: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
+   * The dialect whose answers the harness expects: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
    */
   uint32_t dialect;
   /**
-   * log2 of the host's page: 12 or 16.
+   * PAGE_SHIFT, log2 of the size of a host page in bytes: 12 or 16.
    */
   uint32_t page_shift;
   /**
-   * Bytes of a struct page: 56, 64, 72 or 80.
+   * Size of a struct page in bytes: 56, 64, 72 or 80.
    */
   uint32_t struct_page;
   /**
-   * `RM_FLATMEM` or `RM_VMEMMAP`.
+   * The memory model: `RM_FLATMEM` or `RM_VMEMMAP`.
    */
   uint32_t memory_model;
   /**
-   * Flatmem: real address of the struct page of pfn 0.
+   * Flatmem: real address of the struct page of pfn 0. Vmemmap: 0.
    */
   uint64_t array;
   /**
-   * Flatmem: pages.
+   * Flatmem: number of host pages; the pages with pfn 0 to `pages - 1` exist. Vmemmap: 0.
    */
   uint64_t pages;
   /**
-   * Vmemmap: virtual address of the struct page of pfn 0.
+   * Vmemmap: virtual address of the struct page of pfn 0. Flatmem: 0.
    */
   uint64_t vmemmap_base;
   /**
-   * Vmemmap: log2 of the size of a block: 12, 16, 21 or 24.
+   * Vmemmap: log2 of the size of a block in bytes: 12, 16, 21 or 24. Flatmem: 0.
    */
   uint32_t block_shift;
   /**
-   * Zero.
+   * Padding, always 0.
    */
   uint32_t reserved;
   /**
-   * Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness
-   * keeps the list: new nodes in front, removed nodes used again last in, first out.
+   * Vmemmap: real address of the 8-byte word that holds the real address of the first node of the vmemmap list, or 0
+   * if the list is empty. The harness maintains the list: it pushes new nodes on the front, and reuses removed nodes
+   * last in, first out. Flatmem: 0.
    */
   uint64_t list;
   /**
-   * Vmemmap: numbers of the sections (of 2^24 bytes) that are present, ascending.
+   * Vmemmap: array of the numbers of the present sections (real address >> 24), ascending. Do not read the array if
+   * `section_count` is 0.
    */
   const uint64_t *sections;
   /**
-   * How many.
+   * Number of elements of `sections`; 0 for flatmem.
    */
   size_t section_count;
   /**
-   * Vmemmap: the blocks that they need, ascending.
+   * Vmemmap: array of the runs of backed vmemmap blocks, ascending. Do not read the array if `block_count` is 0.
    */
   const struct rm_blocks *blocks;
   /**
-   * How many runs of them.
+   * Number of elements of `blocks`, each of which is a run; 0 for flatmem.
    */
   size_t block_count;
   /**
-   * Memory slots.
+   * Array of the memory slots at `start`. Do not read the array if `slot_count` is 0.
    */
   const struct rm_slot *slots;
   /**
-   * How many.
+   * Number of elements of `slots`.
    */
   size_t slot_count;
   /**
-   * DMA windows.
+   * Array of the DMA windows at `start`. Do not read the array if `window_count` is 0.
    */
   const struct rm_window *windows;
   /**
-   * How many.
+   * Number of elements of `windows`.
    */
   size_t window_count;
   /**
-   * What the harness does for you.
+   * The functions of the harness that the implementation calls. Never NULL.
    */
   const struct rm_services *services;
   /**
    * With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
-   * the vmemmap list and the guest's pages; everything between them is not mapped, and touching it is a crash. NULL
-   * without that flag.
+   * the vmemmap list and the guest's pages. Between them nothing is mapped, and an access there is a crash (if the
+   * pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
    *
-   * What is done through this pointer is seen at the end of the call (or at its next service), as differences of
-   * memory: which words changed, from what to what, and whether the handler may change them. A last release in real
-   * mode, a stray store, a wrong result, a leak are found. Not seen: in which order stores were made (`REF.HELD`
-   * between them), how many accesses (`RM.BOUNDED`), whether a list was read twice (`LIST.SNAPSHOT`), a value that
-   * was put back, and a read of what real mode cannot reach.
+   * The harness sees stores through this pointer at the end of the call (or at its next service), as differences of
+   * memory: which words changed, from what to what, and whether the handler may change them. The harness finds a
+   * last release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were
+   * made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
+   * (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
    */
   void *linear;
 };
 
 /**
- * What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when
- * `start` gets it: each field is to be filled in.
+ * What an implementation covers. The harness does not send other steps to the implementation, and counts them as not
+ * asked. When `start` gets this struct, all its bytes are 0xa5; `start` must fill in every field.
  */
 struct rm_coverage {
   /**
-   * Bits `1 << RM_FLATMEM` and `1 << RM_VMEMMAP`.
+   * Memory models that the implementation covers: bits `1 << RM_FLATMEM` and `1 << RM_VMEMMAP`.
    */
   uint32_t memory_models;
   /**
-   * Bits `1 << RM_EMULATED` and `1 << RM_PINNED`.
+   * Backings of windows that the implementation covers: bits `1 << RM_EMULATED` and `1 << RM_PINNED`.
    */
   uint32_t backings;
   /**
-   * Bits `1 << RM_LOPAPR`, `1 << RM_KVM` and `1 << RM_QEMU`.
+   * Dialects that the implementation covers: bits `1 << RM_LOPAPR`, `1 << RM_KVM` and `1 << RM_QEMU`.
    */
   uint32_t dialects;
   /**
-   * Bits `RM_GET_TCE`, `RM_PUT_TCE`, `RM_PUT_TCE_INDIRECT` and `RM_STUFF_TCE`.
+   * Hypercalls that the implementation covers: bits `RM_GET_TCE`, `RM_PUT_TCE`, `RM_PUT_TCE_INDIRECT` and
+   * `RM_STUFF_TCE`.
    */
   uint32_t calls;
   /**
-   * 1 if there is a real-mode half and what real mode owes is to be checked, 0 if every call goes to virtual mode.
+   * 1 if the implementation has a real-mode half, and the harness shall check what real mode owes. 0 if the harness
+   * shall send every call to virtual mode.
    */
   uint32_t real_mode;
 };
 
 /**
- * The published bound: a real-mode call of `count` entries makes at most `base + per_entry * count` accesses.
+ * The published bound: a real-mode call of `count` entries makes at most `base + per_entry * count` accesses. `count`
+ * is r7, but at most 512 for H_PUT_TCE_INDIRECT and 65536 for H_STUFF_TCE; it is 1 for H_GET_TCE and H_PUT_TCE.
  */
 struct rm_bound {
   /**
-   * Accesses whatever the count.
+   * Number of accesses that a call may make whatever its count.
    */
   uint64_t base;
   /**
-   * Accesses an entry.
+   * Number of further accesses that a call may make for each entry.
    */
   uint64_t per_entry;
 };
 
 /**
- * The handlers of one mode. One that is NULL is not covered. Each answers with a status (r3).
+ * The handlers of one mode. Each returns a status (r3), such as `RM_H_SUCCESS`. A handler of `rm_implementation.real`
+ * may be NULL: its call then goes to virtual mode. A handler of `rm_implementation.virt` may be NULL only if
+ * `rm_coverage.calls` does not have its bit.
  */
 struct rm_handlers {
   /**
-   * H_GET_TCE. `*tce` is r4: set on success only. It holds a value of no meaning before.
+   * H_GET_TCE of the entry at I/O bus address `ioba` of window `liobn`. The handler sets `*tce` (r4) on success
+   * only. Before the call `*tce` holds a value without meaning.
    */
   int64_t (*get_tce)(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t *tce);
   /**
-   * H_PUT_TCE.
+   * H_PUT_TCE: stores `tce` into the entry at I/O bus address `ioba` of window `liobn`.
    */
   int64_t (*put_tce)(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t tce);
   /**
-   * H_PUT_TCE_INDIRECT. `list` is the guest physical address of `count` big-endian TCEs.
+   * H_PUT_TCE_INDIRECT: stores the `count` TCEs of the list at guest physical address `list`, 8 bytes each and
+   * big-endian, into the entries of window `liobn` from I/O bus address `ioba` on.
    */
   int64_t (*put_tce_indirect)(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t list, uint64_t count);
   /**
-   * H_STUFF_TCE.
+   * H_STUFF_TCE: stores `tce` into `count` entries of window `liobn` from I/O bus address `ioba` on.
    */
   int64_t (*stuff_tce)(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64_t tce, uint64_t count);
 };
 
 /**
- * An implementation. Functions that are marked so may be NULL.
+ * An implementation of the TCE hypercalls, as a table of its functions. A function may be NULL only if its comment
+ * says so.
  *
- * The harness loads the library once for each thread, each time as a copy of its own: global variables are never
- * shared, and one thread at a time is inside.
+ * The harness loads the library once for each thread, each time as a separate copy. Copies share no global variables,
+ * and only one thread at a time runs in a copy.
  */
 struct rm_implementation {
   /**
-   * `RM_ABI`.
+   * The version of this header that the library was compiled with: `RM_ABI`.
    */
   uint32_t abi;
   /**
-   * sizeof(struct rm_implementation).
+   * Size of this struct in bytes: sizeof(struct rm_implementation).
    */
   uint32_t bytes;
   /**
-   * The name in reports: letters, digits, '-', '_' and '.'.
+   * The name of the implementation in reports: 1 to 64 letters, digits, '-', '_' and '.', and a zero byte.
    */
   const char *name;
   /**
-   * `RM_MAP_MEMORY`, or 0.
+   * `RM_MAP_MEMORY` to get the simulated memory mapped, or 0.
    */
   uint64_t flags;
   /**
-   * A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number
-   * that is told.
+   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
+   * `*coverage`. Returns 0, or any other number for an error, which the harness reports.
    */
   int (*start)(const struct rm_machine *machine, struct rm_coverage *coverage);
   /**
-   * The machine goes. May be NULL.
+   * Ends the machine of the last `start`, whose description then becomes invalid. May be NULL.
    */
   void (*stop)(void);
   /**
-   * The bound on accesses of real-mode calls, asked for before each. NULL: there is none, and it is not checked.
+   * Returns the bound on the accesses of a real-mode call; the harness calls it before each hypercall. NULL: the
+   * implementation has no bound, and the harness checks none. With `RM_MAP_MEMORY` the harness checks none either.
    */
   struct rm_bound (*bound)(void);
   /**
-   * Real mode: MMU off.
+   * The handlers of real mode (MMU off). A handler that is NULL leaves its call to virtual mode.
    */
   struct rm_handlers real;
   /**
-   * Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that
-   * is NULL leaves its call to virtual mode.
+   * The handlers of virtual mode. Each runs the whole call. Each bit of `rm_coverage.calls` requires its handler
+   * here.
    */
   struct rm_handlers virt;
   /**
-   * Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one
-   * backed block; else 0. NULL: not covered.
+   * Probe in real mode: looks up the struct page of page `pfn`. If all bytes of the struct page lie inside one
+   * backed block (in flatmem: inside the array), puts its real address, with the top nibble 0xc or without it, into
+   * `*real` and returns 1. Else returns 0. NULL: not covered.
    */
   int (*pfn_to_page)(struct rm_cpu *cpu, uint64_t pfn, uint64_t *real);
   /**
-   * Probe in real mode: takes a reference unless the count is 0. Answers `RM_PROBE_*`. NULL: not covered.
+   * Probe in real mode: takes a reference on page `pfn` unless the page's count is 0. Returns one of `RM_PROBE_*`.
+   * NULL: not covered.
    */
   int (*get_page_unless_zero)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * Probe in real mode: gives a reference back unless it is the last. Answers `RM_PROBE_*`. NULL: not covered.
+   * Probe in real mode: gives a reference on page `pfn` back unless the page's count is 1. Returns one of
+   * `RM_PROBE_*`. NULL: not covered.
    */
   int (*put_page_unless_one)(struct rm_cpu *cpu, uint64_t pfn);
   /**
-   * Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be
-   * more places than blocks). Their struct pages are zero. May be NULL.
+   * Notice: the host has added section number `section`, and the section's struct pages are zero. `runs` has `count`
+   * elements: real addresses for the blocks that no other present section needs, lowest block first. There may be
+   * more addresses than such blocks. May be NULL.
    */
   void (*hot_add)(uint64_t section, const struct rm_run *runs, size_t count);
   /**
-   * Notice: a section is about to go, with the blocks that no other needs. May be NULL.
+   * Notice: the host is about to remove section number `section`, and the vmemmap blocks that no other present
+   * section needs. May be NULL.
    */
   void (*hot_remove)(uint64_t section);
   /**
-   * Notice: a slot was set, or deleted where `pages` is 0. May be NULL.
+   * Notice: the host has set the memory slot with number `slot->id`, or has deleted it if `slot->pages` is 0. May be
+   * NULL.
    */
   void (*set_slot)(const struct rm_slot *slot);
   /**
-   * Notice: a window was created; its tables are zero. May be NULL.
+   * Notice: the host has created a DMA window, whose tables are zero. May be NULL.
    */
   void (*create_window)(const struct rm_window *window);
   /**
-   * Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL:
-   * windows are never closed, and leaks not looked for.
+   * Closes window `liobn`, in virtual mode. Clears every entry as H_STUFF_TCE of 0 does; afterwards the LIOBN is
+   * unknown. NULL: the harness never closes windows and does not look for leaks.
    */
   void (*close_window)(struct rm_cpu *cpu, uint64_t liobn);
 };

@@ -1,10 +1,9 @@
 #!/bin/bash -eu
-# Builds every target but the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options in
-# $OUT. Without Docker: scripts/oss-fuzz.
+# Builds every target except the canary for OSS-Fuzz and ClusterFuzzLite, each with seed corpus, dictionary and options
+# in $OUT. scripts/oss-fuzz runs this file without Docker.
 
 cd "$SRC/realmode-diff"
-# A member of a workspace: its binaries lie in the workspace's target folder, or where CARGO_TARGET_DIR says; elsewhere
-# stale ones could be copied.
+# The binaries are in the target folder of the workspace, or in CARGO_TARGET_DIR. Another folder could hold old ones.
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}
 host=$(rustc -vV | sed -n 's/^host: //p')
 
@@ -17,7 +16,7 @@ find corpora -name '*.realmode' -exec cp {} "$WORK/seeds/text" \;
 CARGO_PROFILE_RELEASE_LTO=off cargo fuzz build -O --debug-assertions
 for source in fuzz/fuzz_targets/*.rs; do
     name=$(basename "$source" .rs)
-    # It must fail, and would be reported as a bug for ever.
+    # The canary must fail, so the service would report it for ever.
     if [ "$name" = canary ]; then continue; fi
     cp "$target_dir/$host/release/$name" "$OUT/"
     kind=program seeds=packed

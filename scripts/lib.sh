@@ -1,27 +1,28 @@
-# What the scripts of this folder share. Sourced, not run.
+# Functions and variables that the scripts of this folder share. Scripts source this file.
 #
-# Status of every script: 0 nothing found, 1 a finding, 2 bad arguments or input, 3 something is missing or could not be
-# built. Variables go both ways between this file and the scripts: target, out, jobs, seed are theirs.
+# Exit status of every script: 0 nothing found, 1 a finding, 2 bad arguments or input, 3 something is missing or does
+# not build. The functions read the variables target, out, jobs and seed of the script that calls them, and leave
+# results in variables of their own.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-# Where all builds go, and what engines keep.
+# The folder of all builds, and of what fuzzing engines keep.
 build_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-# The scripts name the folder of each of their builds themselves.
+# Each script names the folders of its own builds.
 unset CARGO_TARGET_DIR
 
 targets=(lookup references put_tce indirect program text canary)
 
 say() { printf '== %s\n' "$*" >&2; }
-# die STATUS MESSAGE: ends the script.
+# die STATUS MESSAGE: ends the script with that status and prints the message.
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$2" >&2
     exit "$1"
 }
 
-# known_target NAME: ends the script unless there is such a target.
+# known_target NAME: ends the script if there is no fuzz target of that name.
 known_target() {
     local target
     for target in "${targets[@]}"; do
@@ -30,13 +31,13 @@ known_target() {
     die 2 "found target '$1', expected one of: ${targets[*]}"
 }
 
-# value OPTION [VALUE]...: ends the script unless the option has a value.
+# value OPTION [VALUE]...: ends the script if the option has no value.
 value() { [ $# -ge 2 ] || die 2 "$1 needs a value"; }
 
-# number OPTION VALUE: ends the script unless the value is a number from 1 on.
+# number OPTION VALUE: ends the script if the value is not a number from 1 on.
 number() { [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "found $1 '$2', expected a number from 1 on"; }
 
-# seconds TIME: such as 90, 90s, 5min or 1h, in seconds.
+# seconds TIME: prints a time such as 90, 90s, 5min or 1h in seconds.
 seconds() {
     local number=${1%%[!0-9]*} unit=${1##*[0-9]}
     case "$number:$unit" in
@@ -48,7 +49,7 @@ seconds() {
     die 2 "found time '$1', expected such as 90s, 5min or 1h"
 }
 
-# package COMMAND PACKAGE...: installs Debian packages unless there is the command; says so, or says what is missing.
+# package COMMAND PACKAGE...: installs the Debian packages if the command is missing. Ends the script if it cannot.
 package() {
     local command=$1
     shift
@@ -63,20 +64,20 @@ package() {
     fi
 }
 
-# tool COMMAND CRATE: installs a cargo command unless it is there.
+# tool COMMAND CRATE: installs the crate with cargo if the command is missing. Ends the script if it cannot.
 tool() {
     if command -v "$1" >/dev/null; then return; fi
     say "installing $2 ($1 is missing)"
     cargo install --locked "$2" >&2 || die 3 "$1 is missing and cargo could not install $2"
 }
 
-# basics: what every script needs.
+# basics: checks for cargo and installs a C++ compiler, which every script needs.
 basics() {
     command -v cargo >/dev/null || die 3 "cargo is missing: install stable Rust"
     package g++ g++
 }
 
-# realmode_command: builds the command, leaves its path in $realmode.
+# realmode_command: builds the command `realmode` and leaves its path in $realmode.
 realmode_command() {
     cargo build --release --locked --quiet --bin realmode --target-dir "$build_dir" >&2 || die 3 "realmode does not build"
     realmode=$build_dir/release/realmode
@@ -84,7 +85,8 @@ realmode_command() {
 
 host=$(rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 
-# libfuzzer_target TARGET plain|compares|asan: builds a target for libFuzzer on stable Rust, leaves its path in $fuzzer.
+# libfuzzer_target TARGET plain|compares|asan: builds the target for libFuzzer on stable Rust and leaves its path in
+# $fuzzer.
 libfuzzer_target() {
     local folder=$build_dir/libfuzzer-$2 environment=() flags=(--config fuzz/libfuzzer.toml)
     case $2 in
@@ -93,13 +95,13 @@ libfuzzer_target() {
         asan) environment=(RUSTC_BOOTSTRAP=1) flags+=(--config 'build.rustflags=["-Zsanitizer=address"]') ;;
     esac
     say "building $1 for libFuzzer ($2)"
-    # With a target named, what runs while building is not sanitized.
+    # With --target, cargo does not apply the flags of the sanitizer to build scripts.
     env "${environment[@]}" cargo build "${flags[@]}" --release --locked --quiet --target "$host" --target-dir "$folder" \
         --package realmode-fuzz --bin "$1" >&2 || die 3 "$1 does not build for libFuzzer: that is no finding"
     fuzzer=$folder/$host/release/$1
 }
 
-# afl_target TARGET: builds a target and the mutator for AFL++, leaves their paths in $fuzzer and $mutator.
+# afl_target TARGET: builds the target and the mutator for AFL++ and leaves their paths in $fuzzer and $mutator.
 afl_target() {
     say "building $1 for AFL++"
     CARGO_PROFILE_RELEASE_LTO=off RUSTC_WRAPPER=fuzz/instrument-afl cargo afl build --release --locked --quiet \
@@ -111,7 +113,8 @@ afl_target() {
     mutator=$build_dir/release/librealmode_afl_mutator.so
 }
 
-# pack_corpora TARGET FOLDER [SOURCE]: the corpora, or another source of texts, as the target reads them.
+# pack_corpora TARGET FOLDER [SOURCE]: writes the corpora, or another folder of texts, in the form that the target
+# reads.
 pack_corpora() {
     local source=${3:-corpora}
     mkdir -p "$2"
@@ -122,12 +125,12 @@ pack_corpora() {
     fi
 }
 
-# subject_of TARGET: what runs against the reference there.
+# subject_of TARGET: prints the subject that the target runs against the reference.
 subject_of() { if [ "$1" = canary ]; then echo canary; else echo "${REALMODE_SUBJECT:-candidate}"; fi; }
-# focus_of TARGET: what part of programs it runs.
+# focus_of TARGET: prints the focus of the target, which is the part of a program that it runs.
 focus_of() { if [ "$1" = canary ] || [ "$1" = text ]; then echo program; else echo "$1"; fi; }
 
-# Running engines, each in a process group of its own: Ctrl-C goes to this script, which ends them all, with their
+# Each engine runs in a process group of its own. Ctrl-C goes to this script, which ends all engines with their
 # children.
 engines=() shown=""
 trap stop_engines EXIT
@@ -139,15 +142,15 @@ start() {
     engines[$!]=$!
 }
 
-# show LOG: shows an engine's log as it grows.
+# show LOG: prints the log of an engine while it grows.
 show() {
     tail -n +1 -f "$1" >&2 &
     shown=$!
-    # No engine: nobody waits for it.
+    # `await_engines` must not wait for this process.
     disown
 }
 
-# stop_engines: ends those that run, and sees to it that they are gone.
+# stop_engines: ends all engines that still run, and waits until they have ended.
 stop_engines() {
     local pid tries
     if [ -n "$shown" ]; then kill "$shown" 2>/dev/null || true; fi
@@ -164,8 +167,8 @@ stop_engines() {
     done
 }
 
-# await_engines last|first: waits until the last has ended, or the first, which ends the others, as one that fails
-# always does. Leaves the status of the first that failed in $status, and how long they ran in $seconds.
+# await_engines last|first: waits until the last engine or the first one has ended. An engine that fails, or the first
+# one, ends all others. Leaves the status of the first engine that failed in $status, and the time they ran in $seconds.
 await_engines() {
     local pid code started=${EPOCHREALTIME/[.,]/}
     status=0
@@ -185,7 +188,7 @@ await_engines() {
     stop_engines
 }
 
-# triage ENGINE FILE...: makes findings of what the engine left in files. Answers with status 0 or 1; leaves its JSON in
+# triage ENGINE FILE...: makes findings of the files that the engine left. Returns status 0 or 1, and leaves its JSON in
 # $triaged.
 triage() {
     local engine=$1 status=0
@@ -205,7 +208,7 @@ triage() {
     return $status
 }
 
-# save_json FILE ENGINE PROGRAMS: what a run came to, as one JSON object; nothing without a FILE.
+# save_json FILE ENGINE PROGRAMS: writes the result of a run to FILE as one JSON object. Does nothing if FILE is empty.
 save_json() {
     [ -n "$1" ] || return 0
     mkdir -p "$(dirname "$1")"

@@ -1,4 +1,4 @@
-//! `realmode corpus`: the corpora of fuzzing engines.
+//! `realmode corpus`: packs, unpacks, draws, migrates and measures corpora.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -132,6 +132,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(CLEAN)
 }
 
+/// Prints how many programs were written to a folder.
 fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
     let Kept { written, there, equal, other } = kept;
     let others = if other > 0 { format!(", {other} of another version not read") } else { String::new() };
@@ -139,7 +140,7 @@ fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
     print(format_args!("{output}: {written} written, {there} already there, {equal} equal to another{others}{more}\n"))
 }
 
-/// All files of programs under the paths. It is an error if there are none.
+/// Finds all files of programs under the paths. It is an error if there are none.
 fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     let files = find(paths, Wanted::Corpus).map_err(Failure::input)?;
     if files.programs.is_empty() {
@@ -149,6 +150,7 @@ fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     Ok(files)
 }
 
+/// Formats the number of files that were passed over; empty for none.
 fn passed_over(files: &Files) -> String {
     match files.others {
         0 => String::new(),
@@ -156,6 +158,7 @@ fn passed_over(files: &Files) -> String {
     }
 }
 
+/// Runs all programs, and prints the figures of the corpus.
 fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&PathBuf>) -> Outcome {
     let files = programs(from)?;
     let mut checker = subject.checker();
@@ -190,6 +193,7 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     }
 }
 
+/// Formats the figures.
 fn text(stats: &Stats, files: &Files) -> String {
     let mut out = String::new();
     let Forms { packed, mended, decisions, other, text } = stats.forms;
@@ -235,8 +239,8 @@ fn text(stats: &Stats, files: &Files) -> String {
     out
 }
 
-/// A line for each field: how many values, the least and the largest, and how many of its bits were 0 in some and 1 in
-/// others.
+/// Formats one line for each field: how many values, the least and the largest, and how many of its bits were 0 in some
+/// values and 1 in others.
 fn field_table(title: &str, fields: &Fields) -> String {
     let mut out = format!("{title:<36} {:>9} {:>20} {:>20} {:>14}\n", "values", "min", "max", "bits 0 and 1");
     for (&(line, field), values) in fields {
@@ -248,6 +252,7 @@ fn field_table(title: &str, fields: &Fields) -> String {
     out
 }
 
+/// Formats a value in the notation that the text form uses for the field.
 fn in_notation(field: Field, value: i128) -> String {
     match field.notation() {
         Notation::Hexadecimal => format!("{value:#x}"),
@@ -255,6 +260,7 @@ fn in_notation(field: Field, value: i128) -> String {
     }
 }
 
+/// The JSON form of the figures. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json<'a> {
     focus: &'static str,
@@ -282,6 +288,7 @@ struct Json<'a> {
     rules: Vec<JsonRule>,
 }
 
+/// The least, the median and the largest of several numbers.
 #[derive(Serialize)]
 struct JsonSpread {
     min: u64,
@@ -289,6 +296,7 @@ struct JsonSpread {
     max: u64,
 }
 
+/// How often steps of one kind ran or were skipped.
 #[derive(Serialize)]
 struct JsonKind {
     step: &'static str,
@@ -296,7 +304,7 @@ struct JsonKind {
     skipped: u64,
 }
 
-/// A field of the machine's items or of steps: numbers, in decimal.
+/// The values of one field of the machine's items or of steps, as decimal numbers.
 #[derive(Serialize)]
 struct JsonField {
     part: &'static str,
@@ -309,6 +317,7 @@ struct JsonField {
     bits_seen_both: u32,
 }
 
+/// A finding with a program of the corpus.
 #[derive(Serialize)]
 struct JsonFinding<'a> {
     file: std::borrow::Cow<'a, str>,

@@ -1,4 +1,4 @@
-//! `realmode exhaust`: every program up to a bound.
+//! `realmode exhaust`: runs every program of a small domain, up to a number of steps.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -32,10 +32,10 @@ enum MemoryModel {
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Sections of memory
+    /// The number of sections of memory
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_SECTIONS))]
     sections: u64,
-    /// Most steps of a program
+    /// The largest number of steps of a program
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=64))]
     steps: u8,
     /// The memory model of the machines
@@ -125,6 +125,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     hunt::end(summary.findings.len(), summary.gone.as_ref(), &summary.roll)
 }
 
+/// Shows the progress of the run.
 fn show(bar: &Bar, progress: &Progress) {
     let Progress { units, programs, of_programs, findings, run, left, .. } = *progress;
     let rate = run as f64 / bar.elapsed().as_secs_f64().max(0.001);
@@ -132,7 +133,8 @@ fn show(bar: &Bar, progress: &Progress) {
     bar.show(units, format!("{programs} of {of_programs} programs, {rate:.0} run/s, {findings} findings, {left} left"));
 }
 
-/// The summary. Only its last lines have times and what an earlier run did, so the rest is the same for the same bound.
+/// Formats the summary. Only its last lines have times and what an earlier run did, so the rest is the same for the
+/// same bound.
 fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     let Summary { counts, tally, .. } = summary;
     let (domain, voters) = (&exhaust.domain, exhaust.roster.names().join(", "));
@@ -156,7 +158,11 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     if summary.roll.voters.len() > 1 || summary.roll.voters.iter().any(|voter| voter.uncovered + voter.declared > 0) {
         for voter in &summary.roll.voters {
             let _ = write!(out, "\n{}, which shows {}: {} programs", voter.name, voter.shows, voter.programs);
-            let _ = write!(out, ", {} of them not to their end", voter.uncovered);
+            let _ = write!(
+                out,
+                ", {} of them in part or not at all ({} steps not asked)",
+                voter.uncovered, voter.not_asked
+            );
             let _ = write!(out, ", {} ended in a declared difference", voter.declared);
         }
         out.push('\n');
@@ -185,6 +191,7 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     out
 }
 
+/// The JSON summary of an exhaustive run. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json {
     subject: String,
@@ -211,6 +218,7 @@ struct Json {
     rules: Vec<JsonRule>,
 }
 
+/// The counts of one machine of the domain.
 #[derive(Serialize)]
 struct JsonMachine {
     machine: String,
@@ -221,6 +229,7 @@ struct JsonMachine {
     behind: u64,
 }
 
+/// A finding of an exhaustive run.
 #[derive(Serialize)]
 struct JsonShown {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `realmode export`: a program as a test to paste.
+//! `realmode export`: prints a program as a test to paste.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `realmode fuzz`: the embedded campaign.
+//! `realmode fuzz`: runs the embedded campaign.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -105,6 +105,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     hunt::end(summary.findings.len(), summary.gone.as_ref(), &summary.roll)
 }
 
+/// Shows the progress of the campaign.
 fn show(bar: &Bar, limit: Limit, progress: Progress) {
     let elapsed = bar.elapsed();
     let seconds = elapsed.as_secs_f64().max(0.001);
@@ -128,13 +129,14 @@ fn show(bar: &Bar, limit: Limit, progress: Progress) {
     bar.show(position, message);
 }
 
+/// Formats `part` as a percentage of `whole`.
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "-".into() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
-/// The summary. Only its last line has times, so the rest is the same for the same seed and number of programs.
+/// Formats the summary. Only its last line has times, so the rest is the same for the same seed and number of programs.
 fn text(campaign: &Campaign, summary: &Summary) -> String {
-    let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, .. } = summary.tally;
+    let Tally { programs, steps, skipped, hypercalls, accepted, deferred, entries, .. } = summary.tally;
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -149,9 +151,6 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
         percent(accepted, hypercalls),
         percent(deferred, hypercalls),
     );
-    if not_asked > 0 {
-        let _ = writeln!(out, "{not_asked} steps not asked: the subject does not cover them");
-    }
     let _ = write!(out, "\n{}", rule_table(&summary.tally));
     out.push_str(&votes(campaign, summary));
     for CampaignFinding { recorded, .. } in &summary.findings {
@@ -175,7 +174,7 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// The verdict on the whole run.
+/// Returns the verdict on the whole run, as the JSON summary has it.
 fn verdict(summary: &Summary) -> &'static str {
     match (summary.findings.is_empty(), summary.roll.nothing_compared()) {
         (false, _) => "finding",
@@ -184,19 +183,21 @@ fn verdict(summary: &Summary) -> &'static str {
     }
 }
 
-/// The ledger's entries with how often each was used.
+/// Returns the ledger's entries, each with how often it was used.
 fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
     campaign.roster.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
 }
 
-/// What each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary is
-/// about it.
+/// Formats what each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary
+/// is about it.
 fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;
     let alone = voters.len() == 1 && voters[0].shows == Shows::ALL;
     for voter in voters {
-        let VoterTally { name, shows, programs, hypercalls, read_back, uncovered, declared, incidents, .. } = voter;
+        let VoterTally {
+            name, shows, programs, hypercalls, read_back, uncovered, not_asked, declared, incidents, ..
+        } = voter;
         if !alone {
             let _ = write!(out, "\n{name}, which shows {shows}: {programs} programs, {hypercalls} compared hypercalls");
             if *read_back > 0 {
@@ -204,13 +205,17 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
             }
             let _ = writeln!(out);
         }
+        let indent = if alone { "" } else { "  " };
         if let Some(first) = &voter.why_uncovered {
             let nothing = programs - voter.compared;
-            let head = if alone { "\n" } else { "  " };
+            let head = if alone { "\n" } else { indent };
             let _ = writeln!(
                 out,
                 "{head}not compared: something of {uncovered} programs, all of {nothing}; the first: {first}"
             );
+        }
+        if *not_asked > 0 {
+            let _ = writeln!(out, "{indent}{not_asked} steps not asked");
         }
         if *declared > 0 {
             let _ = writeln!(out, "  {declared} programs ended in a declared difference");
@@ -237,7 +242,7 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// Every outcome rule with how it was decided.
+/// Formats a table of all outcome rules, with how often each was decided, by mode and outcome.
 pub(super) fn rule_table(tally: &Tally) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{:<16} {:>12} {:>12} {:>12} {:>12}", "rule", "real mode", "deferred", "accepted", "refused");
@@ -258,6 +263,7 @@ pub(super) fn rule_table(tally: &Tally) -> String {
     out
 }
 
+/// The JSON summary of a campaign. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json {
     subject: String,
@@ -277,7 +283,7 @@ struct Json {
     failing: u64,
     /// The verdict on the whole run: `finding`, `agreed`, or `not compared` if nothing was compared.
     verdict: &'static str,
-    /// Entries of the ledger that this campaign cannot use, because a voter that they name takes no part.
+    /// Entries of the ledger that this campaign cannot use, because it does not run a voter that they name.
     idle: Vec<String>,
     findings: Vec<JsonDrawn>,
     rules_reached: usize,
@@ -285,6 +291,7 @@ struct Json {
     rules: Vec<JsonRule>,
 }
 
+/// What one voter did.
 #[derive(Serialize)]
 struct JsonVoter {
     name: String,
@@ -294,6 +301,7 @@ struct JsonVoter {
     hypercalls: u64,
     read_back: u64,
     uncovered: u64,
+    not_asked: u64,
     why_uncovered: Option<String>,
     declared: u64,
     incidents: u64,
@@ -310,6 +318,7 @@ impl JsonVoter {
             hypercalls: *hypercalls,
             read_back: *read_back,
             uncovered: voter.uncovered,
+            not_asked: voter.not_asked,
             why_uncovered: voter.why_uncovered.as_ref().map(ToString::to_string),
             declared: voter.declared,
             incidents: voter.incidents,
@@ -317,12 +326,14 @@ impl JsonVoter {
     }
 }
 
+/// An entry of the ledger, and how often it was used.
 #[derive(Serialize)]
 struct JsonEntry {
     entry: String,
     uses: u64,
 }
 
+/// A finding of a campaign.
 #[derive(Serialize)]
 struct JsonDrawn {
     #[serde(flatten)]

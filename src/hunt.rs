@@ -1,4 +1,4 @@
-//! What `fuzz` and `exhaust` share: Ctrl-C, the number of threads, progress, and how a run ends.
+//! What `fuzz` and `exhaust` share: Ctrl-C, the number of threads, the progress bar, and the exit status.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,15 @@ use realmode_diff::voters::{Roll, Roster, Unavailable};
 
 use super::{CLEAN, FINDING, Failure, MISSING, Outcome};
 
-/// A flag that the first Ctrl-C sets, so that the run ends with its summary. The second one ends the process.
+/// Returns a flag that the first Ctrl-C sets, so that the run ends with its summary. The second Ctrl-C ends the process
+/// with status 130.
 pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let (handler, mut first) = (Arc::clone(&stop), None);
     let set = ctrlc::set_handler(move || {
         let first = first.get_or_insert_with(Instant::now);
-        // A watched process is interrupted by the terminal and by the process that watches it: that is one Ctrl-C.
+        // A watched process gets each Ctrl-C twice: from the terminal, and from the process that watches it. Two within
+        // 300 ms count as one.
         let again = !realmode_diff::watch::is_watched() || first.elapsed() >= Duration::from_millis(300);
         if handler.swap(true, Ordering::Relaxed) && again {
             realmode_diff::watch::finish();
@@ -26,19 +28,20 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
-/// The threads that were asked for, or as many as keep all cores busy.
+/// Returns the number of threads that the user asked for, or as many as keep all cores busy.
 pub(crate) fn jobs(asked: Option<u16>, roster: &Roster) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     asked.map_or_else(|| roster.jobs(cores), usize::from)
 }
 
-/// A progress bar with the time that has passed.
+/// A progress bar that shows the elapsed time.
 pub(crate) struct Bar {
     bar: ProgressBar,
     started: Instant,
 }
 
 impl Bar {
+    /// Makes a bar of `length` units.
     pub(crate) fn new(length: u64) -> Self {
         let bar = ProgressBar::new(length);
         if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {bar:24} {msg}") {
@@ -47,21 +50,24 @@ impl Bar {
         Self { bar, started: Instant::now() }
     }
 
+    /// Returns the time since the bar was made.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
+    /// Shows a position, in units of the bar, and a message.
     pub(crate) fn show(&self, position: u64, message: String) {
         self.bar.set_position(position);
         self.bar.set_message(message);
     }
 
+    /// Removes the bar from the terminal.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// How a run ends: with a finding, with a voter that was lost, with nothing compared, or clean.
+/// Returns how a run ends: with a finding, with a voter that was lost, with nothing compared, or clean.
 pub(crate) fn end(findings: usize, gone: Option<&Unavailable>, roll: &Roll) -> Outcome {
     if let Some(gone) = gone {
         let status = if findings == 0 { MISSING } else { FINDING };

@@ -8,15 +8,15 @@ use super::{CLEAN, Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The subject
+    /// The name of the subject
     subject: String,
-    /// The id of the process that it runs for
+    /// The id of the process that the subject runs for
     #[arg(long)]
     parent: u32,
-    /// The shared memory that programs come through
+    /// The path of the shared memory through which programs arrive
     #[arg(long)]
     memory: PathBuf,
-    /// Bytes of data that the subject may allocate
+    /// The number of bytes of data that the subject may allocate
     #[arg(long)]
     bytes: u64,
 }

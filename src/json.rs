@@ -1,4 +1,4 @@
-//! What the JSON summaries of several commands share. docs/stability.md says how they may change.
+//! The parts that the JSON summaries of several commands share. docs/stability.md says how they may change.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use realmode_diff::shrink::Ended;
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-/// A finding and its files.
+/// A finding and its file.
 #[derive(Serialize)]
 pub(crate) struct JsonFinding {
     voter: String,
@@ -20,12 +20,12 @@ pub(crate) struct JsonFinding {
     what: String,
     expected: String,
     found: String,
-    /// Whether a fresh subject shows it too; null where nobody has tried.
+    /// Whether a fresh subject shows the finding too; null if nobody has tried.
     repeats: Option<bool>,
     program: Option<u64>,
     steps: usize,
     minimal: bool,
-    /// Programs of the recorded sequence, where it takes one.
+    /// The number of programs of the recorded sequence; null if the finding does not need a sequence.
     sequence: Option<usize>,
     file: PathBuf,
 }
@@ -63,6 +63,8 @@ pub(crate) struct JsonVerdict {
     why: Option<String>,
     /// Whether anything was compared.
     compared: bool,
+    /// How many steps were not asked, if all others were compared; null for other verdicts.
+    not_asked: Option<u64>,
 }
 
 impl JsonVerdict {
@@ -77,11 +79,12 @@ impl JsonVerdict {
             from: not.map(|not| not.from.to_string()),
             why: not.map(|NotCompared { why, .. }| why.to_string()),
             compared: verdict.compared(),
+            not_asked: not.and_then(NotCompared::not_asked),
         }
     }
 }
 
-/// How a rule was decided.
+/// How often a rule was decided, by mode and outcome.
 #[derive(Serialize)]
 pub(crate) struct JsonRule {
     rule: &'static str,
@@ -91,7 +94,7 @@ pub(crate) struct JsonRule {
     refused: u64,
 }
 
-/// Every outcome rule with how it was decided.
+/// Returns all outcome rules, with how often each was decided.
 pub(crate) fn json_rules(tally: &Tally) -> Vec<JsonRule> {
     let rule = |rule: Rule| {
         let RuleTally { real, deferred, accepted, refused } = tally.rule(rule);

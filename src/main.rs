@@ -1,4 +1,4 @@
-//! The command `realmode`: parsing, and what all commands share. See `realmode --help`.
+//! The command `realmode`: parses the command line, and holds what all subcommands share. See `realmode --help`.
 
 mod corpus;
 mod exhaust;
@@ -9,6 +9,7 @@ mod isolated;
 mod json;
 mod replay;
 mod rules;
+mod shell;
 mod show;
 mod shrink;
 mod triage;
@@ -29,7 +30,7 @@ use programs::store;
 use realmode_diff::subjects::NoSubject;
 use realmode_diff::{Program, SubjectKind};
 
-/// Exit status: something was compared and nothing found.
+/// Exit status: something was compared and there is no finding.
 const CLEAN: u8 = 0;
 /// Exit status: a finding.
 const FINDING: u8 = 1;
@@ -93,17 +94,19 @@ enum Command {
     Corpus(corpus::Args),
 }
 
-/// Why a command ends without a result.
+/// Why a command ends without a result: the exit status and the message.
 struct Failure {
     status: u8,
     message: String,
 }
 
 impl Failure {
+    /// Makes the failure for bad arguments or malformed input (status 2).
     fn input(message: impl Display) -> Self {
         Self { status: BAD_INPUT, message: message.to_string() }
     }
 
+    /// Makes the failure for something that is missing on this machine (status 3).
     fn missing(message: impl Display) -> Self {
         Self { status: MISSING, message: message.to_string() }
     }
@@ -115,10 +118,11 @@ impl From<InputError> for Failure {
     }
 }
 
+/// The exit status of a command, or why it failed.
 type Outcome = Result<u8, Failure>;
 
 impl Cli {
-    /// What the command may do with a library.
+    /// Returns which libraries the command runs, and where it keeps programs.
     fn plan(&self) -> watch::Plan {
         match &self.command {
             Some(Command::Fuzz(args)) => args.plan(),
@@ -143,13 +147,14 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(Failure { status, message }) => {
-            // Colours go only where they are wanted.
+            // anstream drops the colours if stderr does not show them.
             anstream::eprintln!("realmode: {message}");
             ExitCode::from(status)
         }
     }
 }
 
+/// Runs the command in this process.
 fn run(cli: Cli) -> Outcome {
     let _finish = watch::Finish;
     match cli.command {
@@ -167,7 +172,7 @@ fn run(cli: Cli) -> Outcome {
     }
 }
 
-/// Prints to standard output. A closed pipe is no error: the reader has seen enough.
+/// Prints to standard output. A closed pipe is not an error: the reader has seen enough.
 fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -185,8 +190,8 @@ fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
     store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
 }
 
-/// The subject of that name. An unknown name is bad input (status 2); a library that cannot be used counts as missing
-/// (status 3).
+/// Returns the subject of that name. An unknown name is bad input (status 2); a library that cannot be used counts as
+/// missing (status 3).
 fn subject(name: &str) -> Result<SubjectKind, Failure> {
     name.parse().map_err(|error| match error {
         NoSubject::Unknown => Failure::input(format!("--subject {name}: {error}")),
@@ -199,7 +204,7 @@ fn focuses() -> impl TypedValueParser<Value = Focus> {
     PossibleValuesParser::new(Focus::ALL.map(Focus::name)).map(|name| Focus::from_name(&name).unwrap_or_default())
 }
 
-/// The program in a file.
+/// Reads a text file with one program. A sequence is bad input.
 fn load(path: &Path) -> Result<Program, Failure> {
     match sequence::read(path)? {
         Runnable::Program(program) => Ok(*program),
@@ -211,7 +216,7 @@ fn load(path: &Path) -> Result<Program, Failure> {
     }
 }
 
-/// All program files under the paths, in order.
+/// Finds all files of programs and sequences under the paths, path by path. A path without any is bad input.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {

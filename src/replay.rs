@@ -1,4 +1,4 @@
-//! `realmode replay`: check programs from files.
+//! `realmode replay`: checks programs and sequences from files.
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,7 @@ struct Replayed {
     first: Option<String>,
 }
 
+/// The JSON summary of a replay. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json {
     agreed: usize,
@@ -108,6 +109,7 @@ impl Replayed {
         Ok(())
     }
 
+    /// Counts and prints the verdict on one program.
     fn tell(&mut self, panel: &mut Panel, path: &Path, program: &Program, verdict: Verdict) -> Result<(), Failure> {
         let name = path.display().to_string();
         self.verdicts.push(JsonVerdict::new(path.into(), &verdict));
@@ -148,6 +150,7 @@ impl Replayed {
         Ok(())
     }
 
+    /// Prints the totals, and returns the exit status.
     fn end(self, json: Option<&Path>) -> Outcome {
         let Self { agreed, partly, nothing, found, verdicts, first } = self;
         let mut text = format!("{agreed} agreed, ");

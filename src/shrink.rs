@@ -18,10 +18,10 @@ pub(crate) struct Args {
     /// The file for the shrunk program [default: print it with its report]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// The longest time; what is found smaller by then is the result
+    /// The time limit; the smallest program found by then is the result
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     time: Duration,
-    /// Most programs to try
+    /// The largest number of programs to try
     #[arg(long, value_name = "N", default_value_t = MAX_CHECKS)]
     checks: u64,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let limits = Limits { checks: args.checks, time: Some(args.time) };
     let roster = args.voters.for_programs()?;
     let mut shrunk = None;
-    // The closest look takes the longest, so it comes last.
+    // The look that shows most takes the longest, so it comes last.
     for &look in roster.looks() {
         let mut panel = roster.panel(look).map_err(Failure::missing)?;
         let finding = match panel.check(&program).map_err(Failure::missing)? {

@@ -1,4 +1,4 @@
-//! `realmode triage`: crash files of fuzzing engines become findings like a campaign's.
+//! `realmode triage`: makes findings of crash files of fuzzing engines, like those of a campaign.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
-/// Parses a name that can be a part of file names.
+/// Parses the engine's name, which becomes a part of file names.
 fn engine(name: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
     match !name.is_empty() && name.len() <= 40 && name.chars().all(good) {
@@ -138,6 +138,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
 }
 
+/// The JSON summary of a triage. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json<'a> {
     subject: String,
@@ -151,6 +152,7 @@ struct Json<'a> {
     findings: Vec<JsonShown<'a>>,
 }
 
+/// A finding and the crash files that show it.
 #[derive(Serialize)]
 struct JsonShown<'a> {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! The options that name voters. `fuzz`, `exhaust`, `replay` and `shrink` share them.
+//! The options that name voters, which `fuzz`, `exhaust`, `replay` and `shrink` share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use realmode_diff::voters::Voter as _;
 use realmode_diff::voters::isolate::{self, Isolated};
 use realmode_diff::voters::ledger::Ledger;
 use realmode_diff::voters::qemu;
-use realmode_diff::voters::roster::{Apart, Candidacy, Options, Roster, against};
+use realmode_diff::voters::roster::{Apart, Candidacy, KINDS, Options, Roster, against};
 
 use super::{Failure, watch};
 
@@ -32,9 +32,7 @@ pub(crate) struct Args {
     /// MiB of data that an isolated subject may allocate [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
-    /// Another voter: `qemu` for a live QEMU, `model/DIALECT` for the reference in another dialect; may be given
-    /// several times
-    #[arg(long, value_name = "VOTER")]
+    #[arg(long, value_name = "VOTER", help = against_help())]
     against: Vec<String>,
     /// A TOML file of declared differences, which are no findings (docs/voters.md) [default: the differences of the
     /// dialect table]
@@ -51,14 +49,20 @@ pub(crate) struct Args {
     qemu_batch: Option<u16>,
 }
 
+/// The help of `--against`, which names every kind of voter.
+fn against_help() -> String {
+    let kinds: Vec<String> = KINDS.iter().map(|kind| format!("{} ({})", kind.pattern, kind.help)).collect();
+    format!("Another voter: {}; may be given several times", kinds.join("; "))
+}
+
 impl Args {
-    /// The libraries that run in a process of the command's own.
+    /// Returns which libraries run without isolation, in a process of the command's own.
     pub(crate) fn plan(&self) -> watch::Plan {
         let libraries = self.subject.iter().filter(|subject| !self.isolate && is_library(subject));
         watch::Plan { libraries: libraries.cloned().collect(), ..watch::Plan::default() }
     }
 
-    /// A subject that runs in a process of its own. It is started once here, to report early if it cannot run.
+    /// Makes a subject that runs in a process of its own. It is started once here, to report early if it cannot run.
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {
             super::subject(subject)?;
@@ -70,6 +74,7 @@ impl Args {
         Ok(Apart { config, subject: subject.into(), name })
     }
 
+    /// Makes the voter for one --subject.
     fn candidate(&self, subject: &str) -> Result<Arc<dyn Candidacy>, Failure> {
         Ok(match self.isolate {
             true => Arc::new(self.apart(subject)?),
@@ -77,6 +82,7 @@ impl Args {
         })
     }
 
+    /// Returns the options of a live QEMU.
     fn options(&self) -> Options {
         let default = qemu::Config::default();
         Options {
@@ -88,7 +94,8 @@ impl Args {
         }
     }
 
-    /// The voters, without declared differences. A panel of them reports those that cannot run on this machine.
+    /// Returns the roster of voters, without declared differences. Only making a panel of it shows whether each can run
+    /// on this machine.
     pub(crate) fn roster(&self) -> Result<Roster, Failure> {
         let mut candidates = Vec::new();
         for subject in &self.subject {
@@ -105,19 +112,19 @@ impl Args {
         Ok(Roster::of(candidates))
     }
 
-    /// Takes the declared differences that programs of these dialects can use.
+    /// Gives the roster the declared differences that programs of these dialects can use.
     pub(crate) fn declare(&self, roster: &mut Roster, dialects: &[Dialect]) -> Result<(), Failure> {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let today = now.get(..10).unwrap_or_default();
         roster.ledger = match &self.ledger {
             Some(path) => Ledger::read(path).map_err(Failure::input)?.on(today).among(dialects, &roster.names()),
-            // The ledger that comes with the harness has entries for every voter, so unused ones are no mistake.
+            // The harness's own ledger has entries for every voter, so unused entries of it are not reported.
             None => Ledger::dialects().on(today).among(dialects, &roster.names()).without_idle(),
         };
         Ok(())
     }
 
-    /// The voters for single programs of any dialect.
+    /// Returns the roster for single programs of any dialect, with its declared differences.
     pub(crate) fn for_programs(&self) -> Result<Roster, Failure> {
         let mut roster = self.roster()?;
         self.declare(&mut roster, &Dialect::ALL)?;

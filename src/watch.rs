@@ -1,5 +1,5 @@
-//! Commands that run a library in a process of the command's own: a second process runs it, this one tells what the
-//! library did to it.
+//! Watches commands that run a library without isolation: a second process runs the command, and this one reports if
+//! the library ends that process.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -13,30 +13,30 @@ use realmode_diff::voters::{Task, Told, Voter as _};
 use realmode_diff::watch::{self, End, Loss, Role, Watched};
 use realmode_diff::{Program, Rule, Tally, Verdict};
 
-use super::{FINDING, Failure};
+use super::{FINDING, Failure, shell};
 
-/// What there is to know about a command that may run a library.
+/// What the watching process needs to know about a command.
 #[derive(Default)]
 pub(crate) struct Plan {
-    /// Paths of the libraries that it runs without isolation.
+    /// Paths of the libraries that the command runs without isolation.
     pub(crate) libraries: Vec<String>,
-    /// Where programs are kept; else in the folder for findings.
+    /// The folder in which programs are kept; the default is the folder for findings.
     pub(crate) out: Option<PathBuf>,
-    /// Files and folders of programs that it was given.
+    /// Files and folders of programs from the command line.
     pub(crate) files: Vec<PathBuf>,
-    /// Whether it ends with a summary when it is interrupted.
+    /// Whether the command ends with a summary when it is interrupted.
     pub(crate) interruptible: bool,
 }
 
 impl Plan {
-    /// Of a command that runs this subject.
+    /// Returns the plan of a command that runs this subject.
     pub(crate) fn of(subject: &str) -> Self {
         let libraries = is_library(subject).then(|| subject.to_string()).into_iter().collect();
         Self { libraries, ..Self::default() }
     }
 }
 
-/// Says that the command ends by itself, when it does: by returning or by a panic.
+/// Tells the watching process, when dropped, that the command ended by itself: it returned or panicked.
 pub(crate) struct Finish;
 
 impl Drop for Finish {
@@ -45,7 +45,8 @@ impl Drop for Finish {
     }
 }
 
-/// Runs the command in a second process if it runs a library. `None`: it is for this process to run.
+/// Runs the command in a second process if it runs a library, and returns its exit code. Returns `None` if this process
+/// must run the command.
 pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     let watched = |error| Failure::missing(format!("{}: no process to run it in: {error}", plan.libraries.join(", ")));
     if plan.libraries.is_empty() || watch::role().map_err(watched)? != Role::Alone {
@@ -53,7 +54,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     }
     let process = Watched::start().map_err(watched)?;
     if plan.interruptible {
-        // A terminal interrupts both processes, somebody else only the one that he knows.
+        // A terminal interrupts both processes. Another sender interrupts only this one, so it passes the signal on.
         let interrupt = process.interrupter();
         ctrlc::set_handler(interrupt).map_err(|error| Failure::missing(format!("no handler for Ctrl-C: {error}")))?;
     }
@@ -70,16 +71,16 @@ pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     Ok(Some(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FINDING))))
 }
 
-/// Says what a library did, and where the program is kept that it ran.
+/// Reports how a library ended the process, and where the program is kept that it ran.
 fn tell(plan: &Plan, loss: &Loss) {
     if plan.interruptible && std::io::stderr().is_terminal() {
-        // Behind the progress bar.
+        // Ends the line of the progress bar.
         eprintln!();
     }
     let how = loss.how();
     let mut guilty: Vec<&(PathBuf, Program)> = loss.running.iter().collect();
     if guilty.len() > 1 {
-        // Several threads ran a program each.
+        // Several threads each ran a program. Only those programs count that end a process again.
         let confirmed: Vec<_> =
             guilty.iter().copied().filter(|(library, program)| ends_alone(library, program)).collect();
         guilty = if confirmed.is_empty() { guilty } else { confirmed };
@@ -92,12 +93,13 @@ fn tell(plan: &Plan, loss: &Loss) {
     }
     for (library, program) in guilty {
         let kept = keep(plan, library, program, &how);
-        let library = library.display();
+        let (named, library) = (shell::word(library), library.display());
         match kept {
             Ok(file) => eprintln!(
-                "realmode: {library}: the process {how} while the library ran {0}; --isolate makes that a finding: \
-                 realmode replay --isolate --subject {library} {0}",
-                file.display()
+                "realmode: {library}: the process {how} while the library ran {}; --isolate makes that a finding: \
+                 realmode replay --isolate --subject {named} {}",
+                file.display(),
+                shell::word(&file)
             ),
             Err(error) => eprintln!(
                 "realmode: {library}: the process {how} while the library ran this program, not kept: {error}\n{program}"
@@ -106,7 +108,7 @@ fn tell(plan: &Plan, loss: &Loss) {
     }
 }
 
-/// The file of the program: one that the command was given, or else a new one.
+/// Returns the file of the program: a file from the command line that holds it, or else a new one.
 fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::Result<PathBuf> {
     let given = plan.files.iter().filter_map(|path| store::programs_under(path).ok()).flatten();
     let is_it = |file: &PathBuf| inputs::read_text(file).is_ok_and(|given| given == *program);
@@ -120,7 +122,7 @@ fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::R
     store::write(plan.out.as_deref().unwrap_or(default_out()), name, text)
 }
 
-/// Whether the library ends a process of its own on this program.
+/// Returns whether the library, run on this program in a process of its own, crashes.
 fn ends_alone(library: &Path, program: &Program) -> bool {
     let Ok(config) = Config::new() else { return false };
     let Ok(mut isolated) = Isolated::new(config, &library.display().to_string()) else { return false };

@@ -1,4 +1,4 @@
-//! A machine as a library gets it: arrays that live as long as it may look at them.
+//! Describes a machine to a library: `struct rm_machine`, and the arrays that it points to.
 
 use core::ffi::c_void;
 use core::ptr;
@@ -12,7 +12,7 @@ use crate::header::{
 };
 use crate::services::SERVICES;
 
-/// The dialect's number.
+/// Returns the number of the dialect in the header: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
 pub const fn dialect_number(dialect: Dialect) -> u32 {
     match dialect {
         Dialect::Lopapr => RM_LOPAPR,
@@ -21,14 +21,17 @@ pub const fn dialect_number(dialect: Dialect) -> u32 {
     }
 }
 
+/// Converts a run of vmemmap blocks to `struct rm_run`.
 pub fn run(run: &AddrRun) -> rm_run {
     rm_run { real: run.at.0, count: run.count }
 }
 
+/// Converts a memory slot to `struct rm_slot`.
 pub fn slot(slot: &SlotSpec) -> rm_slot {
     rm_slot { id: slot.id, reserved: 0, gfn: slot.gfn.0, pages: slot.pages, hva: slot.hva.0 }
 }
 
+/// Converts a DMA window to `struct rm_window`.
 pub fn window(window: &WindowSpec) -> rm_window {
     let (backing, hardware) = match window.backing {
         Backing::Emulated => (RM_EMULATED, 0),
@@ -45,7 +48,7 @@ pub fn window(window: &WindowSpec) -> rm_window {
     }
 }
 
-/// A description and the arrays that it points to.
+/// The description of a machine that a library gets, and the arrays to which the description points.
 pub struct Described {
     machine: rm_machine,
     sections: Vec<u64>,
@@ -55,7 +58,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// Describes nothing.
+    /// Makes a description without a machine: all arrays are empty, and only the services are set.
     pub fn new() -> Self {
         let machine = rm_machine {
             dialect: 0,
@@ -82,7 +85,8 @@ impl Described {
         Self { machine, sections: Vec::new(), blocks: Vec::new(), slots: Vec::new(), windows: Vec::new() }
     }
 
-    /// Describes this machine from now on; what was described before must not be looked at any more.
+    /// Replaces the description by that of `machine`. `linear` is the pointer to the byte at real address 0, or null if
+    /// memory is not mapped. A library must not use the previous description any more.
     pub fn describe(&mut self, dialect: Dialect, machine: &Machine, linear: *mut c_void) {
         self.sections.clear();
         self.blocks.clear();
@@ -115,7 +119,8 @@ impl Described {
         told.linear = linear;
     }
 
-    /// What a library gets. The pointer stays good until the next description.
+    /// Returns the pointer to the description, which a library gets. The pointer is valid until the next call of
+    /// [`describe`](Self::describe).
     pub const fn pointer(&self) -> *const rm_machine {
         &raw const self.machine
     }

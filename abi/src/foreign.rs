@@ -1,4 +1,4 @@
-//! An implementation in a library as a subject.
+//! The subject that calls an implementation in a shared library.
 
 use core::ffi::c_int;
 use core::ptr;
@@ -21,10 +21,12 @@ use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 
-/// Every byte of what `start` fills in, before.
+/// Value of every byte of `struct rm_coverage` before `start` fills it in. Such a byte shows that `start` did not write
+/// it.
 const POISON: u8 = 0xa5;
 
-/// An implementation in a library. Each has a copy of the library to itself.
+/// The [`Subject`] that calls an implementation in a shared library. Each `Foreign` has a copy of the library to
+/// itself.
 pub struct Foreign {
     instance: Instance,
     name: String,
@@ -34,22 +36,23 @@ pub struct Foreign {
     coverage: Coverage,
     told: Told,
     view: Option<View>,
-    /// Changes from call to call, so that no implementation answers it for long by chance.
+    /// Number of poison values so far. Each value is different, so that no implementation returns one by chance for
+    /// long.
     poison: AtomicU64,
 }
 
-// SAFETY: the pointers inside are to arrays of its own, and to the library's table, which nobody writes.
+// SAFETY: the pointers inside lead to arrays of its own, and to the library's table, which nobody writes.
 unsafe impl Send for Foreign {}
-// SAFETY: what `&self` reaches of the library is its functions. They keep state in variables of their copy; the harness
-// has one thread at a time in a subject, which is what the header promises the library. Everything else that `&self`
-// changes is locked or atomic.
+// SAFETY: `&self` gives access to the functions of the library, which keep state in variables of this copy. Only one
+// thread of the harness at a time is in a subject, as the header promises. Everything else that `&self` changes is
+// locked or atomic.
 unsafe impl Sync for Foreign {}
 
 impl Foreign {
-    /// Loads a copy of the library. Reports call it by the library's name.
+    /// Loads a copy of the library. Reports name the subject as the library does.
     ///
     /// # Errors
-    /// It cannot be loaded, or memory cannot be mapped for it.
+    /// The library cannot be loaded, or the library asks for a linear map and there is no address space for it.
     pub fn new(library: &Library) -> Result<Self, Unusable> {
         let instance = library.instance()?;
         let view = match instance.table.flags & RM_MAP_MEMORY {
@@ -74,15 +77,17 @@ impl Foreign {
         })
     }
 
-    /// Tries how it starts on a machine.
+    /// Starts the implementation on a machine, to find out whether it can.
     ///
     /// # Errors
-    /// What it did wrong.
+    /// What its `start` did against the interface, in words: it returned an error number, for example.
     pub fn try_start(&mut self, dialect: Dialect, machine: &Machine) -> Result<(), String> {
         self.start(dialect, machine);
         self.violation().map_or(Ok(()), Err)
     }
 
+    /// Runs `call`, a function of the library, with a pointer to a handle for `cpu`. Then carries the stores that the
+    /// function made through plain pointers into the image. Returns the answer of `call`.
     fn with<T>(&self, cpu: &Cpu<'_>, call: impl FnOnce(*mut rm_cpu) -> T) -> T {
         let handle = Handle { cpu, slots: &self.slots, told: &self.told, view: self.view.as_ref() };
         let answer = call(handle.pointer());
@@ -92,16 +97,16 @@ impl Foreign {
         answer
     }
 
-    /// A value that no implementation knows.
+    /// Returns a value that the implementation cannot know; each call returns another value.
     fn poison(&self) -> u64 {
         let number = self.poison.fetch_add(1, Relaxed);
         (number ^ 0xa5a5_a5a5_a5a5_a5a5).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Runs a handler; `None` where there is none.
+    /// Runs the handler of the hypercall `call`; `None` if that handler is NULL. Unknown opcodes answer H_FUNCTION.
     fn hypercall(&self, cpu: &Cpu<'_>, handlers: &rm_handlers, call: &Hypercall) -> Option<HcallAnswer> {
         let [liobn, ioba, third, count] = call.args;
-        // SAFETY, of all four: the header gives their types, and the pointers are good until they return.
+        // SAFETY, of all four: the header gives their types, and the pointers are valid until they return.
         let status = match call.opcode {
             H_GET_TCE => return self.get(cpu, handlers, call),
             H_PUT_TCE => {
@@ -116,12 +121,14 @@ impl Foreign {
                 let handler = handlers.stuff_tce?;
                 self.with(cpu, |cpu| unsafe { handler(cpu, liobn, ioba, third, count) })
             }
-            // Other calls are not routed to handlers of TCEs.
+            // Other opcodes have no handler. The hypervisor answers them.
             _ => Status::FUNCTION.0,
         };
         Some(HcallAnswer::status(Status(status)))
     }
 
+    /// Runs the handler of H_GET_TCE; `None` if that handler is NULL. A success that leaves `*tce` unwritten is a
+    /// violation.
     fn get(&self, cpu: &Cpu<'_>, handlers: &rm_handlers, call: &Hypercall) -> Option<HcallAnswer> {
         let handler = handlers.get_tce?;
         let poison = self.poison();
@@ -134,6 +141,8 @@ impl Foreign {
         Some(HcallAnswer { status, r4: (tce != poison).then_some(tce) })
     }
 
+    /// Converts the answer of the probe `name`. A number that is no `RM_PROBE_*` is a violation, and becomes
+    /// [`ProbeAnswer::NoPage`].
     fn probe(&self, name: &str, answer: c_int) -> ProbeAnswer {
         match answer {
             RM_PROBE_YES => ProbeAnswer::Done(true),
@@ -147,7 +156,8 @@ impl Foreign {
         }
     }
 
-    /// What a start answered.
+    /// Checks what `start` returned (`status`) and filled in (`coverage`). Takes the coverage over, or records a
+    /// violation.
     fn started(&mut self, status: c_int, coverage: &rm_coverage) {
         if status != 0 {
             return self.told.violation(format!("start answered {status}, expected 0"));
@@ -199,11 +209,12 @@ impl Foreign {
         };
     }
 
+    /// Calls the library's `stop` if the implementation was started and `stop` is not NULL.
     fn stop(&mut self) {
         if std::mem::take(&mut self.started)
             && let Some(stop) = self.instance.table.stop
         {
-            // SAFETY: it takes nothing.
+            // SAFETY: the function takes no argument.
             unsafe { stop() };
         }
     }
@@ -228,7 +239,7 @@ impl Subject for Foreign {
         self.machine.describe(dialect, machine, linear);
         let Some(start) = self.instance.table.start else { return };
         let mut coverage = poisoned();
-        // SAFETY: the description is good until the next one, before which it is stopped.
+        // SAFETY: the description is valid until the next one, and the implementation is stopped before that.
         let status = unsafe { start(self.machine.pointer(), &raw mut coverage) };
         self.started = true;
         self.started(status, &coverage);
@@ -255,7 +266,7 @@ impl Subject for Foreign {
     }
 
     fn bound(&self) -> Bound {
-        // SAFETY: it takes nothing and answers two numbers.
+        // SAFETY: the function takes no argument and returns two numbers.
         let bound = self.instance.table.bound.map(|bound| unsafe { bound() }).unwrap_or_default();
         Bound { base: bound.base, per_entry: bound.per_entry }
     }
@@ -274,7 +285,7 @@ impl Subject for Foreign {
         let lookup = self.instance.table.pfn_to_page?;
         let poison = self.poison();
         let mut real = poison;
-        // SAFETY: the header gives its type, and the pointers are good until it returns.
+        // SAFETY: the header gives its type, and the pointers are valid until it returns.
         match self.with(cpu, |cpu| unsafe { lookup(cpu, pfn.0, &raw mut real) }) {
             0 => None,
             1 if real != poison => Some(RealAddr(real)),
@@ -301,14 +312,14 @@ impl Subject for Foreign {
     fn hot_add(&self, section: u64, blocks: &[AddrRun]) {
         if let Some(notice) = self.instance.table.hot_add {
             let runs: Vec<rm_run> = blocks.iter().map(run).collect();
-            // SAFETY: the runs live until it returns.
+            // SAFETY: the runs live until the function returns.
             unsafe { notice(section, runs.as_ptr(), runs.len()) };
         }
     }
 
     fn hot_remove(&self, section: u64) {
         if let Some(notice) = self.instance.table.hot_remove {
-            // SAFETY: it takes a number.
+            // SAFETY: the function takes a number.
             unsafe { notice(section) };
         }
     }
@@ -317,7 +328,7 @@ impl Subject for Foreign {
         self.slots.set(spec);
         if let Some(notice) = self.instance.table.set_slot {
             let told = slot(spec);
-            // SAFETY: the slot lives until it returns.
+            // SAFETY: the slot lives until the function returns.
             unsafe { notice(&raw const told) };
         }
     }
@@ -325,20 +336,20 @@ impl Subject for Foreign {
     fn create_window(&mut self, spec: &WindowSpec) {
         if let Some(notice) = self.instance.table.create_window {
             let window = window(spec);
-            // SAFETY: the window lives until it returns.
+            // SAFETY: the window lives until the function returns.
             unsafe { notice(&raw const window) };
         }
     }
 
     fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn) {
         if let Some(close) = self.instance.table.close_window {
-            // SAFETY: the pointer is good until it returns.
+            // SAFETY: the pointer is valid until the function returns.
             self.with(cpu, |cpu| unsafe { close(cpu, liobn.0) });
         }
     }
 }
 
-/// A coverage that nobody filled in.
+/// Returns a `struct rm_coverage` in which every byte has the value [`POISON`].
 const fn poisoned() -> rm_coverage {
     let word = u32::from_ne_bytes([POISON; 4]);
     rm_coverage { memory_models: word, backings: word, dialects: word, calls: word, real_mode: word }

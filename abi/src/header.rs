@@ -1,386 +1,430 @@
-//! The types of include/realmode.h, which is written from this file (`REALMODE_WRITE=1 cargo test --test header`).
+//! The types and constants of include/realmode.h. `REALMODE_WRITE=1 cargo test --test header` writes that file from
+//! this one, with its comments.
 //!
-//! Names are C's here, not Rust's.
+//! Names follow C's conventions here, not Rust's.
 #![allow(non_camel_case_types)]
 
 use core::ffi::{c_char, c_int, c_void};
 
-/// The version of this interface, for `rm_implementation.abi`. It goes up whenever what was compiled against an earlier
-/// header would be misunderstood; the harness takes no other version than its own.
+/// The version of this interface, for `rm_implementation.abi`. The version goes up when the harness would misunderstand
+/// a library that was compiled with an earlier header. The harness accepts only its own version.
 pub const RM_ABI: u32 = 1;
 
-/// Memory model: one array of struct pages.
+/// Memory model flatmem: one array of struct pages at consecutive real addresses. A value of `rm_machine.memory_model`.
 pub const RM_FLATMEM: u32 = 0;
-/// Memory model: a virtual array of struct pages, backed block by block.
+/// Memory model sparsemem-vmemmap: struct pages at consecutive virtual addresses, backed block by block where memory is
+/// present. A value of `rm_machine.memory_model`.
 pub const RM_VMEMMAP: u32 = 1;
 
-/// Backing: the guest's value is stored, nothing else.
+/// Backing of a DMA window: a table of guest values and nothing else. A value of `rm_window.backing`.
 pub const RM_EMULATED: u32 = 0;
-/// Backing: a hardware table beside the guest's values, whose entries hold references on pages.
+/// Backing of a DMA window: a hardware table beside the table of guest values. Each hardware entry with permissions
+/// holds a reference on its page. A value of `rm_window.backing`.
 pub const RM_PINNED: u32 = 1;
 
-/// Dialect: LoPAPR's answers.
+/// Dialect: the answers of LoPAPR. A value of `rm_machine.dialect`.
 pub const RM_LOPAPR: u32 = 0;
-/// Dialect: the answers of Linux's in-kernel handlers, 4.18 to 4.20.
+/// Dialect: the answers of the in-kernel handlers of Linux 4.18 to 4.20. A value of `rm_machine.dialect`.
 pub const RM_KVM: u32 = 1;
-/// Dialect: the answers of QEMU 7.2 (emulated windows only).
+/// Dialect: the answers of QEMU 7.2, which has emulated windows only. A value of `rm_machine.dialect`.
 pub const RM_QEMU: u32 = 2;
 
-/// H_SUCCESS.
+/// Status H_SUCCESS: the call did all that it was asked for.
 pub const RM_H_SUCCESS: i64 = 0;
-/// H_HARDWARE.
+/// Status H_HARDWARE: the host cannot supply a page that a TCE names.
 pub const RM_H_HARDWARE: i64 = -1;
-/// H_FUNCTION.
+/// Status H_FUNCTION: no hypercall has this opcode.
 pub const RM_H_FUNCTION: i64 = -2;
-/// H_PARAMETER.
+/// Status H_PARAMETER: a parameter is invalid.
 pub const RM_H_PARAMETER: i64 = -4;
-/// H_P4.
+/// Status H_P4: the fourth parameter (r7, the count) is invalid.
 pub const RM_H_P4: i64 = -57;
-/// H_TOO_HARD: 'not in real mode'. A real-mode handler that answers it has changed nothing; the virtual-mode handler
-/// then runs the same call on the same vCPU, and nothing else runs between them. The virtual-mode handler never answers
-/// it.
+/// Status H_TOO_HARD: real mode leaves the call to virtual mode. A real-mode handler that returns this status has
+/// changed nothing. The virtual-mode handler then runs the same call on the same vCPU, and nothing else runs between
+/// the two. A virtual-mode handler never returns this status.
 pub const RM_H_TOO_HARD: i64 = 9999;
 
-/// A TCE lets the device read.
+/// Bit of a TCE: the device may read the page.
 pub const RM_TCE_READ: u64 = 1;
-/// A TCE lets the device write.
+/// Bit of a TCE: the device may write the page.
 pub const RM_TCE_WRITE: u64 = 2;
 
-/// struct page: offset of the 64-bit flags, little-endian.
+/// Offset in bytes from the start of a struct page: the flags `RM_PAGE_*`, 64 bits, little-endian.
 pub const RM_PAGE_FLAGS: u64 = 0;
-/// struct page: offset of the 32-bit signed reference count, little-endian.
+/// Offset in bytes from the start of a struct page: the reference count, 32 bits, signed, little-endian.
 pub const RM_PAGE_COUNT: u64 = 8;
-/// struct page: offset of 64 bits, little-endian: a head's order, a tail's head (as a pfn).
+/// Offset in bytes from the start of a struct page: a 64-bit number, little-endian. For a head it is the order of the
+/// compound page, for a tail the pfn of the head, else 0.
 pub const RM_PAGE_COMPOUND: u64 = 16;
-/// Flag of a compound page's head.
+/// Flag of a struct page: the page is the head of a compound page.
 pub const RM_PAGE_HEAD: u64 = 1;
-/// Flag of a compound page's tails, whose own count stays 0: their references and DIRTY are the head's.
+/// Flag of a struct page: the page is a tail of a compound page. The count of a tail stays 0, because its references
+/// and its DIRTY are kept on the head.
 pub const RM_PAGE_TAIL: u64 = 2;
-/// Flag: written since it was last clean.
+/// Flag of a struct page: the page was written since it was last clean.
 pub const RM_PAGE_DIRTY: u64 = 4;
 
-/// A node of the vmemmap list: offset of the real address of the next node (0 in the last), 64 bits, little-endian.
+/// Offset in bytes from the start of a node of the vmemmap list: the real address of the next node (0 in the last
+/// node), 64 bits, little-endian.
 pub const RM_NODE_NEXT: u64 = 0;
-/// A node of the vmemmap list: offset of the block's real address.
+/// Offset in bytes from the start of a node of the vmemmap list: the real address of the node's block, 64 bits,
+/// little-endian.
 pub const RM_NODE_REAL: u64 = 8;
-/// A node of the vmemmap list: offset of the block's virtual address.
+/// Offset in bytes from the start of a node of the vmemmap list: the virtual address of the node's block, 64 bits,
+/// little-endian.
 pub const RM_NODE_VIRTUAL: u64 = 16;
 
-/// Page-table entry: nothing is there, and nothing can be.
+/// Kind of a page-table entry: a hole. No page is mapped, and the host cannot fault one in. A value of `rm_pte.kind`.
 pub const RM_PTE_HOLE: u8 = 0;
-/// Page-table entry: a page is there.
+/// Kind of a page-table entry: the entry maps one page. A value of `rm_pte.kind`.
 pub const RM_PTE_PRESENT: u8 = 1;
-/// Page-table entry: it covers 2^order pages, a whole compound page; `pfn` is the head's.
+/// Kind of a page-table entry: the entry maps a whole compound page of 2^order pages, and `pfn` is the head. A value of
+/// `rm_pte.kind`.
 pub const RM_PTE_HUGE: u8 = 2;
-/// Page-table entry: the page can be faulted in, in virtual mode: becomes present, writable and young with one
-/// reference on the page.
+/// Kind of a page-table entry: no page is mapped yet, but virtual mode can fault the page `pfn` in. The handler then
+/// makes the entry present, writable and young, and takes one reference on the page. A value of `rm_pte.kind`.
 pub const RM_PTE_ABSENT: u8 = 3;
 
-/// Answer of a probe: the count stayed as it was.
+/// Answer of a probe: the probe changed nothing, because the reference count was 0 (`get_page_unless_zero`) or 1
+/// (`put_page_unless_one`).
 pub const RM_PROBE_NO: c_int = 0;
-/// Answer of a probe: the reference was taken or given back.
+/// Answer of a probe: the probe took a reference (`get_page_unless_zero`) or gave one back (`put_page_unless_one`).
 pub const RM_PROBE_YES: c_int = 1;
-/// Answer of a probe: the page has no struct page.
+/// Answer of a probe: the lookup gives no real address of the struct page, for example because the page does not exist
+/// or its struct page straddles two blocks.
 pub const RM_PROBE_NO_PAGE: c_int = 2;
-/// Answer of a probe: the page is a compound page's head or tail, and was left alone.
+/// Answer of a probe: the page is the head or a tail of a compound page, and the probe changed nothing.
 pub const RM_PROBE_COMPOUND: c_int = 3;
 
-/// Call: H_GET_TCE, a bit of `rm_coverage.calls`.
+/// Bit of `rm_coverage.calls`: the implementation covers H_GET_TCE.
 pub const RM_GET_TCE: u32 = 1;
-/// Call: H_PUT_TCE.
+/// Bit of `rm_coverage.calls`: the implementation covers H_PUT_TCE.
 pub const RM_PUT_TCE: u32 = 2;
-/// Call: H_PUT_TCE_INDIRECT.
+/// Bit of `rm_coverage.calls`: the implementation covers H_PUT_TCE_INDIRECT.
 pub const RM_PUT_TCE_INDIRECT: u32 = 4;
-/// Call: H_STUFF_TCE.
+/// Bit of `rm_coverage.calls`: the implementation covers H_STUFF_TCE.
 pub const RM_STUFF_TCE: u32 = 8;
 
-/// A bit of `rm_implementation.flags`: map memory directly (see `rm_machine.linear`).
+/// Bit of `rm_implementation.flags`: the harness maps the simulated memory, so that the implementation can use plain
+/// pointers (see `rm_machine.linear`).
 pub const RM_MAP_MEMORY: u64 = 1;
 
-/// Most windows of a machine at a time.
+/// Largest number of DMA windows of a machine at a time.
 pub const RM_MAX_WINDOWS: u64 = 512;
-/// Most memory slots; their numbers lie below it.
+/// Largest number of memory slots of a machine at a time. Slots are numbered from 0, and every slot number is below
+/// this limit.
 pub const RM_MAX_SLOTS: u64 = 512;
-/// Most virtual CPUs; their numbers lie below it.
+/// Number of vCPUs of a machine. They are numbered from 0.
 pub const RM_MAX_VCPUS: u64 = 8;
-/// Most entries of a window, and so of one H_STUFF_TCE in the other dialects.
+/// Largest number of entries of a DMA window, and so of one H_STUFF_TCE in dialects other than lopapr.
 pub const RM_MAX_WINDOW_ENTRIES: u64 = 65536;
-/// Most entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
+/// Largest number of entries of one H_PUT_TCE_INDIRECT, and in dialect lopapr of one H_STUFF_TCE.
 pub const RM_MAX_TCES: u64 = 512;
-/// Most vmemmap blocks that are backed at a time, and so nodes of the list.
+/// Largest number of vmemmap blocks that are backed at a time, and so of nodes of the vmemmap list.
 pub const RM_MAX_BLOCKS: u64 = 43690;
-/// log2 of the end of all real addresses.
+/// log2 of the end of real memory in bytes: all real addresses of a machine lie below 2^46.
 pub const RM_MAX_PHYSMEM_BITS: u64 = 46;
 
-/// A CPU while it runs one call. It is valid until that call returns.
+/// The CPU that runs one call of a handler, a probe or `close_window`. The pointer is valid until that function
+/// returns.
 pub struct rm_cpu {
     _private: [u8; 0],
 }
 
-/// An entry of the host's page table.
+/// An entry of the host's page table: what the host maps at a host virtual address.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct rm_pte {
-    /// The page; the head for a huge entry.
+    /// Page frame number of the page that the entry names; for a huge entry the head of the compound page. 0 for a
+    /// hole.
     pub pfn: u64,
-    /// `RM_PTE_HOLE`, `RM_PTE_PRESENT`, `RM_PTE_HUGE` or `RM_PTE_ABSENT`.
+    /// Kind of the entry: `RM_PTE_HOLE`, `RM_PTE_PRESENT`, `RM_PTE_HUGE` or `RM_PTE_ABSENT`.
     pub kind: u8,
-    /// Huge entries: the compound page's order. Else 0.
+    /// Huge entries: the order of the compound page, which has 2^order pages. All other kinds: 0.
     pub order: u8,
-    /// Present and huge: may be written.
+    /// Present and huge entries: 1 if the page may be written through this entry. Else 0.
     pub writable: u8,
-    /// Present and huge: was written.
+    /// Present and huge entries: 1 if the page was written through this entry. Else 0.
     pub dirty: u8,
-    /// Present and huge: was accessed.
+    /// Present and huge entries: 1 if the page was used lately through this entry. Else 0.
     pub young: u8,
-    /// Zero, and ignored.
+    /// Padding. The harness sets it to 0 and does not read it.
     pub reserved: [u8; 3],
 }
 
-/// What the harness does for an implementation. All addresses are real addresses with the linear map's nibble (0xc) or
-/// without it; in virtual mode struct pages may be named by their vmemmap address as well. An address that the mode
-/// cannot reach is a finding, reads 0, and is not stored to. Numbers are little-endian, so a TCE wants its bytes
-/// swapped.
+/// The services: functions of the harness that an implementation calls. Every effective address (`ea`) is a real
+/// address, with the top nibble 0xc of the linear map or without it; virtual mode may also use the vmemmap address of a
+/// struct page. An access that the mode cannot make is a finding: a load or an exchange then returns 0, a
+/// compare-exchange returns false, and nothing is stored. Numbers are little-endian, so a handler must swap the bytes
+/// of a TCE.
 ///
-/// Each access counts (`rm_bound`). Calls run one at a time today; still, a service may be where another CPU comes in,
-/// so what was read before one may have changed after it.
+/// Each call of a service counts as an access (see `rm_bound`), unless its comment says otherwise. Today the harness
+/// runs one call at a time. Still, another CPU may run at any service: memory that was read before a service may have
+/// changed after it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rm_services {
-    /// Loads 8 bytes, with acquire ordering. `ea` is a multiple of 8.
+    /// Loads 8 bytes, with acquire ordering, and returns them. `ea` is a multiple of 8.
     pub load64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64) -> u64,
-    /// Stores 8 bytes, with release ordering.
+    /// Stores 8 bytes, with release ordering. `ea` is a multiple of 8.
     pub store64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64),
-    /// Exchanges 8 bytes; answers what was there.
+    /// Exchanges 8 bytes atomically, with acquire and release ordering, and returns the old value. `ea` is a multiple
+    /// of 8.
     pub exchange64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64) -> u64,
-    /// Stores `desired` where `*expected` is, fully ordered, and answers true, with `*expected` as it was; else puts
-    /// what is there into `*expected`.
+    /// If the 8 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
+    /// is fully ordered. Else puts the value of the 8 bytes into `*expected` and returns false. `ea` is a multiple of
+    /// 8.
     pub compare_exchange64:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut u64, desired: u64) -> bool,
-    /// Loads 4 bytes, with acquire ordering: a reference count. `ea` is a multiple of 4.
+    /// Loads 4 bytes (a reference count), with acquire ordering, and returns them. `ea` is a multiple of 4.
     pub load32: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64) -> i32,
-    /// The same as `compare_exchange64` for 4 bytes.
+    /// If the 4 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
+    /// is fully ordered. Else puts the value of the 4 bytes into `*expected` and returns false. `ea` is a multiple of
+    /// 4.
     pub compare_exchange32:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut i32, desired: i32) -> bool,
-    /// True while the CPU runs with its MMU off.
+    /// Returns true if the CPU runs in real mode (MMU off), false in virtual mode. Does not count as an access.
     pub real_mode: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu) -> bool,
-    /// The virtual CPU's number, below `RM_MAX_VCPUS`.
+    /// Returns the number of the vCPU that makes the call, from 0, below `RM_MAX_VCPUS`. Does not count as an access.
     pub vcpu: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu) -> u32,
-    /// The host's virtual address of a guest's physical address; false where it lies in no memory slot. No access.
+    /// Puts the host virtual address of guest physical address `gpa` into `*hva` and returns true. Returns false, and
+    /// leaves `*hva`, if `gpa` lies in no memory slot. Does not count as an access.
     pub slot: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, gpa: u64, hva: *mut u64) -> bool,
-    /// The page-table entry of the page that holds `hva`.
+    /// Puts the page-table entry that covers host virtual address `hva` into `*entry`. Where nothing is mapped, that is
+    /// an entry of kind `RM_PTE_HOLE`.
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
-    /// Replaces that entry if it is `*expected` and answers true, with `*expected` as it was; else puts what is there
-    /// into `*expected`. The new entry differs in its bits only, or makes an absent page present. Reserved bytes are
-    /// ignored.
+    /// If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
+    /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
+    /// change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding. A handler
+    /// that makes a page present takes the reference on it. The harness ignores `reserved`.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
-    /// Tells that memory is asked for: a finding in real mode.
+    /// Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding.
     pub allocate: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, bytes: u64),
-    /// Tells that a page, whose last reference is gone, goes to the allocator: a finding in real mode. Of a compound
-    /// page `pfn` is the head's.
+    /// Tells the harness that the implementation gives page `pfn`, whose last reference is gone, to the allocator. In
+    /// real mode that is a finding. For a compound page `pfn` is the head.
     pub free_page: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64),
-    /// A line for the report of a finding; the last 16 of a program are kept, and 200 bytes of each.
+    /// Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
+    /// lines of a program, and the first 200 bytes of each line. Does not count as an access.
     pub log: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, line: *const c_char),
 }
 
-/// `count` blocks of vmemmap at consecutive real addresses.
+/// A run of `count` vmemmap blocks at consecutive real addresses.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_run {
-    /// Real address of the first.
+    /// Real address of the first block of the run.
     pub real: u64,
-    /// How many.
+    /// Number of blocks of the run, at least 1.
     pub count: u64,
 }
 
-/// Backed vmemmap blocks at boot: block number `first` and those after it.
+/// A run of vmemmap blocks that are backed at boot: those with the numbers from `first` to `first + run.count - 1`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_blocks {
-    /// Number of the first block: (its virtual address - vmemmap_base) >> block_shift.
+    /// Number of the run's first block: (virtual address of the block - `rm_machine.vmemmap_base`) >> `block_shift`.
     pub first: u64,
-    /// Where they lie.
+    /// Real addresses of the run's blocks, and the number of blocks.
     pub run: rm_run,
 }
 
-/// A memory slot: guest frames from `gfn` on are host virtual addresses from `hva` on.
+/// A memory slot: maps guest frames from `gfn` on to host virtual addresses from `hva` on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_slot {
-    /// Its number, below `RM_MAX_SLOTS`.
+    /// Number of the slot, below `RM_MAX_SLOTS`.
     pub id: u32,
-    /// Zero.
+    /// Padding, always 0.
     pub reserved: u32,
-    /// First guest frame.
+    /// Number of the slot's first guest frame.
     pub gfn: u64,
-    /// Pages of the host; 0 in a notice that the slot is deleted.
+    /// Size of the slot in host pages. 0, only in `set_slot`, says that the host has deleted the slot.
     pub pages: u64,
-    /// Host virtual address of the first byte.
+    /// Host virtual address of the slot's first byte.
     pub hva: u64,
 }
 
-/// A DMA window. Entry i is at `table + 8 * i` and covers `base + (i << page_shift)`.
+/// A DMA window. The guest value of entry i lies at real address `table + 8 * i`. Entry i maps the page of I/O bus
+/// addresses that starts at `base + (i << page_shift)`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_window {
-    /// Its name.
+    /// The LIOBN, which names the window in calls.
     pub liobn: u64,
-    /// log2 of its page, 12 to 34.
+    /// log2 of the size in bytes of the page that one entry maps: 12 to 34.
     pub page_shift: u32,
-    /// `RM_EMULATED` or `RM_PINNED`.
+    /// What the window has besides its guest values: `RM_EMULATED` (nothing) or `RM_PINNED` (a hardware table).
     pub backing: u32,
-    /// I/O bus address of entry 0.
+    /// I/O bus address of entry 0 in bytes.
     pub base: u64,
-    /// Entries, 1 to `RM_MAX_WINDOW_ENTRIES`.
+    /// Number of entries (TCEs) of the window, 1 to `RM_MAX_WINDOW_ENTRIES`.
     pub entries: u64,
-    /// Real address of the guest's values, big-endian.
+    /// Real address of the table of guest values: 8 bytes for each entry, big-endian.
     pub table: u64,
-    /// Pinned windows: real address of the hardware entries, big-endian, `pfn << PAGE_SHIFT | address bits inside the
-    /// page | permissions`.
+    /// Pinned windows: real address of the hardware table, 8 bytes for each entry, big-endian. An entry is `pfn <<
+    /// PAGE_SHIFT | address bits inside the host page | permissions`, and 0 for a fault TCE. Emulated windows: 0.
     pub hardware: u64,
 }
 
-/// A machine. It is valid from `start` to `stop`, and says how things are at `start`: later changes come as notices.
+/// The description of a machine at `start`. The pointers in it are valid until `stop` returns. Slots, sections and
+/// windows that change later come as notices (`set_slot`, for example).
 #[repr(C)]
 pub struct rm_machine {
-    /// Whose answers are expected: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
+    /// The dialect whose answers the harness expects: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
     pub dialect: u32,
-    /// log2 of the host's page: 12 or 16.
+    /// PAGE_SHIFT, log2 of the size of a host page in bytes: 12 or 16.
     pub page_shift: u32,
-    /// Bytes of a struct page: 56, 64, 72 or 80.
+    /// Size of a struct page in bytes: 56, 64, 72 or 80.
     pub struct_page: u32,
-    /// `RM_FLATMEM` or `RM_VMEMMAP`.
+    /// The memory model: `RM_FLATMEM` or `RM_VMEMMAP`.
     pub memory_model: u32,
-    /// Flatmem: real address of the struct page of pfn 0.
+    /// Flatmem: real address of the struct page of pfn 0. Vmemmap: 0.
     pub array: u64,
-    /// Flatmem: pages.
+    /// Flatmem: number of host pages; the pages with pfn 0 to `pages - 1` exist. Vmemmap: 0.
     pub pages: u64,
-    /// Vmemmap: virtual address of the struct page of pfn 0.
+    /// Vmemmap: virtual address of the struct page of pfn 0. Flatmem: 0.
     pub vmemmap_base: u64,
-    /// Vmemmap: log2 of the size of a block: 12, 16, 21 or 24.
+    /// Vmemmap: log2 of the size of a block in bytes: 12, 16, 21 or 24. Flatmem: 0.
     pub block_shift: u32,
-    /// Zero.
+    /// Padding, always 0.
     pub reserved: u32,
-    /// Vmemmap: real address of the word that holds the real address of the list's first node, 0 for none. The harness
-    /// keeps the list: new nodes in front, removed nodes used again last in, first out.
+    /// Vmemmap: real address of the 8-byte word that holds the real address of the first node of the vmemmap list, or 0
+    /// if the list is empty. The harness maintains the list: it pushes new nodes on the front, and reuses removed nodes
+    /// last in, first out. Flatmem: 0.
     pub list: u64,
-    /// Vmemmap: numbers of the sections (of 2^24 bytes) that are present, ascending.
+    /// Vmemmap: array of the numbers of the present sections (real address >> 24), ascending. Do not read the array if
+    /// `section_count` is 0.
     pub sections: *const u64,
-    /// How many.
+    /// Number of elements of `sections`; 0 for flatmem.
     pub section_count: usize,
-    /// Vmemmap: the blocks that they need, ascending.
+    /// Vmemmap: array of the runs of backed vmemmap blocks, ascending. Do not read the array if `block_count` is 0.
     pub blocks: *const rm_blocks,
-    /// How many runs of them.
+    /// Number of elements of `blocks`, each of which is a run; 0 for flatmem.
     pub block_count: usize,
-    /// Memory slots.
+    /// Array of the memory slots at `start`. Do not read the array if `slot_count` is 0.
     pub slots: *const rm_slot,
-    /// How many.
+    /// Number of elements of `slots`.
     pub slot_count: usize,
-    /// DMA windows.
+    /// Array of the DMA windows at `start`. Do not read the array if `window_count` is 0.
     pub windows: *const rm_window,
-    /// How many.
+    /// Number of elements of `windows`.
     pub window_count: usize,
-    /// What the harness does for you.
+    /// The functions of the harness that the implementation calls. Never NULL.
     pub services: *const rm_services,
     /// With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
-    /// the vmemmap list and the guest's pages; everything between them is not mapped, and touching it is a crash. NULL
-    /// without that flag.
+    /// the vmemmap list and the guest's pages. Between them nothing is mapped, and an access there is a crash (if the
+    /// pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
     ///
-    /// What is done through this pointer is seen at the end of the call (or at its next service), as differences of
-    /// memory: which words changed, from what to what, and whether the handler may change them. A last release in real
-    /// mode, a stray store, a wrong result, a leak are found. Not seen: in which order stores were made (`REF.HELD`
-    /// between them), how many accesses (`RM.BOUNDED`), whether a list was read twice (`LIST.SNAPSHOT`), a value that
-    /// was put back, and a read of what real mode cannot reach.
+    /// The harness sees stores through this pointer at the end of the call (or at its next service), as differences of
+    /// memory: which words changed, from what to what, and whether the handler may change them. The harness finds a
+    /// last release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were
+    /// made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
+    /// (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
     pub linear: *mut c_void,
 }
 
-/// What an implementation covers; what it does not cover it is not asked, and that is counted. All bytes are 0xa5 when
-/// `start` gets it: each field is to be filled in.
+/// What an implementation covers. The harness does not send other steps to the implementation, and counts them as not
+/// asked. When `start` gets this struct, all its bytes are 0xa5; `start` must fill in every field.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_coverage {
-    /// Bits `1 << RM_FLATMEM` and `1 << RM_VMEMMAP`.
+    /// Memory models that the implementation covers: bits `1 << RM_FLATMEM` and `1 << RM_VMEMMAP`.
     pub memory_models: u32,
-    /// Bits `1 << RM_EMULATED` and `1 << RM_PINNED`.
+    /// Backings of windows that the implementation covers: bits `1 << RM_EMULATED` and `1 << RM_PINNED`.
     pub backings: u32,
-    /// Bits `1 << RM_LOPAPR`, `1 << RM_KVM` and `1 << RM_QEMU`.
+    /// Dialects that the implementation covers: bits `1 << RM_LOPAPR`, `1 << RM_KVM` and `1 << RM_QEMU`.
     pub dialects: u32,
-    /// Bits `RM_GET_TCE`, `RM_PUT_TCE`, `RM_PUT_TCE_INDIRECT` and `RM_STUFF_TCE`.
+    /// Hypercalls that the implementation covers: bits `RM_GET_TCE`, `RM_PUT_TCE`, `RM_PUT_TCE_INDIRECT` and
+    /// `RM_STUFF_TCE`.
     pub calls: u32,
-    /// 1 if there is a real-mode half and what real mode owes is to be checked, 0 if every call goes to virtual mode.
+    /// 1 if the implementation has a real-mode half, and the harness shall check what real mode owes. 0 if the harness
+    /// shall send every call to virtual mode.
     pub real_mode: u32,
 }
 
-/// The published bound: a real-mode call of `count` entries makes at most `base + per_entry * count` accesses.
+/// The published bound: a real-mode call of `count` entries makes at most `base + per_entry * count` accesses. `count`
+/// is r7, but at most 512 for H_PUT_TCE_INDIRECT and 65536 for H_STUFF_TCE; it is 1 for H_GET_TCE and H_PUT_TCE.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct rm_bound {
-    /// Accesses whatever the count.
+    /// Number of accesses that a call may make whatever its count.
     pub base: u64,
-    /// Accesses an entry.
+    /// Number of further accesses that a call may make for each entry.
     pub per_entry: u64,
 }
 
-/// The handlers of one mode. One that is NULL is not covered. Each answers with a status (r3).
+/// The handlers of one mode. Each returns a status (r3), such as `RM_H_SUCCESS`. A handler of `rm_implementation.real`
+/// may be NULL: its call then goes to virtual mode. A handler of `rm_implementation.virt` may be NULL only if
+/// `rm_coverage.calls` does not have its bit.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rm_handlers {
-    /// H_GET_TCE. `*tce` is r4: set on success only. It holds a value of no meaning before.
+    /// H_GET_TCE of the entry at I/O bus address `ioba` of window `liobn`. The handler sets `*tce` (r4) on success
+    /// only. Before the call `*tce` holds a value without meaning.
     pub get_tce: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64, ioba: u64, tce: *mut u64) -> i64>,
-    /// H_PUT_TCE.
+    /// H_PUT_TCE: stores `tce` into the entry at I/O bus address `ioba` of window `liobn`.
     pub put_tce: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64, ioba: u64, tce: u64) -> i64>,
-    /// H_PUT_TCE_INDIRECT. `list` is the guest physical address of `count` big-endian TCEs.
+    /// H_PUT_TCE_INDIRECT: stores the `count` TCEs of the list at guest physical address `list`, 8 bytes each and
+    /// big-endian, into the entries of window `liobn` from I/O bus address `ioba` on.
     pub put_tce_indirect:
         Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64, ioba: u64, list: u64, count: u64) -> i64>,
-    /// H_STUFF_TCE.
+    /// H_STUFF_TCE: stores `tce` into `count` entries of window `liobn` from I/O bus address `ioba` on.
     pub stuff_tce:
         Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64, ioba: u64, tce: u64, count: u64) -> i64>,
 }
 
-/// An implementation. Functions that are marked so may be NULL.
+/// An implementation of the TCE hypercalls, as a table of its functions. A function may be NULL only if its comment
+/// says so.
 ///
-/// The harness loads the library once for each thread, each time as a copy of its own: global variables are never
-/// shared, and one thread at a time is inside.
+/// The harness loads the library once for each thread, each time as a separate copy. Copies share no global variables,
+/// and only one thread at a time runs in a copy.
 #[repr(C)]
 pub struct rm_implementation {
-    /// `RM_ABI`.
+    /// The version of this header that the library was compiled with: `RM_ABI`.
     pub abi: u32,
-    /// sizeof(struct rm_implementation).
+    /// Size of this struct in bytes: sizeof(struct rm_implementation).
     pub bytes: u32,
-    /// The name in reports: letters, digits, '-', '_' and '.'.
+    /// The name of the implementation in reports: 1 to 64 letters, digits, '-', '_' and '.', and a zero byte.
     pub name: *const c_char,
-    /// `RM_MAP_MEMORY`, or 0.
+    /// `RM_MAP_MEMORY` to get the simulated memory mapped, or 0.
     pub flags: u64,
-    /// A new machine; memory already holds what its description says. Fills `coverage` in. 0, or an error: a number
-    /// that is told.
+    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
+    /// `*coverage`. Returns 0, or any other number for an error, which the harness reports.
     pub start: Option<unsafe extern "C-unwind" fn(machine: *const rm_machine, coverage: *mut rm_coverage) -> c_int>,
-    /// The machine goes. May be NULL.
+    /// Ends the machine of the last `start`, whose description then becomes invalid. May be NULL.
     pub stop: Option<unsafe extern "C-unwind" fn()>,
-    /// The bound on accesses of real-mode calls, asked for before each. NULL: there is none, and it is not checked.
+    /// Returns the bound on the accesses of a real-mode call; the harness calls it before each hypercall. NULL: the
+    /// implementation has no bound, and the harness checks none. With `RM_MAP_MEMORY` the harness checks none either.
     pub bound: Option<unsafe extern "C-unwind" fn() -> rm_bound>,
-    /// Real mode: MMU off.
+    /// The handlers of real mode (MMU off). A handler that is NULL leaves its call to virtual mode.
     pub real: rm_handlers,
-    /// Virtual mode: runs the whole call. These are the handlers that count for `rm_coverage.calls`; one of `real` that
-    /// is NULL leaves its call to virtual mode.
+    /// The handlers of virtual mode. Each runs the whole call. Each bit of `rm_coverage.calls` requires its handler
+    /// here.
     pub virt: rm_handlers,
-    /// Probe in real mode: 1 and in `*real` the real address of the page's struct page, if its bytes lie inside one
-    /// backed block; else 0. NULL: not covered.
+    /// Probe in real mode: looks up the struct page of page `pfn`. If all bytes of the struct page lie inside one
+    /// backed block (in flatmem: inside the array), puts its real address, with the top nibble 0xc or without it, into
+    /// `*real` and returns 1. Else returns 0. NULL: not covered.
     pub pfn_to_page: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64, real: *mut u64) -> c_int>,
-    /// Probe in real mode: takes a reference unless the count is 0. Answers `RM_PROBE_*`. NULL: not covered.
+    /// Probe in real mode: takes a reference on page `pfn` unless the page's count is 0. Returns one of `RM_PROBE_*`.
+    /// NULL: not covered.
     pub get_page_unless_zero: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64) -> c_int>,
-    /// Probe in real mode: gives a reference back unless it is the last. Answers `RM_PROBE_*`. NULL: not covered.
+    /// Probe in real mode: gives a reference on page `pfn` back unless the page's count is 1. Returns one of
+    /// `RM_PROBE_*`. NULL: not covered.
     pub put_page_unless_one: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64) -> c_int>,
-    /// Notice: a section was added; the blocks that it is the first to need lie at `runs`, lowest first (there may be
-    /// more places than blocks). Their struct pages are zero. May be NULL.
+    /// Notice: the host has added section number `section`, and the section's struct pages are zero. `runs` has `count`
+    /// elements: real addresses for the blocks that no other present section needs, lowest block first. There may be
+    /// more addresses than such blocks. May be NULL.
     pub hot_add: Option<unsafe extern "C-unwind" fn(section: u64, runs: *const rm_run, count: usize)>,
-    /// Notice: a section is about to go, with the blocks that no other needs. May be NULL.
+    /// Notice: the host is about to remove section number `section`, and the vmemmap blocks that no other present
+    /// section needs. May be NULL.
     pub hot_remove: Option<unsafe extern "C-unwind" fn(section: u64)>,
-    /// Notice: a slot was set, or deleted where `pages` is 0. May be NULL.
+    /// Notice: the host has set the memory slot with number `slot->id`, or has deleted it if `slot->pages` is 0. May be
+    /// NULL.
     pub set_slot: Option<unsafe extern "C-unwind" fn(slot: *const rm_slot)>,
-    /// Notice: a window was created; its tables are zero. May be NULL.
+    /// Notice: the host has created a DMA window, whose tables are zero. May be NULL.
     pub create_window: Option<unsafe extern "C-unwind" fn(window: *const rm_window)>,
-    /// Virtual mode: close the window. Every entry goes as by H_STUFF_TCE of 0; afterwards its LIOBN is unknown. NULL:
-    /// windows are never closed, and leaks not looked for.
+    /// Closes window `liobn`, in virtual mode. Clears every entry as H_STUFF_TCE of 0 does; afterwards the LIOBN is
+    /// unknown. NULL: the harness never closes windows and does not look for leaks.
     pub close_window: Option<unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, liobn: u64)>,
 }

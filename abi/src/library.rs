@@ -1,4 +1,4 @@
-//! A shared library with an implementation.
+//! Opens and loads a shared library with an implementation.
 
 use core::ffi::CStr;
 use std::fmt;
@@ -16,10 +16,10 @@ use rustix::fs::MemfdFlags;
 
 use crate::header::{RM_ABI, RM_MAP_MEMORY, rm_implementation};
 
-/// The function that a library exports.
+/// Name of the function that a library exports, and that returns its `struct rm_implementation`.
 const SYMBOL: &str = "realmode_implementation";
 
-/// Why a library cannot be used, in a line.
+/// The reason why a library cannot be used, as one line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unusable(String);
 
@@ -32,7 +32,7 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {}
 
 impl Unusable {
-    /// For this reason.
+    /// Makes the error from `why`, its one line.
     #[must_use]
     pub const fn new(why: String) -> Self {
         Self(why)
@@ -43,8 +43,8 @@ impl Unusable {
     }
 }
 
-/// A library that was looked at and can be used. Instances of it are loaded one by one, each from a copy of its own, so
-/// that they share no variable.
+/// A shared library that was checked and can be used. Each instance is loaded from a copy of its own, so that instances
+/// share no variables.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
@@ -53,10 +53,12 @@ pub struct Library {
 }
 
 impl Library {
-    /// Looks at a library.
+    /// Reads the library at `path`, loads it once, and checks it.
     ///
     /// # Errors
-    /// It is not there, is none for this machine, lacks the symbol, or was made for another version of the interface.
+    /// The file cannot be read, is not a shared library for this computer, does not export `realmode_implementation`,
+    /// was made for another version of the interface, or its `struct rm_implementation` is wrong. The error names the
+    /// file.
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let told = |what: String| Unusable(format!("{}: {what}", path.display()));
         let contents = fs::read(path).map_err(|error| told(error.to_string()))?;
@@ -66,42 +68,43 @@ impl Library {
         Ok(library)
     }
 
-    /// The name that the implementation gives itself.
+    /// Returns the name that the implementation gives itself: 1 to 64 letters, digits, '-', '_' and '.'.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it was found.
+    /// Returns the path of the file from which the library was read.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Why it cannot be used after all.
+    /// Makes an error about this library, for a caller that cannot use it; `what` is the reason.
     #[must_use]
     pub fn refuse(&self, what: &str) -> Unusable {
         Unusable::of(self, what)
     }
 
-    /// Loads a copy.
+    /// Loads a copy of the library and checks its `struct rm_implementation`. Fails with the reason, which names the
+    /// file.
     pub(crate) fn instance(&self) -> Result<Instance, Unusable> {
         let told = |what: String| Unusable(format!("{}: {what}", self.path.display()));
-        // The loader takes a file that it has seen for the same library; a copy in memory is another file.
+        // For a file that it has loaded before, the loader returns the same library. A copy in memory is another file.
         let copy = copy(&self.contents).map_err(|error| told(format!("no copy in memory: {error}")))?;
         let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-        // SAFETY: the library's initialisers run here. That they do nothing but initialise is the promise of whoever
-        // names it.
+        // SAFETY: the library's initialisers run here. The user who names the library promises that they only
+        // initialise.
         let loaded = unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
         let loaded = loaded.map_err(|error| {
-            // The loader names the copy.
+            // The loader's message names the copy.
             told(error.to_string().replace(&path, "the library"))
         })?;
-        // SAFETY: the symbol is a function of this type: the header declares it so.
+        // SAFETY: the symbol is a function of this type, as the header declares it.
         let function: Symbol<unsafe extern "C-unwind" fn() -> *const rm_implementation> =
             unsafe { loaded.get(SYMBOL.as_bytes()) }
                 .map_err(|_| told(format!("exports no `{SYMBOL}`, expected the function that realmode.h declares")))?;
-        // SAFETY: it takes nothing and answers a pointer.
+        // SAFETY: the function takes no argument and returns a pointer.
         let table = unsafe { function() };
         if table.is_null() || !table.is_aligned() {
             return Err(told(format!("`{SYMBOL}` answered {table:?}, expected a table")));
@@ -115,13 +118,13 @@ impl Library {
             let expected = size_of::<rm_implementation>();
             return Err(told(format!("its table has {bytes} bytes, expected {expected}")));
         }
-        // SAFETY: version and size say that it is this table, which stays while the library is loaded: an instance
-        // keeps it.
+        // SAFETY: version and size show that this is the table. It stays while the library is loaded, and the instance
+        // keeps the library loaded.
         let table: &'static rm_implementation = unsafe { &*table };
         if table.name.is_null() {
             return Err(told("its name is NULL".into()));
         }
-        // SAFETY: the header says that it is a string.
+        // SAFETY: the header says that this is a string.
         let name = unsafe { CStr::from_ptr(table.name) }.to_string_lossy().into_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
@@ -138,15 +141,16 @@ impl Library {
     }
 }
 
-/// A library that is loaded.
+/// A loaded copy of a library. Dropping it unloads the copy.
 pub(crate) struct Instance {
-    /// Good as long as this lives.
+    /// The library's `struct rm_implementation`. It is valid only as long as the instance lives.
     pub(crate) table: &'static rm_implementation,
     pub(crate) name: String,
     _loaded: Loaded,
     _copy: OwnedFd,
 }
 
+/// Makes a file in memory that holds `contents`. Fails if the kernel cannot make or write it.
 fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create("realmode-subject", MemfdFlags::CLOEXEC)?;
     let mut file = fs::File::from(fd);
@@ -154,8 +158,9 @@ fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Why this machine cannot load a file, as far as its headers say. The loader itself would say less, and map a part of
-/// a library as if it were whole: touching what is not there ends the process.
+/// Returns why this computer cannot load a file with these contents, as far as the headers of the file show it; `None`
+/// if they show no reason. The loader itself would say less, and it would map a truncated library as if it were whole:
+/// touching the missing part ends the process.
 fn unloadable(contents: &[u8]) -> Option<String> {
     match FileKind::parse(contents) {
         Ok(FileKind::Elf64) => {}
@@ -182,7 +187,7 @@ fn unloadable(contents: &[u8]) -> Option<String> {
     if segments.iter().all(is_there) { None } else { part() }
 }
 
-/// The ELF machine of this process, where it is known.
+/// The ELF machine number of this process; `None` for an architecture that is not listed here.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     Some(elf::EM_X86_64)
 } else if cfg!(target_arch = "aarch64") {

@@ -1,8 +1,8 @@
-//! What the harness does for an implementation: the functions behind `rm_services`.
+//! The services: the functions behind `rm_services`, which an implementation calls.
 //!
-//! Each is handed the pointer that the handler got, which is a [`Handle`] on its caller's stack. They may unwind: a
-//! call that makes too many accesses is ended by a panic in the access itself, which passes through the library's
-//! frames.
+//! An implementation passes each the pointer that its handler got, which points to a [`Handle`] on the caller's stack.
+//! A service may unwind: if a call makes too many accesses, the access panics, and the panic passes through the
+//! library's frames.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
@@ -15,7 +15,7 @@ use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 
-/// What `struct rm_cpu` is on this side.
+/// What a `struct rm_cpu` pointer points to: the CPU that runs the call, and what the services need besides it.
 pub struct Handle<'a> {
     pub cpu: &'a Cpu<'a>,
     pub slots: &'a Slots,
@@ -24,21 +24,21 @@ pub struct Handle<'a> {
 }
 
 impl Handle<'_> {
-    /// The pointer that a handler gets.
+    /// Returns the `struct rm_cpu` pointer to this handle, which a handler gets.
     pub const fn pointer(&self) -> *mut rm_cpu {
         core::ptr::from_ref(self).cast::<rm_cpu>().cast_mut()
     }
 
-    /// The handle behind the pointer.
+    /// Returns the handle that a `struct rm_cpu` pointer points to.
     ///
     /// # Safety
-    /// The pointer is the one that the running handler was handed.
+    /// The pointer must be the one that the running handler got.
     const unsafe fn of<'a>(cpu: *mut rm_cpu) -> &'a Self {
-        // SAFETY: the caller's promise; the handle lives on the stack of the call that is running.
+        // SAFETY: the caller promises it; the handle lives on the stack of the running call.
         unsafe { &*cpu.cast_const().cast::<Self>() }
     }
 
-    /// The CPU, once it has seen what was done through pointers before.
+    /// Returns the CPU, after it has seen the stores that the implementation made through plain pointers.
     fn settled(&self) -> &Cpu<'_> {
         if let Some(view) = self.view {
             view.settle(self.cpu);
@@ -46,7 +46,8 @@ impl Handle<'_> {
         self.cpu
     }
 
-    /// A word that was stored by a service is mapped memory's too.
+    /// Copies the word `value` of 8 bytes, which a service stored at `ea`, into the mapped memory. Does nothing without
+    /// mapped memory.
     fn stored(&self, ea: u64, value: u64) {
         if let Some(view) = self.view
             && let Some(real) = self.cpu.real_address(Ea(ea))
@@ -56,7 +57,7 @@ impl Handle<'_> {
     }
 }
 
-/// The table of all of them.
+/// The table of all services, which a library gets in `rm_machine.services`.
 pub static SERVICES: rm_services = rm_services {
     load64,
     store64,
@@ -74,9 +75,9 @@ pub static SERVICES: rm_services = rm_services {
     log,
 };
 
-// SAFETY, of every function below: a library calls it with the pointer that its running handler was handed, and with
-// pointers to objects of its own of the type that the header states. Nothing is kept past the call. Who breaks this
-// breaks C's rules in his own code.
+// SAFETY, of every function below: a library calls it with the pointer that its running handler got, and with pointers
+// to objects of its own, of the type that the header states. The function keeps none of them. A library that breaks
+// this breaks the rules of C in its own code.
 
 unsafe extern "C-unwind" fn load64(cpu: *mut rm_cpu, ea: u64) -> u64 {
     // SAFETY: see above.
@@ -198,11 +199,12 @@ unsafe extern "C-unwind" fn free_page(cpu: *mut rm_cpu, pfn: u64) {
 }
 
 unsafe extern "C-unwind" fn log(cpu: *mut rm_cpu, line: *const c_char) {
-    // SAFETY: see above; the line ends with a zero.
+    // SAFETY: see above; the line ends with a zero byte.
     let (handle, line) = unsafe { (Handle::of(cpu), CStr::from_ptr(line)) };
     handle.told.log(line.to_bytes());
 }
 
+/// Converts a page-table entry to `struct rm_pte`.
 fn to_c(entry: Pte) -> rm_pte {
     let plain = rm_pte::default();
     match entry {
@@ -228,6 +230,8 @@ fn to_c(entry: Pte) -> rm_pte {
     }
 }
 
+/// Converts a page-table entry from `struct rm_pte`; `None` for an unknown kind, or for a huge entry of order 32 or
+/// more.
 fn from_c(entry: &rm_pte) -> Option<Pte> {
     let pfn = Pfn(entry.pfn);
     let (writable, dirty, young) = (entry.writable != 0, entry.dirty != 0, entry.young != 0);

@@ -1,19 +1,19 @@
-//! What is kept of an implementation's talk between two questions of the harness.
+//! The log lines of an implementation, and its violations of the interface, until the harness asks for them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Lines that are kept.
+/// Number of log lines that are kept of a program, the last ones.
 const LINES: usize = 16;
-/// Bytes of a line that are kept.
+/// Number of bytes that are kept of a log line, the first ones.
 const LINE: usize = 200;
 
-/// Log lines and violations of the running program.
+/// The log lines of the running program, and the first violation of the interface that the harness has not taken yet.
 #[derive(Default)]
 pub struct Told {
     inner: Mutex<Inner>,
-    /// Whether there is a violation: asked for after every call.
+    /// Whether a violation is recorded: the harness asks after every call, so the answer must not need the lock.
     violated: AtomicBool,
 }
 
@@ -28,7 +28,7 @@ impl Told {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets everything: another program begins.
+    /// Forgets the log lines and the violation, because the next program begins.
     pub fn clear(&self) {
         let mut inner = self.inner();
         inner.lines.clear();
@@ -36,7 +36,8 @@ impl Told {
         self.violated.store(false, Relaxed);
     }
 
-    /// Keeps a line, control characters replaced.
+    /// Adds the first 200 bytes of a log line, with control characters replaced by `?`. If there are 16 lines already,
+    /// the oldest one goes.
     pub fn log(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(&line[..line.len().min(LINE)]).replace(char::is_control, "?");
         let mut inner = self.inner();
@@ -46,18 +47,18 @@ impl Told {
         inner.lines.push_back(line);
     }
 
-    /// The lines, oldest first.
+    /// Returns the kept log lines of the program, oldest first.
     pub fn lines(&self) -> Vec<String> {
         self.inner().lines.iter().cloned().collect()
     }
 
-    /// Notes what the interface does not allow; the first counts.
+    /// Records `what`, a violation of the interface, unless a violation is recorded already.
     pub fn violation(&self, what: String) {
         self.inner().violation.get_or_insert(what);
         self.violated.store(true, Relaxed);
     }
 
-    /// The violation since this was last asked.
+    /// Returns the first violation since the last call of this function, and forgets it; `None` if there is none.
     pub fn take_violation(&self) -> Option<String> {
         if self.violated.swap(false, Relaxed) { self.inner().violation.take() } else { None }
     }

@@ -1,16 +1,17 @@
-//! Real memory mapped into the address space: a linear map, for implementations that use plain pointers and atomics.
+//! The view: simulated real memory mapped into the address space, for implementations that use plain pointers and
+//! atomics.
 //!
-//! The byte at real address r is at `linear + r`, and at r in a memory file of 2^46 bytes that holds what was touched
-//! of them. As much address space is reserved without access; the regions of the machine are mapped over it, and
-//! whatever lies between them is a guard. Regions start at multiples of 4 KiB. Where the host's pages are larger,
-//! regions can share one, and a gap inside such a page is mapped too: a store there does not fault, and is carried over
-//! as a stray store.
+//! The byte at real address r is at `linear + r`. Behind it is a memory file of 2^46 bytes, sparse, in which it has
+//! offset r. The view reserves 2^46 bytes of address space without access and maps the machine's regions over it; an
+//! access between regions faults. Regions start at multiples of 4 KiB. On a host with larger pages, regions can share a
+//! page, and a gap inside such a page is mapped too: a store there does not fault, but is carried over as a stray
+//! store.
 //!
-//! The image (`RealMemory`) stays the one that counts. What the host changes there is copied here ([`View::see`]); what
-//! the implementation changed here is carried there at the end of each call and before each service ([`View::settle`]):
-//! pages of the file that hold data are held against a copy of what they held last, and each word that differs is
-//! stored through the `Cpu`, which checks it like any other store. References that were taken come first and those
-//! given back last, for in which order they were really made nobody saw.
+//! The image (`RealMemory`) remains the memory that counts. [`View::see`] copies into the view what the host changes in
+//! the image. [`View::settle`] carries into the image what the implementation changed in the view, at the end of each
+//! call and before each service: it compares the pages of the file that hold data with a copy of their last contents,
+//! and stores each word that differs through the `Cpu`, which checks it like any other store. Reference counts that
+//! rose come first and those that fell last, because nobody saw in which order the stores were made.
 
 use core::ffi::c_void;
 use core::ptr;
@@ -28,48 +29,54 @@ use machine::{Cpu, RealMemory};
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// Bytes that are compared at once. Every region starts at a multiple of it, and every host's page is one.
+/// Size in bytes of a frame, the unit in which memory is compared. Regions start at multiples of it, and the size of a
+/// page of the computer is a multiple of it.
 const FRAME: u64 = 4096;
+/// Number of 8-byte words in a frame of 4 KiB.
 const WORDS: usize = 512;
+/// Size in bytes of the reserved address space: all real addresses, 2^46.
 const RESERVED: u64 = 1 << MAX_PHYSMEM_BITS;
 
-/// A linear map. It belongs to one implementation, in which one thread runs at a time.
+/// Simulated real memory, mapped for one implementation as a linear map. One thread at a time runs the implementation.
 pub struct View {
     linear: *mut c_void,
-    /// Bytes of a page of the host, the least that can be mapped.
+    /// Size in bytes of a page of the computer, the unit of mappings.
     page: u64,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     file: OwnedFd,
-    /// Mapped regions by start.
+    /// Regions that are mapped, by their first real address.
     regions: BTreeMap<u64, Region>,
-    /// What pages hold in the image, by real address; zero where nothing stands.
+    /// The words of each frame in the image when view and image last agreed, by the frame's first real address. A frame
+    /// without an element is zero.
     known: BTreeMap<u64, Box<[u64; WORDS]>>,
+    /// Size of a struct page in bytes.
     struct_page: u64,
 }
 
 impl View {
-    /// Reserves the address space.
+    /// Reserves the address space of a view, and waits up to 2 s for room.
     ///
     /// # Errors
-    /// There is no room for it, even after a while: a process has room for one, and another may be on its way out.
+    /// There is no room: the address space of a process holds one view, and the previous view was not dropped within 2
+    /// s. Or the kernel cannot make the memory file.
     pub fn new() -> io::Result<Self> {
         Self::with_pages(rustix::param::page_size() as u64)
     }
 
-    /// The same, mapping pages of that many bytes: a multiple of the host's.
+    /// Like [`new`](Self::new), with mappings in units of `page` bytes, a multiple of the page size of the computer.
     fn with_pages(page: u64) -> io::Result<Self> {
         let file = rustix::fs::memfd_create("realmode-memory", MemfdFlags::CLOEXEC)?;
-        // Never truncated again: a process that may write no files may not do that either.
+        // The file gets its size only once: a process that may not write files may not change it either.
         rustix::fs::ftruncate(&file, RESERVED)?;
         let linear = reserve()?;
         let inner = Inner { file, regions: BTreeMap::new(), known: BTreeMap::new(), struct_page: 64 };
         Ok(Self { linear, page, inner: Mutex::new(inner) })
     }
 
-    /// Where real address 0 is.
+    /// Returns the pointer to the byte at real address 0.
     pub const fn linear(&self) -> *mut c_void {
         self.linear
     }
@@ -78,15 +85,16 @@ impl View {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the pointer to the byte at real address `real`.
     const fn at(&self, real: u64) -> *mut c_void {
         self.linear.wrapping_byte_add(real as usize)
     }
 
-    /// Brings the view up to date with the image: as it was set up (`booted`), or with what the host changed in this
-    /// step.
+    /// Copies the image `memory` into the view: all of it if the host has just booted (`booted`), else the words that
+    /// the host changed in the running step.
     ///
     /// # Errors
-    /// Memory cannot be mapped.
+    /// The kernel cannot map a region.
     pub fn see(&self, memory: &RealMemory, booted: bool) -> io::Result<()> {
         let inner = &mut *self.inner();
         if booted {
@@ -107,18 +115,18 @@ impl View {
         Ok(())
     }
 
-    /// Unmaps everything and empties the file.
+    /// Unmaps all regions and empties the memory file.
     fn forget(&self, inner: &mut Inner) -> io::Result<()> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
-        // SAFETY: the whole reservation is ours, and no reference into it is alive: words are reached by pointer, one
-        // by one.
+        // SAFETY: the whole reservation is ours, and no reference into it is alive: words are accessed one by one, by
+        // pointer.
         unsafe { rustix::mm::mmap_anonymous(self.linear, RESERVED as usize, ProtFlags::empty(), flags) }?;
         inner.regions.clear();
         inner.known.clear();
         empty(&inner.file, 0, RESERVED)
     }
 
-    /// Maps what the image has and the view has not, and the other way round.
+    /// Unmaps regions that the image no longer has, and maps those that the image has and the view does not.
     fn map_regions(&self, inner: &mut Inner, memory: &RealMemory) -> io::Result<()> {
         let gone: Vec<Region> =
             inner.regions.values().filter(|region| memory.region_at(region.start) != Some(**region)).copied().collect();
@@ -129,7 +137,7 @@ impl View {
             let bytes = (pages.end - pages.start) as usize;
             // SAFETY: as in `forget`.
             unsafe { rustix::mm::mmap_anonymous(self.at(pages.start), bytes, ProtFlags::empty(), flags) }?;
-            // What shares a page with it was unmapped too, and is mapped again below.
+            // Regions that share a page with it were unmapped too, and are mapped again below.
             inner.regions.retain(|_, other| {
                 let others = self.pages_of(other);
                 others.end <= pages.start || pages.end <= others.start
@@ -145,27 +153,29 @@ impl View {
             let pages = self.pages_of(&region);
             let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
             let (place, bytes) = (self.at(pages.start), (pages.end - pages.start) as usize);
-            // SAFETY: the place is inside the reservation: everything described lies below 2^46. A page that another
-            // region had mapped is mapped to the same bytes of the file again.
+            // SAFETY: the place is inside the reservation, because everything described lies below 2^46. If another
+            // region had mapped this page, it is mapped to the same bytes of the file again.
             unsafe { rustix::mm::mmap(place, bytes, access, flags, &inner.file, pages.start) }?;
             inner.regions.insert(region.start, region);
         }
         Ok(())
     }
 
-    /// The host's pages that hold a region, from the first byte to one past the last.
+    /// Returns the real addresses of the computer's pages that hold a region: from the first byte of the first page to
+    /// one past the last page.
     const fn pages_of(&self, region: &Region) -> Range<u64> {
         region.start & !(self.page - 1)..region.end.next_multiple_of(self.page)
     }
 
-    /// Whether the byte lies in a page of the host that is mapped.
+    /// Returns whether the page of the computer that holds real address `real` is mapped.
     fn is_mapped(&self, inner: &Inner, real: u64) -> bool {
         let page = real & !(self.page - 1);
-        // Regions are disjoint: the last one that starts before the page's end is the one that reaches furthest.
+        // Regions are disjoint, so of those that start before the page's end the last one reaches furthest.
         inner.regions.range(..page + self.page).next_back().is_some_and(|(_, region)| region.end > page)
     }
 
-    /// A word that the image has now.
+    /// Copies an 8-byte word of the image into the view: `value` at real address `real`. Ignores words outside all
+    /// regions.
     fn put(&self, inner: &mut Inner, real: u64, value: u64) {
         let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, region)| real < region.end);
         if !mapped {
@@ -176,12 +186,12 @@ impl View {
         unsafe { self.at(real & !7).cast::<u64>().write_volatile(value) };
     }
 
-    /// A word that a service stored.
+    /// Copies a word of 8 bytes that a service stored at real address `real` into the view.
     pub fn store(&self, real: u64, value: u64) {
         self.put(&mut self.inner(), real, value);
     }
 
-    /// Four bytes that a service stored.
+    /// Copies four bytes (a reference count) that a service stored at real address `real` into the view.
     pub fn store_half(&self, real: u64, value: i32) {
         let inner = &mut *self.inner();
         let known = inner.known.get(&(real & !(FRAME - 1))).map_or(0, |page| page[word_of(real)]);
@@ -189,13 +199,13 @@ impl View {
         self.put(inner, real & !7, known & !(0xffff_ffff << shift) | u64::from(value as u32) << shift);
     }
 
-    /// Carries what the implementation changed into the image.
+    /// Stores into the image, through `cpu`, every word that the implementation changed in the view since view and
+    /// image last agreed.
     pub fn settle(&self, cpu: &Cpu<'_>) {
         let inner = &mut *self.inner();
         let mut changes = Vec::new();
         let mut from = 0;
-        // The file's frames that hold data, stretch by stretch. Reading makes a page too, which then differs in
-        // nothing.
+        // Only frames of the file that hold data. A read also makes the kernel allocate a page; it does not differ.
         while let Ok(start) = rustix::fs::seek(&inner.file, SeekFrom::Data(from)) {
             let end = rustix::fs::seek(&inner.file, SeekFrom::Hole(start)).unwrap_or(RESERVED);
             for real in (start & !(FRAME - 1)..end).step_by(FRAME as usize) {
@@ -209,7 +219,8 @@ impl View {
         }
     }
 
-    /// The words of a frame of the file that the image has otherwise.
+    /// Adds the words of the frame at real address `real` that differ between view and image to `changes`, and notes
+    /// their new values in `known`.
     fn differences(&self, inner: &mut Inner, real: u64, changes: &mut Vec<Change>) {
         if !self.is_mapped(inner, real) {
             return;
@@ -219,7 +230,7 @@ impl View {
         let known = inner.known.get(&real);
         let mut now = [0u64; WORDS];
         for (index, word) in now.iter_mut().enumerate() {
-            // SAFETY: the frame is mapped and readable; its implementation is not running, or is the caller of this.
+            // SAFETY: the frame is mapped and readable. Its implementation is not running, or is waiting in a service.
             *word = unsafe { self.at(real + 8 * index as u64).cast::<u64>().read_volatile() };
         }
         if known.map_or(now == [0; WORDS], |known| **known == now) {
@@ -239,19 +250,22 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        // SAFETY: the reservation is ours, and whoever could reach it is gone: its implementation is dropped with it.
+        // SAFETY: the reservation is ours. Only the implementation could access it, and that is dropped together with
+        // the view.
         let _ = unsafe { rustix::mm::munmap(self.linear, RESERVED as usize) };
     }
 }
 
-/// How long [`View::new`] waits for room.
+/// How long [`View::new`] waits for address space: another view of this process may be about to be dropped.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Reserves 2^46 bytes of address space without access, and waits up to 2 s for room. Returns the pointer to their
+/// first byte.
 fn reserve() -> io::Result<*mut c_void> {
     let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
     let started = Instant::now();
     loop {
-        // SAFETY: a new mapping at a place of the kernel's choice touches nothing that is there.
+        // SAFETY: a new mapping at a place that the kernel chooses touches nothing that is there.
         match unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), RESERVED as usize, ProtFlags::empty(), flags) } {
             Ok(linear) => return Ok(linear),
             Err(error) if started.elapsed() >= PATIENCE => return Err(error.into()),
@@ -260,18 +274,20 @@ fn reserve() -> io::Result<*mut c_void> {
     }
 }
 
-/// Empties a stretch of the file; it reads as zero then.
+/// Empties `bytes` bytes of the memory file from offset `start` on. They then read as zero.
 fn empty(file: &OwnedFd, start: u64, bytes: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, bytes)?)
 }
 
+/// A word of 8 bytes that the implementation changed: its real address, its new value, and its turn (see [`turn`]).
 struct Change {
     turn: u8,
     real: u64,
     value: u64,
 }
 
-/// When a change is carried over: takes, then tables, then the rest, drops last.
+/// Returns the turn in which a changed word is stored into the image, lowest turn first: 0 reference counts that rose,
+/// 1 TCE tables, 2 everything else, 3 reference counts that fell.
 fn turn(region: Option<Region>, real: u64, before: u64, now: u64, struct_page: u64) -> u8 {
     match region {
         Some(Region { start, owner: Owner::StructPages { offset }, .. })
@@ -288,6 +304,7 @@ fn turn(region: Option<Region>, real: u64, before: u64, now: u64, struct_page: u
     }
 }
 
+/// Returns the index, from 0, of the word that holds real address `real` in its frame.
 const fn word_of(real: u64) -> usize {
     (real % FRAME / 8) as usize
 }
@@ -300,8 +317,8 @@ mod tests {
 
     use super::*;
 
-    /// Three regions in one page of 64 KiB: tables of a pinned window, a frame that is free, the table of an emulated
-    /// one.
+    /// Three regions in one page of 64 KiB: both tables of a pinned window, a free frame, and the table of an emulated
+    /// window.
     const MACHINE: &str = "\
 realmode-program 1
 dialect lopapr
@@ -311,9 +328,9 @@ window 0x2 page_shift=12 base=0x0 entries=4 emulated table=0x9003000
 steps
 ";
 
-    /// Stores as an implementation does that has a plain pointer.
+    /// Stores through a plain pointer, as an implementation does.
     fn store(view: &View, real: u64, value: u64) {
-        // SAFETY: the tests name addresses that are mapped.
+        // SAFETY: the tests only name mapped addresses.
         unsafe { view.at(real).cast::<u64>().write_volatile(value) };
     }
 
@@ -322,7 +339,7 @@ steps
         unsafe { view.at(real).cast::<u64>().read_volatile() }
     }
 
-    /// On a host of 4 KiB pages larger ones are multiples of it, so that each size can be tried there.
+    /// A host with 4 KiB pages can try each page size of the test, because larger sizes are multiples of 4 KiB.
     #[test]
     fn regions_may_share_a_page_of_the_host() {
         let host = rustix::param::page_size() as u64;
@@ -334,7 +351,7 @@ steps
             let view = View::with_pages(page).expect("room");
             view.see(&memory, true).expect("memory");
 
-            // Each region is mapped, and what is stored there reaches the image.
+            // Each region is mapped, and a store to it reaches the image.
             for real in [0x900_0008, 0x900_1ff8, 0x900_3010] {
                 store(&view, real, real + 1);
             }
@@ -343,7 +360,7 @@ steps
                 assert_eq!(memory.peek(RealAddr(real)), real + 1, "{real:#x} with pages of {page}");
             }
 
-            // A region goes, its neighbours stay with what they hold.
+            // A region is removed; its neighbours keep their contents.
             memory.begin_step();
             memory.remove_region(0x900_1000);
             view.see(&memory, false).expect("memory");
@@ -358,14 +375,15 @@ steps
                 "nothing was stored, with pages of {page}"
             );
 
-            // Between regions no page of 4 KiB is mapped. In a larger one a store is no fault, and told all the same.
+            // Between regions no page of 4 KiB is mapped. In a larger page a store does not fault, but the harness
+            // reports it.
             if page > 0x2000 {
                 store(&view, 0x900_2000, 1);
                 let cpu = memory.cpu(Mode::Virtual, 0, Context::Hypercall, 1000);
                 view.settle(&cpu);
                 assert!(cpu.report().event.is_some(), "a stray store with pages of {page}");
             }
-            // A new start forgets all.
+            // A new boot forgets everything.
             view.see(&memory, true).expect("memory");
             assert_eq!(load(&view, 0x900_0008), memory.peek(RealAddr(0x900_0008)), "with pages of {page}");
         }

@@ -1,11 +1,11 @@
-//! include/realmode.h is what the Rust types say. `REALMODE_WRITE=1` writes it.
+//! Tests that include/realmode.h matches the Rust types. `REALMODE_WRITE=1` writes it.
 
 use std::path::Path;
 
 use abi::header;
 use contract::{description, hcall, program};
 
-/// Limits that an implementation makes its arrays of are those that programs keep to.
+/// The limits in the header, from which implementations size their arrays, equal those of valid programs.
 #[test]
 fn the_limits_are_the_contract_s() {
     for (name, told, kept) in [

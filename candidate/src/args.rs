@@ -5,7 +5,6 @@
 //! observe their order, and the cheapest comes first.
 
 use contract::addr::{Ea, Gpa, Hva, Ioba, Liobn, RealAddr, Tce};
-use contract::dialect::{CheckOrder, CountZero, CrossingRange, StuffLimit, StuffPermissions};
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL, Status};
 
 use crate::view::View;
@@ -43,30 +42,26 @@ fn find<'a>(view: &View<'a>, liobn: u64) -> Decided<&'a Window> {
 
 #[inline]
 fn first(view: &View<'_>, window: &Window, ioba: u64) -> Decided<u64> {
-    window.index(Ioba(ioba), view.answers.unaligned_ioba).ok_or(Status::PARAMETER)
+    window.index(Ioba(ioba), view.profile.refused_ioba_bits).ok_or(Status::PARAMETER)
 }
 
 /// Returns the range of `count` entries from the one at `ioba`, or the prefix of it that the dialect stores.
 fn range<'a>(view: &View<'_>, window: &'a Window, ioba: u64, count: u64) -> Decided<Run<'a>> {
     let start = first(view, window, ioba);
-    match view.answers.crossing_range {
-        CrossingRange::Refuse => {
-            let first = start?;
-            // `first` is below `entries`: the difference is exact.
-            if count > window.entries.wrapping_sub(first) {
-                return Err(Status::PARAMETER);
-            }
-            Ok(Run { window, first, count, after: Status::SUCCESS })
-        }
-        CrossingRange::StorePrefix => {
-            let (first, fits) = match start {
-                Ok(first) => (first, window.entries.wrapping_sub(first)),
-                Err(_) => (0, 0),
-            };
-            let after = if count > fits { Status::PARAMETER } else { Status::SUCCESS };
-            Ok(Run { window, first, count: count.min(fits), after })
-        }
+    if view.profile.entry_by_entry {
+        let (first, fits) = match start {
+            Ok(first) => (first, window.entries.wrapping_sub(first)),
+            Err(_) => (0, 0),
+        };
+        let after = if count > fits { Status::PARAMETER } else { Status::SUCCESS };
+        return Ok(Run { window, first, count: count.min(fits), after });
     }
+    let first = start?;
+    // `first` is below `entries`: the difference is exact.
+    if count > window.entries.wrapping_sub(first) {
+        return Err(Status::PARAMETER);
+    }
+    Ok(Run { window, first, count, after: Status::SUCCESS })
 }
 
 /// Checks the arguments of H_GET_TCE and H_PUT_TCE, and returns the one entry.
@@ -85,22 +80,23 @@ pub fn one<'a>(view: &View<'a>, liobn: u64, ioba: u64) -> Decided<Run<'a>> {
 /// The status that decides the call.
 pub fn stuff<'a>(view: &View<'a>, liobn: u64, ioba: u64, tce: Tce, count: u64) -> Decided<Run<'a>> {
     let window = find(view, liobn)?;
-    if view.answers.order == CheckOrder::IobaFirst {
+    if view.profile.ioba_before_count {
         // In this order the IOBA comes before the count. The difference is visible, because the count limit answers
         // H_P4.
         first(view, window, ioba)?;
     }
-    match view.answers.stuff_limit {
-        StuffLimit::Fixed if count > MAX_TCES_PER_CALL => return Err(Status::P4),
-        StuffLimit::WindowEntries if count > window.entries => return Err(Status::PARAMETER),
-        _ => {}
+    if count > view.profile.max_stuff_entries {
+        return Err(view.profile.too_many_entries);
+    }
+    if view.profile.count_within_window && count > window.entries {
+        return Err(Status::PARAMETER);
     }
     let run = range(view, window, ioba, count)?;
-    if view.answers.stuff_permissions == StuffPermissions::Refuse && tce.has_permissions() {
+    if tce.0 & view.profile.refused_stuff_bits != 0 {
         return Err(Status::PARAMETER);
     }
     if count == 0 {
-        return Err(zero(view));
+        return Err(view.profile.count_zero);
     }
     Ok(run)
 }
@@ -116,29 +112,23 @@ pub fn indirect<'a>(view: &View<'a>, liobn: u64, ioba: u64, list: Gpa, count: u6
         return Err(Status::PARAMETER);
     }
     let run = range(view, window, ioba, count)?;
-    if count == 0 && view.answers.count_zero != CountZero::SucceedAfterSlotOrPermission {
-        return Err(zero(view));
+    if count == 0 && !view.profile.count_zero_needs_slot {
+        return Err(view.profile.count_zero);
     }
     let hva = view.hva(list);
     if hva.is_none() {
         view.unbacked_list()?;
     }
     if count == 0 {
-        return Err(zero(view));
+        return Err(view.profile.count_zero);
     }
     Ok((run, hva))
-}
-
-const fn zero(view: &View<'_>) -> Status {
-    match view.answers.count_zero {
-        CountZero::SucceedAfterRange | CountZero::SucceedAfterSlotOrPermission => Status::SUCCESS,
-        CountZero::Refuse => Status::PARAMETER,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Profile;
     use crate::pages::PageIndex;
     use crate::scratch::Scratch;
     use crate::slot::Slot;
@@ -154,8 +144,8 @@ mod tests {
         let windows = [Window { liobn, page_shift: 16, base: 0x10_0000, entries: 8, table, hardware: None, used }];
         let slots = [Slot { first: 0, last: 0x2f, run_last: 0x2f, hva: 0x7000_0000, id: 0 }];
         let scratch = Scratch { list: &[], hardware: &[], journal: &[], owed: &AtomicU64::new(0) };
-        let (answers, pages) = (&dialect.answers(), &PageIndex::default());
-        test(&View { answers, page_shift: 12, windows: &windows, slots: &slots, pages, scratch });
+        let (profile, pages) = (Profile::of(dialect), &PageIndex::default());
+        test(&View { profile, page_shift: 12, windows: &windows, slots: &slots, pages, scratch });
     }
 
     fn decided<T>(result: Decided<T>) -> Option<Status> {

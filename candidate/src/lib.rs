@@ -12,10 +12,11 @@
 //! `real_mode` that allocates does not compile.
 //!
 //! **How a hypercall runs.** `hypercall::run` is the same code in both modes: check the arguments (`args`), copy the
-//! list, check the entries (`tce`), write. The trait `hypercall::Half` holds the two steps that differ between the
-//! modes: reading the list (virtual mode faults its page in) and writing to a pinned window. Real mode writes
-//! optimistically: it first reads all pages and entries that the call names, then takes references, exchanges entries
-//! and gives the old references back. It undoes all of that when it finds a reason to defer.
+//! list, check the entries (`tce`), write. Where dialects disagree it asks a `dialect::Profile`. The trait
+//! `hypercall::Half` holds the two steps that differ between the modes: reading the list (virtual mode faults its page
+//! in) and writing to a pinned window. Real mode writes optimistically: it first reads all pages and entries that the
+//! call names, then takes references, exchanges entries and gives the old references back. It undoes all of that when it
+//! finds a reason to defer.
 //!
 //! **Concurrency.** Calls on several vCPUs and hot-plug notices may run at the same time. They share the words of the
 //! simulated memory, which they access through [`Cpu`] only, and the block index (`pages`), whose readers take no lock.
@@ -44,6 +45,7 @@
 )]
 
 mod args;
+mod dialect;
 mod hypercall;
 pub mod pages;
 mod pte;
@@ -68,6 +70,8 @@ use machine::subject::{Bound, Subject};
 
 use real_mode::RealMode;
 use virtual_mode::{State, VirtualMode};
+
+pub use dialect::reads;
 
 /// The optimised implementation of `pfn_to_page`, the conditional references and the four TCE hypercalls.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! The checks of a single TCE (docs/semantics.md, section 4, step 5), and the encoding of hardware entries.
 
 use contract::addr::{Gpa, Pfn, Tce};
-use contract::dialect::{UnalignedTce, UnbackedTce};
 
+use crate::dialect::TcePage;
 use crate::slot;
 use crate::view::View;
 use crate::window::Window;
@@ -21,20 +21,21 @@ pub const fn address(tce: Tce) -> Gpa {
 #[inline]
 pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool {
     let permitted = tce.has_permissions();
-    if permitted
-        && view.answers.unaligned_tce == UnalignedTce::Refuse
-        && tce.0 & window.offset_mask() & !(Tce::READ | Tce::WRITE) != 0
-    {
+    if permitted && tce.0 & window.offset_mask() & view.profile.reserved_tce_bits != 0 {
         return false;
     }
+    let checked = permitted || in_list && view.profile.checks_fault_tces_of_lists;
+    if !checked {
+        return true;
+    }
     let first = address(tce);
-    match view.answers.unbacked_tce {
-        UnbackedTce::Store => true,
-        UnbackedTce::RefuseFirstGfn => !(permitted || in_list) || slot::find(view.slots, view.gfn(first)).is_some(),
-        UnbackedTce::RefuseWholePage => {
+    match view.profile.tce_page {
+        TcePage::Unchecked => true,
+        TcePage::FirstGfn => slot::find(view.slots, view.gfn(first)).is_some(),
+        TcePage::Whole => {
             // The check above refuses an unaligned address, so `or` gives the last byte and cannot overflow 64 bits.
             let last = Gpa(first.0 | window.offset_mask());
-            !permitted || slot::cover(view.slots, view.gfn(first), view.gfn(last))
+            slot::cover(view.slots, view.gfn(first), view.gfn(last))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The candidate's state as a handler sees it: borrowed tables, read-only, and the scratch memory of its vCPU.
 
 use contract::addr::{Gfn, Gpa, Hva};
-use contract::dialect::{Answers, UnbackedList};
 use contract::hcall::Status;
 
+use crate::dialect::Profile;
 use crate::pages::PageIndex;
 use crate::scratch::{Scratch, Values};
 use crate::slot::{self, Slot};
@@ -11,8 +11,8 @@ use crate::window::Window;
 
 /// The candidate's state, borrowed by a handler on one vCPU.
 pub struct View<'a> {
-    /// The answers of the dialect where dialects differ.
-    pub answers: &'a Answers,
+    /// What the dialect asks of the handlers.
+    pub profile: &'a Profile,
     /// The host's PAGE_SHIFT, 12 or 16.
     pub page_shift: u32,
     /// The DMA windows, sorted by LIOBN.
@@ -50,9 +50,6 @@ impl<'a> View<'a> {
     ///
     /// H_PARAMETER if the dialect refuses such a list.
     pub const fn unbacked_list(&self) -> Result<Values<'a>, Status> {
-        match self.answers.unbacked_list {
-            UnbackedList::Refuse => Err(Status::PARAMETER),
-            UnbackedList::ReadZeros => Ok(Values::Same(0)),
-        }
+        if self.profile.unbacked_list_is_zeros { Ok(Values::Same(0)) } else { Err(Status::PARAMETER) }
     }
 }

@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use contract::addr::{Ioba, Liobn, RealAddr};
 use contract::description::{Backing, WindowSpec};
-use contract::dialect::UnalignedIoba;
 
 /// The range of entries in which calls have stored values other than 0 since the window was created. Closing a window
 /// visits this range only, because most windows are much larger than the part in use.
@@ -78,18 +77,17 @@ impl Window {
     }
 
     /// Returns the number of the entry that `ioba` names. `None` if `ioba` lies outside the window, or is unaligned and
-    /// the dialect refuses that.
+    /// has one of the bits `refused`; other bits inside the page are rounded away.
     #[must_use]
     #[inline]
-    pub fn index(&self, ioba: Ioba, unaligned: UnalignedIoba) -> Option<u64> {
+    pub fn index(&self, ioba: Ioba, refused: u64) -> Option<u64> {
         let mask = self.offset_mask();
-        let at = match unaligned {
-            UnalignedIoba::Refuse if ioba.0 & mask != 0 => return None,
-            UnalignedIoba::Refuse => ioba.0,
-            // Rounding is absolute, not relative to the base. The base may be any byte address, so the result can lie
-            // below it.
-            UnalignedIoba::RoundDown => ioba.0 & !mask,
-        };
+        if ioba.0 & mask & refused != 0 {
+            return None;
+        }
+        // Rounding is absolute, not relative to the base. The base may be any byte address, so the result can lie below
+        // it.
+        let at = ioba.0 & !mask;
         let index = at.checked_sub(self.base)?.wrapping_shr(self.page_shift);
         (index < self.entries).then_some(index)
     }
@@ -142,7 +140,7 @@ mod tests {
     #[test]
     fn a_window_may_end_at_2_to_the_64() {
         let last = window(0, 12, u64::MAX - 0x1fff, 2);
-        let index = |ioba| last.index(Ioba(ioba), UnalignedIoba::Refuse);
+        let index = |ioba| last.index(Ioba(ioba), u64::MAX);
         assert_eq!(index(u64::MAX - 0x1fff), Some(0));
         assert_eq!(index(u64::MAX - 0xfff), Some(1));
         assert_eq!(index(u64::MAX), None, "unaligned");
@@ -152,15 +150,15 @@ mod tests {
     #[test]
     fn one_past_the_end_is_outside() {
         let window = window(0, 16, 0x10_0000, 4);
-        assert_eq!(window.index(Ioba(0x13_0000), UnalignedIoba::Refuse), Some(3));
-        assert_eq!(window.index(Ioba(0x14_0000), UnalignedIoba::Refuse), None);
-        assert_eq!(window.index(Ioba(0xf_0000), UnalignedIoba::Refuse), None);
+        assert_eq!(window.index(Ioba(0x13_0000), u64::MAX), Some(3));
+        assert_eq!(window.index(Ioba(0x14_0000), u64::MAX), None);
+        assert_eq!(window.index(Ioba(0xf_0000), u64::MAX), None);
     }
 
     #[test]
     fn rounding_down_is_absolute() {
         let window = window(0, 12, 0x1800, 2);
-        let index = |ioba| window.index(Ioba(ioba), UnalignedIoba::RoundDown);
+        let index = |ioba| window.index(Ioba(ioba), 0);
         assert_eq!(index(0x1fff), None, "0x1000 lies below the base");
         assert_eq!(index(0x2fff), Some(0));
         assert_eq!(index(0x3000), Some(1));

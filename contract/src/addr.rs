@@ -1,7 +1,7 @@
-//! Address kinds as types, so that a gpa is never taken for an hva.
+//! A type for each kind of address, so that a gpa cannot stand where an hva is expected.
 //!
-//! Arithmetic that can leave 64 bits is checked: `checked_add` answers `None`, it never wraps. With feature `serde` an
-//! address is its number.
+//! Addition is checked: `checked_add` answers `None` instead of wrapping. Feature `serde` writes an address as its
+//! number.
 
 use core::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! address {
         pub struct $name(pub u64);
 
         impl $name {
-            /// The sum, or `None` where it does not fit 64 bits.
+            /// The value plus `offset`, or `None` if the sum does not fit 64 bits.
             #[must_use]
             pub const fn checked_add(self, offset: u64) -> Option<Self> {
                 match self.0.checked_add(offset) {
@@ -22,7 +22,8 @@ macro_rules! address {
                 }
             }
 
-            /// Whether this is a multiple of `alignment` (a power of two).
+            /// Whether the value is a multiple of `alignment`, which must be a power of two and has the unit of the
+            /// value.
             #[must_use]
             pub const fn is_aligned(self, alignment: u64) -> bool {
                 self.0 & (alignment - 1) == 0
@@ -50,56 +51,61 @@ macro_rules! address {
 }
 
 address!(
-    /// Host page frame number: real address >> PAGE_SHIFT.
+    /// Page frame number of the host: real address >> PAGE_SHIFT, the host's log2 of the page size in bytes.
     Pfn
 );
 address!(
-    /// Host real (physical) address in bytes. As the answer of a lookup it may carry the linear map's top nibble.
+    /// Real (physical) address of the host, in bytes. A real address that a lookup of a struct page returns may have
+    /// the top nibble 0xc of the linear map.
     RealAddr
 );
 address!(
-    /// Effective address in bytes: what a load or store names, before the CPU's mode says what it means.
+    /// Effective address in bytes: the operand of a load or store. Real mode accepts the top nibbles 0 and 0xc and
+    /// masks the nibble away; virtual mode also reaches struct pages at their vmemmap addresses.
     Ea
 );
 address!(
-    /// Guest physical address in bytes.
+    /// Guest physical address in bytes: where the guest believes its memory is.
     Gpa
 );
 address!(
-    /// Guest frame number: gpa >> PAGE_SHIFT.
+    /// Guest frame number: guest physical address >> PAGE_SHIFT, the host's log2 of the page size in bytes.
     Gfn
 );
 address!(
-    /// Host virtual address (of the process that owns the guest) in bytes.
+    /// Host virtual address in bytes, in the process that runs the guest.
     Hva
 );
 address!(
-    /// I/O bus address in bytes.
+    /// I/O bus address in bytes, as a device uses it inside a DMA window.
     Ioba
 );
 address!(
-    /// Logical I/O bus number: the name of a DMA window.
+    /// Logical I/O bus number: names a DMA window in a hypercall.
     Liobn
 );
 address!(
-    /// Translation control entry: bit 0 device may read, bit 1 device may write, address bits from 12 up.
+    /// Translation control entry: bit 0 lets the device read the page, bit 1 lets it write the page, and bits 12 and up
+    /// are the page's address. Bit 0 is the lowest.
     Tce
 );
 
-/// Top nibble of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`.
+/// Top nibble (0xc) of an address of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`, in bytes.
 pub const LINEAR_MAP: u64 = 0xc << 60;
 
-/// The bits that real mode keeps of an effective address (in hypervisor real mode the CPU ignores the top nibble).
+/// Mask of the low 60 bits of an effective address. Hypervisor real mode uses them as the real address and ignores the
+/// top nibble.
 pub const REAL_MASK: u64 = !(0xf << 60);
 
 impl RealAddr {
-    /// The address without the linear map's nibble; results of lookups compare in this form (semantics 2).
+    /// The address with its top nibble cleared, where the linear map has 0xc. The harness compares results of lookups
+    /// in this form (semantics 7, `DIVERGE.LOOKUP`).
     #[must_use]
     pub const fn masked(self) -> Self {
         Self(self.0 & REAL_MASK)
     }
 
-    /// The effective address that reaches this real address in either mode.
+    /// The effective address, with the top nibble 0xc, that reaches this real address in real mode and in virtual mode.
     #[must_use]
     pub const fn ea(self) -> Ea {
         Ea(self.0 | LINEAR_MAP)
@@ -107,18 +113,18 @@ impl RealAddr {
 }
 
 impl Tce {
-    /// Bit 0: the device may read the page.
+    /// Bit 0 of a TCE: the device may read the page that the TCE names.
     pub const READ: u64 = 1;
-    /// Bit 1: the device may write the page.
+    /// Bit 1 of a TCE: the device may write the page that the TCE names.
     pub const WRITE: u64 = 2;
 
-    /// Whether the device may read or write.
+    /// Whether the device may read or write the page. `false` means that this is a fault TCE.
     #[must_use]
     pub const fn has_permissions(self) -> bool {
         self.0 & (Self::READ | Self::WRITE) != 0
     }
 
-    /// Whether the device may write.
+    /// Whether the device may write the page that the TCE names.
     #[must_use]
     pub const fn device_may_write(self) -> bool {
         self.0 & Self::WRITE != 0

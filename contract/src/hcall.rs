@@ -2,55 +2,58 @@
 
 use core::fmt;
 
-/// Opcode of H_GET_TCE.
+/// Opcode (r3) of H_GET_TCE, which returns one TCE.
 pub const H_GET_TCE: u64 = 0x1c;
-/// Opcode of H_PUT_TCE.
+/// Opcode (r3) of H_PUT_TCE, which stores one TCE.
 pub const H_PUT_TCE: u64 = 0x20;
-/// Opcode of H_STUFF_TCE.
+/// Opcode (r3) of H_STUFF_TCE, which stores one TCE into many entries.
 pub const H_STUFF_TCE: u64 = 0x138;
-/// Opcode of H_PUT_TCE_INDIRECT.
+/// Opcode (r3) of H_PUT_TCE_INDIRECT, which stores TCEs from a list in guest memory.
 pub const H_PUT_TCE_INDIRECT: u64 = 0x13c;
 
-/// Most entries that one call may name where a limit holds: a 4 KiB list of 8-byte TCEs.
+/// Largest valid count of H_PUT_TCE_INDIRECT, in TCEs: a list of 4 KiB holds 512 TCEs of 8 bytes. Dialect `lopapr` has
+/// the same limit for H_STUFF_TCE.
 pub const MAX_TCES_PER_CALL: u64 = 512;
-/// Size and alignment in bytes of the list of H_PUT_TCE_INDIRECT.
+/// Size, and alignment of the guest physical address, of the list of H_PUT_TCE_INDIRECT, in bytes.
 pub const LIST_BYTES: u64 = 4096;
 
-/// A hypercall as its registers: `opcode` in r3 and `args` in r4 to r7.
+/// The registers of a hypercall on entry: `opcode` is r3, `args` are r4 to r7.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Hypercall {
-    /// r3 on entry.
+    /// r3: the opcode, which says which hypercall it is.
     pub opcode: u64,
-    /// r4, r5, r6, r7 on entry.
+    /// r4, r5, r6 and r7. Their meaning depends on the opcode (semantics 4); a hypercall may read only the first of
+    /// them.
     pub args: [u64; 4],
 }
 
 impl Hypercall {
-    /// H_GET_TCE of the entry at `ioba`.
+    /// H_GET_TCE of the entry at I/O bus address `ioba` of window `liobn`.
     #[must_use]
     pub const fn get(liobn: u64, ioba: u64) -> Self {
         Self { opcode: H_GET_TCE, args: [liobn, ioba, 0, 0] }
     }
 
-    /// H_PUT_TCE of `tce` at `ioba`.
+    /// H_PUT_TCE of `tce` into the entry at I/O bus address `ioba` of window `liobn`.
     #[must_use]
     pub const fn put(liobn: u64, ioba: u64, tce: u64) -> Self {
         Self { opcode: H_PUT_TCE, args: [liobn, ioba, tce, 0] }
     }
 
-    /// H_STUFF_TCE of `tce` into `count` entries from `ioba` on.
+    /// H_STUFF_TCE of `tce` into `count` entries of window `liobn`, from I/O bus address `ioba` on.
     #[must_use]
     pub const fn stuff(liobn: u64, ioba: u64, tce: u64, count: u64) -> Self {
         Self { opcode: H_STUFF_TCE, args: [liobn, ioba, tce, count] }
     }
 
-    /// H_PUT_TCE_INDIRECT of `count` TCEs that lie at the gpa `list`.
+    /// H_PUT_TCE_INDIRECT of the first `count` TCEs of the list at guest physical address `list`, into the entries of
+    /// window `liobn` from I/O bus address `ioba` on.
     #[must_use]
     pub const fn indirect(liobn: u64, ioba: u64, list: u64, count: u64) -> Self {
         Self { opcode: H_PUT_TCE_INDIRECT, args: [liobn, ioba, list, count] }
     }
 
-    /// LoPAPR's name of the opcode, if it is one of the four.
+    /// LoPAPR's name of the hypercall, such as `H_PUT_TCE`, or `None` if the opcode is none of the four TCE hypercalls.
     #[must_use]
     pub const fn name(&self) -> Option<&'static str> {
         match self.opcode {
@@ -62,7 +65,8 @@ impl Hypercall {
         }
     }
 
-    /// The names of the registers that the call reads, r4 first; empty for an unknown opcode.
+    /// The names of the argument registers that the hypercall reads, from r4 on: `ioba` is the name of r5, for example.
+    /// Empty for an unknown opcode.
     #[must_use]
     pub const fn fields(&self) -> &'static [&'static str] {
         match self.opcode {
@@ -74,7 +78,8 @@ impl Hypercall {
         }
     }
 
-    /// How many entries the registers ask for (r7 for STUFF and INDIRECT, 1 for the others), whether valid or not.
+    /// Number of TCEs that the call asks for, valid or not: r7 for H_STUFF_TCE and H_PUT_TCE_INDIRECT, 1 for every
+    /// other opcode.
     #[must_use]
     pub const fn count(&self) -> u64 {
         match self.opcode {
@@ -84,26 +89,27 @@ impl Hypercall {
     }
 }
 
-/// What r3 holds after a hypercall. With feature `serde` it is its number.
+/// The status of a hypercall: what r3 holds afterwards. Feature `serde` writes the status as its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status(pub i64);
 
 impl Status {
-    /// Done.
+    /// H_SUCCESS: the call did all that it was asked for.
     pub const SUCCESS: Self = Self(0);
-    /// The host could not supply a page.
+    /// H_HARDWARE: the host cannot supply a page that a TCE names.
     pub const HARDWARE: Self = Self(-1);
-    /// No such hypercall.
+    /// H_FUNCTION: no hypercall has this opcode.
     pub const FUNCTION: Self = Self(-2);
-    /// A parameter is out of its range.
+    /// H_PARAMETER: a parameter is invalid.
     pub const PARAMETER: Self = Self(-4);
-    /// The fourth parameter (r7) is out of its range.
+    /// H_P4: the fourth parameter (r7) is invalid.
     pub const P4: Self = Self(-57);
-    /// KVM-internal: not in real mode, run the call again in virtual mode. The guest never sees it.
+    /// H_TOO_HARD: real mode leaves the call to virtual mode, which runs the whole call again. The guest never sees
+    /// this status.
     pub const TOO_HARD: Self = Self(9999);
 
-    /// The symbolic name, where there is one.
+    /// The symbolic name of the status, such as `H_P4`, or `None` if the number is none of the constants of this type.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {

@@ -1,23 +1,25 @@
-//! The words that both sides of realmode-diff speak.
+//! What the reference and the candidate must name alike: addresses, hypercalls, statuses, rules, dialects, machines,
+//! steps and programs.
 //!
-//! Nothing here decides anything that is under test: no order of checks, no translation that a reference and a
-//! candidate must both get right. This crate defines, stores, prints and parses.
+//! This crate defines, stores, prints and parses. It decides nothing that is under test: it holds no order of checks
+//! and no translation of addresses, because a mistake in shared code would show on both sides and so stay hidden.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`addr`] | address kinds as types with checked arithmetic |
+//! | [`addr`] | a type for each kind of address, with checked arithmetic |
 //! | [`hcall`] | hypercalls, statuses, their numbers |
-//! | [`dialect`] | the table of answers in which real systems disagree |
+//! | [`dialect`] | the names of dialects, and of the fields and answers in which they disagree |
 //! | [`rule`] | every rule id, its section and kind |
-//! | [`description`] | the description of a machine, and what makes one contradict itself |
+//! | [`description`] | the description of a machine, and its limits |
 //! | [`program`] | steps and programs |
-//! | [`visit`] | every number of a program with what it means: for printing, encoding, mutating, repairing, shrinking, counting |
+//! | [`visit`] | every number of a program with its meaning: for printing, encoding, mutation, repair and shrinking |
 //! | [`text`] | the text form of a program: parse and print are inverse |
 //! | [`answer`] | what a hypercall and a probe answer |
+//! | `validate` | what makes a description contradict itself or exceed a limit: [`Program::validate`] |
 //! | `by_name` | with feature `serde`: rules, dialects and kinds of steps as the strings that name them |
 //!
-//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps;
-//! nothing else needs a dependency.
+//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps.
+//! It brings the only dependency of this crate.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -2,20 +2,21 @@
 
 use core::fmt;
 
-/// What a rule is for.
+/// What a rule states about a step. A step can have several rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleKind {
-    /// A way in which a step is decided; coverage counts it.
+    /// The rule says how the reference decided the step. Coverage counts the rule.
     Outcome,
-    /// A reason why real mode must defer; counted as an outcome, and a finding where it is ignored.
+    /// The rule says why real mode must defer the step. Coverage counts the rule, and it is a finding if the subject
+    /// did not defer.
     Reason,
-    /// A finding only.
+    /// The rule is a promise that the subject broke, or for `HARNESS.FAULT` the harness. It appears only in findings.
     Finding,
 }
 
 macro_rules! rules {
     ($($variant:ident $id:literal $section:literal $kind:ident $meaning:literal;)*) => {
-        /// A rule of docs/semantics.md.
+        /// A rule of docs/semantics.md, named by an id such as `MAP.NEW`.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Rule {
@@ -23,28 +24,28 @@ macro_rules! rules {
         }
 
         impl Rule {
-            /// All rules, in the order of docs/semantics.md.
+            /// All rules, in the order of the sections of docs/semantics.md.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The id as it stands in reports and in docs/semantics.md.
+            /// The id of the rule as reports and docs/semantics.md write it, such as `MAP.NEW`.
             #[must_use]
             pub const fn id(self) -> &'static str {
                 match self { $(Self::$variant => $id,)* }
             }
 
-            /// The section of docs/semantics.md that states it.
+            /// The number of the section of docs/semantics.md that states the rule, such as `4`.
             #[must_use]
             pub const fn section(self) -> &'static str {
                 match self { $(Self::$variant => $section,)* }
             }
 
-            /// What it is for.
+            /// What the rule states about a step: an outcome, a reason to defer, or a finding.
             #[must_use]
             pub const fn kind(self) -> RuleKind {
                 match self { $(Self::$variant => RuleKind::$kind,)* }
             }
 
-            /// The rule in a few words.
+            /// The meaning of the rule in a few words.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
@@ -67,13 +68,13 @@ rules! {
     PutLast "PUT.LAST" "3" Outcome "put_page_unless_one found the last reference";
     HcallUnknown "HCALL.UNKNOWN" "4" Outcome "an opcode that is none of the four answers H_FUNCTION";
     LiobnUnknown "LIOBN.UNKNOWN" "4" Outcome "no window has that LIOBN";
-    IobaAlign "IOBA.ALIGN" "4" Outcome "the IOBA is no multiple of the window's page";
+    IobaAlign "IOBA.ALIGN" "4" Outcome "the IOBA is not a multiple of the window's page size";
     IobaRange "IOBA.RANGE" "4" Outcome "the IOBA, or an entry of the range, lies outside the window";
     CountStuff "COUNT.STUFF" "4" Outcome "STUFF's count is over its limit";
     CountIndirect "COUNT.INDIRECT" "4" Outcome "INDIRECT's count is over 512";
     CountZero "COUNT.ZERO" "4" Outcome "a count of 0 was decided";
     ListAlign "LIST.ALIGN" "4" Outcome "the list is not 4 KiB aligned";
-    ListUnbacked "LIST.UNBACKED" "4" Outcome "the list is not guest memory, or a host hole";
+    ListUnbacked "LIST.UNBACKED" "4" Outcome "the list is not guest memory, or lies in a hole of the host page table";
     StuffPerm "STUFF.PERM" "4" Outcome "STUFF's value has permission bits where the dialect refuses them";
     TceAlign "TCE.ALIGN" "4" Outcome "a TCE has bits set between its permissions and its page";
     TceUnbacked "TCE.UNBACKED" "4" Outcome "a TCE's page is not guest memory";
@@ -96,9 +97,9 @@ rules! {
     RefHeld "REF.HELD" "7" Finding "between two stores a page had fewer references than it has holders";
     RefUnderflow "REF.UNDERFLOW" "7" Finding "a hypercall took a count from 0 to -1";
     ListSnapshot "LIST.SNAPSHOT" "7" Finding "a list word was read twice, or after the first store to a table";
-    MemStray "MEM.STRAY" "7" Finding "a store where a handler has no business (a freed page among them), or virtual mode touched what nobody owns";
+    MemStray "MEM.STRAY" "7" Finding "a store to memory that a handler may not write, such as a freed page, or an access of virtual mode to memory of no region";
     SubjectCrash "SUBJECT.CRASH" "7" Finding "the implementation panicked, or its process died";
-    SubjectHang "SUBJECT.HANG" "7" Finding "the implementation made no end";
+    SubjectHang "SUBJECT.HANG" "7" Finding "the implementation did not return";
     SubjectProtocol "SUBJECT.PROTOCOL" "7" Finding "the implementation answered what its interface does not allow";
     DeferClean "DEFER.CLEAN" "7" Finding "a deferred call left something changed";
     RmLazy "RM.LAZY" "7" Finding "real mode deferred what it must finish";
@@ -108,24 +109,24 @@ rules! {
     DivergeCount "DIVERGE.COUNT" "7" Finding "a reference count differs";
     DivergeFlag "DIVERGE.FLAG" "7" Finding "page flags or the page table differ";
     DivergeLookup "DIVERGE.LOOKUP" "7" Finding "a lookup or probe answered otherwise";
-    RefConserve "REF.CONSERVE" "7" Finding "a count is not own + mappings + hardware TCEs";
-    RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count is not own";
+    RefConserve "REF.CONSERVE" "7" Finding "a count on which subject and reference agree is not own + mappings + hardware TCEs: not the subject's fault alone";
+    RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count on which subject and reference agree is not own: not the subject's fault alone";
 }
 
 impl Rule {
-    /// The rule with that id.
+    /// The rule whose id is `id`, or `None` if no rule has this id. Ids are case-sensitive.
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.id() == id)
     }
 
-    /// Whether coverage counts it: outcomes and reasons to defer.
+    /// Whether coverage counts the rule: `true` for outcomes and for reasons to defer, `false` for findings.
     #[must_use]
     pub const fn is_outcome(self) -> bool {
         !matches!(self.kind(), RuleKind::Finding)
     }
 
-    /// All rules that coverage counts.
+    /// All rules that coverage counts: outcomes and reasons to defer.
     pub fn outcomes() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|rule| rule.is_outcome())
     }
@@ -143,28 +144,28 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A set of rules: one bit for each, at its place in [`Rule::ALL`].
+/// A set of rules. Bit n, from the lowest, stands for the rule `Rule::ALL[n]`.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuleSet(u128);
 
 const _: () = assert!(Rule::ALL.len() <= u128::BITS as usize, "RuleSet has a bit for every rule");
 
 impl RuleSet {
-    /// The empty set.
+    /// The set without any rule.
     pub const EMPTY: Self = Self(0);
 
-    /// Adds a rule.
+    /// Adds `rule` to the set. Nothing happens if the set has the rule already.
     pub const fn insert(&mut self, rule: Rule) {
         self.0 |= 1 << rule as u8;
     }
 
-    /// Whether the rule is in the set.
+    /// Whether `rule` is in the set.
     #[must_use]
     pub const fn contains(self, rule: Rule) -> bool {
         self.0 & (1 << rule as u8) != 0
     }
 
-    /// The rules in the set, in their order.
+    /// The rules in the set, in the order of [`Rule::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Rule> {
         let mut rest = self.0;
         core::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! What makes a program's description contradict itself, or ask for more than is granted.
+//! Validates the description of a program: it must not contradict itself or exceed a limit.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -15,10 +15,10 @@ use crate::description::{
 };
 use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 
-/// Most frames of 4 KiB that a program may need in the simulated memory: 64 MiB.
+/// Largest number of 4 KiB frames of simulated memory that a program may store to: 2^14, which is 64 MiB.
 pub const MAX_FRAMES: u64 = 1 << 14;
 
-/// Largest page shift of a window that a step may try to create: the encoding has 8 bits for it.
+/// Largest page shift of the window of step `create-window`, valid or not: the binary encoding has 8 bits for it.
 const MAX_KEPT_SHIFT: u32 = 255;
 
 type Check = Result<(), Invalid>;
@@ -27,17 +27,18 @@ fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Chec
     if condition { Ok(()) } else { Err(Invalid::new(item, reason())) }
 }
 
-/// The same where what an item says contradicts another item, if there is one.
+/// Like [`require`], for an error about `item` that contradicts `other`, or that contradicts no item if `other` is
+/// `None`.
 fn agree(condition: bool, item: Item, other: impl Into<Option<Item>>, reason: impl FnOnce() -> String) -> Check {
     if condition { Ok(()) } else { Err(Invalid::new(item, reason()).against(other.into())) }
 }
 
 impl Program {
-    /// Whether the description is sound (semantics 1) and within the limits of [`description`](crate::description) and
-    /// [`program`](crate::program).
+    /// Checks that the description is sound (semantics 1) and within the limits of [`description`](crate::description)
+    /// and [`program`](crate::program).
     ///
     /// # Errors
-    /// The first contradiction found, with the line of the description it is about.
+    /// The first contradiction or exceeded limit, with the item that it is about.
     pub fn validate(&self) -> Result<(), Invalid> {
         let machine = &self.machine;
         model(machine)?;
@@ -55,7 +56,8 @@ impl Program {
         })
     }
 
-    /// Upper bound of the 4 KiB frames that the program's steps can store to on a simulated memory.
+    /// Upper bound of the number of 4 KiB frames of simulated memory that the program can store to, its boot included.
+    /// The program must have passed the other checks of [`Program::validate`].
     #[must_use]
     pub fn frames_bound(&self) -> u64 {
         let s = self.machine.struct_page;
@@ -77,7 +79,8 @@ impl Program {
         for compound in &self.machine.compounds {
             frames += struct_pages(1 << compound.order.min(MAX_ORDER)) + 2;
         }
-        // Pages named one by one cost a frame of struct pages and one of the account, twice that where they straddle.
+        // A page line costs a frame for its struct page and one for the account, twice that if the struct page
+        // straddles two frames.
         frames += 4 * self.machine.pages.len() as u64;
         for ram in &self.machine.ram {
             frames += entries(word_count(&ram.words));
@@ -105,7 +108,8 @@ impl Program {
 }
 
 impl Machine {
-    /// Whether the page lies in memory that is present at boot.
+    /// Whether the page with this pfn exists at boot: whether it lies in a present section, or in flatmem below the
+    /// number of pages.
     #[must_use]
     pub fn page_exists(&self, pfn: Pfn) -> bool {
         match &self.memory {
@@ -136,7 +140,7 @@ fn model(machine: &Machine) -> Check {
             require(base & ((1 << block_shift) - 1) == 0, Item::Machine, || {
                 format!("base {base:#x} is no multiple of the block size {:#x}", 1u64 << block_shift)
             })?;
-            // Below lie the plain real addresses and the linear map's: an address must mean one thing.
+            // Smaller addresses are real addresses or belong to the linear map, and an address must have one meaning.
             require(*base >= LINEAR_MAP + (1 << MAX_PHYSMEM_BITS), Item::Machine, || {
                 format!("base {base:#x} is below the linear map's end {:#x}", LINEAR_MAP + (1u64 << MAX_PHYSMEM_BITS))
             })?;
@@ -164,7 +168,7 @@ fn model(machine: &Machine) -> Check {
 
 fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description::BlockRun], block_shift: u32) -> Check {
     let bytes_per_section = machine.page_shift.pages_per_section() * machine.struct_page;
-    // What the sections need, as disjoint ascending ranges of block numbers.
+    // The blocks that the sections need, as ascending ranges of block numbers that do not overlap.
     let mut needed: Vec<(u64, u64)> = Vec::new();
     for &section in sections {
         let Range { start: first, end } = blocks_of_section(section, bytes_per_section, block_shift);
@@ -212,23 +216,24 @@ fn blocks_match(machine: &Machine, sections: &[u64], runs: &[crate::description:
     }
 }
 
-/// A stretch of real memory that a description takes.
+/// A piece of real memory that the description of a machine uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extent {
-    /// Real address of the first byte.
+    /// Real address of the piece's first byte.
     pub start: u64,
-    /// Bytes.
+    /// Size of the piece in bytes.
     pub bytes: u128,
-    /// The start is to be a multiple of this power of two.
+    /// Required alignment of `start` in bytes, a power of two.
     pub align: u64,
-    /// The line of the description that asks for it.
+    /// The item of the description that uses the piece.
     pub item: Item,
-    /// What it is for, in words.
+    /// What the piece is used for, in words.
     pub what: &'static str,
 }
 
 impl Machine {
-    /// Every stretch of real memory that the machine takes, line by line; neither checked nor sorted.
+    /// All pieces of real memory that the machine uses, in the order of its lines. The function does not check or sort
+    /// them.
     #[must_use]
     pub fn extents(&self) -> Vec<Extent> {
         let mut extents = Vec::with_capacity(8 + 2 * self.windows.len());
@@ -263,7 +268,7 @@ impl Machine {
     }
 }
 
-/// Regions of real memory overlap nowhere, are aligned, and end below 2^46.
+/// Checks that the regions of real memory are aligned, end at or below 2^46 and do not overlap.
 fn regions(machine: &Machine) -> Check {
     let mut extents = machine.extents();
     for &Extent { start, bytes, align, item, what } in &extents {
@@ -282,15 +287,17 @@ fn regions(machine: &Machine) -> Check {
     Ok(())
 }
 
-/// Which pages are compound and which are named by the page table, to check other lines against.
+/// The compound pages, and the pages that page-table entries name. The checks of mappings and page lines use both.
 struct Pages {
-    /// Each compound page by its first pfn.
+    /// The compound pages, by the pfn of their head.
     compounds: BTreeMap<u64, Compound>,
-    /// Heads of the pages that page-table entries name, ascending.
+    /// The pfns that page-table entries name, ascending; for a page of a compound page, the head's pfn. Empty if the
+    /// description has no page lines.
     named: Vec<u64>,
 }
 
-/// The line that says which pages exist, if it is one.
+/// The item that alone says which pages exist: the machine line in flatmem. `None` in sparsemem-vmemmap, where sections
+/// do.
 const fn present(machine: &Machine) -> Option<Item> {
     match machine.memory {
         MemoryModel::Flatmem { .. } => Some(Item::Machine),
@@ -298,7 +305,7 @@ const fn present(machine: &Machine) -> Option<Item> {
     }
 }
 
-/// A compound page: its order, and its number in the description.
+/// A compound page: its order, and its index in [`Machine::compounds`].
 #[derive(Clone, Copy)]
 struct Compound {
     order: u32,
@@ -320,8 +327,7 @@ impl Pages {
             order_fits(order, item)?;
             let size = 1u64 << order;
             require(pfn.is_aligned(size), item, || format!("pfn {pfn} is no multiple of {size:#x}"))?;
-            // A compound page is aligned and no larger than a section is for either PAGE_SHIFT, or spans whole
-            // sections.
+            // Each page is looked up, because with PAGE_SHIFT 16 a compound page of order 9 spans two sections.
             let all = (0..size).all(|index| pfn.checked_add(index).is_some_and(|page| machine.page_exists(page)));
             agree(all, item, present(machine), || format!("the pages of the compound page at {pfn} do not all exist"))?;
             let before = pages.compounds.range(..pfn.0 + size).next_back();
@@ -342,7 +348,7 @@ impl Pages {
                     let reason = format!("page {:#x} does not exist", first.0.wrapping_add(index));
                     return Err(Invalid::new(item, reason).against(present(machine)));
                 };
-                // Only lines of pages ask who is named.
+                // Only the checks of page lines use this list.
                 if !machine.pages.is_empty() {
                     pages.named.push(pages.head(pfn).0);
                 }
@@ -352,7 +358,8 @@ impl Pages {
         Ok(pages)
     }
 
-    /// The compound page that the page is part of, with its first pfn.
+    /// The compound page that contains page `pfn` as head or tail, with the pfn of its head. `None` if page `pfn` is
+    /// not compound.
     fn compound(&self, pfn: Pfn) -> Option<(Pfn, Compound)> {
         let (&head, &compound) = self.compounds.range(..=pfn.0).next_back()?;
         (pfn.0 < head + (1 << compound.order)).then_some((Pfn(head), compound))
@@ -370,7 +377,7 @@ fn mappings(machine: &Machine, pages: &Pages) -> Check {
         let item = Item::Mapping(i);
         require(pte != Pte::Hole, item, || "a hole is not mapped".to_string())?;
         require(count > 0, item, || "a mapping needs at least one page".to_string())?;
-        // The size of an entry can be counted only if its order is one: that of a compound page is.
+        // The order must be checked before `pte.pages()` shifts by it: it must be that of a compound page.
         if let Pte::Huge { pfn, order, .. } = pte {
             require(count == 1, item, || "a huge entry is one entry".to_string())?;
             let there = pages.compound(pfn);
@@ -409,7 +416,7 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
                 format!("page {pfn} is a tail of {head}: its references are the head's")
             })?;
         }
-        // With at most 2^16 mappings the count then fits 31 bits.
+        // Own of at most 2^30 and at most 2^16 mappings give a count that fits an i32.
         if !(0..=MAX_OWN).contains(&spec.own) && pages.named.binary_search(&pfn.0).is_ok() {
             agree(false, item, naming(machine, pages, pfn), || {
                 format!("own {} of page {pfn}, which is mapped, is not in 0..={MAX_OWN}", spec.own)
@@ -419,7 +426,8 @@ fn owned(machine: &Machine, pages: &Pages) -> Check {
     Ok(())
 }
 
-/// The first line about a page that an earlier line is about, behind that one.
+/// The first page line whose page an earlier page line has already, as (index of the earlier line, index of this line).
+/// `None` if each page occurs once.
 fn first_repeated(pages: &[PageSpec]) -> Option<(usize, usize)> {
     let mut lines: Vec<(Pfn, usize)> = pages.iter().enumerate().map(|(i, spec)| (spec.pfn, i)).collect();
     lines.sort_unstable();
@@ -427,7 +435,7 @@ fn first_repeated(pages: &[PageSpec]) -> Option<(usize, usize)> {
     repeated.min_by_key(|(_, again)| *again)
 }
 
-/// The first line of the page table that names a page with this head.
+/// The first mapping that names page `head` or one of its tails, or `None` if no mapping does.
 fn naming(machine: &Machine, pages: &Pages, head: Pfn) -> Option<Item> {
     let names = |mapping: &Mapping| {
         let first = mapping.pte.pfn();
@@ -529,7 +537,8 @@ fn steps(program: &Program) -> Check {
                 runs_of_words(words, item)?;
             }
             Step::CreateWindow(window) => {
-                // A window that cannot be is not created; but its description must be one that can be kept.
+                // A step with an invalid window is valid and is skipped, but the encoding must be able to keep its
+                // numbers.
                 require(window.page_shift <= MAX_KEPT_SHIFT, item, || {
                     format!("page_shift {} is not in 0..={MAX_KEPT_SHIFT}", window.page_shift)
                 })?;

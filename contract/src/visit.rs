@@ -1,11 +1,11 @@
-//! One visitor over every number of a program, with what the number means.
+//! A visitor over every number of a program, with the meaning of each number.
 //!
-//! Printing, encoding, mutation, repair, shrinking and statistics go through the numbers of a program; this module is
-//! the only list of them. [`visit`] and [`visit_mut`] go through a whole program, [`Numbers`] through one item or step,
-//! each number exactly once and in the order in which the text form prints them. A flag is a number of one bit. What is
-//! no number (the dialect, the memory model, the kinds of steps, page-table entries and backings) is not visited.
+//! Printing, encoding, mutation, repair, shrinking and statistics go through the numbers of a program. This module is
+//! the only list of them. [`visit`] and [`visit_mut`] go through a whole program, [`Numbers`] through one item or step.
+//! They visit each number once, in the order in which the text form prints them. A flag is a number of one bit. What is
+//! not a number is not visited: the dialect, the memory model, and the kinds of steps, page-table entries and backings.
 //!
-//! Every walk takes its structures apart without `..`, so a new field does not compile until it is visited here.
+//! Every walk destructures its types without `..`, so a new field does not compile until it is visited here.
 //!
 //! ```
 //! use contract::visit::{Field, NumberKind, Numbers as _};
@@ -32,81 +32,83 @@ use crate::description::{
 use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
 use crate::program::{Program, Step};
 
-/// What a number means. Two numbers of one kind can be compared, and one can stand in the other's place.
+/// What a number of a program means. Two numbers of one kind can be compared, and one can stand in the place of the
+/// other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum NumberKind {
     /// Page frame number of the host.
     Pfn,
-    /// Guest frame number.
+    /// Guest frame number: guest physical address >> PAGE_SHIFT.
     Gfn,
     /// Guest physical address in bytes.
     Gpa,
     /// Host virtual address in bytes.
     Hva,
-    /// Name of a DMA window.
+    /// LIOBN: names a DMA window in a hypercall.
     Liobn,
     /// I/O bus address in bytes.
     Ioba,
-    /// Translation control entry: address bits and permissions.
+    /// Translation control entry: permission bits and an address.
     Tce,
-    /// Real address in bytes.
+    /// Real address of the host in bytes.
     Real,
-    /// Virtual address of the kernel in bytes.
+    /// Virtual address of the host kernel in bytes.
     Virtual,
-    /// How many of something.
+    /// A number of pages, page-table entries, TCEs, words or blocks.
     Count,
-    /// Difference between one word of memory and the next.
+    /// Difference between one 8-byte word of a run and the next, added with wrapping.
     Stride,
     /// log2 of a size in bytes.
     Shift,
     /// Size in bytes.
     Bytes,
-    /// log2 of the number of pages of a compound page.
+    /// Order of a compound page: log2 of the number of its pages.
     Order,
-    /// Number of a section of memory.
+    /// Number of a section of memory: real address >> 24.
     Section,
-    /// Number of a vmemmap block.
+    /// Number of a vmemmap block: (virtual address of the block - virtual address of the struct page of pfn 0) / block
+    /// size.
     Block,
-    /// Number of a memory slot.
+    /// Number of a memory slot, from 0.
     Slot,
-    /// References that the host itself holds; signed.
+    /// Number of references that the host itself holds on a page; signed.
     Own,
-    /// Number of a vCPU.
+    /// Number of a vCPU, from 0.
     Vcpu,
-    /// Opcode of a hypercall.
+    /// Opcode of a hypercall (r3).
     Opcode,
-    /// Register that a hypercall does not read.
+    /// Value of an argument register (r4 to r7) that the hypercall does not read.
     Unread,
-    /// Flag, 0 or 1.
+    /// A flag of a page or a page-table entry: 0 or 1.
     Flag,
 }
 
-/// How the text form writes a number.
+/// How the text form writes the number of a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notation {
-    /// `0x1f`.
+    /// In hexadecimal, such as `0x1f`.
     Hexadecimal,
-    /// `31`.
+    /// In decimal, such as `31`.
     Decimal,
-    /// `-31`: the number is signed, and a visitor gets it sign-extended to 64 bits.
+    /// In decimal with a sign if it is negative, such as `-31`. A visitor gets the number sign-extended to 64 bits.
     Signed,
-    /// The label where the flag is set, nothing where it is not.
+    /// As the label of the field (for example `dirty`) if the flag is 1. The text form does not write a flag that is 0.
     Word,
 }
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident $kind:ident $label:literal $notation:ident $bits:literal $step_bits:literal;)*) => {
-        /// A field of a description or a step that holds a number.
+        /// A field of a machine's description or of a step that holds a number.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Field {
             $($(#[$doc])* $name,)*
         }
 
         impl Field {
-            /// All fields, in the order in which a program has them first.
+            /// All fields, in the order in which they first occur in a program.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// What the number means.
+            /// What the number of the field means.
             #[must_use]
             pub const fn kind(self) -> NumberKind {
                 match self {
@@ -114,8 +116,8 @@ macro_rules! fields {
                 }
             }
 
-            /// The name of the field. The text form writes `label=` before the number, except before the first of a
-            /// line and inside a run (`at=0x1000*3`).
+            /// The name of the field. The text form writes `label=` before the number, except before the first number
+            /// of a line and inside a run (`at=0x1000*3`).
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
@@ -123,7 +125,7 @@ macro_rules! fields {
                 }
             }
 
-            /// How the text form writes the number.
+            /// How the text form writes the number of the field.
             #[must_use]
             pub const fn notation(self) -> Notation {
                 match self {
@@ -131,7 +133,8 @@ macro_rules! fields {
                 }
             }
 
-            /// How many low bits a valid description can set in it, and a valid step.
+            /// How many low bits of the number can be used, as (bits in a valid description of a machine, bits in a
+            /// valid step).
             const fn widths(self) -> (u32, u32) {
                 match self {
                     $(Self::$name => ($bits, $step_bits),)*
@@ -141,111 +144,114 @@ macro_rules! fields {
     };
 }
 
-// Field, kind, label, notation, bits in a description, bits in a step. A step may name what its machine does not have.
+// Field, kind, label, notation, bits in a description, bits in a step. Some fields have more bits in a step, because a
+// step may name what its machine does not have.
 fields! {
-    /// PAGE_SHIFT of the host, 12 or 16; any other value that is stored is ignored.
+    /// PAGE_SHIFT of the host, 12 or 16: log2 of the page size in bytes. A visitor that stores any other value changes
+    /// nothing.
     HostShift Shift "page_shift" Decimal 5 5;
-    /// Size of a struct page.
+    /// Size of a struct page in bytes.
     StructPage Bytes "struct_page" Decimal 7 7;
-    /// Address of the array of struct pages (flatmem).
+    /// Real address in bytes of the array of struct pages (flatmem).
     Array Real "array" Hexadecimal 46 46;
-    /// Pages of memory (flatmem).
+    /// Number of host pages that exist (flatmem).
     MemoryPages Count "pages" Decimal 35 35;
-    /// Virtual address of the struct page of pfn 0.
+    /// Virtual address in bytes of the struct page of pfn 0 (sparsemem-vmemmap).
     VmemmapBase Virtual "base" Hexadecimal 64 64;
-    /// log2 of the size of a vmemmap block.
+    /// log2 of the size of a vmemmap block in bytes.
     BlockShift Shift "block_shift" Decimal 5 5;
-    /// Address of the area of the vmemmap list.
+    /// Real address in bytes of the area that holds the vmemmap list.
     ListArea Real "list" Hexadecimal 46 46;
-    /// A section.
+    /// Number of a section of memory: real address >> 24.
     Section Section "section" Hexadecimal 22 64;
-    /// The first block of a run.
+    /// Number of the first vmemmap block of a run.
     Block Block "block" Hexadecimal 29 29;
-    /// Address of the first block of a run.
+    /// Real address in bytes of the first vmemmap block of a run.
     BlockAt Real "at" Hexadecimal 46 64;
-    /// Blocks of a run.
+    /// Number of vmemmap blocks of a run.
     Blocks Count "blocks" Decimal 16 16;
-    /// Number of the vCPU that makes a hypercall.
+    /// Number of the vCPU that makes a hypercall, from 0.
     Vcpu Vcpu "vcpu" Decimal 3 3;
-    /// Number of a slot.
+    /// Number of a memory slot, from 0.
     Slot Slot "slot" Decimal 9 32;
-    /// First guest frame of a slot.
+    /// Number of the first guest frame of a memory slot.
     Gfn Gfn "gfn" Hexadecimal 52 64;
-    /// Pages of a slot.
+    /// Size of a memory slot in host pages. 0 in a step deletes the slot.
     SlotPages Count "pages" Decimal 53 64;
-    /// Host virtual address.
+    /// Host virtual address in bytes of a mapping, a memory slot or a step.
     Hva Hva "hva" Hexadecimal 64 64;
-    /// Page, or the head of a compound page.
+    /// Page frame number of the host. Page lines never name a tail; compound pages and huge entries name the head.
     Pfn Pfn "pfn" Hexadecimal 34 64;
-    /// References that the host itself holds.
+    /// Number of references that the host itself holds on a page.
     Own Own "own" Signed 32 32;
-    /// DIRTY of a struct page.
+    /// DIRTY in the flags of a struct page: 1 if it is set.
     PageDirty Flag "dirty" Word 1 1;
-    /// Order of a compound page.
+    /// Order of a compound page: log2 of the number of its pages.
     Order Order "order" Decimal 4 4;
-    /// Order of the compound page that a huge entry covers.
+    /// Order of the compound page that a huge entry covers: log2 of the number of its pages.
     HugeOrder Order "order" Decimal 4 4;
-    /// Whether a page-table entry lets the guest's memory be written.
+    /// Whether a page-table entry lets the page be written: 1 if it does.
     Writable Flag "writable" Word 1 1;
-    /// Dirty bit of a page-table entry.
+    /// Dirty bit of a page-table entry: 1 if the page was written.
     Dirty Flag "dirty" Word 1 1;
-    /// Young bit of a page-table entry.
+    /// Young bit of a page-table entry: 1 if the page was used lately.
     Young Flag "young" Word 1 1;
-    /// Page-table entries of a mapping.
+    /// Number of page-table entries of a mapping.
     MapPages Count "pages" Decimal 17 17;
-    /// Real address of words of memory.
+    /// Real address in bytes of the first word of memory contents, in a description.
     RamAt Real "at" Hexadecimal 46 46;
-    /// Guest physical address of words of memory.
+    /// Guest physical address in bytes of the first word that step `write` stores.
     Gpa Gpa "gpa" Hexadecimal 64 64;
-    /// First word of a run.
+    /// First 8-byte word of a run of words, which can be the TCEs of a list.
     Word Tce "word" Hexadecimal 64 64;
-    /// Difference between one word of a run and the next.
+    /// Difference between one 8-byte word of a run and the next.
     Stride Stride "stride" Hexadecimal 64 64;
-    /// Words of a run.
+    /// Number of 8-byte words of a run.
     Words Count "words" Decimal 17 14;
-    /// LIOBN of a window.
+    /// LIOBN of a DMA window. In a hypercall it is r4.
     Liobn Liobn "liobn" Hexadecimal 64 64;
-    /// log2 of the page of a window.
+    /// log2 of the size in bytes of the page that one entry of a DMA window maps.
     WindowShift Shift "page_shift" Decimal 6 8;
-    /// I/O bus address of entry 0 of a window.
+    /// I/O bus address in bytes of entry 0 of a DMA window.
     WindowBase Ioba "base" Hexadecimal 64 64;
-    /// Entries of a window.
+    /// Number of entries (TCEs) of a DMA window.
     Entries Count "entries" Decimal 17 19;
-    /// Address of a window's table of guest values.
+    /// Real address in bytes of a DMA window's table of guest values.
     Table Real "table" Hexadecimal 46 64;
-    /// Address of a window's hardware table.
+    /// Real address in bytes of a pinned window's hardware table.
     Hardware Real "hardware" Hexadecimal 46 64;
-    /// r3: opcode of a hypercall.
+    /// Opcode of a hypercall (r3).
     Opcode Opcode "hcall" Hexadecimal 64 64;
-    /// r5 of a hypercall.
+    /// r5 of the four TCE hypercalls: I/O bus address in bytes of the first entry.
     Ioba Ioba "ioba" Hexadecimal 64 64;
-    /// r6 of H_PUT_TCE and H_STUFF_TCE.
+    /// r6 of H_PUT_TCE and H_STUFF_TCE: the TCE to store.
     Tce Tce "tce" Hexadecimal 64 64;
-    /// r6 of H_PUT_TCE_INDIRECT: guest physical address of the list.
+    /// r6 of H_PUT_TCE_INDIRECT: guest physical address in bytes of the list of TCEs.
     ListGpa Gpa "list" Hexadecimal 64 64;
-    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT.
+    /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT: number of entries to store.
     Count Count "count" Decimal 64 64;
-    /// r4, where the call does not read it.
+    /// r4 of a hypercall that does not read r4.
     R4 Unread "r4" Hexadecimal 64 64;
-    /// r5, where the call does not read it.
+    /// r5 of a hypercall that does not read r5.
     R5 Unread "r5" Hexadecimal 64 64;
-    /// r6, where the call does not read it.
+    /// r6 of a hypercall that does not read r6.
     R6 Unread "r6" Hexadecimal 64 64;
-    /// r7, where the call does not read it.
+    /// r7 of a hypercall that does not read r7.
     R7 Unread "r7" Hexadecimal 64 64;
 }
 
-/// Where a number stands.
+/// The place of a number in a program: an item or step, and a field in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// The item of the machine, or the step.
+    /// The item of the machine, or the step, that has the number.
     pub item: Item,
-    /// The field. An item with a list (words of memory, places of blocks) has some of its fields several times.
+    /// The field that holds the number. A field of a list (words of memory, places of blocks) occurs several times in
+    /// one item.
     pub field: Field,
 }
 
 impl Place {
-    /// How many low bits a valid program can set in the number.
+    /// How many low bits the number can use in a valid program: 1 ..= 64.
     #[must_use]
     pub const fn bits(self) -> u32 {
         let (description, step) = self.field.widths();
@@ -253,29 +259,33 @@ impl Place {
     }
 }
 
-/// What holds numbers: an item of a machine, a step, or a part of one.
+/// A type that holds numbers: an item of a machine, a step, or a part of an item or a step.
 pub trait Numbers {
-    /// Visits every number.
+    /// Calls `visit` with the field and the value of every number, in the order in which the text form prints the
+    /// numbers.
     fn numbers(&self, visit: &mut impl FnMut(Field, u64));
 
-    /// Visits every number to change it. A number that its field can't hold is cut to the field's width; the kind of a
-    /// step and what registers it reads are those from before the visit.
+    /// Calls `visit` for every number and stores the changed value; high bits that do not fit the field are lost. The
+    /// order is that of [`numbers`](Self::numbers). The opcode before the visit decides which registers a hypercall
+    /// reads.
     fn numbers_mut(&mut self, visit: &mut impl FnMut(Field, &mut u64));
 }
 
-/// Visits every number of a program.
+/// Calls `visit` with the place and the value of every number of a program, in the order in which the text form prints
+/// the numbers.
 pub fn visit(program: &Program, visit: &mut impl FnMut(Place, u64)) {
     let mut walk = Reading(visit);
     walk.program(program);
 }
 
-/// Visits every number of a program to change it; see [`Numbers::numbers_mut`] for numbers that do not fit.
+/// Calls `visit` with the place and the value of every number of a program, and stores the changed value.
+/// [`Numbers::numbers_mut`] says what happens to a value that does not fit its field.
 pub fn visit_mut(program: &mut Program, visit: &mut impl FnMut(Place, &mut u64)) {
     let mut walk = Changing(visit);
     walk.program(program);
 }
 
-/// A field's type.
+/// The type of a field: converts the field's value to and from the `u64` that a visitor sees.
 trait Number {
     fn get(&self) -> u64;
     fn set(&mut self, value: u64);
@@ -328,10 +338,12 @@ impl Number for PageShift {
     }
 }
 
-/// A walk that reads, with what it calls: `FnMut(Field, u64)` in an item, `FnMut(Place, u64)` in a program.
+/// A walk that reads numbers. The closure is `FnMut(Field, u64)` for an item and `FnMut(Place, u64)` for a whole
+/// program.
 struct Reading<'a, F>(&'a mut F);
 
-/// A walk that changes, with what it calls.
+/// A walk that changes numbers. The closure is `FnMut(Field, &mut u64)` for an item and `FnMut(Place, &mut u64)` for a
+/// whole program.
 struct Changing<'a, F>(&'a mut F);
 
 impl<F: FnMut(Field, u64)> Reading<'_, F> {
@@ -360,7 +372,8 @@ impl<F: FnMut(Field, &mut u64)> Changing<'_, F> {
     }
 }
 
-/// Writes each walk once for both directions: patterns bind `&` or `&mut` as the walk needs.
+/// Implements [`Numbers`] from one walk for both directions, reading and changing. The patterns of the walk bind `&` or
+/// `&mut` as the direction needs.
 macro_rules! walks {
     ($($type:ty: $item:ident, $walk:ident => $body:expr;)*) => {$(
         impl Numbers for $type {
@@ -513,7 +526,7 @@ walks! {
     };
 }
 
-/// The walk through a program, for both directions like those above.
+/// Implements the walk through a whole program for one direction: reading (`&`) or changing (`&mut`).
 macro_rules! program {
     ($walk:ident, $program:ty, $number:ty, $item:ty, $visited:ty, $numbers:ident) => {
         impl<F: FnMut(Place, $visited)> $walk<'_, F> {

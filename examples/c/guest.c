@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * From guest physical addresses to host virtual ones, by memory slots, and from there to pages, by
- * the host's page table.
+ * Guest memory: memory slots translate guest physical addresses to host virtual ones, and the
+ * host's page table translates those to pages.
  */
 
 #include "tce.h"
@@ -17,7 +17,7 @@ static struct rm_slot *slot_by_id(uint32_t id)
 	return NULL;
 }
 
-/** Sets, moves or (0 pages) deletes a slot. False: there is no room. */
+/** Sets a slot, or deletes it if it has 0 pages. False if there are too many slots. */
 bool set_slot(const struct rm_slot *slot)
 {
 	struct rm_slot *known = slot_by_id(slot->id);
@@ -50,8 +50,8 @@ static const struct rm_slot *slot_of(uint64_t gfn)
 }
 
 /**
- * True if `pages` host pages from the one of `gpa` on lie in slots: one slot after the other, for a
- * window's page of 16 GiB has millions of them.
+ * True if `pages` host pages from the one of `gpa` on lie in slots. Goes slot by slot and not page
+ * by page, because a window's page of 16 GiB has millions of host pages.
  */
 bool guest_memory(uint64_t gpa, uint64_t pages)
 {
@@ -83,7 +83,7 @@ bool guest_to_host(uint64_t gpa, uint64_t *hva)
 	return true;
 }
 
-/** Whether virtual mode could get at the page. One that is absent becomes writable. */
+/** True if virtual mode can supply the page. It makes an absent page writable. */
 bool host_can_supply(const struct rm_pte *entry, bool write)
 {
 	if (entry->kind == RM_PTE_ABSENT)
@@ -91,7 +91,7 @@ bool host_can_supply(const struct rm_pte *entry, bool write)
 	return entry->kind != RM_PTE_HOLE && (entry->writable || !write);
 }
 
-/** A huge entry names its first page; the one at `hva` comes so many after it. */
+/** The page at `hva`. A huge entry names only its first page. */
 uint64_t mapped_pfn(const struct rm_pte *entry, uint64_t hva)
 {
 	uint64_t page = hva >> tce_state.machine->page_shift;
@@ -106,8 +106,8 @@ uint64_t host_address(uint64_t pfn, uint64_t hva)
 }
 
 /**
- * Reads each word once: the guest may change them meanwhile, and what was checked must be what is
- * stored.
+ * Copies words of a list. Reads each word once, because the guest may change it, and the call must
+ * store the value that it has checked.
  */
 void read_words(struct rm_cpu *cpu, uint64_t real, uint64_t count, uint64_t *words)
 {

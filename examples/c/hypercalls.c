@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The four hypercalls: what is wrong with the arguments, in which order, under which dialect. Both
- * modes run this; where they differ, `struct half` says how.
+ * The four hypercalls, with the checks of their arguments in the order of each dialect. Both modes
+ * run this code; `struct half` has the steps that differ.
  *
- * Nothing is stored before everything is known to be right. Only QEMU's answers leave a part of a
- * call done.
+ * A call stores nothing before it has checked everything. Only in dialect `qemu` can a part of a
+ * call be done.
  */
 
 #include "tce.h"
@@ -14,7 +14,7 @@ static bool dialect_is(uint32_t dialect)
 	return tce_state.machine->dialect == dialect;
 }
 
-/** Host pages of a window's page: 1 where it is a part of one. */
+/** Number of host pages in a page of the window: 1 if it is smaller than a host page. */
 static uint64_t host_pages(const struct rm_window *window)
 {
 	uint32_t host = tce_state.machine->page_shift;
@@ -29,13 +29,13 @@ static bool value_is_valid(const struct update *update, uint64_t tce)
 
 	if (mapped && (tce & inside & ~TCE_PERMISSIONS))
 		return false;
-	/* KVM translates where the page begins, and in a list does so whatever the permissions. */
+	/* KVM checks the first host page only, and in a list fault TCEs too. */
 	if (dialect_is(RM_KVM))
 		return !(mapped || update->from_list) || guest_memory(tce, 1);
 	return !mapped || guest_memory(tce, host_pages(update->window));
 }
 
-/** All of them: a list is taken as a whole or not at all. QEMU takes anything. */
+/** Checks all values, because a list is stored as a whole or not at all. QEMU checks none. */
 static bool values_are_valid(const struct update *update)
 {
 	uint64_t i;
@@ -59,12 +59,12 @@ static int64_t write_entries(struct rm_cpu *cpu, const struct half *half,
 		if (status != RM_H_SUCCESS)
 			return status;
 	}
-	/* Last: real mode may still have given up above, and must then have changed nothing. */
+	/* Stored last: if real mode defers above, it must have changed nothing. */
 	store_values(cpu, update);
 	return RM_H_SUCCESS;
 }
 
-/** QEMU goes entry by entry and stops at the window's end. */
+/** QEMU writes entry by entry up to the end of the window. */
 static int64_t write_up_to_end(struct rm_cpu *cpu, const struct half *half, struct update *update,
 			       uint64_t ioba)
 {
@@ -82,7 +82,7 @@ static int64_t write_up_to_end(struct rm_cpu *cpu, const struct half *half, stru
 	return crosses ? RM_H_PARAMETER : status;
 }
 
-/** True if the update begins at an entry, and ends in the window too. No sum: it could wrap. */
+/** True if the update lies in the window. Compares without a sum, which could wrap. */
 static bool find_range(struct update *update, uint64_t ioba)
 {
 	return find_entry(update->window, ioba, &update->first) &&
@@ -123,8 +123,8 @@ int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, u
 		return write_up_to_end(cpu, half, &update, ioba);
 	}
 	/*
-	 * H_P4 stands between two checks that say H_PARAMETER: a bad IOBA goes before it, a range
-	 * too long after it.
+	 * The order matters: a bad IOBA (H_PARAMETER) comes before H_P4, and a range past the end
+	 * (H_PARAMETER) after it.
 	 */
 	if (!find_entry(update.window, ioba, &update.first))
 		return RM_H_PARAMETER;
@@ -132,13 +132,13 @@ int64_t stuff_tce(struct rm_cpu *cpu, const struct half *half, uint64_t liobn, u
 		return RM_H_P4;
 	if (!find_range(&update, ioba))
 		return RM_H_PARAMETER;
-	/* In KVM the call only clears, and says so before it counts. */
+	/* In KVM this call can only clear entries. It checks that before count 0. */
 	if (dialect_is(RM_KVM) && (tce & TCE_PERMISSIONS))
 		return RM_H_PARAMETER;
 	return count ? write_entries(cpu, half, &update) : RM_H_SUCCESS;
 }
 
-/** To QEMU, a list that is not there is full of zeros; to the others it is a mistake. */
+/** Dialect `qemu` reads a missing list as zeros; for the others it is an error. */
 static int64_t missing_list(uint64_t count, uint64_t *words)
 {
 	uint64_t i;
@@ -162,8 +162,8 @@ static int64_t copy_list(struct rm_cpu *cpu, const struct half *half, uint64_t l
 }
 
 /**
- * Whether no entries are a success once all else was right. LoPAPR does not look at a list of which
- * nothing is needed.
+ * The status of a call with count 0 whose other arguments are right. LoPAPR does not check the list
+ * then.
  */
 static int64_t empty_list(uint64_t list)
 {
@@ -185,7 +185,7 @@ int64_t put_tce_indirect(struct rm_cpu *cpu, const struct half *half, uint64_t l
 	};
 	int64_t status;
 
-	/* All that can be wrong here is H_PARAMETER: the order of checks cannot be seen. */
+	/* All these errors are H_PARAMETER, so the order of these checks makes no difference. */
 	if (!update.window || count > RM_MAX_TCES || list % (8 * RM_MAX_TCES))
 		return RM_H_PARAMETER;
 	if (!dialect_is(RM_QEMU) && !find_range(&update, ioba))

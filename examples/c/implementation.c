@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the harness asks for: start, notices, probes, and the table of it all.
+ * The interface to the harness: start, changes of the machine, probes, and the exported table.
  */
 
 #include <string.h>
@@ -13,7 +13,7 @@ static int start(const struct rm_machine *machine, struct rm_coverage *coverage)
 {
 	size_t i;
 
-	/* All but what calls leave behind in `vcpus`, megabytes of no meaning. */
+	/* Resets all state. The rest of `vcpus` is megabytes that no call reads before writing. */
 	tce_state.machine = machine;
 	tce_state.services = machine->services;
 	tce_state.window_count = 0;
@@ -66,14 +66,14 @@ static int probe_put(struct rm_cpu *cpu, uint64_t pfn)
 	return probe_reference(cpu, pfn, put_page_unless_one);
 }
 
-/* The list of blocks is the harness's own: only its length concerns us. */
+/* The harness keeps the list of blocks. Only its length matters here, for the bound. */
 static void hot_add(uint64_t section, const struct rm_run *runs, size_t count)
 {
 	(void)section;
 	count_new_blocks(runs, count);
 }
 
-/* A machine has no more slots and windows than there is room for. */
+/* Cannot fail: a machine has no more slots and windows than the arrays hold. */
 static void slot_changed(const struct rm_slot *slot)
 {
 	(void)set_slot(slot);

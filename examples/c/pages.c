@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * From a page's number to its struct page.
+ * Translation of a pfn to the address of its struct page.
  *
- * With vmemmap the struct pages lie in a virtual array that real mode cannot reach. The host keeps
- * a list of the blocks that back it, in real memory: each node has the block's virtual and its real
- * address.
+ * With vmemmap the struct pages lie in a virtual array that real mode cannot reach. In real memory
+ * the host keeps a list of the blocks that back the array. Each node of the list has the virtual
+ * and the real address of a block.
  */
 
 #include "tce.h"
@@ -14,7 +14,7 @@ static bool uses_vmemmap(void)
 	return tce_state.machine->memory_model == RM_VMEMMAP;
 }
 
-/** True if the struct page at offset `offset` of a block lies in it to its last byte. */
+/** True if the struct page at this offset of a block lies wholly in the block. */
 static bool fits_block(uint64_t offset)
 {
 	uint64_t block = UINT64_C(1) << tce_state.machine->block_shift;
@@ -23,16 +23,16 @@ static bool fits_block(uint64_t offset)
 }
 
 /**
- * Looks at all nodes: hot-plug puts new ones in front, whatever their addresses, so the list's
- * order means nothing. A struct page that straddles two blocks is in neither, even where their real
- * addresses are neighbours by chance.
+ * Finds the block of a virtual address. Looks at all nodes, because hot-plug puts new ones in
+ * front and the list is not sorted. A struct page that straddles two blocks is in neither, even if
+ * the blocks are neighbours in real memory.
  */
 static bool walk_blocks(struct rm_cpu *cpu, uint64_t virtual, uint64_t *page)
 {
 	uint64_t node = load64(cpu, tce_state.machine->list);
 
 	for (; node; node = load64(cpu, node + RM_NODE_NEXT)) {
-		/* wraps to something huge where the block begins above */
+		/* wraps to a huge number if the block begins above */
 		uint64_t offset = virtual - load64(cpu, node + RM_NODE_VIRTUAL);
 
 		if (fits_block(offset)) {
@@ -43,7 +43,7 @@ static bool walk_blocks(struct rm_cpu *cpu, uint64_t virtual, uint64_t *page)
 	return false;
 }
 
-/** The real address of a page's struct page, false if it has none that real mode can use. */
+/** Finds the real address of a struct page. False if real mode cannot use it. */
 bool realmode_pfn_to_page(struct rm_cpu *cpu, uint64_t pfn, uint64_t *page)
 {
 	const struct rm_machine *machine = tce_state.machine;
@@ -60,7 +60,7 @@ bool realmode_pfn_to_page(struct rm_cpu *cpu, uint64_t pfn, uint64_t *page)
 	return walk_blocks(cpu, machine->vmemmap_base + offset, page);
 }
 
-/** In virtual mode the array is one piece. For pages that exist. */
+/** The virtual address of the struct page of a page that exists, for virtual mode. */
 uint64_t pfn_to_page(uint64_t pfn)
 {
 	const struct rm_machine *machine = tce_state.machine;
@@ -69,7 +69,7 @@ uint64_t pfn_to_page(uint64_t pfn)
 	return array + pfn * machine->struct_page;
 }
 
-/** Virtual mode: the page that has the references and the dirty flag of this one. */
+/** The page that keeps the reference count and DIRTY of this one, for virtual mode. */
 uint64_t compound_head(struct rm_cpu *cpu, uint64_t pfn)
 {
 	uint64_t page = pfn_to_page(pfn);
@@ -105,8 +105,8 @@ void count_boot_blocks(void)
 }
 
 /**
- * There may be more places than new blocks, and blocks that go are not counted off: the number is a
- * bound, not the length of the list.
+ * The number of blocks is an upper bound, not the length of the list: `runs` may have more places
+ * than there are new blocks, and removed blocks are not subtracted.
  */
 void count_new_blocks(const struct rm_run *runs, size_t count)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The half that runs with the MMU off. It cannot fault a page in, reach a struct page by its
- * virtual address, or free a page, and says H_TOO_HARD where one of these is needed.
+ * virtual address, or free a page. It answers H_TOO_HARD if a call needs one of these.
  *
- * It looks at everything before it changes anything. So there is nothing to take back but
- * references, when another CPU was quicker. If another CPU makes one of ours the last one after
- * all, the reference is kept for the virtual-mode half of the call (`owed`).
+ * It checks everything before it changes anything, so it never has to restore an entry. It may have
+ * to give references back if another CPU changes something meanwhile. If such a reference has
+ * become the last one, it is left to the virtual-mode half of the call (`owed`).
  */
 
 #include "tce.h"
@@ -15,7 +15,7 @@ static void load_pte(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry)
 	tce_state.services->load_pte(cpu, hva, entry);
 }
 
-/** Whether a page-table entry needs no change before a page is read or written. */
+/** True if a page can be read or written without a change of its page-table entry. */
 static bool is_ready(const struct rm_pte *entry, bool write)
 {
 	return entry->kind != RM_PTE_ABSENT && entry->young && (entry->dirty || !write);
@@ -34,12 +34,12 @@ static int64_t real_copy_list(struct rm_cpu *cpu, uint64_t hva, uint64_t count, 
 	pfn = mapped_pfn(&entry, hva);
 	read_words(cpu, host_address(pfn, hva), count, words);
 
-	/* Nobody held the page for us: were those still its words? */
+	/* No reference protected the page, so check that it is still the same. */
 	load_pte(cpu, hva, &now);
 	return is_ready(&now, false) && mapped_pfn(&now, hva) == pfn ? RM_H_SUCCESS : RM_H_TOO_HARD;
 }
 
-/** The hardware entry for a TCE, 0 for one without permissions. */
+/** Makes the hardware entry of a TCE. A fault TCE gives 0. */
 static int64_t translate(struct rm_cpu *cpu, uint64_t tce, uint64_t *target)
 {
 	bool write = tce & RM_TCE_WRITE;
@@ -60,7 +60,7 @@ static int64_t translate(struct rm_cpu *cpu, uint64_t tce, uint64_t *target)
 	return RM_H_SUCCESS;
 }
 
-/** An error of any TCE goes before virtual mode's being needed for another. */
+/** Translates all TCEs. An error of one comes before H_TOO_HARD for another. */
 static int64_t translate_all(struct rm_cpu *cpu, const struct update *update, uint64_t *targets)
 {
 	int64_t worst = RM_H_SUCCESS, status;
@@ -89,9 +89,9 @@ static bool translations_hold(struct rm_cpu *cpu, const struct update *update,
 }
 
 /**
- * The struct page of the page that an entry names, if it is one that real mode can count references
- * of. A compound page's are its head's, which a tail names in its own way, and freeing it is
- * another matter altogether: virtual mode's.
+ * Finds the struct page of the page that an entry names. False if real mode cannot count its
+ * references. The references of a compound page are on its head, which real mode does not look
+ * for; it leaves such pages to virtual mode.
  */
 static bool usable_page(struct rm_cpu *cpu, uint64_t entry, uint64_t *page)
 {
@@ -112,8 +112,8 @@ static bool note_change(struct rm_cpu *cpu, struct vcpu *vcpu, uint64_t entry, i
 }
 
 /**
- * True if each page keeps a reference. `changes` are sorted, so that those of one page follow each
- * other.
+ * True if each page keeps a reference. `changes` are sorted, so the changes of one page are next to
+ * each other.
  */
 static bool all_keep_one(struct rm_cpu *cpu, const struct vcpu *vcpu)
 {
@@ -132,8 +132,8 @@ static bool all_keep_one(struct rm_cpu *cpu, const struct vcpu *vcpu)
 }
 
 /**
- * Whether real mode can do it: new pages and those that go now, also where they are the same. Takes
- * come before drops.
+ * True if real mode can finish the call: it can count the references of all new and old pages, and
+ * each page keeps one. Takes come before drops, so only the sum of a page's changes matters.
  */
 static bool can_finish(struct rm_cpu *cpu, const struct update *update, struct vcpu *vcpu)
 {
@@ -159,8 +159,8 @@ static bool take(struct rm_cpu *cpu, uint64_t entry)
 }
 
 /**
- * Gives back the reference of an entry that is no longer in a table. The device may have written up
- * to now.
+ * Gives back the reference of an entry that was removed from a table. Sets DIRTY only now, because
+ * the device may have written until the entry was removed.
  */
 static void give_back(struct rm_cpu *cpu, struct vcpu *vcpu, uint64_t entry)
 {
@@ -177,13 +177,13 @@ static void give_back(struct rm_cpu *cpu, struct vcpu *vcpu, uint64_t entry)
 	vcpu->owed[vcpu->owed_count++] = entry;
 }
 
-/** An entry that holds the same reference, and by which no device writes. */
+/** An entry with the same reference, through which a device cannot write. */
 static uint64_t read_only(uint64_t entry)
 {
 	return entry & RM_TCE_WRITE ? (entry & ~TCE_PERMISSIONS) | RM_TCE_READ : entry;
 }
 
-/** Of the first `count` entries, which never got into a table. */
+/** Gives back the references of the first `count` entries, which are in no table yet. */
 static void give_back_targets(struct rm_cpu *cpu, const struct update *update, struct vcpu *vcpu,
 			      uint64_t count)
 {
@@ -193,7 +193,7 @@ static void give_back_targets(struct rm_cpu *cpu, const struct update *update, s
 		give_back(cpu, vcpu, read_only(vcpu->targets[i * update->step]));
 }
 
-/** One reference for each entry, or none. */
+/** Takes one reference for each entry, or none if one of them fails. */
 static bool take_targets(struct rm_cpu *cpu, const struct update *update, struct vcpu *vcpu)
 {
 	uint64_t taken;
@@ -202,7 +202,7 @@ static bool take_targets(struct rm_cpu *cpu, const struct update *update, struct
 		if (!take(cpu, vcpu->targets[taken * update->step]))
 			break;
 	}
-	/* Only now is it certain that the pages cannot go; were they still the guest's by then? */
+	/* The pages cannot be freed from now on. Check that they are still the guest's. */
 	if (taken == update->count && translations_hold(cpu, update, vcpu->targets))
 		return true;
 	give_back_targets(cpu, update, vcpu, taken);
@@ -228,7 +228,7 @@ static int64_t real_exchange(struct rm_cpu *cpu, const struct update *update)
 
 static const struct half real_half = { .copy_list = real_copy_list, .exchange = real_exchange };
 
-/** The answer of this half, unless it leaves something for the other one. */
+/** The answer of this half: H_TOO_HARD if it leaves references to the other half. */
 static int64_t leave(struct rm_cpu *cpu, int64_t status)
 {
 	struct vcpu *vcpu = this_vcpu(cpu);
@@ -257,8 +257,9 @@ static int64_t real_stuff_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba,
 }
 
 /**
- * Counted for an entry that changes from one page to another, in a call that meets no other CPU (a
- * compare-exchange that fails is one access more). For the call: a list's page-table entry, twice.
+ * The largest number of accesses of a call without interference: a compare-exchange that fails
+ * costs one more. Per entry it is that of an exchange of one page for another. `base` is for the
+ * page-table entry of a list, which is read twice.
  */
 struct rm_bound real_bound(void)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * References and the dirty flag. A compound page's are its head's; who calls has found the head.
+ * Reference counts and the flag DIRTY. The head of a compound page keeps both; the caller passes
+ * the head.
  *
- * The loops end when a compare-exchange succeeds, and it fails only because another CPU's
- * succeeded.
+ * The loops end: a compare-exchange fails only if that of another CPU has succeeded.
  */
 
 #include "tce.h"
@@ -13,7 +13,7 @@ static int32_t load_count(struct rm_cpu *cpu, uint64_t page)
 	return tce_state.services->load32(cpu, page + RM_PAGE_COUNT);
 }
 
-/** Counts wrap, as they do in the hardware's arithmetic: signed overflow would be undefined. */
+/** Adds with wrapping, on unsigned numbers, because signed overflow is undefined in C. */
 static bool try_add(struct rm_cpu *cpu, uint64_t page, int32_t *count, int32_t delta)
 {
 	int32_t sum = (int32_t)((uint32_t)*count + (uint32_t)delta);
@@ -32,19 +32,19 @@ static bool add_unless(struct rm_cpu *cpu, uint64_t page, int32_t delta, int32_t
 	return false;
 }
 
-/** A count of 0 is a page that is being freed: too late for one more reference. */
+/** Takes a reference, except on a page with count 0, which is being freed. */
 bool get_page_unless_zero(struct rm_cpu *cpu, uint64_t page)
 {
 	return add_unless(cpu, page, 1, 0);
 }
 
-/** Who drops the last reference must free the page, which real mode cannot do. */
+/** Drops a reference unless it is the last: that frees the page, which real mode cannot do. */
 bool put_page_unless_one(struct rm_cpu *cpu, uint64_t page)
 {
 	return add_unless(cpu, page, -1, 1);
 }
 
-/** Virtual mode: a reference on a page that cannot go meanwhile, whatever its count. */
+/** Takes a reference on a page that cannot be freed meanwhile, for virtual mode. */
 void get_page(struct rm_cpu *cpu, uint64_t pfn)
 {
 	uint64_t page = pfn_to_page(pfn);
@@ -54,7 +54,7 @@ void get_page(struct rm_cpu *cpu, uint64_t pfn)
 		;
 }
 
-/** Virtual mode: gives a reference back, and the page to the allocator if it was the last. */
+/** Drops a reference and frees the page if it was the last, for virtual mode. */
 void put_page(struct rm_cpu *cpu, uint64_t pfn)
 {
 	uint64_t page = pfn_to_page(pfn);
@@ -71,7 +71,7 @@ bool page_is_compound(struct rm_cpu *cpu, uint64_t page)
 	return load64(cpu, page + RM_PAGE_FLAGS) & (RM_PAGE_HEAD | RM_PAGE_TAIL);
 }
 
-/** To be called while the page is held: a freed page's flags are another owner's. */
+/** Sets DIRTY. The caller must hold a reference: a freed page may have another owner. */
 void set_page_dirty(struct rm_cpu *cpu, uint64_t page)
 {
 	uint64_t flags = load64(cpu, page + RM_PAGE_FLAGS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Heapsort: in place, without recursion, and in n log n steps for whatever the guest put into its
- * entries. (The C library's qsort may allocate.)
+ * Heapsort: in place, without recursion, and in n log n steps for any entries that the guest can
+ * make. (The qsort of the C library may allocate.)
  */
 
 #include "tce.h"
@@ -14,7 +14,7 @@ static void swap(struct change *a, struct change *b)
 	*b = kept;
 }
 
-/** Lets the element at `root` sink until no child has a higher page. */
+/** Moves the element at `root` down until no child has a higher page. */
 static void sink(struct change *heap, size_t root, size_t count)
 {
 	size_t child;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the files of this implementation share. The words are those of docs/semantics.md; 'page' as
- * an argument is the address of a struct page, real in real mode, virtual in virtual mode.
+ * Types and functions that the files of this implementation share. The terms are those of
+ * docs/semantics.md. An argument `page` is the address of a struct page: a real address in real
+ * mode, a virtual address in virtual mode.
  */
 
 #ifndef TCE_H
@@ -13,33 +14,33 @@ enum {
 	TCE_PERMISSIONS = RM_TCE_READ | RM_TCE_WRITE,
 };
 
-/** What a call does to a page's reference count. */
+/** By how much a call changes the reference count of a page. */
 struct change {
 	uint64_t page;
 	int64_t references;
 };
 
 /**
- * A virtual CPU's working memory: real mode cannot allocate. Nothing in it outlives a call but
- * `owed`, which the real-mode half leaves to the virtual-mode half of the same call.
+ * Working memory of a virtual CPU, because real mode cannot allocate. It is valid during one call.
+ * Only `owed` lives longer: the real-mode half leaves it to the virtual-mode half of the same call.
  */
 struct vcpu {
 	uint64_t list[RM_MAX_TCES];	/* words copied from the guest */
-	uint64_t targets[RM_MAX_TCES];	/* hardware entries made of them */
-	/* what real mode is about to do to counts */
+	uint64_t targets[RM_MAX_TCES];	/* hardware entries made of `list` */
+	/* changes of reference counts that real mode plans */
 	struct change changes[RM_MAX_WINDOW_ENTRIES];
 	uint64_t change_count;
-	/* hardware entries whose references real mode could not give back, and what it answered */
+	/* hardware entries whose references real mode could not give back, and its answer */
 	uint64_t owed[RM_MAX_WINDOW_ENTRIES];
 	uint64_t owed_count;
 	int64_t answer;
 };
 
-/** The whole state. */
+/** The whole state of the implementation. */
 struct tce_state {
 	const struct rm_machine *machine;
 	const struct rm_services *services;
-	uint64_t blocks;	/* at most so many nodes on the vmemmap list */
+	uint64_t blocks;	/* upper bound of the nodes on the vmemmap list */
 	struct rm_window windows[RM_MAX_WINDOWS];
 	size_t window_count;
 	struct rm_slot slots[RM_MAX_SLOTS];
@@ -50,8 +51,8 @@ struct tce_state {
 extern struct tce_state tce_state;
 
 /**
- * Entries `first` to `first + count` of a window get `values`: one after the other, or the same
- * each time (`step` 0).
+ * A write of `values` to `count` entries of a window, from entry `first` on. With `step` 1 each
+ * entry gets the next value, with `step` 0 all entries get the same one.
  */
 struct update {
 	const struct rm_window *window;
@@ -62,22 +63,22 @@ struct update {
 	bool from_list;
 };
 
-/** What the two halves do differently. All else is argument checking, which both share. */
+/** The steps that differ between the halves. Both halves share the checks of the arguments. */
 struct half {
-	/** Copies words of the list at a host virtual address. H_PARAMETER: there is no page. */
+	/** Copies `count` words of the list at `hva`. H_PARAMETER if there is no page. */
 	int64_t (*copy_list)(struct rm_cpu *cpu, uint64_t hva, uint64_t count, uint64_t *words);
-	/** Brings a pinned window's hardware entries up to date, references included. */
+	/** Writes the hardware entries of a pinned window, and takes and drops references. */
 	int64_t (*exchange)(struct rm_cpu *cpu, const struct update *update);
 };
 
-/* Memory, by way of the harness. */
+/* Access to memory through the harness. */
 
 static inline uint64_t load64(struct rm_cpu *cpu, uint64_t ea)
 {
 	return tce_state.services->load64(cpu, ea);
 }
 
-/** Tables and lists are big-endian, services little-endian, whatever the host is. */
+/** Loads a big-endian word of a table or list. The services are little-endian on any host. */
 static inline uint64_t load_be64(struct rm_cpu *cpu, uint64_t ea)
 {
 	return __builtin_bswap64(load64(cpu, ea));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The half that runs with the MMU on, and finishes every call.
+ * The half that runs with the MMU on. It finishes every call.
  */
 
 #include "tce.h"
 
 /**
- * Makes the page at `hva` present and marks it used. False where the entry was changed meanwhile;
- * it is then in `*entry`. A mapping's reference must be there before the mapping is.
+ * Makes the page at `hva` present and young, and dirty for a write. False if the entry changed
+ * meanwhile; `*entry` then has the new one. An absent page gets its reference before the entry is
+ * stored, so that the entry never lacks it.
  */
 static bool fault_in(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry, bool write)
 {
@@ -38,7 +39,7 @@ static bool same_page(const struct rm_pte *a, const struct rm_pte *b)
 	return a->kind == b->kind && a->order == b->order && a->pfn == b->pfn;
 }
 
-/** Takes a reference on the page at `hva`. False: the host cannot supply it. */
+/** Takes a reference on the page at `hva`. False if the host cannot supply it. */
 static bool pin(struct rm_cpu *cpu, uint64_t hva, bool write, uint64_t *pfn)
 {
 	struct rm_pte entry, now;
@@ -51,7 +52,7 @@ static bool pin(struct rm_cpu *cpu, uint64_t hva, bool write, uint64_t *pfn)
 		*pfn = mapped_pfn(&entry, hva);
 		head = compound_head(cpu, *pfn);
 		if (get_page_unless_zero(cpu, pfn_to_page(head))) {
-			/* Until now it could have been unmapped and be another's. */
+			/* Before the reference the page could have been unmapped and reused. */
 			tce_state.services->load_pte(cpu, hva, &now);
 			if (same_page(&now, &entry))
 				return true;
@@ -78,7 +79,7 @@ static int64_t virtual_copy_list(struct rm_cpu *cpu, uint64_t hva, uint64_t coun
 	return RM_H_SUCCESS;
 }
 
-/** Before anything is faulted in: a call that fails leaves the page table alone. */
+/** Checked for all values first, because a call that fails must not change the page table. */
 static bool can_pin(struct rm_cpu *cpu, uint64_t tce)
 {
 	struct rm_pte entry;
@@ -92,7 +93,7 @@ static bool can_pin(struct rm_cpu *cpu, uint64_t tce)
 	return host_can_supply(&entry, tce & RM_TCE_WRITE);
 }
 
-/** The hardware entry for a TCE, with a reference on its page; 0 for one without permissions. */
+/** Makes the hardware entry of a TCE and takes its reference. A fault TCE gives 0. */
 static bool pin_target(struct rm_cpu *cpu, uint64_t tce, uint64_t *target)
 {
 	uint64_t hva, pfn;
@@ -112,7 +113,7 @@ static void unpin_target(struct rm_cpu *cpu, uint64_t target)
 		unpin(cpu, entry_pfn(target));
 }
 
-/** One reference for each value. */
+/** Takes one reference for each value, or none if one of them fails. */
 static bool pin_values(struct rm_cpu *cpu, const struct update *update, uint64_t *targets)
 {
 	uint64_t i;
@@ -131,7 +132,7 @@ static bool pin_values(struct rm_cpu *cpu, const struct update *update, uint64_t
 	return true;
 }
 
-/** A value that goes into several entries needs a reference for each. */
+/** Takes more references for a value that goes into several entries: one for each. */
 static void pin_again(struct rm_cpu *cpu, uint64_t target, uint64_t times)
 {
 	uint64_t head;
@@ -144,8 +145,8 @@ static void pin_again(struct rm_cpu *cpu, uint64_t target, uint64_t times)
 }
 
 /**
- * Gives back the reference of an entry that is no longer in a table. The device may have written up
- * to now.
+ * Gives back the reference of an entry that was removed from a table. Sets DIRTY only now, because
+ * the device may have written until the entry was removed.
  */
 static void give_back(struct rm_cpu *cpu, uint64_t entry)
 {
@@ -178,8 +179,8 @@ static const struct half virtual_half = {
 };
 
 /**
- * Gives back what this call's real-mode half could not. Answers its status: H_TOO_HARD if the call
- * is still to be run, which is so also where nothing was owed.
+ * Gives back the references that the real-mode half of this call could not. Returns the status of
+ * that half, or H_TOO_HARD if it owes nothing and the call must still run.
  */
 static int64_t settle(struct rm_cpu *cpu)
 {

@@ -13,7 +13,7 @@ bool add_window(const struct rm_window *window)
 	return true;
 }
 
-/** `window` is one that `find_window` answered. */
+/** Removes a window that `find_window` returned. */
 void remove_window(const struct rm_window *window)
 {
 	tce_state.windows[window - tce_state.windows] = tce_state.windows[--tce_state.window_count];
@@ -31,8 +31,8 @@ const struct rm_window *find_window(uint64_t liobn)
 }
 
 /**
- * The entry for an I/O bus address, false if it is outside the window, or not the start of a page
- * (QEMU takes the page's start).
+ * Finds the entry of an I/O bus address. False if the address lies outside the window or is not
+ * aligned to the window's page. Dialect `qemu` rounds it down instead.
  */
 bool find_entry(const struct rm_window *window, uint64_t ioba, uint64_t *index)
 {
@@ -47,7 +47,7 @@ bool find_entry(const struct rm_window *window, uint64_t ioba, uint64_t *index)
 	return *index < window->entries;
 }
 
-/** How many of an update's values are worth a look. */
+/** How many values an update has: one for each entry, or one for all. */
 uint64_t distinct_values(const struct update *update)
 {
 	return update->step ? update->count : 1;
@@ -58,7 +58,7 @@ static uint64_t entry_address(uint64_t table, const struct update *update, uint6
 	return table + 8 * (update->first + i);
 }
 
-/** The guest's own values are what H_GET_TCE answers; they hold nothing. */
+/** Stores the guest's values, which H_GET_TCE returns. They hold no references. */
 void store_values(struct rm_cpu *cpu, const struct update *update)
 {
 	uint64_t i;
@@ -77,8 +77,8 @@ uint64_t hardware_entry(struct rm_cpu *cpu, const struct update *update, uint64_
 }
 
 /**
- * Answers what was there: a device sees either the old or the new, and the old one's reference is
- * the caller's now.
+ * Exchanges a hardware entry atomically, so that a device sees the old or the new one. Returns the
+ * old entry, whose reference the caller must give back.
  */
 uint64_t exchange_hardware(struct rm_cpu *cpu, const struct update *update, uint64_t i,
 			   uint64_t entry)
@@ -89,8 +89,8 @@ uint64_t exchange_hardware(struct rm_cpu *cpu, const struct update *update, uint
 }
 
 /**
- * The hardware entry by which `tce` names host page `pfn`. A window's page is never larger than the
- * host's.
+ * The hardware entry for a TCE whose page lies in host page `pfn`. The page of a pinned window is
+ * never larger than a host page.
  */
 uint64_t make_entry(uint64_t tce, uint64_t pfn)
 {

@@ -1,4 +1,4 @@
-//! Must fail: the candidate with a mistake made on purpose. An engine that finds nothing here is blind.
+//! The canary: the candidate with one mistake on purpose. An engine that finds nothing here does not work.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use programs::focus::Focus;

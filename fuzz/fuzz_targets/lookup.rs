@@ -1,4 +1,4 @@
-//! Memory layouts, hot-plug and pfn lookups, without guest and windows.
+//! Runs lookups of pfns and hot-plug on many memory layouts, without guest and windows.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use programs::focus::Focus;

@@ -1,4 +1,4 @@
-//! Whole programs: all hypercalls, probes and host steps.
+//! Runs whole programs: all hypercalls, probes and host steps.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use programs::focus::Focus;

@@ -1,4 +1,4 @@
-//! Conditional references, compound pages, and everything the host does with pages; no windows.
+//! Runs lookups, conditional references, compound pages and the other host steps on pages, without windows.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use programs::focus::Focus;

@@ -1,5 +1,5 @@
-//! The parser on hostile bytes: what it takes must print, parse and encode to itself; what it refuses it refuses with a
-//! place.
+//! Runs the parser on hostile bytes. What it accepts must print, parse and encode to itself; an error must have a place
+//! in the text.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 realmode_fuzz::bytes!(realmode_diff::hunts::engine::text);

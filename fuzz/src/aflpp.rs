@@ -1,4 +1,4 @@
-//! AFL++: IJON state, and the loop.
+//! AFL++: the loop that runs inputs, and feedback through IJON.
 
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -7,8 +7,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::Target;
 
-/// Runs programs until AFL++ has enough. It kills what takes long, so a finding is only named; `realmode triage` does
-/// the rest.
+/// Runs programs until AFL++ ends the loop. A finding only panics with its message, because AFL++ kills a process that
+/// takes long; `realmode triage` records the finding from the crash file.
 pub fn programs(target: Target) {
     let mut tell: fn(usize) = if target.feedback() { reached } else { |_| {} };
     let target = AssertUnwindSafe(RefCell::new(target));
@@ -21,19 +21,21 @@ pub fn programs(target: Target) {
     });
 }
 
-/// Runs `run` on inputs until AFL++ has enough.
+/// Runs `run` on inputs until AFL++ ends the loop.
 pub fn bytes(run: fn(&[u8])) {
     afl::fuzz(true, run);
 }
 
+/// Reports a combination to AFL++.
 fn reached(combination: usize) {
-    // SAFETY: AFL++'s runtime is linked into every target; the function sets a byte of its map, at an index that it
-    // bounds itself.
+    // SAFETY: AFL++'s runtime is linked into every target. The function sets a byte of its map, and bounds the index
+    // itself.
     #[allow(unsafe_code)]
     unsafe {
         afl::ijon_set(LOCATION, combination as u32);
     }
 }
 
-/// IJON tells states of different places in a program apart by mixing the place in; all of ours come from one.
+/// IJON mixes the place in the source into a state, to keep states of different places apart. All states here come from
+/// one place.
 const LOCATION: u32 = 0;

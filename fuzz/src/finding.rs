@@ -1,4 +1,4 @@
-//! A finding inside a target: the same files as from the embedded campaign.
+//! Records a finding inside a target: the same files as the embedded campaign writes.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,11 @@ use realmode_diff::hunts::{campaign, pursuit};
 use realmode_diff::voters::Roster;
 use realmode_diff::{Finding, SubjectKind};
 
-/// Names the folder for findings; `off` writes none, for those who run `realmode triage` themselves.
+/// The environment variable that names the folder for findings. `off` writes none, for users who run `realmode triage`
+/// themselves.
 const FINDINGS: &str = "REALMODE_FINDINGS";
 
-/// Says what was found and writes it down: as found, shrunk, report, test.
+/// Prints a finding and writes its files: the program as found, the shrunk program, the report and the test.
 pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) {
     let Some(out) = folder() else {
         eprintln!("\nFINDING {finding}");
@@ -21,18 +22,19 @@ pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, e
     let catch = Catch { origin, program: program.clone(), finding: finding.clone() };
     let recorder = Recorder { out: &out };
     let recorded = recorder.keep(&catch).and_then(|file| {
-        // What ran before in this process is the engine's to know; triage of its files begins with a fresh subject too.
+        // Only the engine knows which programs ran before in this process. Like triage of its files, recording begins
+        // with a fresh subject.
         pursuit::record(&Roster::from(subject), recorder, catch, file, &mut Vec::new)
     });
     match recorded {
         Ok(recorded) => eprint!("\n{recorded}"),
-        // Nothing found is lost: what cannot be written is printed.
+        // If the files cannot be written, the finding is printed, so that it is not lost.
         Err(error) => eprintln!("\nFINDING {finding}\n  not written: {error}\n{program}"),
     }
 }
 
-/// Where findings go, if anywhere: an engine that makes one input smaller runs into the same finding thousands of
-/// times.
+/// Returns the folder for findings. `None` if the user wants none, or if libFuzzer is minimising a crash: that shows
+/// the same finding thousands of times.
 fn folder() -> Option<PathBuf> {
     let minimizing = std::env::args().any(|argument| argument.starts_with("-minimize_crash"));
     match std::env::var_os(FINDINGS) {
@@ -43,7 +45,7 @@ fn folder() -> Option<PathBuf> {
     }
 }
 
-/// Like [`tell`], then ends the process as engines expect it.
+/// Records the finding like [`tell`], then panics, so that the engine keeps the input.
 #[cfg(feature = "libfuzzer")]
 pub(crate) fn abort(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) -> ! {
     tell(finding, program, subject, engine);

@@ -1,4 +1,5 @@
-//! The glue between fuzz targets and engines. A target is one line; which engine it is built for is a feature:
+//! Connects fuzz targets to fuzzing engines. The source of a target is one macro call; a feature selects the engine
+//! that it is built for:
 //!
 //! | feature | engine | how to build |
 //! |---|---|---|
@@ -25,7 +26,7 @@ pub use libfuzzer_sys;
 
 pub use target::Target;
 
-/// A target that runs programs: its focus and who runs against the reference.
+/// Defines a target that runs programs, from its focus and the subject that runs against the reference.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! programs {
@@ -46,7 +47,7 @@ macro_rules! programs {
     };
 }
 
-/// A target that does something with any bytes, and panics where it finds a mistake.
+/// Defines a target that runs a function on any bytes; the function panics if it finds a mistake.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! bytes {
@@ -59,14 +60,15 @@ macro_rules! bytes {
     };
 }
 
-/// A target that runs programs: its focus and who runs against the reference.
+/// Defines a target that runs programs, from its focus and the subject that runs against the reference.
 #[cfg(feature = "afl")]
 #[macro_export]
 macro_rules! programs {
     ($focus:expr, $subject:expr) => {
-        /// AFL++ looks at IJON's part of its map only where this says so. Targets of bytes have none.
-        // SAFETY: the name is AFL++'s (afl-compiler-rt), where it is a u32 that is read before `main`, and written
-        // where IJON is not wanted (AFL_NO_IJON, and beside CMPLOG): so it must not lie among constants.
+        /// AFL++ reads IJON's part of its map only if the program defines this symbol. Targets of bytes do not define
+        /// it.
+        // SAFETY: afl-compiler-rt defines the name as a u32. It reads it before `main`, and writes it where IJON is not
+        // wanted (AFL_NO_IJON, and with CMPLOG), so the symbol must be in writable memory.
         #[allow(unsafe_code, missing_docs)]
         #[unsafe(no_mangle)]
         pub static __afl_ijon_enabled: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
@@ -77,7 +79,7 @@ macro_rules! programs {
     };
 }
 
-/// A target that does something with any bytes, and panics where it finds a mistake.
+/// Defines a target that runs a function on any bytes; the function panics if it finds a mistake.
 #[cfg(feature = "afl")]
 #[macro_export]
 macro_rules! bytes {
@@ -88,7 +90,7 @@ macro_rules! bytes {
     };
 }
 
-/// A target that runs programs: its focus and who runs against the reference.
+/// Defines a target that runs programs, from its focus and the subject that runs against the reference.
 #[cfg(not(any(feature = "libfuzzer", feature = "afl")))]
 #[macro_export]
 macro_rules! programs {
@@ -99,7 +101,7 @@ macro_rules! programs {
     };
 }
 
-/// A target that does something with any bytes, and panics where it finds a mistake.
+/// Defines a target that runs a function on any bytes; the function panics if it finds a mistake.
 #[cfg(not(any(feature = "libfuzzer", feature = "afl")))]
 #[macro_export]
 macro_rules! bytes {

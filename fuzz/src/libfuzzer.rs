@@ -1,4 +1,4 @@
-//! libFuzzer: extra counters, mutation, and what happens with a finding.
+//! libFuzzer: feedback through extra counters, mutation, and the handling of findings.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,19 +9,20 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// libFuzzer clears this section before each input and takes each byte in it that is not zero for a feature, as it does
-/// with its own counters. The name is its interface (`-use_extra_counters`, FuzzerExtraCounters.cpp).
-// SAFETY: the section holds nothing but bytes without padding, which is all that libFuzzer wants of it; it writes to
-// them between runs of the target, on the thread that runs the target.
+/// One byte for each combination. libFuzzer clears this section before each input, and takes each byte that is not zero
+/// afterwards for a feature, like its own counters. Its interface fixes the section's name (`-use_extra_counters`,
+/// FuzzerExtraCounters.cpp).
+// SAFETY: libFuzzer needs a section of bytes without padding, which this is. It writes to them between runs of the
+// target, on the thread that runs the target.
 #[used]
 #[allow(unsafe_code)]
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static REACHED: [AtomicU8; COMBINATIONS] = [const { AtomicU8::new(0) }; COMBINATIONS];
 
-/// Of so many mutations one is libFuzzer's own, which knows the operands of comparisons.
+/// One in this many mutations is libFuzzer's own, which uses the operands of comparisons.
 const OWN_MUTATION: u32 = 8;
 
-/// Runs an input. A finding is written down, then the process aborts, so that libFuzzer keeps the input.
+/// Runs an input. A finding is recorded, then the target panics, so that libFuzzer keeps the input.
 pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
     let (subject, feedback) = (target.subject(), target.feedback());
     let mut reached = |combination: usize| {
@@ -31,7 +32,7 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
     };
     match target.engine().run(bytes, &mut reached) {
         EngineRun::Agreed => Corpus::Keep,
-        // What compares nothing is not worth mutating.
+        // A program of which nothing was compared is not worth mutating.
         EngineRun::NotCompared(not) => {
             if not.compared {
                 Corpus::Keep
@@ -44,7 +45,8 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
     }
 }
 
-/// Changes an input: mostly as a program, now and then as bytes, which are then made a program again.
+/// Mutates the input in `data[..size]` and returns its new size in bytes, at most `max_size`: mostly as a program; one
+/// in `OWN_MUTATION` times as bytes, which are then decoded and encoded again.
 pub fn mutate(target: &mut Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     if seed.is_multiple_of(OWN_MUTATION) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);

@@ -1,5 +1,5 @@
-//! No engine: runs the inputs in files and folders, once each. Nothing but the standard library and the harness is
-//! linked, so this is what coverage is measured with.
+//! Replay without an engine: runs the inputs in files and folders, once each. Only the standard library and the harness
+//! are linked, so coverage is measured with this.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// Runs the programs in the files and folders that the command line names. Status 0 without a finding, 1 with one, 2
-/// for what cannot be read.
+/// Runs the programs in the files and folders that the command line names. The exit status is 0 without a finding, 1
+/// with one, and 2 if there is no input or an input cannot be read.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
     let subject = target.subject();
@@ -38,7 +38,7 @@ pub fn programs(mut target: Target) -> ExitCode {
     result
 }
 
-/// Runs `run` on the files and folders that the command line names; it panics where it finds a mistake.
+/// Runs `run` on the files and folders that the command line names. `run` panics if it finds a mistake.
 pub fn bytes(run: fn(&[u8])) -> ExitCode {
     each_input(|bytes| {
         run(bytes);
@@ -46,6 +46,7 @@ pub fn bytes(run: fn(&[u8])) -> ExitCode {
     })
 }
 
+/// Runs `run` on each input of the command line; `run` returns false for a finding.
 fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     let mut clean = true;
     let mut files = Vec::new();
@@ -71,6 +72,7 @@ fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     ExitCode::from(u8::from(!clean))
 }
 
+/// Adds the files under `path` to `files`, sorted by path.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.metadata()?.is_dir() {
         files.push(path.to_path_buf());

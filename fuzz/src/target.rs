@@ -1,4 +1,4 @@
-//! A target that runs programs.
+//! The state of a target that runs programs.
 
 use programs::focus::Focus;
 use programs::mutate::Mutator;
@@ -6,7 +6,7 @@ use realmode_diff::SubjectKind;
 use realmode_diff::hunts::engine::Engine;
 use realmode_diff::subjects::NoSubject;
 
-/// What a target keeps from input to input.
+/// What a target keeps from input to input: checker and mutator.
 pub struct Target {
     engine: Engine,
     mutator: Mutator,
@@ -14,17 +14,20 @@ pub struct Target {
     fresh: bool,
 }
 
-/// Set, each input has a checker of its own. Else one checker serves all, whose buffers grow with use: which branches
-/// an input reaches then depends a little on what ran before, too much for counting what a corpus reaches.
+/// If this variable is set, each input gets a new checker. Otherwise one checker serves all inputs and its buffers
+/// grow, so the branches that an input reaches depend a little on earlier inputs. That is too much for measuring the
+/// coverage of a corpus.
 const FRESH: &str = "REALMODE_FRESH";
 
-/// `off` in this variable leaves an engine with branches alone for feedback, to see what meaning adds.
+/// The value `off` in this variable leaves the engine with branch coverage as its only feedback, to measure what
+/// combinations add.
 const FEEDBACK: &str = "REALMODE_FEEDBACK";
 
-/// Names another subject than the target's own, as `--subject` of the command does.
+/// This variable names a subject instead of the target's own, like `--subject` of the command.
 const SUBJECT: &str = "REALMODE_SUBJECT";
 
-/// The subject that the environment names, if any. One that there is not ends the process.
+/// Returns the subject that the environment names, if any. An unknown one ends the process with status 2, a library
+/// that cannot be used with status 3.
 fn named_subject() -> Option<SubjectKind> {
     let name = std::env::var_os(SUBJECT)?;
     match name.to_string_lossy().parse() {
@@ -37,7 +40,7 @@ fn named_subject() -> Option<SubjectKind> {
 }
 
 impl Target {
-    /// A target with this focus, for this subject, unless the environment names another.
+    /// Makes a target with this focus and subject. The environment may name another subject.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
         let subject = named_subject().unwrap_or(subject);
@@ -46,13 +49,14 @@ impl Target {
         Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback, fresh }
     }
 
-    /// Whether the engine is to be told of combinations reached ([`realmode_diff::check::feedback`]).
+    /// Returns whether combinations that a program reaches are reported to the engine
+    /// ([`realmode_diff::check::feedback`]).
     #[must_use]
     pub const fn feedback(&self) -> bool {
         self.feedback
     }
 
-    /// Runs the next input.
+    /// Returns the check that runs the next input.
     pub fn engine(&mut self) -> &mut Engine {
         if self.fresh {
             self.engine = Engine::new(self.engine.focus(), self.engine.subject());
@@ -60,13 +64,13 @@ impl Target {
         &mut self.engine
     }
 
-    /// Who runs against the reference.
+    /// Returns the subject that runs against the reference.
     #[must_use]
     pub const fn subject(&self) -> SubjectKind {
         self.engine.subject()
     }
 
-    /// Changes inputs.
+    /// Returns the mutator.
     pub const fn mutator(&mut self) -> &mut Mutator {
         &mut self.mutator
     }

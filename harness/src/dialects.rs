@@ -1,10 +1,12 @@
-//! docs/dialects.md, printed from the tables of [`contract::dialect`].
+//! docs/dialects.md, printed from the reference's answers ([`reference::answers`]) and the rows of
+//! [`contract::dialect::table`].
 
 use std::fmt::Write as _;
 
 use contract::Hypercall;
 use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, OUTSIDE_THE_TEST, ROWS, Row, Seen, Shows};
 use contract::dialect::{Dialect, Field};
+use reference::answers;
 
 /// The folder of the programs that show the rows, from the root of the repository.
 pub const FOLDER: &str = "corpora/dialects";
@@ -15,9 +17,11 @@ const HEAD: &str = "\
 A dialect is one system's answers to the questions on which LoPAPR, KVM and QEMU disagree. A program names the dialect
 it expects.
 
-`realmode rules --dialects > docs/dialects.md` writes this page from the tables in `contract/src/dialect/`. The test
-`tests/corpora/dialects.rs` compares page, tables, programs and reference: a program shows the difference of its row,
-and no other. Section 4 of [semantics.md](semantics.md) has the order of all checks and explains the rule ids.
+`realmode rules --dialects > docs/dialects.md` writes this page: the answers are the reference's
+(`reference/src/dialects.rs`), the rest is in `contract/src/dialect/table.rs`. The test `tests/corpora/dialects.rs`
+compares page, rows, programs and reference: a program shows the difference of its row, and no other. It also compares
+the answers with the candidate's own reading. Section 4 of [semantics.md](semantics.md) has the order of all checks and
+explains the rule ids.
 
 - `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. Where LoPAPR says
   nothing, this project decides.
@@ -59,7 +63,7 @@ fn overview(text: &mut String) {
     let dialects = Dialect::ALL.map(Dialect::name);
     table_head(text, &[&["field"], &dialects[..], &["shown by"]].concat());
     for &field in Field::ALL {
-        let answers = Dialect::ALL.map(|dialect| dialect.answers().text(field)).join(" | ");
+        let answers = Dialect::ALL.map(|dialect| answers(dialect).text(field)).join(" | ");
         let rows: Vec<String> = ROWS
             .iter()
             .filter(|row| row.field == field)
@@ -97,7 +101,7 @@ fn section(text: &mut String, row: &Row) {
     match row.shows {
         Shows::Answer(call, seen) => {
             paragraph(text, &format!("{program} the answer to `{call}` differs."));
-            answers(text, row, &seen);
+            seen_answers(text, row, &seen);
         }
         Shows::Duty(call, duties) => {
             paragraph(text, &format!("{program} what real mode owes for `{call}` differs."));
@@ -115,13 +119,13 @@ fn section(text: &mut String, row: &Row) {
 fn rows_of(text: &mut String, row: &Row, shown: [String; Dialect::ALL.len()]) {
     table_head(text, &["dialect", "answer", "the program shows", "source"]);
     for ((dialect, shown), source) in Dialect::ALL.into_iter().zip(shown).zip(row.sources) {
-        let answer = dialect.answers().text(row.field);
+        let answer = answers(dialect).text(row.field);
         let _ = writeln!(text, "| `{dialect}` | {answer} | {shown} | {source} |");
     }
 }
 
 /// What the program shows; what is left behind only where it differs.
-fn answers(text: &mut String, row: &Row, seen: &[Seen; Dialect::ALL.len()]) {
+fn seen_answers(text: &mut String, row: &Row, seen: &[Seen; Dialect::ALL.len()]) {
     let entries = seen.iter().any(|one| one.entries != seen[0].entries);
     let pages = seen.iter().any(|one| one.faulted_in != seen[0].faulted_in);
     let shown = seen.each_ref().map(|seen| {

@@ -1,5 +1,5 @@
 //! Differential fuzzing of PowerPC real-mode TCE handling: runs programs on a reference model and on an implementation,
-//! and says where they differ.
+//! and reports where they differ.
 //!
 //! ```
 //! use realmode_diff::{Checker, Verdict, parse, report};
@@ -17,11 +17,11 @@
 //! cpu0 H_GET_TCE liobn=0x1 ioba=0x1000
 //! ",
 //! )?;
-//! // Any type with the trait `machine::Subject` will do.
+//! // A subject is any type that implements the trait `machine::Subject`.
 //! let mut checker = Checker::made(candidate::Candidate::new);
 //! assert_eq!(checker.check(&program), Verdict::Agreed);
 //!
-//! // The canary is a candidate with a mistake: it loses a write permission on the way out.
+//! // The canary is the candidate with one mistake: its H_GET_TCE forgets that the device may write.
 //! let mut canary = realmode_diff::SubjectKind::Canary.checker();
 //! let finding = canary.check(&program).into_finding().expect("a finding");
 //! assert_eq!(finding.to_string(), "DIVERGE.R4 at step 2 (H_GET_TCE): r4: expected 0x2003, found 0x2001");
@@ -29,7 +29,7 @@
 //! # Ok::<(), contract::text::TextError>(())
 //! ```
 //!
-//! The way of a program:
+//! The way of a program through the library:
 //!
 //! ```text
 //!  program ──> checker ──> reference: abstract state ──┐
@@ -38,15 +38,15 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`mod@check`] | runs a program on the reference and a subject, and says what comes of it: the verdict |
-//! | [`subjects`] | the implementations that come with the harness: candidate, null control, canary; libraries in C |
+//! | [`mod@check`] | runs a program on the reference and on a subject, and returns the verdict |
+//! | [`subjects`] | the subjects that come with the harness (candidate, null control, canary), and libraries in C |
 //! | [`shrink`] | makes a failing program small |
-//! | [`findings`] | says what differs, and keeps it: reports, tests, files |
-//! | [`voters`] | everybody who can be held against the reference, and panels of them |
-//! | [`hunts`] | runs many programs: campaigns, exhaustive runs, triage of crash files, engines |
-//! | [`watch`] | tells what a library did that ended the command's own process |
-//! | `processes` | what processes of the harness need to work together |
-//! | [`dialects`] | prints where the dialects disagree, as a document |
+//! | [`findings`] | writes findings to disk, with a report and a test |
+//! | [`voters`] | everything that can be compared with the reference, and panels of voters |
+//! | [`hunts`] | runs many programs: campaigns, exhaustive runs, triage of crash files, fuzzing engines |
+//! | [`watch`] | keeps the running programs of a library that may end the command's own process |
+//! | `processes` | what the processes of the harness share |
+//! | [`dialects`] | prints docs/dialects.md: where the dialects disagree |
 
 pub mod check;
 pub mod dialects;
@@ -64,13 +64,13 @@ pub use contract::{Dialect, Program, Rule};
 pub use findings::report;
 pub use subjects::SubjectKind;
 
-/// Runs a program on the reference and the candidate: the verdict depends on the program alone.
+/// Runs a program on the reference and a new candidate. The verdict depends on the program alone.
 #[must_use]
 pub fn check(program: &Program) -> Verdict {
     SubjectKind::Candidate.checker().check(program)
 }
 
-/// The code blocks of docs/implementations.md compile and run.
+/// Runs the code blocks of docs/implementations.md as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/implementations.md")]
 struct Implementations;

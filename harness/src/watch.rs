@@ -1,4 +1,5 @@
-//! A library in the command's own process, and what is left of a run when the library ends that process.
+//! Watches a command that runs a library in its own process, and keeps the running programs if the library ends the
+//! process.
 //!
 //! ```text
 //!  the command                                the same command, watched
@@ -7,10 +8,10 @@
 //! ```
 //!
 //! A command that is to run a library in its own process starts itself again with the same arguments
-//! ([`Watched::start`]) and only waits. The second process does the work. Whatever ends it, a signal, an `exit` of the
-//! library's, or the system for lack of memory, the first one still has the programs that ran, because they stand in
-//! memory of its own. A handler of signals in one process would be less: a library may set its own, may have
-//! overwritten what the handler needs, and calls `exit` without a signal.
+//! ([`Watched::start`]) and waits. The second process does the work. It may end by a signal, because the library calls
+//! `exit`, or because the system runs out of memory. In each case the first process still has the programs that ran,
+//! because they lie in memory that both processes share. A signal handler in a single process would do less: a library
+//! may set its own handlers, may have overwritten what the handler needs, and can call `exit` without any signal.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -30,53 +31,54 @@ use crate::check::checker::Witness;
 use crate::processes::sealed::{self, Opened};
 use crate::processes::{anonymous, ended, path};
 
-/// Environment variable that tells a process that it is watched: the watching process's id, `:`, and the path of the
-/// memory that both share. With any other value, such as `no`, a command runs libraries unwatched, so that a debugger
-/// has one process to look at.
+/// Environment variable that tells a process that it is watched. Its value is the watching process's id, `:`, and the
+/// path of the shared memory. With a value without `:`, such as `no`, a command runs libraries unwatched, so that a
+/// debugger has only one process to follow.
 pub const ENVIRONMENT: &str = "REALMODE_WATCHED";
 
-/// Bytes of the shared memory for each checker, more than any packed program has. The first stretch holds [`FINISHED`].
+/// Bytes of the shared memory for each checker, more than any packed program has. The first stretch holds [`FINISHED`]
+/// instead.
 const STRETCH: u64 = 1 << 27;
-/// The first byte of the shared memory once the command came to its own end.
+/// First byte of the shared memory once the command has ended by itself.
 const FINISHED: u8 = 1;
 
-/// A program of a library's, as it stands in the shared memory: the path of the library and the [packed](encoding)
-/// program.
+/// A record in the shared memory: the path of the library, and the [packed](encoding) program that runs on it.
 type Record<'a> = (&'a str, &'a Bytes);
 
 // ---- the process that is watched ------------------------------------------------------------------------------------
 
+/// The shared memory, in a process that is watched.
 struct Memory {
     file: File,
-    /// Stretches that no checker has any more, and how many were ever taken.
+    /// The stretches that no checker uses any more, and how many stretches were ever used.
     free: Mutex<(Vec<u64>, u64)>,
 }
 
-/// Set in a process that is watched.
+/// The shared memory; set only in a process that is watched.
 static MEMORY: OnceLock<Memory> = OnceLock::new();
 
-/// What part this process has in watching.
+/// Whether this process is watched by another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// Nobody watches it yet.
+    /// No process watches it, and it may start itself again to be watched.
     Alone,
     /// Another process watches it.
     Watched,
-    /// Nobody is to watch it.
+    /// The user wants no process to watch it.
     Unwatched,
 }
 
-/// The role of this process, by its [environment](ENVIRONMENT). A watched process opens the shared memory, and is
-/// killed when the process that watches it ends.
+/// Returns the role of this process by its [environment](ENVIRONMENT). In a watched process it also opens the shared
+/// memory, and asks the system to kill this process when the watching process ends.
 ///
 /// # Errors
-/// The process that watches this one has ended, or the shared memory cannot be opened.
+/// The watching process has ended, or the shared memory cannot be opened.
 pub fn role() -> io::Result<Role> {
     let Some(value) = std::env::var_os(ENVIRONMENT) else { return Ok(Role::Alone) };
     let value = value.to_string_lossy();
     let Some((watcher, memory)) = value.split_once(':') else { return Ok(Role::Unwatched) };
     let watcher = watcher.parse().ok().and_then(Pid::from_raw);
-    // A process that the watched one started has its environment too.
+    // A process that the watched process started inherits the variable, but has another parent.
     if watcher.is_none() || rustix::process::getppid() != watcher {
         return Ok(Role::Alone);
     }
@@ -89,28 +91,30 @@ pub fn role() -> io::Result<Role> {
     Ok(Role::Watched)
 }
 
-/// Marks that the command ends by itself. A process that ends without this mark was ended by a library.
+/// Marks that the command ends by itself. If a process ends without this mark, the watching process blames a library.
 pub fn finish() {
     if let Some(memory) = MEMORY.get() {
-        // Without the mark the watching process blames a library: better one report too many than one too few.
+        // An error is ignored: without the mark there is a report too many, which is better than one too few.
         let _ = memory.file.write_all_at(&[FINISHED], 0);
     }
 }
 
-/// Whether this process is watched.
+/// Returns whether this process is watched.
 #[must_use]
 pub fn is_watched() -> bool {
     MEMORY.get().is_some()
 }
 
-/// Notes each program that a checker begins, until the checker is gone.
+/// Writes each program that a checker begins to the shared memory, until the checker is dropped.
 struct Recorder {
     memory: &'static Memory,
+    /// Number of the recorder's stretch, from 1.
     stretch: u64,
+    /// Path of the library.
     library: String,
 }
 
-/// A witness that notes what is run with this library, if this process is watched.
+/// Makes a recorder of the programs that one checker runs on this library. `None` if this process is not watched.
 pub(crate) fn recorder(library: &Path) -> Option<Arc<dyn Witness>> {
     let memory = MEMORY.get()?;
     let mut free = memory.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,6 +126,7 @@ pub(crate) fn recorder(library: &Path) -> Option<Arc<dyn Witness>> {
 }
 
 impl Recorder {
+    /// Writes bytes to the start of the recorder's stretch.
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.memory.file.write_all_at(bytes, self.stretch * STRETCH)
     }
@@ -139,7 +144,7 @@ impl Witness for Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Zeros are no record.
+        // Overwrites the length and the checksum, because zeros are no valid record.
         let _ = self.write(&[0; 16]);
         self.memory.free.lock().unwrap_or_else(PoisonError::into_inner).0.push(self.stretch);
     }
@@ -147,33 +152,33 @@ impl Drop for Recorder {
 
 // ---- the process that watches ---------------------------------------------------------------------------------------
 
-/// A process with a library in it, which this one waits for.
+/// A second process of this command, which runs a library while this process waits for it.
 pub struct Watched {
     child: Child,
     memory: File,
 }
 
-/// How a process that was watched ended.
+/// How a watched process ended.
 #[derive(Debug)]
 pub enum End {
-    /// By itself, or by somebody's signal.
+    /// By itself, or by a signal that others send: SIGHUP, SIGINT, SIGPIPE, SIGQUIT or SIGTERM.
     Own(ExitStatus),
-    /// By the doing of a library, as far as can be told.
+    /// Most likely because of a library.
     Lost(Loss),
 }
 
-/// What is left of a process that a library ended.
+/// What is known of a process that a library ended.
 #[derive(Debug)]
 pub struct Loss {
     /// How the process ended.
     pub status: ExitStatus,
-    /// The programs that ran, one a checker, each with the path of its library. None if it was while a library was
-    /// loaded.
+    /// The programs that ran, one for each checker, each with the path of its library. Empty if the process ended while
+    /// a library was being loaded.
     pub running: Vec<(PathBuf, Program)>,
 }
 
 impl Loss {
-    /// How the process ended, in words.
+    /// Returns how the process ended, in words.
     #[must_use]
     pub fn how(&self) -> String {
         ended(self.status)
@@ -181,10 +186,11 @@ impl Loss {
 }
 
 impl Watched {
-    /// Starts this program again, with the same arguments. The thread that calls this must live as long as the process.
+    /// Starts this command again with the same arguments. The calling thread must live as long as the second process,
+    /// because the system kills that process when the thread ends.
     ///
     /// # Errors
-    /// The process cannot be made.
+    /// The shared memory or the process cannot be made.
     pub fn start() -> io::Result<Self> {
         let memory = anonymous("realmode-watched")?;
         let mut arguments = std::env::args_os();
@@ -196,21 +202,21 @@ impl Watched {
         Ok(Self { child: command.env(ENVIRONMENT, value).spawn()?, memory })
     }
 
-    /// What interrupts the process, from whichever thread.
+    /// Returns a function that sends SIGINT to the process. Any thread may call it.
     pub fn interrupter(&self) -> impl Fn() + Send + 'static {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         move || {
             if let Some(pid) = pid {
-                // It may have ended meanwhile.
+                // An error is ignored: the process may have ended meanwhile.
                 let _ = rustix::process::kill_process(pid, Signal::INT);
             }
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     ///
     /// # Errors
-    /// The process or its memory is lost.
+    /// The system cannot wait for the process, or the shared memory cannot be read.
     pub fn end(mut self) -> io::Result<End> {
         let status = self.child.wait()?;
         let by_somebody = [Signal::HUP, Signal::INT, Signal::PIPE, Signal::QUIT, Signal::TERM];
@@ -224,12 +230,13 @@ impl Watched {
         Ok(if own { End::Own(status) } else { End::Lost(Loss { status, running: self.running()? }) })
     }
 
+    /// Returns the programs whose records stand in the shared memory.
     fn running(&self) -> io::Result<Vec<(PathBuf, Program)>> {
         let mut running = Vec::new();
         let bytes = self.memory.metadata()?.len();
         for stretch in 1..bytes.div_ceil(STRETCH) {
             let mut record = Vec::new();
-            // Part by part: most of a stretch was never written.
+            // Reads a stretch in parts, because most of it was never written.
             loop {
                 let (before, at) = (record.len(), stretch * STRETCH + record.len() as u64);
                 record.resize(before + (1 << 16), 0);
@@ -241,7 +248,7 @@ impl Watched {
                         running.push((library.into(), encoding::decode(packed)));
                         break;
                     }
-                    // Nothing there, or a checker that had not begun.
+                    // There is no record: the stretch was cleared, or its checker had not begun a program.
                     Opened::Part | Opened::Broken(_) => break,
                 }
             }
@@ -250,12 +257,12 @@ impl Watched {
     }
 }
 
-/// Ends this process by the signal that ended another, so that who waits for this one sees the same. It leaves no core:
-/// the other did.
+/// Ends this process by the signal that ended the watched process, so that the parent of this process sees the same
+/// signal. Leaves no core dump, because the watched process has left one. Returns if the number is no signal.
 pub fn end_by(signal: i32) {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let Some(signal) = Signal::from_named_raw(signal) else { return };
-    // The handler that Rust's runtime has for some signals only steps aside at the first.
+    // Rust's runtime has handlers for some signals, which at the first signal only remove themselves.
     for _ in 0..3 {
         let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
     }

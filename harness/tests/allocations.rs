@@ -1,7 +1,8 @@
-//! What the harness and the candidate add to the reference's allocations: nothing a step, and a handful a program.
+//! Checks how often the harness and the candidate allocate beyond what the reference allocates: less than once in 50
+//! steps, and fewer than 40 times for a program.
 //!
-//! The reference is plain maps and vectors, and allocates as those do. Everything around it keeps what it has grown to:
-//! real memory, its log, the candidate's tables, the oracle's lists.
+//! The reference consists of maps and vectors, and allocates as they do. Everything around it keeps the memory that it
+//! has grown to: real memory and its log, the candidate's tables, the oracle's lists.
 
 use allocation_counter::measure;
 use contract::Dialect;
@@ -9,7 +10,7 @@ use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::solo::{Plan, reference, run_reference};
 use realmode_diff::{SubjectKind, Verdict};
 
-/// `rounds` times the same story on one machine.
+/// Returns 60 drawn programs with their steps repeated `rounds` times, without the invalid ones.
 fn programs(rounds: usize) -> Vec<Plan> {
     let config = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
     let program = |index| {
@@ -20,7 +21,7 @@ fn programs(rounds: usize) -> Vec<Plan> {
     (0..60).map(program).filter(|plan| plan.program().validate().is_ok()).collect()
 }
 
-/// Allocations beyond the reference's, and steps, of a second pass over the programs.
+/// Returns two numbers of a second pass over the programs: the allocations beyond the reference's, and the steps.
 fn beyond_the_reference(plans: &[Plan]) -> (i64, i64) {
     let mut model = reference(&plans[0]);
     let mut checker = SubjectKind::Candidate.checker();
@@ -42,7 +43,7 @@ fn a_step_allocates_nothing_beyond_the_reference() {
     let (short, short_steps) = beyond_the_reference(&programs(1));
     let (long, long_steps) = beyond_the_reference(&programs(16));
     eprintln!("{short} allocations beyond the reference in {short_steps} steps, {long} in {long_steps}");
-    // What a program costs is the same in both; the rest are fifteen times as many steps.
+    // Both runs have the same cost of a program. They differ only by fifteen times as many steps.
     let more = long - short;
     assert!(more * 50 < long_steps - short_steps, "{more} allocations in {} steps", long_steps - short_steps);
     assert!(short < 40 * 60, "{short} allocations in 60 programs");

@@ -1,7 +1,7 @@
-//! The candidate's real-mode half asks the allocator for nothing, whatever it is called with.
+//! Checks that the candidate's real-mode half never allocates, in whatever call.
 //!
-//! The types rule it out (its folder does not know the allocator); here the allocator itself is watched while it runs:
-//! an allocation inside aborts the test.
+//! The types rule this out already, because that folder cannot name the allocator. Here the allocator aborts the test
+//! if anything allocates while real mode runs.
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use candidate::Candidate;
@@ -15,7 +15,7 @@ use realmode_diff::{Checker, Verdict};
 #[global_allocator]
 static ALLOCATOR: AllocDisabler = AllocDisabler;
 
-/// The candidate, with the allocator forbidden while it runs in real mode.
+/// The candidate, for which the allocator is forbidden while it runs in real mode.
 #[derive(Default)]
 struct Watched(Candidate);
 

@@ -1,4 +1,4 @@
-//! A machine with a bit of everything, for the tests of this crate.
+//! A small machine with one of everything, for the tests of this crate.
 
 use alloc::vec;
 
@@ -11,7 +11,7 @@ use contract::{Dialect, Gfn, Hva, Liobn, Machine, Pfn, Program, Pte, RealAddr};
 use crate::RealMemory;
 use crate::host::Host;
 
-/// Base of the virtual array of struct pages.
+/// Base of the vmemmap range.
 pub const BASE: u64 = 0xf << 60;
 /// Real address of the vmemmap list.
 pub const LIST: u64 = 0x10_0000;
@@ -23,7 +23,7 @@ pub const SECTION: u64 = 4;
 pub const PFN: u64 = 0x4000;
 /// The head of a compound page of order 1, mapped at [`HUGE`].
 pub const HEAD: u64 = 0x4010;
-/// A page that nobody names, with count and own -1.
+/// A page that no entry names, with count and own -1.
 pub const IDLE: u64 = 0x4020;
 /// hva of gfn 0.
 pub const HVA: u64 = 0x7000_0000;
@@ -38,6 +38,7 @@ pub const TABLE: u64 = 0x30_0000;
 /// Real address of its hardware entries.
 pub const HARDWARE: u64 = 0x30_1000;
 
+/// The machine's pinned window.
 pub fn window() -> WindowSpec {
     let backing = Backing::Pinned { hardware: RealAddr(HARDWARE) };
     WindowSpec { liobn: Liobn(1), page_shift: 12, base: 0, entries: 4, table: RealAddr(TABLE), backing }

@@ -1,16 +1,16 @@
-//! The simulated machine: real memory with the monitors that watch it, the CPUs and the host that act on it, and the
-//! trait that an implementation under test offers.
+//! The simulated machine: real memory with the monitors that watch it, the CPUs and the host that change it, and the
+//! trait that a subject implements.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`memory`] | real memory, the CPUs' ways into it, the account of references, what monitors saw, what cannot be |
-//! | [`host`] | sets memory up as a description says, and carries out host steps |
-//! | [`subject`] | the trait [`Subject`]: what an implementation under test offers |
+//! | [`memory`] | real memory, the CPUs' accesses to it, the account of references, events and faults |
+//! | [`host`] | sets memory up as a description says, and does host steps |
+//! | [`subject`] | the trait [`Subject`], which an implementation under test implements |
 //!
-//! The reference model does not know this crate: it computes on descriptions alone.
+//! The reference does not use this crate: it computes on descriptions alone.
 //!
-//! A machine of one window, and a CPU in real mode that stores a guest value, loads it, and then reaches for what real
-//! mode cannot reach:
+//! An example: a machine with one window, and a CPU in real mode that stores a guest value, loads it, and then accesses
+//! an address that real mode cannot reach.
 //!
 //! ```
 //! use std::sync::atomic::Ordering::Relaxed;

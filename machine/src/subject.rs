@@ -1,5 +1,5 @@
-//! What an implementation under test offers: the trait [`Subject`]. docs/implementations.md shows one from beginning to
-//! end.
+//! The trait [`Subject`], which an implementation under test implements. docs/implementations.md shows an
+//! implementation from beginning to end.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,8 +11,8 @@ use contract::dialect::Dialect;
 use contract::hcall::Hypercall;
 use contract::{HcallAnswer, ProbeAnswer};
 
-/// How many accesses to memory a real-mode call makes at most: `base + per_entry x count`. count is the number of
-/// entries that the registers ask for: 1 for H_GET_TCE and H_PUT_TCE, at most 512 for H_PUT_TCE_INDIRECT. More is a
+/// The bound on the accesses of one real-mode call: at most `base + per_entry x count`. count is the number of entries
+/// that the registers ask for: 1 for H_GET_TCE and H_PUT_TCE, at most 512 for H_PUT_TCE_INDIRECT. More accesses are a
 /// finding, `RM.BOUNDED` (docs/semantics.md, section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bound {
@@ -22,8 +22,8 @@ pub struct Bound {
     pub per_entry: u64,
 }
 
-/// What a subject covers of the contract; everything, unless it says otherwise. Programs outside the coverage are not
-/// run on the subject, steps outside it are left out on both sides, and both are counted. All other steps are compared.
+/// The part of the contract that a subject covers. Programs outside the coverage do not run on the subject, and steps
+/// outside it are left out on both sides; both are counted. All other steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Coverage {
     /// Machines of flatmem.
@@ -60,7 +60,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Everything.
+    /// The coverage of a subject that covers everything.
     pub const ALL: Self = Self {
         flatmem: true,
         vmemmap: true,
@@ -82,53 +82,54 @@ impl Coverage {
 
 /// An implementation under test.
 ///
-/// It sees the machine once, at [`start`](Self::start). From then on it touches memory only through the [`Cpu`] that
-/// each call hands it: struct pages, TCE tables, guest pages and the page table lie there, and that is where the oracle
-/// looks for results. Its own bookkeeping (indexes, copies of the slots) is its own business.
+/// A subject gets the description of the machine once, in [`start`](Self::start). From then on it accesses memory only
+/// through the [`Cpu`] that each call passes: struct pages, TCE tables, guest pages and the page table lie there, and
+/// the oracle compares them there. How the subject keeps its own data (indexes, copies of the slots) is up to it.
 ///
 /// Methods with `&self`, hot-plug notices among them, may run on several vCPUs at a time; those with `&mut self` run
 /// while no other does. The harness does not announce host steps that change only memory or the page table.
 pub trait Subject: Sync {
-    /// Its name in reports.
+    /// Returns the name for reports.
     fn name(&self) -> &str;
 
     /// Starts on a new machine, and forgets everything of an earlier one. Runs in virtual mode, before any step, when
     /// memory already holds what the description says.
     fn start(&mut self, dialect: Dialect, machine: &Machine);
 
-    /// What it covers, for the machine that it was started on.
+    /// Returns the coverage, for the machine that the subject was started on.
     fn coverage(&self) -> Coverage {
         Coverage::ALL
     }
 
-    /// What it did since the last call of this method that its interface does not allow (`SUBJECT.PROTOCOL`), such as
-    /// an answer that it never gave. For implementations in languages whose compiler does not see to it.
+    /// Returns what the subject did, since the last call of this method, that its interface does not allow
+    /// (`SUBJECT.PROTOCOL`), such as leaving an output unwritten. For implementations in languages whose compiler does
+    /// not check that.
     fn violation(&self) -> Option<String> {
         None
     }
 
-    /// What it has logged of the program so far, for the report of a finding.
+    /// Returns the lines that the subject has logged in this program so far, for the report of a finding.
     fn log(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// For implementations that keep a picture of memory: the host has set memory up (`booted`), or changed it. The
+    /// Tells a subject that keeps a copy of memory that the host has set memory up (`booted`) or changed it. Then the
     /// [`changes`](RealMemory::changes) of the running step are the host's.
     fn see(&self, _memory: &RealMemory, _booted: bool) {}
 
-    /// The bound on accesses of a real-mode call.
+    /// Returns the bound on accesses of a real-mode call.
     fn bound(&self) -> Bound;
 
-    /// The real-mode half of a hypercall. For a call that virtual mode must do it answers
-    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD), with nothing changed.
+    /// Runs the real-mode half of a hypercall. To leave the call to virtual mode, it changes nothing and returns
+    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// The virtual-mode half of a hypercall that real mode deferred. It runs the whole call from its registers, and
-    /// never answers [`Status::TOO_HARD`](contract::Status::TOO_HARD).
+    /// Runs the virtual-mode half of a hypercall that real mode deferred: the whole call from its registers. It never
+    /// returns [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// Probe in real mode (docs/semantics.md, section 2): the real address of the page's struct page, if its bytes lie
-    /// inside one backed block. The linear map's nibble may be set.
+    /// Probe in real mode (docs/semantics.md, section 2): returns the real address of the page's struct page, if its
+    /// bytes lie inside one backed block. The linear map's nibble may be set.
     fn pfn_to_page(&self, cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr>;
 
     /// Probe in real mode (section 3): takes a reference on the page unless it has none.
@@ -137,21 +138,22 @@ pub trait Subject: Sync {
     /// Probe in real mode (section 3): gives a reference on the page back unless it is the last.
     fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
-    /// Notice: the host has added section number `section`. The blocks that it is the first to need lie at `blocks`,
-    /// lowest block first; places beyond the number of new blocks are unused. Struct pages are zeroed already.
+    /// Notice: the host has added section number `section`. `blocks` has places for the blocks that only this section
+    /// needs, lowest block first; places beyond the number of those blocks are unused. The struct pages are zeroed
+    /// already.
     fn hot_add(&self, section: u64, blocks: &[AddrRun]);
 
     /// Notice: the host is about to remove section number `section`, with the blocks that no other present section
     /// needs.
     fn hot_remove(&self, section: u64);
 
-    /// Notice: the host has set a memory slot, or deleted it where `pages` is 0.
+    /// Notice: the host has set a memory slot, or deleted it if `pages` is 0.
     fn set_slot(&mut self, slot: &SlotSpec);
 
     /// Notice: the host has created a window. Its tables are all zero.
     fn create_window(&mut self, window: &WindowSpec);
 
     /// Closes the window of that LIOBN, in virtual mode. Every entry goes as by H_STUFF_TCE of 0. Afterwards the LIOBN
-    /// is unknown, and the harness takes the tables away.
+    /// is unknown, and the harness removes the tables.
     fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn);
 }

@@ -1,8 +1,7 @@
-//! Corpora in their two shapes: packed for engines, text for people and git; and what brings one into the other, or up
-//! to date.
+//! Converts corpora between their two forms, packed for engines and text for people and git, and brings them up to
+//! date.
 //!
-//! Whatever is written is named after the program's [fingerprint](store::fingerprint), so doing it again changes
-//! nothing.
+//! Each file is named after its program's [fingerprint](store::fingerprint), so repeating a conversion changes nothing.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,13 +20,13 @@ use crate::store::{self, EXTENSION};
 /// Why a corpus was not written.
 #[derive(Debug)]
 pub enum CorpusError {
-    /// A file that was to be read holds no program.
+    /// An input file holds no program.
     Input(InputError),
-    /// Something else has the name that a program is to have.
+    /// A file of that name exists and does not hold the program that belongs there.
     Taken(PathBuf),
-    /// The program in a file is too long as text, by so many bytes.
+    /// The program of this file is longer than [`MAX_TEXT_BYTES`] as text. The number is its length as text in bytes.
     TooLong(PathBuf, usize),
-    /// A file could not be written; it is named.
+    /// A file could not be written. The error names it.
     Write(io::Error),
 }
 
@@ -56,16 +55,16 @@ impl From<InputError> for CorpusError {
     }
 }
 
-/// What became of the programs.
+/// How many programs were written or not, by reason.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Kept {
-    /// Written now.
+    /// Programs written by this call.
     pub written: u64,
-    /// In the folder before.
+    /// Programs that were in the folder before.
     pub there: u64,
-    /// Equal to one that came earlier.
+    /// Programs equal to an earlier one of this call.
     pub equal: u64,
-    /// Packed in another version of the encoding: not read.
+    /// Files packed in another version of the encoding, which are not read.
     pub other: u64,
 }
 
@@ -75,7 +74,7 @@ enum Shape {
     Text,
 }
 
-/// A folder with a file for each different program.
+/// A folder that holds one file for each different program.
 struct Shelf<'a> {
     folder: &'a Path,
     shape: Shape,
@@ -88,7 +87,7 @@ impl<'a> Shelf<'a> {
         Self { folder, shape, names: HashSet::new(), kept: Kept::default() }
     }
 
-    /// Puts the program of the file `from` in its place, unless it is there.
+    /// Writes the program, read from the file `from`, into the folder unless it is there.
     fn keep(&mut self, from: &Path, program: &Program) -> Result<(), CorpusError> {
         let fingerprint = store::fingerprint(program);
         let (name, contents) = match self.shape {
@@ -100,7 +99,8 @@ impl<'a> Shelf<'a> {
         }
         let path = self.folder.join(&name);
         if std::fs::symlink_metadata(&path).is_ok() {
-            // Comments and layout are the owner's, but the program must be this one: half a file would lose it.
+            // The owner may have edited comments and layout, but the file must hold this program. Half a file, for
+            // example, would lose it.
             let there = read(&path).is_ok_and(|input| {
                 input.program == *program
                     && matches!((self.shape, input.stored), (Shape::Text, _) | (_, Stored::Packed))
@@ -118,10 +118,10 @@ impl<'a> Shelf<'a> {
     }
 }
 
-/// Packs texts into `folder`, a file for each different program.
+/// Packs programs in text form into `folder`, one file for each different program.
 ///
 /// # Errors
-/// A file that is no text of a program, or one that cannot be written. What was written before stays.
+/// A file is not the text of a program, or a file cannot be written. Files written before stay.
 pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Packed);
     for file in texts {
@@ -130,12 +130,12 @@ pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     Ok(shelf.kept)
 }
 
-/// Writes the programs of `files` as texts into `folder`, one for each that is different in what `focus` runs. Files of
-/// another version are counted only: an engine that changes bytes of the header keeps such, and its target did not run
-/// them. Where there are no others, that is an error: the corpus itself is of another version.
+/// Writes the programs of `files` as text into `folder`, one file for each program that is different after
+/// [`Focus::apply`]. Files packed in another version are only counted: an engine that changes bytes of the header keeps
+/// such files, and its target did not run them.
 ///
 /// # Errors
-/// A file that holds no program, or one that cannot be written. What was written before stays.
+/// A file holds no program, all files are of another version, or a file cannot be written. Files written before stay.
 pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Text);
     for file in files {
@@ -153,11 +153,11 @@ pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, Co
     Ok(shelf.kept)
 }
 
-/// Draws programs as the embedded campaign with that seed does and packs them into `folder`: seeds for an engine that
-/// is to start from the generator's programs, or from programs of few steps.
+/// Draws the programs 0 to `programs` - 1 of the campaign with seed `seed`, cuts each to at most `most_steps` steps,
+/// and packs them into `folder`. An engine can use them as seeds.
 ///
 /// # Errors
-/// A file that cannot be written. What was written before stays.
+/// A file cannot be written. Files written before stay.
 pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Packed);
     for index in 0..programs {
@@ -168,24 +168,24 @@ pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Resul
     Ok(shelf.kept)
 }
 
-/// What [`migrate`] found, in files.
+/// What [`migrate`] did, as numbers of files.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Migrated {
-    /// Packed as encoding writes it: left alone.
+    /// Packed as [`encode`] writes it: left alone.
     pub current: u64,
     /// Text: left alone.
     pub text: u64,
-    /// Decisions of the generator, written as the program that they decide now.
+    /// Decisions of the generator: rewritten as the packed program that today's generator makes of them.
     pub decisions: u64,
-    /// Packed otherwise than encoding writes it, written anew.
+    /// Packed otherwise than [`encode`] writes it: rewritten.
     pub mended: u64,
 }
 
-/// Rewrites in place what is not packed as [`encode`] does it. Every file is read before the first is written, so a
-/// file that holds no program leaves all as they were.
+/// Rewrites in place the files that are not packed as [`encode`] does it; text files stay. Every file is read before
+/// the first is written, so if one file holds no program, none is changed.
 ///
 /// # Errors
-/// A file that holds no program, such as one of another version of the encoding, or one that cannot be written.
+/// A file holds no program or another version of the encoding, or a file cannot be written.
 pub fn migrate(files: &[PathBuf]) -> Result<Migrated, CorpusError> {
     let mut migrated = Migrated::default();
     let mut old = Vec::new();
@@ -204,7 +204,7 @@ pub fn migrate(files: &[PathBuf]) -> Result<Migrated, CorpusError> {
         }
     }
     for file in old {
-        // Read again: all programs of a corpus need not fit into memory.
+        // The file is read a second time because not all programs of a corpus need fit into memory.
         let input = read(file)?;
         if matches!(input.stored, Stored::Decisions | Stored::Mended) {
             let name = file.file_name().unwrap_or_default();

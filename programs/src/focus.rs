@@ -1,8 +1,8 @@
-//! Which part of a program a fuzz target runs.
+//! The focus of a fuzz target: which part of a program it runs.
 //!
-//! All targets share one corpus of whole programs. Each looks at its part of them: steps of other kinds are left out,
-//! and so is what only those would use. A step that is left out may have been what another one waits for; then that one
-//! is skipped, like any step whose precondition fails.
+//! All targets share one corpus of whole programs. Each target removes the kinds of steps that it does not run, and the
+//! parts of the machine that only such steps use. If a step needed a removed one, its precondition now fails and it is
+//! skipped, like any other step.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use contract::{Program, Step, hcall};
 /// The part of programs that a fuzz target runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Focus {
-    /// Memory layouts, hot-plug, and lookups of pfns: no guest, no windows.
+    /// Memory layouts, hot-plug and lookups of pfns. No guest and no windows.
     Lookup,
-    /// Conditional references and everything the host does with pages: no windows.
+    /// Lookups, conditional references, and every host step but those on windows. No windows.
     References,
-    /// H_PUT_TCE, H_GET_TCE, and everything the host does meanwhile.
+    /// H_PUT_TCE, H_GET_TCE and unknown opcodes, and every host step.
     PutTce,
-    /// H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE, lists, and everything the host does meanwhile.
+    /// H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE and unknown opcodes, their lists, and every host step.
     Indirect,
     /// Whole programs.
     #[default]
@@ -25,10 +25,10 @@ pub enum Focus {
 }
 
 impl Focus {
-    /// All of them, the smallest first.
+    /// All foci, in ascending order of what they keep.
     pub const ALL: [Self; 5] = [Self::Lookup, Self::References, Self::PutTce, Self::Indirect, Self::Program];
 
-    /// The name of the fuzz target.
+    /// Returns the name of the fuzz target.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,25 +40,25 @@ impl Focus {
         }
     }
 
-    /// The focus of the fuzz target with that name.
+    /// Returns the focus of the fuzz target named `name`; `None` for an unknown name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|focus| focus.name() == name)
     }
 
-    /// Whether programs keep their DMA windows.
+    /// Returns whether programs keep their DMA windows.
     #[must_use]
     pub const fn has_windows(self) -> bool {
         !matches!(self, Self::Lookup | Self::References)
     }
 
-    /// Whether programs keep their guest: slots and page table.
+    /// Returns whether programs keep their guest: memory slots and page table.
     #[must_use]
     pub const fn has_guest(self) -> bool {
         !matches!(self, Self::Lookup)
     }
 
-    /// Whether the step is of a kind that this focus runs.
+    /// Returns whether this focus runs steps of the kind of `step`.
     #[must_use]
     pub fn keeps(self, step: &Step) -> bool {
         match step {
@@ -75,7 +75,7 @@ impl Focus {
         }
     }
 
-    /// Leaves out of a sound program what this focus does not run; it stays sound.
+    /// Removes from a valid program what this focus does not run. The program stays valid.
     pub fn apply(self, program: &mut Program) {
         if self == Self::Program {
             return;

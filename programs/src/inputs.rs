@@ -1,7 +1,8 @@
-//! Files of programs, whoever wrote them: where they lie in the folders of engines, and what is in one.
+//! Finds and reads files of programs, whether an engine or a person wrote them.
 //!
-//! Engines keep packed programs ([`encoding`]) among files of their own: AFL++ an output folder with an instance each
-//! in `queue`, `crashes` and `hangs`, where programs are named `id:...`; libFuzzer one folder. People keep texts.
+//! Engines keep packed programs ([`encoding`]) among files of their own. AFL++ has an output folder with one folder for
+//! each instance, which holds `queue`, `crashes` and `hangs`; programs in them are named `id:...`. libFuzzer has one
+//! folder. People keep programs as text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,20 +19,20 @@ use crate::encoding::{self, Form, VERSION};
 use crate::snippet::NoProgram;
 use crate::store::{self, EXTENSION, named, unwalked};
 
-/// Longest file that is taken for a program, in bytes. Engines are told to stay far below.
+/// Size limit of a file of a program, in bytes. Engines are configured to stay far below.
 pub const MAX_PACKED_BYTES: usize = 1 << 26;
 
-/// Which of an engine's folders are looked at, where it has several.
+/// Which folders of an AFL++ instance [`find`] reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
-    /// What it keeps to mutate: `queue`.
+    /// The programs that the engine mutates: `queue`.
     Corpus,
-    /// What it found: `crashes` and `hangs`, those of earlier runs (`crashes.TIME`) as well.
+    /// The programs that failed: `crashes` and `hangs`, and those of earlier runs (`crashes.TIME`).
     Findings,
 }
 
 impl Wanted {
-    /// Whether a folder of an instance of AFL++ is looked at.
+    /// Returns whether the folder `name` of an AFL++ instance is read.
     fn has(self, name: &str) -> bool {
         match self {
             Self::Corpus => name == "queue",
@@ -40,23 +41,23 @@ impl Wanted {
     }
 }
 
-/// What [`find`] found.
+/// The result of [`find`].
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Files {
-    /// Files of programs, by path, each once.
+    /// Files of programs, sorted by path, without duplicates.
     pub programs: Vec<PathBuf>,
-    /// How many other files lie in the same folders.
+    /// Number of other files in the folders that were read.
     pub others: usize,
 }
 
-/// Endings of files that lie among an engine's, and hold no program: notes, logs, and the other files of a finding.
+/// File name extensions that no program has: notes, logs, and the other files of a finding.
 const OTHER_ENDINGS: [&str; 8] = ["txt", "md", "rs", "json", "log", "dict", "toml", "profraw"];
 
-/// All files of programs under `paths`. One that is named itself is taken, whatever its name; in folders, hidden files,
-/// files with the ending of some other thing, and an engine's own are passed over.
+/// Finds all files of programs under `paths`. A path that names a file is taken whatever its name. In folders, `find`
+/// passes over hidden files, files with an extension that no program has, and an engine's own files.
 ///
 /// # Errors
-/// A folder that cannot be read, or a path that is not there, with the path.
+/// A folder cannot be read, or a path does not exist. The error names the path.
 pub fn find(paths: &[PathBuf], wanted: Wanted) -> io::Result<Files> {
     let mut files = Files::default();
     for path in paths {
@@ -74,7 +75,7 @@ pub fn find(paths: &[PathBuf], wanted: Wanted) -> io::Result<Files> {
 fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
     let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     let mut instance = (PathBuf::new(), false);
-    // Folders that are links are passed over: a linked folder may hold this one.
+    // A linked folder is not entered: it may contain the folder that is being walked.
     let walk = WalkDir::new(folder).min_depth(1).into_iter().filter_entry(|entry| {
         let (name, folder) = (name_of(entry.path()), store::folder_of(entry.path()));
         if name.starts_with('.') {
@@ -87,7 +88,7 @@ fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
     });
     for entry in walk {
         let path = entry.map_err(unwalked)?.into_path();
-        // A linked file is read. What is neither file nor folder, such as a pipe, is nobody's program.
+        // A linked file is read. Anything that is neither file nor folder, such as a pipe, cannot be a program.
         if fs::metadata(&path).is_ok_and(|target| target.is_file()) {
             folders.entry(store::folder_of(&path).into()).or_default().push(path);
         }
@@ -107,7 +108,7 @@ fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the folder is an instance of AFL++: what lies beside its folders is its own.
+/// Returns whether the folder is an AFL++ instance. Files directly in it are AFL++'s own, not programs.
 fn is_instance(folder: &Path) -> bool {
     let is_dir = |name: &str| fs::symlink_metadata(folder.join(name)).is_ok_and(|kind| kind.is_dir());
     folder.join("fuzzer_stats").is_file() || is_dir("queue") && (is_dir("crashes") || is_dir("hangs"))
@@ -117,13 +118,14 @@ fn name_of(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// Names of AFL++: `id:000007,...`, with `_` on file systems without colons.
+/// Returns whether the name has the form that AFL++ gives programs: `id:000007,...`, or `id_...` on file systems
+/// without colons.
 fn is_numbered(name: &str) -> bool {
     let number = name.strip_prefix("id:").or_else(|| name.strip_prefix("id_"));
     number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The engine that gave a file its name; `file` if none is known for it.
+/// Returns the engine whose naming scheme the file follows: `afl`, `libfuzzer`, or `file` for neither.
 #[must_use]
 pub fn engine(path: &Path) -> &'static str {
     let name = name_of(path);
@@ -136,40 +138,41 @@ pub fn engine(path: &Path) -> &'static str {
     }
 }
 
-/// How a program is kept.
+/// The form in which a file holds a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stored {
-    /// As text.
+    /// The text form.
     Text,
-    /// Packed, byte for byte as [`encode`](crate::encoding::encode) writes it.
+    /// Packed, equal byte for byte to what [`encode`](crate::encoding::encode) writes.
     Packed,
-    /// Packed, but mended on reading: something was repaired, ignored, or is written otherwise.
+    /// Packed, but different from what `encode` writes: decoding repaired or ignored something, or encoding writes it
+    /// otherwise.
     Mended,
-    /// As decisions of the generator.
+    /// Bytes without a header, which the generator reads as its decisions.
     Decisions,
 }
 
-/// A program from a file.
+/// A program and how its file held it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Input {
-    /// How it is kept.
+    /// The form of the file.
     pub stored: Stored,
     /// The file's size in bytes.
     pub bytes: u64,
-    /// The program, which is sound.
+    /// The program, which is valid.
     pub program: Program,
 }
 
-/// A file that holds no program.
+/// Why no program was read from a file.
 #[derive(Debug)]
 pub enum InputError {
-    /// It cannot be read.
+    /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// It is longer than any program: its size as far as it was looked at, and what is allowed.
+    /// The file is too long: its size in bytes, as far as it is known, and the limit.
     TooLong(PathBuf, u64, usize),
-    /// It is no text of a program.
+    /// The file holds text that is not a program.
     Text(Box<NoProgram>),
-    /// It is packed in another version of the encoding.
+    /// The program is packed in another version of the encoding, which is named.
     Version(PathBuf, u32),
 }
 
@@ -191,7 +194,7 @@ impl fmt::Display for InputError {
 impl std::error::Error for InputError {}
 
 impl InputError {
-    /// What is wrong, in the colours of a terminal.
+    /// Returns the error message, with colours for a terminal where it quotes text.
     #[must_use]
     pub fn in_colours(&self) -> String {
         match self {
@@ -201,10 +204,11 @@ impl InputError {
     }
 }
 
-/// The program in a text file.
+/// Reads a program from a text file of at most [`MAX_TEXT_BYTES`].
 ///
 /// # Errors
-/// The file cannot be read, or the text is no program: the first thing that is wrong, with its place.
+/// The file cannot be read or is too long, or its text is not a program; then the error has the first mistake and its
+/// place.
 pub fn read_text(path: &Path) -> Result<Program, InputError> {
     let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
     if size > MAX_TEXT_BYTES as u64 {
@@ -213,11 +217,11 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
     text(path, &bytes(path, MAX_TEXT_BYTES)?)
 }
 
-/// The program in a file of any engine, or in a text file.
+/// Reads a program from a text file, or from a packed file of any engine, of at most [`MAX_PACKED_BYTES`].
 ///
 /// # Errors
-/// A file that cannot be read, a text that is no program, and bytes of another version of the encoding. All other bytes
-/// are some program.
+/// The file cannot be read or is too long, holds text that is not a program, or is packed in another version of the
+/// encoding. All other bytes decode to some program.
 pub fn read(path: &Path) -> Result<Input, InputError> {
     let found = bytes(path, MAX_PACKED_BYTES)?;
     let input = |stored, program| Ok(Input { stored, bytes: found.len() as u64, program });
@@ -243,7 +247,7 @@ fn bytes(path: &Path, most: usize) -> Result<Vec<u8>, InputError> {
     Ok(bytes)
 }
 
-/// Whether the first line that is no comment begins like a program's text, of whatever version.
+/// Returns whether the first line that is neither empty nor a comment begins like a program's text, of any version.
 fn is_text(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     lines.find(|line| !line.is_empty() && line[0] != b'#').is_some_and(|line| line.starts_with(b"realmode-program"))
@@ -305,7 +309,7 @@ mod tests {
         ] {
             fs::write(at(file), "").expect("a file");
         }
-        // A linked file is read, a linked folder is not, nor what is neither.
+        // Linked files are read. Linked folders, links to nothing, and sockets are not.
         symlink("one", at("linked")).expect("a link");
         symlink("deep", at("folder")).expect("a link");
         symlink("nowhere", at("gone")).expect("a link");
@@ -315,7 +319,7 @@ mod tests {
         let crashes = ["afl/crashes/id:000001,sig:06", "afl/crashes.2026/id:000002,sig:06"];
         let findings = crashes.into_iter().chain(["deep/er/two.realmode", "linked", "one"]).map(String::from).collect();
         assert_eq!(found(here.path(), Wanted::Findings), (findings, 1));
-        // What is named is taken.
+        // A file that is named itself is taken, even a hidden one.
         assert_eq!(find(&[at(".hidden")], Wanted::Corpus).expect("a file").programs, [at(".hidden")]);
         let error = find(&[at("missing")], Wanted::Corpus).expect_err("nothing").to_string();
         assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");

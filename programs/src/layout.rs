@@ -1,5 +1,7 @@
-//! Where things of a machine's description lie in real memory, for those who change descriptions: room for a table,
-//! places for blocks, a section with all that hangs on it.
+//! Places in real memory for parts of a machine's description: tables, blocks and sections.
+//!
+//! Code that changes descriptions (repair, mutation) calls this module to find free memory and to add or remove a
+//! section together with its blocks.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +11,19 @@ use contract::description::{
 use contract::visit::{NumberKind, Numbers as _};
 use contract::{Extent, Machine, Pfn, RealAddr, WindowSpec};
 
-/// Where the search for room begins: past the memory of ordinary machines, so that sections can still be added.
+/// Real address where the search for room begins: 2^45, past the memory of ordinary machines, so that sections can
+/// still be added below.
 const FIRST_ROOM: u64 = 1 << 45;
 
-/// Which stretches of real memory are taken.
+/// The ranges of real memory that are taken.
 #[derive(Clone, Debug, Default)]
 pub struct Room {
-    /// Start and end of each, ascending.
+    /// Start and end (one past the last byte) of each range, in bytes, ascending.
     taken: Vec<(u128, u128)>,
 }
 
 impl Room {
-    /// What the machine describes is taken.
+    /// Returns the ranges that the machine describes.
     #[must_use]
     pub fn of(machine: &Machine) -> Self {
         let range = |extent: &Extent| (u128::from(extent.start), u128::from(extent.start) + extent.bytes);
@@ -29,15 +32,15 @@ impl Room {
         Self { taken }
     }
 
-    /// Takes `bytes` bytes from `start` on; they may be taken already.
+    /// Marks `bytes` bytes from `start` on as taken. They may be taken already.
     pub fn take(&mut self, start: u64, bytes: u128) {
         let range = (u128::from(start), u128::from(start) + bytes);
         let at = self.taken.partition_point(|other| *other < range);
         self.taken.insert(at, range);
     }
 
-    /// The lowest multiple of `align`, a power of two, from `from` on where `bytes` bytes are free; `None` where they
-    /// would not end at or below 2^46.
+    /// Returns the lowest address at or above `from` that is a multiple of `align` (a power of two) and has `bytes`
+    /// free bytes. Returns `None` if they would end above 2^46.
     #[must_use]
     pub fn lowest(&self, from: u64, bytes: u64, align: u64) -> Option<RealAddr> {
         let bytes = u128::from(bytes);
@@ -51,20 +54,21 @@ impl Room {
     }
 }
 
-/// The lowest place from 2^45 on (then from 0 on) where `bytes` bytes overlap nothing that the machine describes; a
-/// multiple of `align`, a power of two. `None` where there is no room below 2^46.
+/// Finds the lowest address from 2^45 on, and then from 0 on, where `bytes` bytes overlap nothing that the machine
+/// describes. The address is a multiple of `align`, a power of two. Returns `None` if there is no room below 2^46.
 #[must_use]
 pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr> {
     let room = Room::of(machine);
     room.lowest(FIRST_ROOM, bytes, align).or_else(|| room.lowest(0, bytes, align))
 }
 
-/// Bytes from one table of a window to the next where they stand one behind the other.
+/// Returns the distance in bytes between two adjacent tables of the window. It is at most 1 MiB, so that an absurd
+/// number of entries, which validation refuses anyway, cannot overflow.
 fn table_bytes(window: &WindowSpec) -> u64 {
     window.entries.saturating_mul(8).min(1 << 20).next_multiple_of(REGION_ALIGN)
 }
 
-/// Puts the tables of a window one behind the other from `at` on.
+/// Places the tables of the window one after the other from `at` on, without checking that the memory is free.
 pub fn put_tables(window: &mut WindowSpec, at: RealAddr) {
     let (mut next, bytes) = (at.0, table_bytes(window));
     window.numbers_mut(&mut |field, address| {
@@ -75,8 +79,8 @@ pub fn put_tables(window: &mut WindowSpec, at: RealAddr) {
     });
 }
 
-/// Puts the tables of a window, which is no part of the machine yet, where there is room. Answers false where there is
-/// none.
+/// Places the tables of a window that is not part of the machine yet where there is room. Returns false, with the
+/// window unchanged, if there is none.
 pub fn place_tables(machine: &Machine, window: &mut WindowSpec) -> bool {
     let bytes = table_bytes(window) * window.regions().count() as u64;
     let room = free_place(machine, bytes, REGION_ALIGN);
@@ -86,8 +90,8 @@ pub fn place_tables(machine: &Machine, window: &mut WindowSpec) -> bool {
     room.is_some()
 }
 
-/// Gives each block that a present section needs exactly one place, and no other block any: known places stay, missing
-/// ones are found room. Answers false where there is none; then blocks are missing.
+/// Gives every block that a present section needs exactly one place, and removes all other blocks. Known places stay;
+/// missing ones are allocated. Returns false if there is no room; the missing blocks then stay missing.
 pub fn fit_blocks(machine: &mut Machine) -> bool {
     let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
     let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return true };
@@ -125,7 +129,7 @@ pub fn fit_blocks(machine: &mut Machine) -> bool {
     true
 }
 
-/// Blocks with their places, ascending, as the fewest runs.
+/// Joins blocks and their places, ascending, into as few runs as possible.
 fn runs(places: impl Iterator<Item = (u64, u64)>, block_shift: u32) -> Vec<BlockRun> {
     let mut runs: Vec<BlockRun> = Vec::new();
     for (block, at) in places {
@@ -142,7 +146,7 @@ fn runs(places: impl Iterator<Item = (u64, u64)>, block_shift: u32) -> Vec<Block
     runs
 }
 
-/// Takes a section away with the blocks that no other needs, and what is described of its pages.
+/// Removes a section, the blocks that no other section needs, and everything that is described of its pages.
 pub fn remove_section(machine: &mut Machine, section: u64) {
     let (per_section, shift) = (machine.page_shift.pages_per_section(), machine.page_shift.bits());
     let gone = |pfn: Pfn| pfn.0 / per_section == section;
@@ -155,8 +159,8 @@ pub fn remove_section(machine: &mut Machine, section: u64) {
     fit_blocks(machine);
 }
 
-/// Adds a section that is not present, with places for the blocks that it is the first to need. Answers false, with the
-/// machine as it was, where there is no room, or where the memory model has no sections.
+/// Adds an absent section, with places for the blocks that no present section needs yet. Returns false, with the
+/// machine unchanged, if there is no room, the section is present, or the memory model has no sections.
 pub fn add_section(machine: &mut Machine, section: u64) -> bool {
     let before = machine.memory.clone();
     let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory else { return false };

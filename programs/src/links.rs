@@ -1,7 +1,8 @@
-//! Numbers that belong together: what has to change with a page, a section or a window that gets another number.
+//! Renumbering: moves a page, an address, a section or a window, and changes every number of the program that refers to
+//! it.
 //!
-//! The mutator moves things so that steps still meet them, and the shrinker moves them to where they read best. Nothing
-//! here keeps a program sound by itself.
+//! The mutator moves things so that steps still refer to them. The shrinker moves them to where they read best. These
+//! functions do not keep a program valid by themselves.
 
 use contract::description::{AddrRun, BlockRun, blocks_of_section};
 use contract::visit::{Field, NumberKind, visit_mut};
@@ -9,7 +10,7 @@ use contract::{Hypercall, MemoryModel, Program, RealAddr, Step, WindowSpec, hcal
 
 use crate::layout::fit_blocks;
 
-/// Gives every host page another pfn. Words of memory move with their page.
+/// Replaces every pfn by `map` of it. Contents of memory (`ram`) move with their page.
 pub fn move_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     let shift = program.machine.page_shift.bits();
     visit_mut(program, &mut |place, number| match place.field {
@@ -19,7 +20,7 @@ pub fn move_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// Gives every host virtual address another one: those of slots, of mappings, and of steps.
+/// Replaces every host virtual address, in slots, mappings and steps, by `map` of it.
 pub fn move_hvas(program: &mut Program, map: impl Fn(u64) -> u64) {
     visit_mut(program, &mut |place, number| {
         if place.field.kind() == NumberKind::Hva {
@@ -28,8 +29,8 @@ pub fn move_hvas(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// Gives every guest physical address another one: those of lists and of words that the guest writes, and the addresses
-/// in TCEs that have permissions. Slots stay where they are.
+/// Replaces every guest physical address by `map` of it: those of lists, of `write` steps, and of TCEs with
+/// permissions. Slots stay where they are.
 pub fn move_gpas(program: &mut Program, map: impl Fn(u64) -> u64) {
     visit_mut(program, &mut |place, number| match place.field.kind() {
         NumberKind::Gpa => *number = map(*number),
@@ -38,13 +39,13 @@ pub fn move_gpas(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// The IOBA in `to` that is what `ioba` is in `from`: the entry of the same number, as far past the end, as far off its
-/// page.
+/// Translates an IOBA of `from` to `to`: the same entry number (the last stays the last), the same distance past the
+/// end, and the same offset in its page.
 fn ioba(ioba: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     let offset = ioba.wrapping_sub(from.base);
     let (index, off) = (offset >> from.page_shift, offset & (from.page() - 1));
     let index = if index < from.entries {
-        // The last stays the last.
+        // The last entry stays the last.
         if index + 1 == from.entries { to.entries - 1 } else { index % to.entries }
     } else {
         index.wrapping_sub(from.entries).wrapping_add(to.entries)
@@ -52,7 +53,7 @@ fn ioba(ioba: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     to.base.wrapping_add(index.wrapping_shl(to.page_shift)).wrapping_add(off & (to.page() - 1))
 }
 
-/// Makes the call one on `to`, which was one on `from`. Both are valid windows.
+/// Changes a call on the window `from` into one on the window `to`. Both windows are valid.
 pub fn move_call(call: &mut Hypercall, from: &WindowSpec, to: &WindowSpec) {
     if call.name().is_none() {
         return;
@@ -72,12 +73,13 @@ pub fn move_call(call: &mut Hypercall, from: &WindowSpec, to: &WindowSpec) {
     }
 }
 
-/// A TCE that is as aligned to the page of `to` as it was to that of `from`.
+/// Returns the TCE, aligned to the page of `to` if it was aligned to that of `from`.
 fn tce(tce: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     if tce & 3 == 0 || tce & (from.page() - 1) > 3 { tce } else { tce & !(to.page() - 1) | tce & 3 }
 }
 
-/// From step `start` on, calls of `from`, a window that has become `to`, follow it. A step that closes it too.
+/// Changes the steps from `start` on after the window `from` has become `to`: its calls and the step that closes it.
+/// Stops at a step that creates a window with the LIOBN of `from`.
 pub fn follow(program: &mut Program, start: usize, from: &WindowSpec, to: &WindowSpec) {
     for step in &mut program.steps[start..] {
         match step {
@@ -89,8 +91,8 @@ pub fn follow(program: &mut Program, start: usize, from: &WindowSpec, to: &Windo
     }
 }
 
-/// Gives the section `from` the number `to`, which no section has: its pages, and the blocks that it alone needs, move
-/// along. Blocks keep their places as far as the section still needs as many.
+/// Gives the section `from` the number `to`, which no section has. Its pages, and the blocks that only it needs, move
+/// along. Those blocks keep their places, as far as the section still needs as many.
 pub fn move_section(program: &mut Program, from: u64, to: u64) {
     let pages = program.machine.page_shift.pages_per_section();
     move_pfns(program, |pfn| if pfn / pages == from { to.wrapping_mul(pages).wrapping_add(pfn % pages) } else { pfn });

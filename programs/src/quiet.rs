@@ -1,4 +1,4 @@
-//! Panics of a subject, without their noise: they are findings, and the report tells them.
+//! Runs code whose panics are expected, such as a subject's: keeps the message for the report and prints nothing.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Once;
@@ -10,7 +10,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Runs `run`; a panic on this thread meanwhile prints nothing and leaves its message for [`last_message`].
+/// Runs `run`. A panic on this thread meanwhile prints nothing, and [`last_message`] returns its message. The panic
+/// still unwinds: the caller catches it inside `run`.
 pub fn quietly<T>(run: impl FnOnce() -> T) -> T {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
@@ -36,12 +37,12 @@ pub fn quietly<T>(run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Reports must not depend on where the sources lie.
+/// Returns the last component of the path: reports must not depend on where the sources lie.
 fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// The message of the last panic that [`quietly`] kept.
+/// Returns the message and place of the last panic on this thread inside [`quietly`]; empty if there was none.
 pub fn last_message() -> String {
     MESSAGE.with_borrow(Clone::clone)
 }

@@ -1,19 +1,21 @@
-//! Makes any program sound, changing as little as it knows how.
+//! Repairs programs: makes any program valid and changes little.
 //!
-//! Fuzzing engines change bytes and records without regard for what a description says elsewhere. What contradicts
-//! itself is mended where there is an obvious way (room for a table that overlaps, places for blocks that are missing)
-//! and dropped where there is none. A sound program is left alone, so repairing twice is repairing once.
+//! Fuzzing engines change bytes and records without regard for the rest of the description. Repair mends a
+//! contradiction where there is an obvious way: it moves a table that overlaps something, and finds places for missing
+//! blocks. Where there is none, it removes the item. A valid program is left alone, so repairing twice is the same as
+//! repairing once.
 
 use contract::description::{Invalid, Item, MAX_ORDER, MAX_OWN, Machine, Mapping, MemoryModel, REGION_ALIGN};
 use contract::{Program, Pte, RealAddr};
 
 use crate::layout::{fit_blocks, free_place, place_tables, remove_section};
 
-/// How many single things are mended or dropped before all of a kind goes at once: bounds the time of hostile inputs.
+/// Number of repairs of single items. After that, whole kinds of items are removed, which bounds the time that a
+/// hostile input takes.
 const PATIENCE: usize = 64;
 
-/// Makes the program sound ([`Program::validate`]). A sound one stays as it is; from any other something is changed or
-/// left out.
+/// Makes the program valid ([`Program::validate`]). A valid program stays as it is. In any other, items are changed or
+/// removed until it is valid.
 pub fn repair(program: &mut Program) {
     let mut mended = None;
     let mut machine_errors = 0;
@@ -32,13 +34,13 @@ pub fn repair(program: &mut Program) {
     }
 }
 
-/// Tries to mend one item; answers whether there was something to try.
+/// Tries to mend one item. Returns false if it knows no way. After true the item may still be invalid.
 fn mend(program: &mut Program, item: Item) -> bool {
     let machine = &mut program.machine;
     match item {
         Item::Window(index) => {
             let Some(mut window) = machine.windows.get(index).copied() else { return false };
-            // Out of the way, so that its own tables leave room.
+            // The window is taken out first, so that its own tables do not count as taken.
             machine.windows.remove(index);
             let placed = place_tables(machine, &mut window);
             window.base = window.base >> window.page_shift.min(63) << window.page_shift.min(63);
@@ -56,7 +58,7 @@ fn mend(program: &mut Program, item: Item) -> bool {
         Item::Mapping(index) => {
             let page = machine.page_shift.bytes();
             match machine.mappings.get_mut(index) {
-                // The entry has no size that its address could be aligned to.
+                // The order is invalid, so the entry has no size to align its address to.
                 Some(Mapping { pte: Pte::Huge { order, .. }, .. }) if !(1..=MAX_ORDER).contains(order) => false,
                 Some(mapping) => {
                     let size = page * mapping.pte.pages();
@@ -73,6 +75,7 @@ fn mend(program: &mut Program, item: Item) -> bool {
     }
 }
 
+/// Removes one item that cannot be mended.
 fn drop_item(program: &mut Program, item: Item) {
     fn remove<T>(list: &mut Vec<T>, index: usize) {
         if index < list.len() {
@@ -108,8 +111,8 @@ fn drop_item(program: &mut Program, item: Item) {
     }
 }
 
-/// What is wrong is the machine as a whole: each time it comes to this, more of it goes, until nothing is left that
-/// could be wrong.
+/// Repairs an error of the machine as a whole. Each call removes more, until nothing is left that could be wrong.
+/// `errors` counts the calls, from 1.
 fn rebuild(program: &mut Program, errors: u32) {
     let machine = &mut program.machine;
     match errors {
@@ -142,14 +145,14 @@ fn rebuild(program: &mut Program, errors: u32) {
     }
 }
 
-/// Moves the array, or the list and blocks that have no good place, to where there is room.
+/// Moves the array, or the vmemmap list and the blocks without a valid place, to free places.
 fn refit(machine: &mut Machine) {
     let struct_page = machine.struct_page;
     match &mut machine.memory {
         MemoryModel::Flatmem { array, pages } => {
             *pages = (*pages).clamp(1, 1 << 16);
             let bytes = *pages * struct_page;
-            // Past everything, so that it is not in its own way.
+            // Past everything else, so that the search does not count the array itself as taken.
             *array = RealAddr(1 << 62);
             if let Some(room) = free_place(machine, bytes, REGION_ALIGN)
                 && let MemoryModel::Flatmem { array, .. } = &mut machine.memory

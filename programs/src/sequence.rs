@@ -10,8 +10,9 @@
 //! ...
 //! ```
 //!
-//! The first line names the form. Each program stands as it does in a file of its own. The line `leave windows open`
-//! after a program says that its windows are not closed at its end; the next program's start then finds what it left.
+//! The first line names the form. Each program stands as in a file of its own. The line `leave windows open` after a
+//! program says that the harness does not close its windows at its end, so the next program starts with whatever the
+//! subject kept of them.
 
 use std::path::Path;
 use std::{fmt, fs};
@@ -24,39 +25,40 @@ use crate::snippet::NoProgram;
 
 /// The first line of a sequence.
 pub const HEADER: &str = "realmode-sequence 1";
-/// The line after a program whose windows stay open.
+/// The line after a program whose windows the harness leaves open.
 const LEAVE_OPEN: &str = "leave windows open";
-/// The first word of a program's text.
+/// The first word of a program's text form.
 const PROGRAM: &str = "realmode-program";
 
-/// A program of a sequence.
+/// One program of a sequence.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Part {
     /// The program.
     pub program: Program,
-    /// Whether its windows stay open at its end.
+    /// Whether the harness leaves its windows open at its end.
     pub left_open: bool,
 }
 
-/// Programs that run on one subject, in order.
+/// Programs that one subject runs in order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Sequence {
-    /// The programs; at least one in a sequence that was read.
+    /// The programs. A sequence that was parsed has at least one.
     pub parts: Vec<Part>,
 }
 
 impl Sequence {
-    /// Whether a text has the form of a sequence: its first line that is no comment says so.
+    /// Returns whether the text has the form of a sequence, judged by its first line that is neither empty nor a
+    /// comment.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.next().is_some_and(|line| line.starts_with("realmode-sequence"))
     }
 
-    /// Reads a sequence.
+    /// Parses a sequence.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line in `text`.
+    /// The first error, with its line in `text`.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let mut parts: Vec<(usize, String, bool)> = Vec::new();
         let mut header = false;
@@ -104,19 +106,19 @@ impl Sequence {
     }
 }
 
-/// What a text file holds.
+/// What a text file can hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Runnable {
-    /// A program.
+    /// One program.
     Program(Box<Program>),
     /// A sequence of programs.
     Sequence(Sequence),
 }
 
-/// Reads a text file of either form.
+/// Reads a text file that holds a program or a sequence. A sequence may have 2^28 bytes.
 ///
 /// # Errors
-/// The file cannot be read or is too long, or the first thing that is wrong in it, with its place.
+/// The file cannot be read or is too long, or its text is wrong; then the error has the first mistake and its place.
 pub fn read(path: &Path) -> Result<Runnable, InputError> {
     let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
     if size <= MAX_BYTES
@@ -130,10 +132,10 @@ pub fn read(path: &Path) -> Result<Runnable, InputError> {
     read_text(path).map(|program| Runnable::Program(Box::new(program)))
 }
 
-/// Longest file that is taken for a sequence, in bytes.
+/// Size limit of the file of a sequence, in bytes.
 const MAX_BYTES: u64 = 1 << 28;
 
-/// An error about a whole line.
+/// Makes an error about a whole line.
 fn error_at(line: usize, text: &str, message: String) -> TextError {
     TextError { line, column: 1, width: text.chars().count().max(1), message, other: None }
 }

@@ -1,4 +1,4 @@
-//! Errors of the text form as they are shown: file, line and column, what is wrong, and the lines that it is about.
+//! Shows errors of the text form as a compiler does: file, line, column, message, and the lines that they are about.
 
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
@@ -7,24 +7,24 @@ use std::path::PathBuf;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use contract::text::{Span, TextError};
 
-/// Columns that are shown of a line at most.
+/// Limit of the columns that are shown of a line.
 const WIDTH: usize = 140;
 
-/// A text that is no program.
+/// A text that is not a program, with its first error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NoProgram {
-    /// Where it was read from.
+    /// The file that the text was read from.
     pub file: PathBuf,
-    /// The text.
+    /// The whole text.
     pub text: String,
-    /// What is wrong with it.
+    /// The error, with its place in the text.
     pub error: TextError,
 }
 
 impl NoProgram {
-    /// `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined; of a contradiction both
-    /// places. With colours for a terminal where they are wanted. What a hostile text holds (control characters, lines
-    /// without end) does not reach the terminal.
+    /// Returns `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined, or both places of a
+    /// contradiction. `colours` adds escape sequences for a terminal. Control characters and very long lines of a
+    /// hostile text do not reach the terminal.
     #[must_use]
     pub fn show(&self, colours: bool) -> String {
         let Self { file, text, error } = self;
@@ -41,7 +41,7 @@ impl NoProgram {
     }
 }
 
-/// Without colours.
+/// Shows the error without colours.
 impl fmt::Display for NoProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.show(false))
@@ -50,13 +50,13 @@ impl fmt::Display for NoProgram {
 
 impl std::error::Error for NoProgram {}
 
-/// Lines of a text, character for character, in which nothing controls a terminal. Every line ends; the one behind the
-/// last is empty.
+/// Some lines of a text, character for character, with control characters replaced. Every line ends with a newline; an
+/// empty line follows the last one of the text.
 struct Source {
     text: String,
-    /// Number of the first line.
+    /// Number of the first line in the whole text, from 1.
     first: usize,
-    /// Where each line starts in `text`, in bytes.
+    /// Offset of each line in `text`, in bytes.
     starts: Vec<usize>,
 }
 
@@ -76,7 +76,7 @@ impl Source {
         source
     }
 
-    /// A place as bytes of the lines.
+    /// Returns the place as a range of bytes in `text`.
     fn bytes(&self, Span { line, column, width }: Span) -> Range<usize> {
         let start = self.starts.get(line - self.first).copied().unwrap_or_default();
         let text = self.text[start..].lines().next().unwrap_or_default();

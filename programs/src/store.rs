@@ -1,4 +1,4 @@
-//! Files that are whole or not there: a temporary name, sync, rename.
+//! Writes files atomically, through a temporary name, sync and rename; names programs by a hash; finds them in folders.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,59 +7,61 @@ use std::path::{Path, PathBuf};
 use contract::Program;
 use walkdir::WalkDir;
 
-/// Ending of the file name of a program's text.
+/// File name extension of a program in text form.
 pub const EXTENSION: &str = "realmode";
 
-/// Ending of the file name of a sequence's text.
+/// File name extension of a sequence in text form.
 pub const SEQUENCE_EXTENSION: &str = "realmode-sequence";
 
-/// Writes `contents` as `name` in `folder`, which is made if need be. A kill at any moment leaves the old file or the
-/// new one.
+/// Writes `contents` to the file `name` in `folder`, which is created if it does not exist, and returns the path. If
+/// the process dies at any moment, either the old file or the new one is there.
 ///
 /// # Errors
-/// What the system says, with the path.
+/// The system's error, with the path.
 pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<PathBuf> {
     let path = folder.join(name);
     let attempt = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut builder = tempfile::Builder::new();
-        // Whoever may read other new files may read this one: engines run as other users.
+        // The file gets the permissions of any other new file, because engines run as other users.
         #[cfg(unix)]
         let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.prefix(".writing-").tempfile_in(folder)?;
         file.write_all(contents.as_ref())?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
-        // The rename itself is safe once the folder is.
+        // The rename survives a crash of the system only once the folder is synced.
         File::open(folder)?.sync_all()
     };
     attempt().map_err(|error| named(&path, &error))?;
     Ok(path)
 }
 
-/// The folder of a file, given its path.
+/// Returns the folder of a file, `.` for a bare file name.
 #[must_use]
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A short name for a program: the [`hash`] of its text as 16 hexadecimal digits.
+/// Returns a short name for a program: the [`hash`] of its text as 16 hexadecimal digits.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
     format!("{:016x}", hash(program.to_string()))
 }
 
-/// XXH3, 64 bits, without seed: the hash for everything that leaves the process or must not change from build to build,
-/// such as names of files and checksums. Its value depends on the bytes alone, not on the machine or the toolchain.
+/// Returns the XXH3 hash, 64 bits, without seed. Everything that leaves the process or must not change from build to
+/// build, such as file names and checksums, uses this hash: it depends on the bytes alone, not on the machine or the
+/// toolchain.
 #[must_use]
 pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes.as_ref())
 }
 
-/// All files of programs and sequences under `path` (itself, if it is a file), sorted by path. Links are followed.
+/// Finds all files of programs and sequences under `path` (or `path` itself, if it is a file), sorted by path. Links
+/// are followed.
 ///
 /// # Errors
-/// A folder that cannot be read or that links to one above it, with its path.
+/// A folder cannot be read, or a link leads to a folder above it. The error names the path.
 pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
@@ -69,7 +71,7 @@ pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
         let path = match entry {
             Ok(entry) if entry.file_type().is_dir() => continue,
             Ok(entry) => entry.into_path(),
-            // A link to nothing is a file for whoever reads it to complain of.
+            // A dangling link counts as a file; reading it later gives the error.
             Err(error) => match error.path().filter(|path| path.is_symlink() && error.loop_ancestor().is_none()) {
                 Some(path) => path.into(),
                 None => return Err(unwalked(error)),
@@ -83,12 +85,12 @@ pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// An error with the path that it is about in front.
+/// Puts the path in front of an error's message.
 pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Why a folder could not be read, with its path.
+/// Converts an error of a folder walk, and names its path.
 pub(crate) fn unwalked(error: walkdir::Error) -> io::Error {
     match (error.path(), error.io_error()) {
         (Some(path), Some(io)) => named(path, io),
@@ -113,7 +115,8 @@ mod tests {
             fs::write(at(file), "").expect("a file");
         }
         symlink("../other", at("all/link")).expect("a link");
-        // Links to nothing: whoever reads the program says so; another file is of no interest.
+        // Dangling links: one with a program's extension is found, so that reading it reports the error; any other is
+        // ignored.
         symlink("nowhere", at("all/gone.realmode")).expect("a link");
         symlink("nowhere", at("all/gone.txt")).expect("a link");
         let expected =
@@ -128,7 +131,7 @@ mod tests {
         assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
     }
 
-    /// Values of the reference implementation: names of files must not change with the library.
+    /// Values of the XXH3 reference implementation: file names must not change with the library.
     #[test]
     fn the_hash_is_xxh3() {
         assert_eq!(hash(""), 0x2d06_8005_38d3_94c2);

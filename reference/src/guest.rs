@@ -48,8 +48,9 @@ impl Reference {
         pte.pfn().map(|pfn| Pfn(pfn.0 + pages))
     }
 
-    /// Accesses the page-table entry that starts at `first`. An absent page is faulted in (present, writable, clean, +1
-    /// reference). The entry becomes young, and dirty too if `writes`. Does nothing for a hole.
+    /// Accesses a page-table entry for a hypercall that reads a list or maps a TCE there; `first` is the hva of the
+    /// first byte that the entry covers. The entry becomes young, and dirty if `writes`. An absent entry also becomes
+    /// present and writable and takes a reference on its page. Nothing happens for a hole.
     pub(crate) fn access(&mut self, first: Hva, writes: bool) {
         let Some(pte) = self.page_table.get_mut(&first) else { return };
         let before = *pte;

@@ -7,6 +7,7 @@ use contract::dialect::{Answers, CheckOrder, CountZero, CrossingRange, StuffLimi
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES, MAX_TCES_PER_CALL};
 use contract::{Gpa, Hva, Hypercall, Liobn, Pte, Rule, Status, Tce, WindowSpec};
 
+use crate::dialects::answers;
 use crate::state::Reference;
 use crate::{Answer, Outcome, Owes};
 
@@ -169,9 +170,9 @@ impl Reference {
         Err(Outcome { owes: written.owes, ..outcome })
     }
 
-    /// Returns the dialect's column of the table in section 4.
+    /// Returns the answers of the program's dialect.
     pub(crate) const fn answers(&self) -> Answers {
-        self.dialect.answers()
+        answers(self.dialect)
     }
 
     /// Makes the outcome of a call that ends with `status` under `rule`. Real mode must finish it, unless the caller

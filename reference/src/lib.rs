@@ -8,6 +8,7 @@
 //! | `guest` | memory slots, the host page table, page faults, contents of memory | 1 |
 //! | `lookup` | translation from a pfn to its struct page | 2 |
 //! | `references` | reference counts, the host's own references, probes | 3 |
+//! | `dialects` | what each dialect answers where they disagree | 4 |
 //! | `hypercall` | the four hypercalls and the order of their checks | 4 |
 //! | `tce` | the checks of a TCE, pinning, and how an entry is written | 4 |
 //! | `real_mode` | what real mode owes: finish, defer, or either | 5 |
@@ -31,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod dialects;
 mod guest;
 mod host;
 mod hypercall;
@@ -44,6 +46,7 @@ mod tce;
 
 use contract::{Hva, Liobn, Pfn, ProbeAnswer, RealAddr, Rule, RuleSet, Status, Step};
 
+pub use dialects::answers;
 pub use state::{Compound, Page, Reference, Window};
 
 /// A part of the machine whose state a step may have changed.

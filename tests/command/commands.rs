@@ -1,9 +1,10 @@
-//! The command `realmode` as its users see it: exit statuses, what it prints, what it leaves on disk.
+//! Tests of the command `realmode`: exit status, output, and the files that it leaves. `corpus` and `triage` have tests
+//! of their own in corpus.rs.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,55 +15,13 @@ use rand::{RngExt as _, SeedableRng as _};
 use realmode_diff::{Rule, parse};
 use tempfile::TempDir;
 
-const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
+use super::shared::{PROGRAM, REALMODE, folder, run, write};
+
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora/seeds");
 
-/// A program on which everybody agrees, and the canary does not: a write permission goes in and does not come out.
-const PROGRAM: &str = "\
-realmode-program 1
-dialect lopapr
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=64
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 pinned table=0x9000000 hardware=0x9001000
-steps
-age 0x7f0000002000
-cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x2003
-cpu0 H_PUT_TCE liobn=0x1 ioba=0x2000 tce=0x1003
-drop 0x3f
-cpu1 H_GET_TCE liobn=0x1 ioba=0x1000
-";
-
-/// An empty folder to run in.
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-    let path = folder.path().join(name);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    fs::write(&path, contents).expect("a file");
-    path
-}
-
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(folder: &TempDir, args: &[&str]) -> Ran {
-    let output = Command::new(REALMODE).current_dir(folder).args(args).output().expect("a run");
-    let ran = Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    };
-    assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
-    ran
-}
-
-/// Runs and expects a status; what went to stderr must contain `says`.
+/// Runs the command and expects this exit status. Standard error must contain `says`, and be empty if the status is 0
+/// or 1. With another status, standard output must be empty or tell only of programs that agreed. Returns standard
+/// output.
 fn expect(folder: &TempDir, args: &[&str], status: i32, says: &str) -> String {
     let ran = run(folder, args);
     assert_eq!(ran.status, status, "{args:?}\n{}\n{}", ran.stdout, ran.stderr);
@@ -82,7 +41,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Everything but the last line, which tells times.
+/// Everything except the last line, which holds times.
 fn without_time(stdout: &str) -> &str {
     let (rest, last) = stdout.trim_end().rsplit_once('\n').expect("lines");
     assert!(last.starts_with("time: "), "{last}");
@@ -126,7 +85,7 @@ fn bad_arguments_have_status_2() {
     for args in cases {
         let ran = run(&here, args);
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{args:?}: {}", ran.stderr);
-        // Which subjects there are, libraries among them, is not the parser's to say.
+        // The parser of arguments accepts any name of a subject, because a name may be the path of a library.
         let told = if args.contains(&"nobody") { "realmode: --subject nobody: " } else { "error: " };
         assert!(ran.stderr.starts_with(told), "{args:?}: {}", ran.stderr);
     }
@@ -148,7 +107,7 @@ fn help_and_version_have_status_0() {
     assert!(expect(&here, &["--version"], 0, "").starts_with("realmode "));
 }
 
-// ---- files that cannot be used --------------------------------------------------------------------------------------
+// ---- files that are no programs -------------------------------------------------------------------------------------
 
 #[test]
 fn what_is_no_program_file_has_status_2_and_its_place() {
@@ -173,14 +132,14 @@ fn what_is_no_program_file_has_status_2_and_its_place() {
             expect(&here, &[command, file], 2, &format!("realmode: {says}"));
         }
         expect(&here, &["rules", "--corpus", file], 2, &format!("realmode: {says}"));
-        // The good one before it does not help.
+        // A good file before the bad one makes no difference.
         expect(&here, &["replay", "good.realmode", file], 2, says);
     }
     for command in [&["replay"][..], &["rules", "--corpus"]] {
         let args = [command, &["nothing"]].concat();
         expect(&here, &args, 2, "realmode: nothing: found no file that ends in .realmode");
     }
-    // A folder is no program.
+    // These commands take one program, so they refuse a folder.
     for command in ["show", "shrink", "export"] {
         expect(&here, &[command, "nothing"], 2, "realmode: nothing: ");
     }
@@ -195,7 +154,7 @@ fn an_error_points_at_its_place() {
         stderr,
         "realmode: a.realmode:11:7: found `all`, expected a pfn\n   |\n11 | drop  all\n   |       ^^^\n"
     );
-    // Of a contradiction both places.
+    // A contradiction shows both places.
     write(&here, "b.realmode", PROGRAM.replace("hardware=0x9001000", "hardware=0x8000000"));
     let stderr = run(&here, &["replay", "b.realmode"]).stderr;
     let machine = PROGRAM.lines().nth(2).expect("a line");
@@ -207,7 +166,7 @@ fn an_error_points_at_its_place() {
         "^".repeat(window.len()),
     );
     similar_asserts::assert_eq!(stderr, expected);
-    // Colours where they are asked for, with the same words.
+    // Colours change no word.
     let mut command = Command::new(REALMODE);
     command.current_dir(&here).args(["replay", "b.realmode"]).env("CLICOLOR_FORCE", "1");
     let coloured = String::from_utf8(command.output().expect("a run").stderr).expect("text");
@@ -305,7 +264,7 @@ fn shrink_prints_a_report_or_writes_a_program() {
     assert_eq!(names(&here.path().join("new/folder")).len(), 1, "no temporary file is left");
     expect(&here, &["replay", "--subject", "canary", "new/folder/small.realmode"], 1, "");
     expect(&here, &["replay", "new/folder/small.realmode"], 0, "");
-    // In place, and where a file is in the way.
+    // The output may replace the input. A file where a folder is needed is an error.
     expect(&here, &["shrink", "--subject", "canary", "a.realmode", "-o", "a.realmode"], 1, "");
     similar_asserts::assert_eq!(
         parse(&fs::read_to_string(here.path().join("a.realmode")).expect("a file")).expect("a program").to_string(),
@@ -381,8 +340,8 @@ fn a_campaign_without_findings_has_status_0_and_leaves_nothing() {
     assert_eq!(names(here.path()), BTreeSet::new());
 }
 
-/// What a campaign says depends on its seed and its number of programs, not on who ran it: only the last line tells
-/// times.
+/// The output of a campaign depends on its seed and its number of programs only, except for the times in the last line.
+/// The number of jobs makes no difference.
 #[test]
 fn the_same_campaign_says_the_same() {
     let say = |subject: &str, jobs: &str| {
@@ -425,7 +384,7 @@ fn a_time_limits_a_campaign() {
     assert!(stdout.contains("no divergence in "), "{stdout}");
 }
 
-/// The first Ctrl-C ends a campaign with its summary.
+/// The first Ctrl-C stops a campaign, which still prints its summary.
 #[test]
 fn an_interrupt_ends_a_campaign_with_its_summary() {
     let here = folder();
@@ -471,7 +430,7 @@ fn the_canary_leaves_all_its_files() {
         assert!(expect(&here, &["replay", "--subject", "canary", &path], 1, "").contains("DIVERGE.R4"));
         expect(&here, &["replay", &path], 0, "");
     }
-    // The program as drawn is what seed and index draw.
+    // Seed and index draw the same program again.
     let text = read(drawn);
     let head = text.lines().next().expect("a line");
     let index: u64 = head.rsplit(' ').next().and_then(|word| word.trim_end_matches('.').parse().ok()).expect(head);
@@ -563,9 +522,10 @@ fn what_cannot_be_written_has_status_3() {
     }
 }
 
-// ---- the world outside ----------------------------------------------------------------------------------------------
+// ---- pipes and kills ------------------------------------------------------------------------------------------------
 
-/// A reader that has seen enough (`realmode show ... | head -1`) is no error, and least of all a panic.
+/// A reader may close the pipe early, as in `realmode show ... | head -1`. The command must neither panic nor report an
+/// error.
 #[test]
 fn a_closed_pipe_is_no_error() {
     let here = folder();
@@ -593,8 +553,8 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
-/// A campaign that is killed, at whatever moment, leaves whole files: each ends up under its name only once it is all
-/// there. What a kill leaves of a temporary file has a name that no tool takes for a program.
+/// A campaign leaves only whole files, whenever it is killed: it gives a file its name after all bytes are written. A
+/// temporary file that the kill leaves has a name that no tool takes for a program.
 #[test]
 fn a_killed_campaign_leaves_no_half_written_program() {
     let here = folder();
@@ -610,8 +570,8 @@ fn a_killed_campaign_leaves_no_half_written_program() {
             .stderr(Stdio::null())
             .spawn()
             .expect("a child");
-        // The first finding comes after some ten milliseconds; its files are written, shrinking between them, right
-        // after that. Whole ones are waited for, however slow the machine is: else there might be none to look at.
+        // The first finding comes after some ten milliseconds. Its files follow at once, with the shrinking in between.
+        // Two campaigns of three wait for a whole file, so that there is something to check on a slow machine.
         let whole = || {
             let names = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.filter(|name| !name.to_string_lossy().starts_with('.')).count()
@@ -647,7 +607,7 @@ fn a_killed_campaign_leaves_no_half_written_program() {
         }
     }
     assert!(programs > 20, "{programs} programs, {others} other files: the kills came too early");
-    // What is there is all replayed; the rest is not looked at.
+    // A replay of the folder runs all whole programs and ignores the temporary files.
     let ran = run(&here, &["replay", "out"]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.ends_with(&format!("\n{programs} agreed, 0 with a finding\n")), "{}", ran.stdout);

@@ -1,11 +1,11 @@
-//! `realmode corpus` and `realmode triage`: what fuzzing engines keep and find becomes text, and the other way round.
+//! Tests of `realmode corpus` and `realmode triage`, which turn the files of fuzzing engines into programs as text and
+//! findings, and pack programs for the engines.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use assert_cmd::Command;
 use candidate::Candidate;
 use contract::description::{AddrRun, SlotSpec, WordRun};
 use contract::hcall::H_STUFF_TCE;
@@ -21,64 +21,22 @@ use realmode_diff::hunts::triage::{Checked, check_within};
 use realmode_diff::{Checker, Dialect, Program, Rule, SubjectKind, parse};
 use tempfile::TempDir;
 
+use super::shared::{PROGRAM, folder, run, write};
+
 const CORPORA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora");
 
-/// Everybody agrees on it, but the canary: a write permission goes in and does not come out. `drop` is skipped, the
-/// page is not there.
-const PROGRAM: &str = "\
-realmode-program 1
-dialect lopapr
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=64
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 pinned table=0x9000000 hardware=0x9001000
-steps
-age 0x7f0000002000
-cpu0 H_PUT_TCE liobn=0x1 ioba=0x1000 tce=0x2003
-cpu0 H_PUT_TCE liobn=0x1 ioba=0x2000 tce=0x1003
-drop 0x3f
-cpu1 H_GET_TCE liobn=0x1 ioba=0x1000
-";
-
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(folder: &TempDir, args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_realmode")).current_dir(folder).args(args).output().expect("a run");
-    let ran = Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    };
-    assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
-    ran
-}
-
-/// Runs and expects a status with nothing on stderr.
+/// Runs the command and expects this exit status and nothing on standard error. Returns standard output.
 fn expect(folder: &TempDir, args: &[&str], status: i32) -> String {
     let ran = run(folder, args);
     assert_eq!((ran.status, ran.stderr.as_str()), (status, ""), "{args:?}\n{}", ran.stdout);
     ran.stdout
 }
 
-/// Runs and expects this message and nothing else.
+/// Runs the command and expects this exit status, a message on standard error that starts with `says`, and no output.
 fn refuse(folder: &TempDir, args: &[&str], status: i32, says: &str) {
     let ran = run(folder, args);
     assert_eq!((ran.status, ran.stdout.as_str()), (status, ""), "{args:?}\n{}", ran.stderr);
     assert!(ran.stderr.starts_with(says), "{args:?}: {says:?} is not told in {:?}", ran.stderr);
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
-fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) {
-    let path = folder.path().join(name);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    fs::write(&path, contents).expect("a file");
 }
 
 fn read(folder: &TempDir, name: &str) -> Vec<u8> {
@@ -109,7 +67,7 @@ fn texts() -> Vec<(PathBuf, Program)> {
         .collect()
 }
 
-/// An output folder of AFL++ with two instances, and a crash and a hang of an earlier run.
+/// Makes an output folder of AFL++ with two instances, two crashes (one from an earlier run) and a hang.
 fn afl(here: &TempDir) {
     let other = b"bytes that would be some program";
     for (instance, first) in [("main", 0), ("second", 1)] {
@@ -156,7 +114,7 @@ fn all_corpora_come_back_equal() {
         assert_eq!(parse(&text).as_ref(), Ok(program), "{}", file.display());
         assert_eq!(text, program.to_string());
     }
-    // Again, and the other way: nothing changes.
+    // A second run changes nothing, in either direction.
     let there = |folder: &str| format!("{folder}: 0 written, {count} already there, 0 equal to another\n");
     assert_eq!(expect(&here, &["corpus", "pack", CORPORA, "-o", "new/packed"], 0), there("new/packed"));
     assert_eq!(expect(&here, &["corpus", "pack", "texts", "-o", "new/packed"], 0), there("new/packed"));
@@ -172,7 +130,8 @@ fn equal_programs_are_written_once() {
     write(&here, "texts/c.realmode", PROGRAM.replace("lopapr", "kvm"));
     let said = expect(&here, &["corpus", "pack", "texts", "texts/a.realmode", "-o", "out"], 0);
     assert_eq!(said, "out: 2 written, 0 already there, 2 equal to another\n");
-    // Texts are taken among packed programs, whatever their names; the owner's own layout stays.
+    // `unpack` reads texts among packed programs, whatever their names, and leaves a text that is already there as it
+    // is.
     write(&here, "out/a text", PROGRAM);
     let name = format!("mine/{}.realmode", store::fingerprint(&parse(PROGRAM).expect("a program")));
     let mine = format!("# Mine.\n{PROGRAM}");
@@ -191,7 +150,7 @@ fn unpack_takes_the_queues_of_afl_and_nothing_else() {
     let said = expect(&here, &["corpus", "unpack", "afl", "-o", "texts"], 0);
     assert_eq!(said, "texts: 4 written, 0 already there, 2 equal to another, 2 other files passed over\n");
     assert_eq!(names(&here, "texts"), expected);
-    // One instance, one queue.
+    // `unpack` also accepts one instance or one queue.
     expect(&here, &["corpus", "unpack", "afl/main", "-o", "instance"], 0);
     expect(&here, &["corpus", "unpack", "afl/main/queue", "-o", "queue"], 0);
     assert_eq!(names(&here, "instance").len(), 3);
@@ -200,7 +159,8 @@ fn unpack_takes_the_queues_of_afl_and_nothing_else() {
     assert!(said.starts_with("programs    6, 2 other files passed over\n"), "{said}");
 }
 
-/// An engine that changes a byte of the header keeps what no target ran.
+/// An engine may change the version in the header of an input. No target runs such an input, so `unpack` does not read
+/// it.
 #[test]
 fn unpack_passes_over_other_versions() {
     let here = folder();
@@ -240,7 +200,8 @@ fn unpack_keeps_what_a_target_runs() {
     assert!(lookup.iter().all(|name| !text(&here, &format!("lookup/{name}")).contains("H_")), "{lookup:?}");
 }
 
-/// A name that is taken by something else is told, and what is there stays: it may be the only copy.
+/// If another file has the name of the output, the command reports it and does not overwrite it: it may be the only
+/// copy.
 #[test]
 fn names_that_are_taken_are_left_alone() {
     let here = folder();
@@ -297,7 +258,7 @@ fn another_version_stops_a_migration_before_it_writes() {
     let here = folder();
     let mut newer = encode(&program(1));
     newer[4] = 2;
-    // `a` would be rewritten first.
+    // Without the file of another version, the migration would rewrite `a` first.
     write(&here, "corpus/a", b"decisions");
     write(&here, "corpus/b", &newer);
     let says = "realmode: corpus/b: found version 2 of the encoding, expected version 1\n";
@@ -307,7 +268,7 @@ fn another_version_stops_a_migration_before_it_writes() {
     refuse(&here, &["triage", "corpus"], 2, says);
     let said = expect(&here, &["corpus", "stats", "corpus"], 0);
     assert!(said.starts_with("programs    1\n") && said.contains(" 1 of another version (not read)\n"), "{said}");
-    // A text of another version has its place told.
+    // For a text of another version the error gives the place.
     write(&here, "corpus/b", PROGRAM.replace("realmode-program 1", "realmode-program 2"));
     let says = "realmode: corpus/b:1:18: found `2`, expected version 1 of the text form\n";
     refuse(&here, &["corpus", "migrate", "corpus"], 2, says);
@@ -343,7 +304,7 @@ fn stats_are_those_of_the_corpus() {
         sizes.1,
         sizes.0
     );
-    // Of each program, on its own machine: a rule counts once for each outcome, model and mode.
+    // Each program runs on a machine of its own. A rule counts once for each outcome, memory model and mode.
     let start = start.replace("COMBINATIONS", &reached(&[&one, &two]).to_string());
     similar_asserts::assert_eq!(&said[..start.len().min(said.len())], start);
     for (step, counts) in [("H_PUT_TCE", "4 0"), ("H_GET_TCE", "1 0"), ("age", "1 0"), ("drop", "0 1")] {
@@ -383,7 +344,7 @@ fn stats_are_those_of_the_corpus() {
     assert!(said.contains("\nsteps       min 0, median 0, max 0\n") && said.contains("\nhypercalls  0: "), "{said}");
 }
 
-/// How many combinations a fuzz target tells its engine of, in all.
+/// How many combinations the fuzz target reports to its engine for these programs.
 fn reached(programs: &[&Program]) -> usize {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
     let mut reached = BTreeSet::new();
@@ -430,7 +391,7 @@ fn stats_tell_of_findings() {
 
 // ---- triage ---------------------------------------------------------------------------------------------------------
 
-/// What a campaign finds, an engine finds too: of the same program both make the same.
+/// A campaign and the triage of an engine's file make the same finding of the same program.
 #[test]
 fn triage_makes_of_a_crash_file_what_a_campaign_makes() {
     let here = folder();
@@ -462,7 +423,8 @@ fn triage_makes_of_a_crash_file_what_a_campaign_makes() {
     assert_eq!(parse(&text(&here, &format!("out/{name}.found.realmode"))).as_ref(), Ok(&program(index)));
     assert!(text(&here, &format!("out/{name}.report.txt")).ends_with(&format!("\n{small}")));
     assert_eq!(text(&here, &format!("out/{name}.test.rs")), text(&here, &format!("{campaign}.test.rs")));
-    // Again, from the text, for the candidate, and under another name.
+    // Four more triages: the same again, of the text that was written, with the candidate, and with a name for the
+    // engine.
     let files = names(&here, "out");
     assert_eq!(expect(&here, &["triage", "--subject", "canary", "artifacts", "--out", "out"], 1), again);
     assert_eq!(names(&here, "out"), files);
@@ -509,7 +471,7 @@ fn triage_tells_of_every_file_and_keeps_each_finding_once() {
         "{said}"
     );
     assert_eq!(names(&here, "findings").len(), 4);
-    // What a target does not run, it does not find.
+    // `--focus` runs only the steps that the target of that focus runs, so the finding does not show.
     let said = expect(&here, &["triage", "--subject", "canary", "--focus", "references", "in", "--out", "o"], 0);
     assert!(said.contains("in/crash-a: agreed, 3 steps (1 skipped), 0 hypercalls\n"), "{said}");
     assert!(
@@ -568,7 +530,7 @@ fn triage_writes_json() {
         }),
         "{said}"
     );
-    // Keys that the embedded campaign has too are called the same.
+    // Keys that the JSON of a campaign has too have the same names there.
     let args =
         ["fuzz", "--subject", "canary", "--programs", "2000", "--seed", "7", "--jobs", "1", "--json", "fuzz.json"];
     expect(&here, &args, 1);
@@ -576,13 +538,13 @@ fn triage_writes_json() {
     for key in ["rule", "field", "step_kind", "what", "expected", "found", "steps", "minimal", "file"] {
         assert!(campaign["findings"][0].get(key).is_some(), "{key} in {campaign}");
     }
-    // Nothing found is told too.
+    // Without findings the command writes JSON too.
     expect(&here, &["triage", "in/slow-unit-c", "--json", "none.json"], 0);
     let json: serde_json::Value = serde_json::from_str(&text(&here, "none.json")).expect("JSON");
     assert_eq!((&json["files"], &json["agreed"], &json["findings"]), (&1.into(), &1.into(), &serde_json::json!([])));
 }
 
-/// A file of the canary's finding on a program.
+/// The file with this ending that triage writes for the canary's finding on `program`.
 fn file(ending: &str, program: &Program) -> String {
     format!("out/canary-diverge-r4-libfuzzer-{}.{ending}", store::fingerprint(program))
 }
@@ -601,7 +563,7 @@ fn triage_takes_the_crashes_and_hangs_of_afl() {
     assert!(lines[2].starts_with("afl/second/hangs/id:000000,src:000002: "), "{said}");
     let name = store::fingerprint(&parse(PROGRAM).expect("a program"));
     assert!(names(&here, "findings").contains(&format!("canary-diverge-r4-afl-{name}.report.txt")));
-    // No crashes are no error: scripts run this after every run.
+    // A folder without crashes is no error, because scripts triage after every run.
     fs::create_dir(here.path().join("empty")).expect("a folder");
     assert_eq!(expect(&here, &["triage", "empty"], 0), "\n0 agreed, 0 with a finding, 0 different\n");
 }
@@ -616,26 +578,34 @@ fn a_check_that_makes_no_end_is_kept_as_it_was_found() {
     write(&here, "timeout-b", encode(&long));
     let said = expect(&here, &["triage", "--limit", "1ns", "timeout-a"], 1);
     let name = format!("subject-hang-libfuzzer-{}", store::fingerprint(&long));
-    assert!(said.contains("\nFINDING SUBJECT.HANG at step "), "{said}");
+    assert!(said.contains("\nFINDING SUBJECT.HANG at "), "{said}");
     assert!(said.contains(": time of the check: expected an end within 1ns, found none\n"), "{said}");
     assert!(said.contains("\n  libfuzzer, timeout-a, 4000 steps as found, not shrunk\n"), "{said}");
     let files = BTreeSet::from([format!("{name}.found.realmode"), format!("{name}.report.txt")]);
     assert_eq!(names(&here, "findings"), files);
     assert_eq!(parse(&text(&here, &format!("findings/{name}.found.realmode"))).as_ref(), Ok(&long));
     let report = text(&here, &format!("findings/{name}.report.txt"));
-    assert!(report.starts_with("finding    SUBJECT.HANG: the implementation made no end\n"), "{report}");
-    // The others are checked none the less.
+    assert!(report.starts_with("finding    SUBJECT.HANG: the implementation did not return\n"), "{report}");
+    // After one file that hangs, triage still checks the others.
     let said = expect(&here, &["triage", "--limit", "1ns", "timeout-a", "timeout-b"], 1);
     assert!(said.contains("timeout-b: ") && said.contains(" 2 with a finding, "), "{said}");
     expect(&here, &["triage", "timeout-a", "timeout-b"], 0);
 }
 
-/// The candidate, but H_STUFF_TCE makes no end, without an access that lockstep could count. A `panicking` one panics
-/// where no subject is expected to, so lockstep does not guard against it.
+/// The candidate, except that its H_STUFF_TCE hangs without any access that lockstep could count. If `panicking`, its
+/// `bound` panics, which lockstep does not expect and does not catch.
 #[derive(Default)]
 struct Stuck {
     inner: Candidate,
     panicking: bool,
+    /// Hangs at the start of a program.
+    at_start: bool,
+}
+
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 impl Subject for Stuck {
@@ -643,6 +613,9 @@ impl Subject for Stuck {
         "stuck"
     }
     fn start(&mut self, dialect: Dialect, machine: &Machine) {
+        if self.at_start {
+            park();
+        }
         self.inner.start(dialect, machine);
     }
     fn bound(&self) -> Bound {
@@ -651,9 +624,7 @@ impl Subject for Stuck {
     }
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
         if call.opcode == H_STUFF_TCE {
-            loop {
-                std::thread::park();
-            }
+            park();
         }
         self.inner.real_mode(cpu, call)
     }
@@ -697,14 +668,19 @@ fn a_hang_is_told_with_its_step() {
     assert!(started.elapsed() < Duration::from_secs(20));
     let Checked::Late(finding) = checked else { panic!("{checked:?}") };
     assert_eq!((finding.rule, finding.kind.name()), (Rule::SubjectHang, "H_STUFF_TCE"));
-    // Step 4, the drop, is skipped: both sides agree last on the one before.
+    // Step 4 in the count from 0 is the hanging call. Step 3, the `drop`, is skipped, so both sides agreed last on step
+    // 2.
     assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Step(4), Some(2)));
+    let at_start = Checker::new(Box::new(Stuck { at_start: true, ..Stuck::default() }));
+    let checked = check_within(Duration::from_millis(500), at_start, &program).expect("a thread");
+    let Checked::Late(finding) = checked else { panic!("{checked:?}") };
+    assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Start, None));
     program.steps.remove(4);
     let checked = check_within(Duration::from_secs(60), stuck(), &program).expect("a thread");
     assert!(matches!(checked, Checked::Verdict(verdict, _) if verdict.finding().is_none()));
     let panicking = Checker::new(Box::new(Stuck { panicking: true, ..Stuck::default() }));
     let checked = check_within(Duration::from_secs(60), panicking, &program).expect("a thread");
-    // What panics outside of the subject's code is the harness's fault, and no subject's.
+    // A panic outside the calls of the subject is a fault of the harness and blames no subject.
     let Checked::Verdict(verdict, _) = checked else { panic!("{checked:?}") };
     let finding = verdict.finding().expect("a finding");
     assert_eq!((finding.rule, finding.place), (Rule::HarnessFault, realmode_diff::check::Place::Step(1)), "{finding}");
@@ -746,14 +722,14 @@ fn bad_input_is_told() {
     for args in [&["unpack", "notes", "-o", "out"][..], &["migrate", "notes"], &["stats", "notes"]] {
         refuse(&here, &[&["corpus"], args].concat(), 2, "realmode: notes: found no file of a program\n");
     }
-    // A packed program is no text; a large one is none at all.
+    // `pack` reads texts only, and no command reads a file of more than 64 MiB.
     write(&here, "packed", encode(&program(1)));
     refuse(&here, &["corpus", "pack", "packed", "-o", "out"], 2, "realmode: packed:");
     let large = fs::File::create(here.path().join("large")).expect("a file");
     large.set_len((1 << 26) + 1).expect("room");
     let says = "realmode: large: found 67108865 bytes, expected a program of at most 67108864\n";
     refuse(&here, &["corpus", "stats", "large"], 2, says);
-    // What is too long as text is not written, for nobody could read it again.
+    // A program that is too long as text is not written, because no command could read it.
     let mut long = parse(PROGRAM).expect("a program");
     let words: Vec<WordRun> = (0..20).map(|run| WordRun { value: u64::MAX - run, stride: 0x123, count: 2 }).collect();
     long.steps = vec![Step::Write { gpa: Gpa(0), words }; 4000];
@@ -765,7 +741,7 @@ fn bad_input_is_told() {
     );
     refuse(&here, &["corpus", "unpack", "long", "-o", "out"], 2, &says);
     assert!(!here.path().join("out").exists());
-    // No room to write to.
+    // The output cannot be written, because a file is in its way.
     for args in [
         &["corpus", "pack", "good.realmode", "-o", "file"][..],
         &["corpus", "unpack", "good.realmode", "-o", "file/below"],
@@ -808,7 +784,7 @@ fn bad_arguments_have_status_2() {
     }
 }
 
-/// What is drawn is what a campaign with that seed checks, cut off where that is asked for.
+/// `draw` packs the programs that a campaign with that seed checks. `--steps` cuts them off.
 #[test]
 fn draw_packs_the_programs_of_a_campaign() {
     let here = folder();

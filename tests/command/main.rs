@@ -1,4 +1,5 @@
-//! Every command of `realmode`, as a person runs it.
+//! Tests of the commands of `realmode`, run as a user runs them.
 
 mod commands;
 mod corpus;
+mod shared;

@@ -17,13 +17,15 @@ pub(crate) fn tests() -> Vec<Trial> {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
     let mut tests = Vec::new();
     for folder in ["seeds", "regressions", "dialects"] {
-        let files = store::programs_under(&corpora.join(folder)).unwrap_or_default();
+        let files = store::programs_under(&corpora.join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        assert!(!files.is_empty(), "{folder} has no programs");
         for file in files {
             let name = format!("{folder}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
             tests.push(Trial::test(name, move || one(&file)));
         }
     }
-    let minimized = store::programs_under(&corpora.join("minimized")).unwrap_or_default();
+    let minimized = store::programs_under(&corpora.join("minimized")).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!minimized.is_empty(), "minimized has no programs");
     tests.push(Trial::test(format!("minimized: {} programs", minimized.len()), move || all_of_them(&minimized)));
     let seeds = corpora.join("seeds");
     let folder = seeds.clone();

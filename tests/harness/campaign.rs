@@ -1,8 +1,8 @@
-//! A campaign of fixed length: programs of one seed, from the first on, on the candidate. It takes a moment, as a test
-//! should; what `realmode fuzz` runs is the same, for longer.
+//! A campaign of the candidate against the reference, with a fixed seed and length. `realmode fuzz` runs the same for
+//! longer.
 //!
-//! `REALMODE_PROGRAMS=N` sets the number of programs: `scripts/mutants` counts on it to tell a mutated candidate or
-//! reference.
+//! `REALMODE_PROGRAMS=N` sets the number of programs. `scripts/mutants` uses it to detect mutants of the candidate and
+//! of the reference.
 
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::findings::report::{Context, report};

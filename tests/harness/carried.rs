@@ -1,5 +1,5 @@
-//! What a subject carries from program to program: findings that need it are kept as sequences, and nothing that a
-//! fresh subject does not show is called minimal.
+//! Tests of subjects that carry state from one program to the next. A finding that needs an earlier program is kept as
+//! a sequence, and a shrunk program is called minimal only if a fresh subject shows the finding.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,11 +13,12 @@ use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
 use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS};
 use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Unavailable, Voter};
-use realmode_diff::{Checker, Program, Verdict, parse};
+use realmode_diff::{Checker, Verdict};
 
+use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, Wrong};
 
-/// Makes checkers of one mistake.
+/// A voter that always makes the same mistaken subject.
 #[derive(Debug)]
 struct Mistaken(fn() -> Wrong);
 
@@ -35,26 +36,12 @@ impl Candidacy for Mistaken {
     }
 }
 
-const MACHINE: &str = "realmode-program 1
-dialect lopapr
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x1 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-";
-
-fn program(steps: &str) -> Program {
-    let text = format!("{MACHINE}{steps}");
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-/// The right answer to an H_GET_TCE, spoilt.
+/// An answer to H_GET_TCE with a wrong bit in r4.
 fn spoilt(answer: HcallAnswer) -> HcallAnswer {
     HcallAnswer { r4: answer.r4.map(|value| value ^ 8), ..answer }
 }
 
-/// `start` forgets to forget how many calls were made: from the third on H_GET_TCE is answered wrongly.
+/// A subject whose `start` does not reset its count of calls. It answers H_GET_TCE wrongly from the third call on.
 fn third_call() -> Wrong {
     let carry = |calls: &AtomicU64, _: &Hypercall, answer: HcallAnswer| match calls.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => answer,
@@ -63,12 +50,12 @@ fn third_call() -> Wrong {
     Wrong::new(Hooks { carry, ..HONEST })
 }
 
-/// All tries of the shrinker run on one subject, where calls add up; what it leaves must show the finding on a fresh
-/// one all the same.
+/// The shrinker runs all candidates on one subject, where the calls add up. The shrunk program must still show the
+/// finding on a fresh subject.
 #[test]
 fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     let get = "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n";
-    let program = program(&get.repeat(40));
+    let program = program("lopapr", &get.repeat(40));
     let mut panel = Roster::of(vec![Arc::new(Mistaken(third_call))]).panel(Look::Whole).expect("a panel");
     let finding = panel.finding(&program).expect("a finding");
     let origin = Origin::Engine { engine: "test".into(), file: None };
@@ -79,7 +66,7 @@ fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     assert!(Checker::made(third_call).check(&shrunk.program).finding().is_some());
 }
 
-/// Once an H_STUFF_TCE was made, the next program's H_GET_TCE is answered wrongly.
+/// A subject that answers H_GET_TCE wrongly in every program after one with an H_STUFF_TCE.
 fn remembers() -> Wrong {
     const STUFFED: u64 = 1;
     const BEFORE: u64 = 2;
@@ -118,7 +105,7 @@ fn a_campaign_keeps_what_needs_an_earlier_program_as_a_sequence() {
     let sequence = Sequence::parse(&text).expect("a sequence");
     let steps: Vec<usize> = sequence.parts.iter().map(|part| part.program.steps.len()).collect();
     assert_eq!(steps, [1, 1], "{sequence}");
-    // The sequence shows it on a fresh subject, its last program alone does not.
+    // On a fresh subject the sequence shows the finding, and its last program alone does not.
     let mut panel = Roster::of(vec![Arc::new(Mistaken(remembers))]).panel(Look::Whole).expect("a panel");
     let verdicts = panel.check_sequence(&sequence).expect("a panel");
     assert!(matches!(&verdicts[..], [Verdict::Agreed, Verdict::Finding(_)]), "{verdicts:?}");
@@ -128,7 +115,8 @@ fn a_campaign_keeps_what_needs_an_earlier_program_as_a_sequence() {
     assert!(report.contains("repeats    on a fresh subject: no"), "{report}");
 }
 
-/// Windows that stay open are found by the next start. The candidate forgets them.
+/// `left_open` leaves windows open at the end of a program. The candidate must forget them when the next program
+/// starts.
 #[test]
 fn the_candidate_forgets_windows_that_were_left_open() {
     let part = |index| Part { program: generate(&GeneratorConfig::default(), 23, index), left_open: index % 3 != 0 };

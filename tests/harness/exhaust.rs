@@ -1,5 +1,5 @@
-//! `realmode exhaust`: every program once, each accounted for, whatever stops the run and however many threads there
-//! are.
+//! Tests of `realmode exhaust`: it accounts for every program of its domain once, with any number of jobs and after any
+//! interruption.
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
@@ -37,7 +37,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// What must not depend on jobs and interruptions.
+/// The part of a summary that must not depend on jobs and interruptions.
 fn gist(summary: &Summary) -> impl PartialEq + std::fmt::Debug + use<> {
     let findings: Vec<_> = summary
         .findings
@@ -71,7 +71,7 @@ fn every_number_is_another_program_and_each_is_valid() {
         let mut seen = HashSet::new();
         for number in 0..domain.programs() {
             let program = domain.program(number).expect("a program");
-            // Machines are checked once; of longer programs a sample.
+            // Each machine is validated once, and a sample of the longer programs.
             if program.steps.len() < 2 || number % 16 == 0 {
                 assert_eq!(program.validate(), Ok(()), "program {number}\n{program}");
             }
@@ -109,10 +109,10 @@ fn a_bound_that_is_too_large_is_refused_with_its_number() {
     assert!(refused(bound(5, 1)).contains("5 sections"));
 }
 
-// ---- what is run, and why not all -----------------------------------------------------------------------------------
+// ---- programs that are run, and the others --------------------------------------------------------------------------
 
-/// The argument by which programs are not run, held against running them all: those that are run are those without a
-/// skipped step, and the others show what the same program shows without its skipped steps.
+/// The exhaustive run does not run programs with a skipped step, because the same program without its skipped steps is
+/// in the domain too and shows the same. This test runs all of them and compares.
 #[test]
 fn a_program_with_skipped_steps_is_the_one_without_them() {
     let domain = domain(2, 2, &BOTH[1..]);
@@ -125,7 +125,7 @@ fn a_program_with_skipped_steps_is_the_one_without_them() {
             checker.check_watched(&program, &mut |seen: &Observation<'_>| done.push(seen.handled != Handled::Skipped));
         let finding = verdict.finding().map(|finding| finding.identity());
         if done.iter().all(|done| *done) {
-            // A step that shows a finding is not observed. What comes after it is not run.
+            // A step that shows a finding is not observed, and the steps after it are not run.
             let behind =
                 finding.is_some_and(|identity| identity.kind != Kind::End) && done.len() + 1 < program.steps.len();
             run += u64::from(!behind);
@@ -133,7 +133,7 @@ fn a_program_with_skipped_steps_is_the_one_without_them() {
             continue;
         }
         equal += 1;
-        // Steps from a finding on stay.
+        // Steps from the finding on stay in the program.
         let mut index = 0;
         program.steps.retain(|_| {
             index += 1;
@@ -162,7 +162,7 @@ fn jobs_and_interruptions_change_nothing() {
     let mut stops = 0;
     loop {
         let mut part = exhaust(&here, domain(2, 2, &BOTH[1..]), SubjectKind::Canary, 2);
-        part.time = Some(Duration::from_millis(100 << stops));
+        part.time = Some(Duration::from_millis(10 << stops));
         let summary = run(&part);
         if summary.complete {
             gists.push(gist(&summary));
@@ -171,14 +171,15 @@ fn jobs_and_interruptions_change_nothing() {
         assert!(summary.counts.programs() < part.domain.programs());
         stops += 1;
     }
+    assert!(stops > 0, "the run was not interrupted");
     assert!(gists.windows(2).all(|pair| pair[0] == pair[1]), "after {stops} stops: {gists:#?}");
-    // What is complete is told again without running anything.
+    // A complete run prints its result again without running a program.
     let again = run(&exhaust(&here, domain(2, 2, &BOTH[1..]), SubjectKind::Canary, 1));
     assert_eq!(again.before, again.counts.programs());
     assert_eq!(gist(&again), gists[0]);
 }
 
-// ---- the state ------------------------------------------------------------------------------------------------------
+// ---- the state file -------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_state_of_another_run_is_refused_and_says_what_differs() {
@@ -213,9 +214,9 @@ fn a_state_of_another_run_is_refused_and_says_what_differs() {
         let why = refused(&with(1, SubjectKind::Candidate));
         assert!(why.contains(says), "{why}");
     }
-    // Whoever wants to begin anew can.
+    // `restart` starts the run anew.
     assert_eq!(run(&Exhaust { restart: true, ..with(1, SubjectKind::Candidate) }).before, 0);
-    // A last line that was cut short is no damage.
+    // A last line that was cut short is accepted: the run was killed while it wrote the line.
     fs::write(&state, &whole[..whole.len() - 10]).expect("a file");
     let summary = run(&with(1, SubjectKind::Candidate));
     assert!(summary.complete && summary.before < summary.counts.programs());
@@ -249,6 +250,19 @@ fn the_command_says_how_many_and_lists_them() {
     }
     let err = command(here.path(), &["--sections", "1", "--steps", "1", "--state", "/dev/null/x"], 3);
     assert!(err.contains("/dev/null/x"), "{err}");
+}
+
+/// What an earlier run compared counts in the verdict on the whole. (A run that found everything done said that nothing
+/// was compared, and ended with status 3.)
+#[test]
+fn a_run_that_finds_everything_done_says_what_was_compared() {
+    let here = folder();
+    let args =
+        ["--sections", "1", "--steps", "1", "--memory-model", "flatmem", "--against", "model/lopapr", "--state", "s"];
+    let first = command(here.path(), &args, 0);
+    let again = command(here.path(), &args, 0);
+    let counts = |text: &str| text.lines().take_while(|line| !line.starts_with("no div")).collect::<String>();
+    assert_eq!(counts(&first), counts(&again));
 }
 
 #[test]
@@ -294,7 +308,7 @@ fn a_run_that_was_killed_goes_on() {
     }
     child.kill().expect("a kill");
     child.wait().expect("an end");
-    // As if the kill had come while a line was written.
+    // The same cut as if the kill had come while a line was written.
     let mut file = OpenOptions::new().append(true).open(&state).expect("a state");
     file.write_all(b"{\"unit\":7,\"ru").expect("a line");
     drop(file);

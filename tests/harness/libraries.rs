@@ -1,19 +1,21 @@
-//! Implementations in C as their authors meet them: libraries that cannot be used, that misbehave, that are right; in
-//! this process and in one of their own.
+//! Tests of subjects in C: libraries that cannot be used, libraries with mistakes, and the correct example, in this
+//! process and isolated.
 //!
-//! Needs a C compiler, `cc`, with `make` and `patch`: an implementation in C cannot be had without one.
+//! They need `cc`, `make` and `patch`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use programs::{inputs, store};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::processes::{children, lives, wait};
 
 const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
 
@@ -25,7 +27,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-/// Runs a tool of those who write in C.
+/// Runs a build tool, which must succeed.
 fn tool(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| {
         panic!(
@@ -35,7 +37,7 @@ fn tool(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The small implementation, compiled with these mistakes.
+/// Compiles tests/harness/c/small.c with these macros, each of which makes a mistake. Returns the path of the library.
 fn small(folder: &TempDir, name: &str, mistakes: &[&str]) -> String {
     let path = folder.path().join(name);
     let mut cc = Command::new("cc");
@@ -45,8 +47,8 @@ fn small(folder: &TempDir, name: &str, mistakes: &[&str]) -> String {
     format!("./{name}")
 }
 
-/// The whole implementation, in a copy: its folder. Optimised no further than debugging wants, for compiling is most of
-/// the time.
+/// Copies examples/c and runs `make` there. Returns the folder with the libraries. `-O1`, because compiling takes most
+/// of the time of these tests.
 fn example(folder: &TempDir, target: &str) -> PathBuf {
     let copy = folder.path().join("examples/c");
     fs::create_dir_all(copy.join("variants")).expect("a folder");
@@ -79,7 +81,7 @@ fn run(folder: &TempDir, args: &[&str]) -> Ran {
     ran
 }
 
-/// A campaign of a library, and its summary as JSON.
+/// Runs a campaign of a library. Returns its output and its JSON summary. The status must be 0 or 1.
 fn campaign(folder: &TempDir, library: &str, args: &[&str]) -> (Ran, Value) {
     let ran = run(folder, &[&["fuzz", "--subject", library, "--json", "sum.json"], args].concat());
     assert!(ran.status < 2, "{library} {args:?}: {}{}", ran.stdout, ran.stderr);
@@ -87,7 +89,7 @@ fn campaign(folder: &TempDir, library: &str, args: &[&str]) -> (Ran, Value) {
     (ran, serde_json::from_str(&json).expect("JSON"))
 }
 
-/// A campaign that must find nothing.
+/// Runs a campaign that must find nothing. Returns its JSON summary.
 fn clean(folder: &TempDir, library: &str, args: &[&str]) -> Value {
     let (ran, json) = campaign(folder, library, args);
     assert_eq!(ran.status, 0, "{library} {args:?}: {}", ran.stdout);
@@ -95,8 +97,8 @@ fn clean(folder: &TempDir, library: &str, args: &[&str]) -> Value {
     json
 }
 
-/// The first finding of a campaign that must have one, shrunk to one step: with all its files, and shown again by a
-/// replay.
+/// Runs a campaign that must have a finding. Checks that the first finding has all its files and that the program has
+/// as many steps as the summary says. Returns the finding and the text of its report.
 fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
     let (ran, json) = campaign(folder, library, args);
     assert_eq!(ran.status, 1, "{library} {args:?}: {}", ran.stdout);
@@ -110,17 +112,17 @@ fn first(folder: &TempDir, library: &str, args: &[&str]) -> (Value, String) {
     (finding, fs::read_to_string(file.with_extension("report.txt")).expect("a report"))
 }
 
-// ---- what is no library to use --------------------------------------------------------------------------------------
+// ---- libraries that cannot be used ----------------------------------------------------------------------------------
 
 #[test]
 fn what_cannot_be_used_says_so_in_a_line() {
     let here = folder();
     let plain = fs::read(here.path().join(small(&here, "plain.so", &[]))).expect("a library");
-    // The class in the ELF header: 32 bits.
+    // Byte 4 of the ELF header is the class; 1 means 32 bits.
     let mut narrow = plain.clone();
     narrow[4] = 1;
     fs::write(here.path().join("narrow.so"), narrow).expect("a file");
-    // Another machine, and an object file's type.
+    // Writes the 16 bits at offset 18 (machine) or 16 (file type) of the ELF header.
     let changed = |at: usize, value: u16| {
         let mut changed = plain.clone();
         changed[at..at + 2].copy_from_slice(&value.to_le_bytes());
@@ -128,7 +130,7 @@ fn what_cannot_be_used_says_so_in_a_line() {
     };
     fs::write(here.path().join("alien.so"), changed(18, 0x1234)).expect("a file");
     fs::write(here.path().join("object.so"), changed(16, 1)).expect("a file");
-    // Cut off in the middle, in the header, before the header; a text, nothing, a folder.
+    // Libraries cut off in the middle, in the header and before its end; a text, an empty file and a folder.
     fs::write(here.path().join("cut.so"), &plain[..plain.len() / 2]).expect("a file");
     fs::write(here.path().join("head.so"), &plain[..40]).expect("a file");
     fs::write(here.path().join("magic.so"), &plain[..10]).expect("a file");
@@ -167,9 +169,9 @@ fn what_cannot_be_used_says_so_in_a_line() {
     assert!(!here.path().join("findings").exists());
 }
 
-// ---- in a process of its own ----------------------------------------------------------------------------------------
+// ---- isolated libraries ---------------------------------------------------------------------------------------------
 
-/// What ends a process, or never ends, is a finding at its step; the campaign goes on to its last program.
+/// A library that ends its process, or hangs, is a finding at its step, and the campaign goes on to its last program.
 #[test]
 fn an_isolated_library_may_do_its_worst() {
     let cases: [(&[&str], &[&str], &str, &str); 11] = [
@@ -177,7 +179,7 @@ fn an_isolated_library_may_do_its_worst() {
         (&["EXIT"], &[], "SUBJECT.CRASH", "ended with status 0"),
         (&["CRASH"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
         (&["LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
-        // The beginning of a frame, and then nothing.
+        // The library writes the beginning of a frame and then hangs.
         (&["BABBLE=\"\\20\"", "LOOP"], &["--isolate-limit", "200ms"], "SUBJECT.HANG", "made no progress within "),
         (&["BABBLE=\"0123456789abcdef\""], &[], "SUBJECT.PROTOCOL", "answered a frame with an impossible length"),
         (
@@ -189,7 +191,7 @@ fn an_isolated_library_may_do_its_worst() {
         (&["EAT"], &["--isolate-memory", "64"], "SUBJECT.CRASH", "ended by signal 6 (abort), last seen with "),
         (&["STRAY", "DIRECT"], &[], "SUBJECT.CRASH", "ended by signal 11 (segmentation fault)"),
         (&["SILENT"], &[], "SUBJECT.PROTOCOL", "get_tce answered RM_H_SUCCESS and left *tce as it was"),
-        (&["SPIN"], &[], "RM.BOUNDED", "found 10"),
+        (&["SPIN"], &[], "RM.BOUNDED", "accesses of a real-mode call of 1 entries"),
     ];
     for (mistakes, options, rule, says) in cases {
         let here = folder();
@@ -199,13 +201,13 @@ fn an_isolated_library_may_do_its_worst() {
         assert_eq!(finding["rule"], rule, "{mistakes:?}: {report}");
         assert_eq!(finding["step_kind"], "H_GET_TCE", "{mistakes:?}: {report}");
         assert_eq!((&finding["steps"], &finding["minimal"]), (&1.into(), &true.into()), "{mistakes:?}: {report}");
-        assert!(report.contains(says.trim_start_matches("found ")), "{mistakes:?}: {says:?} is not told in {report}");
+        assert!(report.contains(says), "{mistakes:?}: {says:?} is not told in {report}");
         let json = fs::read_to_string(here.path().join("sum.json")).expect("a summary");
         let json: Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(json["programs"], 40, "{mistakes:?}: it went on");
         assert!(json["failing"].as_u64() > Some(1), "{mistakes:?}: {json}");
         assert_eq!(json["findings"].as_array().map(Vec::len), Some(1), "{mistakes:?}: the same again is not another");
-        // Another process sees the same.
+        // A replay in another process shows the same.
         let file = finding["file"].as_str().expect("a file");
         let again = run(&here, &[&["replay", "--subject", &library, "--isolate", file], options].concat());
         assert_eq!(again.status, 1, "{mistakes:?}: {}{}", again.stdout, again.stderr);
@@ -213,7 +215,7 @@ fn an_isolated_library_may_do_its_worst() {
     }
 }
 
-/// It may not write files, whether it looks at the error or not.
+/// An isolated library cannot write files, whether it checks for errors or not.
 #[test]
 fn an_isolated_library_writes_no_file() {
     let here = folder();
@@ -222,44 +224,19 @@ fn an_isolated_library_writes_no_file() {
     let args = ["--programs", "40", "--seed", "1", "--jobs", "1"];
     clean(&here, &library, &[&args[..], &["--isolate"]].concat());
     assert!(!target.exists());
-    // It would have.
+    // In this process it can.
     clean(&here, &library, &args);
     assert!(target.exists());
 }
 
-/// State and parent of a process.
-fn stat(pid: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
-}
-
-/// The processes that a process has started.
-fn children(parent: u32) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
-}
-
-/// The processes of isolated subjects that a process runs.
+/// The children of a process that run isolated subjects.
 fn isolated(parent: u32) -> Vec<u32> {
     let is_one =
         |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("\0isolated\0"));
     children(parent).into_iter().filter(is_one).collect()
 }
 
-/// Waits until `met` answers something.
-fn wait<T>(what: &str, limit: Duration, mut met: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(value) = met() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A campaign that runs, and a process of its subject's for each of its two threads.
+/// Starts a campaign with two jobs. Returns it with the pids of its two isolated subjects.
 fn runs(folder: &TempDir, library: &str) -> (Child, Vec<u32>) {
     let child = Command::new(REALMODE)
         .args(["fuzz", "--isolate", "--isolate-limit", "50s", "--subject", library])
@@ -270,7 +247,7 @@ fn runs(folder: &TempDir, library: &str) -> (Child, Vec<u32>) {
         .stderr(Stdio::null())
         .spawn()
         .expect("a campaign");
-    // Others came and went while the library was looked at.
+    // The command first starts short-lived processes to examine the library.
     std::thread::sleep(Duration::from_millis(400));
     let children = wait("two processes", Duration::from_secs(20), || {
         Some(isolated(child.id())).filter(|children| children.len() == 2)
@@ -278,7 +255,7 @@ fn runs(folder: &TempDir, library: &str) -> (Child, Vec<u32>) {
     (child, children)
 }
 
-/// Whatever the subject is doing when the campaign ends: working, or in a loop without end.
+/// No process and no file is left when a campaign ends, whether the subject works or hangs at that moment.
 #[test]
 fn nothing_is_left_behind() {
     for (mistakes, signal, status) in
@@ -290,9 +267,7 @@ fn nothing_is_left_behind() {
         rustix::process::kill_process(Pid::from_child(&child), signal).expect("a process");
         let output = child.wait_with_output().expect("an end");
         for pid in children {
-            wait("the end of a process", Duration::from_secs(2), || {
-                stat(pid).is_none_or(|(state, _)| state == 'Z').then_some(())
-            });
+            wait("the end of a process", Duration::from_secs(2), || (!lives(pid)).then_some(()));
         }
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(output.status.code().unwrap_or(-1), status, "{mistakes:?} {signal:?}: {text}");
@@ -306,11 +281,12 @@ fn nothing_is_left_behind() {
     }
 }
 
-// ---- in this process ------------------------------------------------------------------------------------------------
+// ---- libraries in this process --------------------------------------------------------------------------------------
 
 const FORTY: [&str; 6] = ["--programs", "40", "--seed", "1", "--jobs", "1"];
 
-/// A run that a library ended, in this process: how the command ended, and the one line on standard error.
+/// Runs the command with a library that ends its process. Returns the command's exit status and its one line on
+/// standard error.
 fn ended(folder: &TempDir, args: &[&str]) -> (ExitStatus, String) {
     let mut command = Command::new(REALMODE);
     let output = command.args(args).current_dir(folder).stdin(Stdio::null()).output().expect("a run");
@@ -321,8 +297,8 @@ fn ended(folder: &TempDir, args: &[&str]) -> (ExitStatus, String) {
     (output.status, line)
 }
 
-/// A library that ends the process in which it runs leaves its name, the program, and the way to a finding; the command
-/// ends by the same signal.
+/// If a library ends the process in which it runs, the command names the library, the program and the command that
+/// shows the finding, and then ends by the same signal.
 #[test]
 fn what_ends_the_process_is_told() {
     let cases: [(&[&str], Option<i32>, &str); 8] = [
@@ -332,7 +308,7 @@ fn what_ends_the_process_is_told() {
         (&["RAISE=SIGBUS"], Some(Signal::BUS.as_raw()), " (bus error)"),
         (&["RAISE=SIGFPE"], Some(Signal::FPE.as_raw()), " (arithmetic)"),
         (&["RAISE=SIGILL"], Some(Signal::ILL.as_raw()), " (illegal instruction)"),
-        // The system's way when memory runs out.
+        // This is how the kernel ends a process when memory runs out.
         (&["RAISE=SIGKILL"], Some(Signal::KILL.as_raw()), " (kill)"),
         (&["EXIT"], None, "ended with status 0"),
     ];
@@ -342,11 +318,11 @@ fn what_ends_the_process_is_told() {
         let (status, line) =
             ended(&here, &[&["fuzz", "--subject", &library, "--out", "kept/here"], &FORTY[..]].concat());
         assert_eq!(status.signal(), signal, "{mistakes:?}: {line}");
-        // An `exit` with status 0 must not pass for a run that found nothing.
+        // An `exit` with status 0 must not look like a run that found nothing.
         assert_eq!(status.code(), signal.is_none().then_some(1), "{mistakes:?}: {line}");
         assert!(line.starts_with(&format!("realmode: {library}: the process ended ")) && line.contains(how), "{line}");
 
-        // The program was kept, and isolated it is a finding.
+        // The command kept the program, and it is a finding if the library is isolated.
         let kept = store::programs_under(&here.path().join("kept/here")).expect("a folder");
         let [file] = &kept[..] else { panic!("{mistakes:?}: {kept:?}") };
         inputs::read_text(file).expect("a program");
@@ -358,8 +334,9 @@ fn what_ends_the_process_is_told() {
         assert_eq!(again.status, 1, "{mistakes:?}: {}{}", again.stdout, again.stderr);
         assert!(again.stdout.contains("SUBJECT.CRASH"), "{mistakes:?}: {}", again.stdout);
 
-        // A program that has a file keeps it.
-        let before = fs::read_dir(&here).expect("the folder").count();
+        // A program that comes from a file is not written again.
+        let names = || fs::read_dir(&here).expect("the folder").map(|entry| entry.expect("an entry").file_name());
+        let before: BTreeSet<_> = names().collect();
         for command in ["replay", "show", "shrink"] {
             let (status, line) = ended(&here, &[command, "--subject", &library, file]);
             assert_eq!(status.signal(), signal, "{command} {mistakes:?}: {line}");
@@ -367,10 +344,26 @@ fn what_ends_the_process_is_told() {
             if command != "shrink" {
                 assert!(line.contains(&format!(" ran {file}; ")), "{command}: {line}");
             }
+            let new: Vec<_> = names().filter(|name| !before.contains(name)).collect();
+            assert!(new.is_empty(), "{command} {mistakes:?}: {new:?}");
         }
-        let after = fs::read_dir(&here).expect("the folder").count();
-        assert!(after == before || here.path().join("findings").is_dir(), "{mistakes:?}");
     }
+}
+
+/// A shell runs the command that is suggested, whatever the paths are called.
+#[test]
+fn the_suggested_command_can_be_pasted() {
+    let here = folder();
+    let library = small(&here, "it's bad.so", &["ABORT"]);
+    let (_, line) =
+        ended(&here, &[&["fuzz", "--subject", &library, "--out", "kept $here; \"so\""], &FORTY[..]].concat());
+    let (_, suggested) = line.rsplit_once("a finding: realmode ").expect("a suggested command");
+    let script = format!("\"$REALMODE\" {suggested}");
+    let output = Command::new("sh").args(["-c", &script]).env("REALMODE", REALMODE).current_dir(&here).output();
+    let output = output.expect("a shell");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{suggested}: {out}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("SUBJECT.CRASH"), "{suggested}: {out}");
 }
 
 /// With several threads, only the program that ends a process is kept.
@@ -402,7 +395,7 @@ fn a_crash_while_it_is_loaded_is_told() {
     assert!(!here.path().join("findings").exists());
 }
 
-/// Ctrl-C and other signals reach a campaign as if it ran in one process, and nothing is left behind.
+/// A signal to a campaign in a watched process works as if there were one process, and no process is left.
 #[test]
 fn a_watched_campaign_ends_as_its_watcher_is_told() {
     let here = folder();
@@ -425,7 +418,7 @@ fn a_watched_campaign_ends_as_its_watcher_is_told() {
                 fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("realmode-subject"))
             })
         });
-        // Its handler is set once it has looked at the library.
+        // The command sets its signal handler after it has examined the library.
         std::thread::sleep(Duration::from_millis(500));
         if whole_group {
             rustix::process::kill_process_group(pid, signal).expect("a group");
@@ -433,9 +426,7 @@ fn a_watched_campaign_ends_as_its_watcher_is_told() {
             rustix::process::kill_process(pid, signal).expect("a process");
         }
         let output = child.wait_with_output().expect("an end");
-        wait("the end of a process", Duration::from_secs(2), || {
-            stat(watched).is_none_or(|(state, _)| state == 'Z').then_some(())
-        });
+        wait("the end of a process", Duration::from_secs(2), || (!lives(watched)).then_some(()));
         let text = String::from_utf8(output.stdout).expect("text");
         let said = String::from_utf8(output.stderr).expect("text");
         if signal == Signal::INT {
@@ -449,7 +440,7 @@ fn a_watched_campaign_ends_as_its_watcher_is_told() {
     assert!(!here.path().join("findings").exists());
 }
 
-/// A debugger wants one process.
+/// `REALMODE_WATCHED=no` runs the library in the command's own process, as a debugger needs it.
 #[test]
 fn a_process_that_is_not_to_be_watched_is_not() {
     let here = folder();
@@ -502,12 +493,13 @@ fn mapped_memory_is_watched() {
     let json = clean(&here, &small(&here, "maps.so", &["DIRECT"]), &args);
     assert!(json["accepted"].as_u64() > Some(0), "{json}");
     let (finding, report) = first(&here, &small(&here, "scribbles.so", &["DIRECT", "SCRIBBLE"]), &args);
-    // The handler then read what it had stored; that its store is wrong would be the next difference.
+    // The handler reads back what it stored wrongly, so r4 differs first. The stored entry would be the next
+    // difference.
     assert_eq!((&finding["rule"], &finding["steps"]), (&"DIVERGE.R4".into(), &1.into()), "{report}");
     assert!(report.contains("found      0x5a5a5a5a5a5a5a5a"), "{report}");
 }
 
-/// What a library does not cover is not asked, and is counted.
+/// Steps outside the coverage of a library are not sent to it and are counted as not asked.
 #[test]
 fn what_is_not_covered_is_counted() {
     let here = folder();
@@ -520,17 +512,18 @@ fn what_is_not_covered_is_counted() {
         let voter = &json["voters"][0];
         let (uncovered, not_asked) = (&voter["uncovered"], &json["not_asked"]);
         let nothing = 300 - voter["compared"].as_u64().expect("a number");
-        // It covers one dialect of three, and few kinds of steps.
+        // The library covers one dialect of three, and few kinds of steps.
         assert!(uncovered.as_u64() > Some(250) && (50..250).contains(&nothing), "{json}");
         assert!(not_asked.as_u64() > Some(100), "{json}");
         let says = format!("\nnot compared: something of {uncovered} programs, all of {nothing}; the first: ");
         assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
-        let says = format!("\n{not_asked} steps not asked: the subject does not cover them\n");
+        assert_eq!(voter["not_asked"], *not_asked, "{json}");
+        let says = format!("\n{not_asked} steps not asked\n");
         assert!(ran.stdout.contains(&says), "{says} is not in {}", ran.stdout);
         sums.push((uncovered.clone(), not_asked.clone(), json["hypercalls"].clone()));
     }
     assert_eq!(sums[0], sums[1], "a process of its own changes no count");
-    // In its own dialect some steps of nearly every program are put to it.
+    // In its own dialect nearly every program has a step that the library covers.
     let json = clean(&here, &library, &["--programs", "100", "--seed", "1", "--dialect", "lopapr"]);
     assert!(json["voters"][0]["compared"].as_u64() > Some(80), "{json}");
     assert!(json["accepted"].as_u64() > Some(0), "{json}");
@@ -543,7 +536,7 @@ fn the_example_is_right() {
     let here = folder();
     let library = example(&here, "build/libtce.so").join("libtce.so");
     let library = library.to_str().expect("a path");
-    // Two instances in one process share no variable, or seed 5 would show it.
+    // Seed 5 would show it if two instances in one process shared a variable.
     let one = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "1"]);
     let two = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "2"]);
     let apart = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "2", "--isolate"]);
@@ -568,7 +561,7 @@ fn the_example_is_right() {
     }
 }
 
-/// Each variant's patch says by which rules it shows.
+/// The line `Rule:` of each variant's patch names the rules that may show it.
 #[test]
 fn each_variant_of_the_example_is_found() {
     let here = folder();
@@ -595,9 +588,9 @@ fn each_variant_of_the_example_is_found() {
     assert_eq!(variants, 5);
 }
 
-// ---- what was compared ----------------------------------------------------------------------------------------------
+// ---- coverage and sequences -----------------------------------------------------------------------------------------
 
-/// A program of two windows, of which the small library covers the emulated one, in dialect lopapr.
+/// A program of one emulated window, which the small library covers in dialect lopapr.
 const READS: &str = "realmode-program 1
 dialect lopapr
 machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
@@ -622,7 +615,7 @@ fn what_was_not_compared_is_never_said_to_agree() {
     );
     let both = READS.to_string() + "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x0\n";
     write(&here, "both.realmode", &both);
-    // Nothing of these is compared: status 3 and the reason, whatever the command.
+    // The library covers nothing of these programs: every command gives the reason and status 3.
     for (file, why) in
         [("kvm.realmode", "it does not cover dialect kvm"), ("put.realmode", "it does not cover this step")]
     {
@@ -637,11 +630,20 @@ fn what_was_not_compared_is_never_said_to_agree() {
         assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains("nothing was compared"), "{}", ran.stderr);
     }
-    // A part of this one is: status 0, and what was left out.
+    // The library covers a part of this program: status 0, and the output says what was not compared.
     for command in ["show", "replay", "triage"] {
         let ran = run(&here, &[command, "--subject", &library, "both.realmode"]);
         assert_eq!(ran.status, 0, "{command}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains("compared but for 1 step from step 2 on"), "{command}: {}", ran.stdout);
+    }
+    let ran =
+        run(&here, &["replay", "--subject", &library, "--json", "replayed.json", "both.realmode", "put.realmode"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let json = fs::read_to_string(here.path().join("replayed.json")).expect("a summary");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    for (file, compared) in [(0, true), (1, false)] {
+        let file = &json["files"][file];
+        assert_eq!((&file["not_asked"], &file["compared"]), (&1.into(), &compared.into()), "{json}");
     }
     // A campaign of which nothing is compared: the dialect is one that the library does not cover.
     let campaign = ["fuzz", "--subject", &library, "--dialect", "kvm", "--programs", "200", "--json", "sum.json"];
@@ -690,7 +692,7 @@ fn a_finding_that_needs_an_earlier_program_is_recorded_as_a_sequence() {
         let file = finding["file"].as_str().expect("a file");
         let text = fs::read_to_string(here.path().join(file)).expect("a sequence");
         assert_eq!(text.matches("realmode-program 1").count(), 2, "{text}");
-        // Each of the two is down to the read that it takes.
+        // Both programs are shrunk to the one read that the finding needs.
         assert_eq!(text.matches("\ncpu").count(), 2, "{text}");
         let again = run(&here, &["replay", "--subject", &library, file]);
         assert_eq!(again.status, 1, "{}{}", again.stdout, again.stderr);

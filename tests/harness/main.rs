@@ -1,12 +1,14 @@
-//! The harness as a library and as a command: campaigns, the exhaustive mode, shrinking, voters, libraries in C,
-//! findings.
+//! Tests of the harness, as a library and as a command: campaigns, the exhaustive run, shrinking, voters, libraries in
+//! C, and findings.
 
 mod audit;
 mod campaign;
 mod carried;
+mod emulated;
 mod exhaust;
 mod findings;
 mod libraries;
+mod processes;
 mod qemu;
 mod shrink;
 mod systems;

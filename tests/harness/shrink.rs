@@ -1,5 +1,5 @@
-//! The shrinker keeps what a program shows and leaves nothing in it that could go; the report and the exported test say
-//! all of it.
+//! Tests of the shrinker, which keeps the identity of a finding and leaves no part that could go, and of the report and
+//! the exported test of a shrunk program.
 
 use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
@@ -13,7 +13,8 @@ use realmode_diff::{Checker, Finding, Identity, Program, SubjectKind, Verdict, p
 
 use super::findings::wrong::{self, HONEST, Hooks};
 
-/// Mistakes that show on random programs: some at once, some only where several steps and items come together.
+/// Mistakes that random programs show: some in any program, some only if several steps and items come together. Each
+/// has the rule that it breaks.
 const MISTAKES: [(&str, Hooks, Rule); 7] = [
     (
         "STUFF is always deferred",
@@ -69,7 +70,7 @@ const MISTAKES: [(&str, Hooks, Rule); 7] = [
     ),
 ];
 
-/// The first program of a seed on which the checker finds the rule.
+/// The first program of a seed on which the checker finds the rule, with the finding.
 fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
     (0..20_000)
         .find_map(|index| {
@@ -82,7 +83,7 @@ fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
         .expect("the mistake shows on some program")
 }
 
-/// Shrinks by checks alone: what comes out depends on no clock.
+/// Shrinks with a limit of checks only, so that the result depends on no clock.
 fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
     realmode_diff::shrink::shrink(judge, program, Limits::checks(MAX_CHECKS))
 }
@@ -91,7 +92,7 @@ fn identity(checker: &mut Checker, program: &Program) -> Option<Identity> {
     checker.check(program).finding().map(|finding| finding.identity())
 }
 
-/// Every program that lacks one step or one item of `program`, with what it lacks.
+/// All programs that lack one step or one item of `program`, each with the name of what it lacks.
 fn smaller(program: &Program) -> Vec<(String, Program)> {
     let mut all = Vec::new();
     let mut without = |what: &str, count: usize, remove: &dyn Fn(&mut Program, usize)| {
@@ -115,7 +116,8 @@ fn smaller(program: &Program) -> Vec<(String, Program)> {
     all
 }
 
-/// Takes a section and the blocks that no other needs; what else names its pages stays, and makes the program invalid.
+/// Removes a section and the blocks that no other section needs. If another item names a page of the section, the
+/// program is invalid.
 fn remove_section(machine: &mut Machine, index: usize) {
     let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
     let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return };
@@ -134,7 +136,7 @@ fn remove_section(machine: &mut Machine, index: usize) {
     *blocks = blocks.iter().flat_map(single).filter(|run| needed(run.first)).collect();
 }
 
-/// What must hold of a shrunk program, whatever it shows.
+/// Checks what must hold for every shrunk program.
 fn sound(name: &str, checker: &mut Checker, drawn: &Program, before: &Finding, shrunk: &Shrunk) {
     let Shrunk { program, finding, ended, .. } = shrunk;
     assert_eq!(finding.identity(), before.identity(), "{name}");
@@ -143,7 +145,7 @@ fn sound(name: &str, checker: &mut Checker, drawn: &Program, before: &Finding, s
     assert_eq!(parse(&program.to_string()).as_ref(), Ok(program), "{name}");
     assert!(program.steps.len() <= 6, "{name}: {} steps\n{program}", program.steps.len());
     assert!(program.to_string().len() <= drawn.to_string().len(), "{name}");
-    // The finding is the shrunk program's own.
+    // A check of the shrunk program alone has the same finding.
     match checker.check(program) {
         Verdict::Finding(again) => assert_eq!(&*again, finding, "{name}"),
         verdict => panic!("{name}: {verdict:?}"),
@@ -177,7 +179,7 @@ fn the_canary_shrinks_to_two_steps() {
         let (drawn, before) = first(&mut checker, Rule::DivergeR4, seed);
         let shrunk = shrink(&mut checker, &drawn).expect("a finding");
         sound("canary", &mut SubjectKind::Canary.checker(), &drawn, &before, &shrunk);
-        // A write permission goes in, and does not come out.
+        // A write permission is stored, and H_GET_TCE does not return it.
         let kinds: Vec<&str> = shrunk.program.steps.iter().map(|step| step.kind().name()).collect();
         assert!(matches!(kinds[..], ["H_PUT_TCE", "H_GET_TCE"]), "{kinds:?}\n{}", shrunk.program);
         assert_eq!(shrunk.program.machine.windows.len(), 1);
@@ -186,7 +188,7 @@ fn the_canary_shrinks_to_two_steps() {
     }
 }
 
-/// Shrinking is part of what a campaign prints: the same on every machine.
+/// A campaign prints the shrunk program, so shrinking must give the same on every machine.
 #[test]
 fn a_program_shrinks_to_the_same_every_time() {
     let (name, hooks, rule) = MISTAKES[1];
@@ -196,7 +198,7 @@ fn a_program_shrinks_to_the_same_every_time() {
     let again = shrink(&mut checker, &drawn).expect("a finding");
     similar_asserts::assert_eq!(first.program.to_string(), again.program.to_string(), "{name}");
     assert_eq!((first.finding, first.checks), (again.finding, again.checks));
-    // What is minimal stays as it is.
+    // Shrinking a minimal program changes nothing.
     let twice = shrink(&mut checker, &first.program).expect("a finding");
     similar_asserts::assert_eq!(twice.program.to_string(), first.program.to_string());
 }
@@ -210,10 +212,9 @@ fn what_shows_nothing_is_not_shrunk() {
     assert!(shrink(&mut SubjectKind::Canary.checker(), &invalid).is_none());
 }
 
-// ---- how it goes about it -------------------------------------------------------------------------------------------
+// ---- how the shrinker works -----------------------------------------------------------------------------------------
 
-/// A judge that finds fault with every program that has what `has` asks for, and keeps every program that it is asked
-/// about.
+/// A judge that has a finding for every program that `has` accepts. It keeps all programs that it is asked about.
 struct Strict<F> {
     has: F,
     asked: Vec<Program>,
@@ -231,14 +232,14 @@ impl<F: FnMut(&Program) -> bool> Judge for Strict<F> {
     }
 }
 
-/// What comes of a program where everything may go that `has` does not ask for; and the programs that were tried.
+/// Shrinks a program as far as `has` accepts it. Returns the result and the programs that were tried.
 fn strictly(program: &Program, has: impl FnMut(&Program) -> bool) -> (Shrunk, Vec<Program>) {
     let mut judge = Strict { has, asked: Vec::new() };
     let shrunk = shrink(&mut judge, program).expect("a finding");
     (shrunk, judge.asked)
 }
 
-/// Far apart and high up: a section, pages, slots, a window, and everything's place.
+/// A program whose numbers are all high: section, pages, slot, window, and their places.
 const FAR: &str = "\
 realmode-program 1
 dialect kvm
@@ -260,12 +261,13 @@ cpu3 H_PUT_TCE_INDIRECT liobn=0x80000000 ioba=0x800000000050000 list=0x1021f000 
 cpu3 H_GET_TCE liobn=0x80000000 ioba=0x800000000080000
 ";
 
-/// All numbers of a program shrink, by kind, with every number that belongs to them: what is left reads as one would
-/// write it.
+/// All kinds of numbers shrink, each together with the numbers that refer to it, so that the result looks like a
+/// program written by hand.
 #[test]
 fn what_stays_gets_the_lowest_numbers() {
     let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
-    // What stays is linked: the list, its page in the slot and the page table, the entry that is put and read.
+    // `has` asks for parts that refer to each other: the list, its page in the slot and in the page table, and the
+    // entry that is put and read.
     let reference = |program: &Program| {
         let Some((Step::Hypercall { call: get, .. }, before)) = program.steps.split_last() else { return false };
         let put = before.iter().find_map(|step| match step {
@@ -286,7 +288,7 @@ fn what_stays_gets_the_lowest_numbers() {
             });
             let pfn = hva.and_then(|hva| machine.mappings.iter().find(|m| m.hva.0 == hva)?.pte.pfn());
             let last = window.is_some_and(|w| (ioba.wrapping_sub(w.base) >> w.page_shift) + count <= w.entries);
-            // Of a call of no entry there is no last one to read.
+            // A count of 0 has no last entry. This then wraps, and `count >= 3` below is false.
             let entry = count.wrapping_sub(1);
             let read = window.is_some_and(|w| get.args[1] == ioba.wrapping_add(entry.wrapping_shl(w.page_shift)));
             let sections = matches!(&machine.memory, MemoryModel::SparsememVmemmap { .. });
@@ -320,7 +322,7 @@ cpu0 H_GET_TCE liobn=0x0 ioba=0x2000
     similar_asserts::assert_eq!(shrunk.program.to_string(), expected);
 }
 
-/// Counts are halved, not counted down: of 512 entries 300 are found in a few dozen checks.
+/// Counts are halved, not decremented: the shrinker gets from 512 entries to 300 with less than 120 programs.
 #[test]
 fn counts_shrink_by_halving() {
     let text = FAR.replace("entries=64", "entries=512").replace("0x10110003*3 0x10210001", "0x10110003*400 0x0*112");
@@ -349,7 +351,7 @@ fn no_program_is_tried_twice() {
         });
         let different: std::collections::HashSet<&Program> = asked.iter().collect();
         assert_eq!(different.len(), asked.len());
-        // The first is the program itself.
+        // The first program asked about is the program itself, which does not count as a check.
         assert_eq!(shrunk.checks + 1, asked.len() as u64);
     }
 }
@@ -370,15 +372,15 @@ fn limits_are_kept_and_told() {
     assert!(!told(None).contains("minimal"));
 }
 
-// ---- what is told ---------------------------------------------------------------------------------------------------
+// ---- report and exported test ---------------------------------------------------------------------------------------
 
-/// The program text in a longer text: from its header to the end.
+/// Parses the program at the end of a longer text.
 fn program_in(text: &str) -> Program {
     let start = text.find(contract::text::HEADER).expect("a header");
     parse(&text[start..]).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The report names rule, place and both values, and its program is the program.
+/// The report names the rule, the place and both values, and contains the program.
 fn reports(shrunk: &Shrunk) {
     let Shrunk { program, finding, .. } = shrunk;
     let context = Context { origin: "seed 1, program 2", ended: Some(Ended::Minimal) };
@@ -409,8 +411,8 @@ fn reports(shrunk: &Shrunk) {
     assert_eq!(&program_in(&text), program);
 }
 
-/// The parts of an exported test. It is not compiled here, but taken apart as the compiler would: the raw string is the
-/// program, the array is what the reference says.
+/// Checks the parts of an exported test as text, because it is not compiled here: its name, its program and the array
+/// of outcomes, which is what the reference says.
 fn exported(shrunk: &Shrunk) {
     let Shrunk { program, finding, .. } = shrunk;
     for finding in [Some(finding), None] {
@@ -435,7 +437,7 @@ fn exported(shrunk: &Shrunk) {
     }
 }
 
-/// The string literal of an exported test is the program. In a raw string a backslash is a backslash.
+/// The string literal of an exported test is the program. A backslash of a raw string is itself.
 #[test]
 fn the_literal_of_an_exported_test_is_the_program() {
     let program = generate(&GeneratorConfig::default(), 46, 0);
@@ -447,15 +449,14 @@ fn the_literal_of_an_exported_test_is_the_program() {
         Some(raw) => raw.split_once('"').expect("an end").0.to_string(),
         None => {
             let plain = literal.strip_prefix('"').and_then(|plain| plain.split_once('"')).expect("a literal").0;
-            // At the end of a line it takes the line break and the blanks that follow.
+            // In a plain string a backslash at the end of a line removes the line break and the blanks after it.
             plain.split("\\\n").map(str::trim_start).collect()
         }
     };
     assert_eq!(parse(&found).map_err(|error| error.to_string()), Ok(program));
 }
 
-/// A program without steps, a finding at its end, a finding before its first step: nothing to index, nothing to panic
-/// about.
+/// A program without steps, a finding at the end and a finding at the start have a report and an exported test.
 #[test]
 fn findings_at_either_end_are_told() {
     let machine = "realmode-program 1\ndialect lopapr\n\
@@ -484,7 +485,7 @@ fn findings_at_either_end_are_told() {
     }
 }
 
-/// The start comes before the first step, and is not it.
+/// A finding at the start of a program names no step.
 #[test]
 fn a_crash_at_the_start_names_no_step() {
     let program = generate(&GeneratorConfig::default(), 47, 0);

@@ -1,4 +1,4 @@
-//! Panels: several voters on one program, what each of them answered, and what is counted.
+//! Tests of panels: several voters on one program, the vote of each, what is counted, and declared differences.
 
 use contract::{HcallAnswer, Rule, Status};
 use machine::{Coverage, Subject as _};
@@ -8,28 +8,15 @@ use std::sync::Arc;
 use realmode_diff::check::Place;
 use realmode_diff::voters::model::ModelOf;
 use realmode_diff::voters::{Candidacy, Look, Panel, Roster};
-use realmode_diff::{Dialect, Program, SubjectKind, Verdict, parse};
+use realmode_diff::{Dialect, SubjectKind, Verdict, parse};
 
+use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, checker};
 
-fn program(dialect: &str, steps: &str) -> Program {
-    let text = format!(
-        "realmode-program 1
-dialect {dialect}
-machine flatmem page_shift=12 struct_page=64 array=0x8000000 pages=32
-slot 0 gfn=0x0 pages=4 hva=0x7f0000000000
-map 0x7f0000000000 present pfn=0x10 writable dirty young pages=4
-window 0x80000100 page_shift=12 base=0x0 entries=4 emulated table=0x9000000
-steps
-{steps}"
-    );
-    parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x80000100 ioba=0x0 tce=0x1003
-cpu0 H_GET_TCE liobn=0x80000100 ioba=0x0
+const READ_BACK: &str = "cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x1003
+cpu0 H_GET_TCE liobn=0x1 ioba=0x0
 ";
-const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x80000100 ioba=0x0 tce=0x0 count=0
+const COUNT_ZERO: &str = "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0
 ";
 
 fn panel(subjects: &[SubjectKind], models: &[Dialect], ledger: &str) -> Panel {
@@ -52,7 +39,7 @@ fn everybody_agrees() {
     let names: Vec<(&str, u64, u64)> =
         roll.voters.iter().map(|voter| (voter.name.as_str(), voter.programs, voter.hypercalls)).collect();
     assert_eq!(names, [("candidate", 1, 2), ("null", 1, 2), ("model/lopapr", 1, 2)]);
-    // What was taken is gone.
+    // `take_roll` resets the counts.
     assert!(panel.take_roll().voters.iter().all(|voter| voter.programs == 0));
 }
 
@@ -71,7 +58,7 @@ fn a_finding_has_the_votes_of_all() {
 
 #[test]
 fn the_earliest_finding_is_told() {
-    // The model of another dialect differs at step 1, the canary at step 3.
+    // The model of dialect qemu differs at the first step, the canary at the third.
     let steps = format!("{COUNT_ZERO}{READ_BACK}");
     let mut panel = panel(&[SubjectKind::Canary], &[Dialect::Qemu], "");
     let finding = panel.check(&program("lopapr", &steps)).expect("all are there").into_finding().expect("a finding");
@@ -97,7 +84,7 @@ fn declared_differences_are_counted_and_no_findings() {
     assert!(declared.check(&steps).expect("all are there").into_finding().is_none());
     let roll = declared.take_roll();
     assert_eq!((roll.voters[0].declared, roll.uses), (1, vec![0, 1]));
-    // Another rule, another deciding rule, another call, another pair: not this difference.
+    // Each of these differs from the declared difference in one part: rule, deciding rule, call or pair.
     for other in [
         entry("DIVERGE.R4", "COUNT.ZERO", "H_STUFF_TCE"),
         entry("DIVERGE.STATUS", "IOBA.ALIGN", "H_STUFF_TCE"),
@@ -150,8 +137,8 @@ fn a_declared_difference_expires() {
     }
 }
 
-/// A voter that covers emulated windows only is not asked step 1. The reference then faults no page in, step 2 is
-/// skipped, and step 3 is decided by TCE.UNBACKED, where a run of all steps decides it by TCE.ALIGN.
+/// The subject covers no pinned windows, so step 1 is not asked. Then the reference faults no page in and skips step 2,
+/// and `TCE.UNBACKED` decides step 3. In a run of all steps `TCE.ALIGN` decides it.
 const SKIPPED: &str = "realmode-program 1
 dialect kvm
 machine sparsemem-vmemmap page_shift=12 struct_page=56 base=0xc00c000000000000 block_shift=16 list=0x200000061000
@@ -199,5 +186,50 @@ fn a_difference_is_declared_by_what_decided_the_step_for_that_voter() {
         if let Some(finding) = finding {
             assert_eq!((finding.place, finding.decided), (Place::Step(2), Some(Rule::TceUnbacked)), "{finding}");
         }
+    }
+}
+
+/// A window that a voter does not cover may hold what the reference never stored, so the voter does not close it.
+#[test]
+fn a_window_that_is_not_covered_is_not_closed() {
+    let hooks = Hooks { coverage: |subject| Coverage { pinned: false, ..subject.coverage() }, ..HONEST };
+    let (machine, _) = SKIPPED.split_once("cpu0 ").expect("steps");
+    for (liobn, not_asked) in [(1, 1), (0, 0)] {
+        let steps = format!("cpu0 H_GET_TCE liobn=0x0 ioba=0x0\nclose-window {liobn:#x}\n");
+        let program = parse(&format!("{machine}{steps}")).expect("a program");
+        let mut panel = Panel::new(vec![Box::new(checker(hooks))], Ledger::default());
+        let verdict = panel.check(&program).expect("all are there");
+        let first = match &verdict {
+            Verdict::NotCompared(not) => Some((not.from, not.not_asked(), not.compared)),
+            _ => None,
+        };
+        let expected = (not_asked > 0).then_some((Place::Step(1), Some(1), true));
+        assert_eq!((first, panel.tally().not_asked), (expected, not_asked), "{liobn}: {verdict}");
+    }
+}
+
+/// A live system keeps two cores busy, and one job runs even where there is one core.
+#[test]
+fn jobs_keep_all_cores_busy() {
+    let qemu = Arc::new(realmode_diff::voters::qemu::Config::default());
+    let (alone, live) =
+        (Roster::from(SubjectKind::Candidate), Roster::of(vec![Arc::new(SubjectKind::Candidate), qemu]));
+    for (cores, jobs) in [(1, 1), (2, 1), (3, 2), (4, 2), (8, 4)] {
+        assert_eq!((alone.jobs(cores), live.jobs(cores)), (cores, jobs));
+    }
+}
+
+/// While a hang is shrunk, steps are given up early, but never later than the user said.
+#[test]
+fn shrinking_a_hang_makes_no_limit_longer() {
+    use realmode_diff::voters::isolate::Config;
+    use realmode_diff::voters::roster::Apart;
+    use std::time::Duration;
+    for (millis, shrinking) in [(1000, 100), (20, 20)] {
+        let config = Config { program: "realmode".into(), limit: Duration::from_millis(millis), bytes: 0 };
+        let apart = Apart { config, subject: "candidate".into(), name: "candidate".into() };
+        let impatient = apart.impatient(Duration::from_millis(100)).expect("it has a limit");
+        let says = format!("limit: {:?}", Duration::from_millis(shrinking));
+        assert!(format!("{impatient:?}").contains(&says), "{impatient:?}");
     }
 }

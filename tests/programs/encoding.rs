@@ -1,14 +1,17 @@
-//! The encoding for fuzzing engines: exact inversion, and a meaning for every byte string.
+//! Tests of the binary encoding for fuzzing engines: it inverts exactly, and every byte string decodes to a program.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
-use programs::encoding::{Form, MAGIC, RECORD, VERSION, decode, decode_exact, encode, form};
+use programs::encoding::{Form, KEYS, MAGIC, RECORD, VERSION, decode, decode_exact, encode, form};
 use programs::generate::{GeneratorConfig, generate};
 use programs::repair::repair;
 use programs::store;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 use realmode_diff::{Program, Verdict, check};
+
+use super::text::{EVERYTHING, SPARSE};
 
 fn corpus() -> Vec<Program> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
@@ -30,7 +33,7 @@ fn encoding_inverts_exactly() {
     (0..20_000).for_each(|index| inverts(&generate(&GeneratorConfig::default(), 7, index)));
 }
 
-/// Bytes with a header and anything behind it; and encodings in which bytes or whole records were hit.
+/// Makes an input as an engine might: a header with random bytes, or an encoding with changed bytes and copied records.
 fn hostile(rng: &mut Xoshiro256PlusPlus, index: u64) -> Vec<u8> {
     let mut bytes = if index.is_multiple_of(3) {
         let mut bytes = vec![0; rng.random_range(0..40 * RECORD)];
@@ -69,7 +72,7 @@ fn every_byte_string_is_a_sound_program() {
         assert_eq!(program.validate(), Ok(()), "input {index}");
         inverts(&program);
         assert_eq!(decode(&bytes), program);
-        // What an engine finds is kept as text.
+        // Findings of an engine are kept as text, so each program must survive that.
         assert_eq!(realmode_diff::parse(&program.to_string()).as_ref(), Ok(&program), "input {index}\n{program}");
         if index.is_multiple_of(20) {
             match check(&program) {
@@ -98,7 +101,7 @@ fn repair_leaves_sound_programs_alone() {
     }
 }
 
-/// A machine whose windows overlap is mended, not stripped: engines copy whole records.
+/// If windows overlap, repair moves one and removes none. Engines copy whole records, so this is frequent.
 #[test]
 fn what_overlaps_is_moved() {
     let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
@@ -113,7 +116,7 @@ fn what_overlaps_is_moved() {
     assert_eq!(program.machine.windows.len(), 2, "{program}");
 }
 
-/// The size of a huge entry is counted only after its order is known to be one.
+/// The order of a huge entry is checked before the size of the entry is computed from it.
 #[test]
 fn an_order_that_no_page_has_is_refused() {
     let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
@@ -131,7 +134,7 @@ fn an_order_that_no_page_has_is_refused() {
     }
 }
 
-/// Found by AFL++: a run of no words was sound, and printed as a text that the parser refuses.
+/// AFL++ found this: a run of no words was valid, but its text was refused by the parser.
 #[test]
 fn a_run_of_no_words_is_not_sound() {
     let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
@@ -172,4 +175,34 @@ fn errors_say_where() {
     let mut unused = good.clone();
     unused[28] = 1;
     assert_eq!(error(&unused), "byte 28: found 0x01, expected what encoding writes");
+}
+
+/// A line for each record: its key, its small number, its five numbers.
+fn records(bytes: &[u8]) -> String {
+    let (records, rest) = bytes.as_chunks::<RECORD>();
+    assert!(rest.is_empty());
+    let mut text = String::new();
+    for record in records {
+        let small = u32::from_le_bytes(record[4..8].try_into().expect("four bytes"));
+        let numbers = record[8..].as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number));
+        let numbers: Vec<String> = numbers.map(|number| format!("{number:#x}")).collect();
+        writeln!(text, "{} {small:#x} {}", record[..4].escape_ascii(), numbers.join(" ")).expect("a string");
+    }
+    text
+}
+
+/// Every later version reads the corpora that engines keep, and the inputs of bug reports. So the records of two
+/// programs that have every kind of record stay as they were when version 1 of the encoding was fixed.
+#[test]
+fn records_are_those_of_version_1() {
+    let rich = [EVERYTHING, SPARSE].map(|text| realmode_diff::parse(text).expect("a program"));
+    let now: String = rich.iter().map(|program| records(&encode(program))).collect();
+    let missing: Vec<String> = KEYS
+        .iter()
+        .map(|(key, _)| key.escape_ascii().to_string())
+        .filter(|key| !now.lines().any(|line| line.starts_with(key)))
+        .collect();
+    assert!(missing.is_empty(), "no record of the kinds {missing:?}");
+    assert_eq!(VERSION, 1, "another version has records of its own");
+    similar_asserts::assert_eq!(now, include_str!("records.txt"));
 }

@@ -1,4 +1,5 @@
-//! The generator: what it draws is always a valid program, mostly sensible, and gets everywhere.
+//! Tests of the generator: it draws only valid programs, most of their calls succeed, and together they reach every
+//! outcome and edge.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 const ANY: GeneratorConfig = GeneratorConfig { dialect: None, limits: None };
 
-/// More than any program has steps: the swarm draws at most 48 times, each time a few steps at most.
+/// No program has more steps than this. The swarm draws at most 48 times, each time a few steps.
 const STEPS: usize = 256;
 
 fn runs(checker: &mut Checker, program: &Program) -> Tally {
@@ -41,8 +42,8 @@ fn what_is_drawn_is_a_valid_program() {
     }
 }
 
-/// A seed and an index are all it takes to draw a program again: on another thread, in another order, at the ends of
-/// the range.
+/// Seed and index are enough to draw a program again, on another thread, in another order, and at the ends of the
+/// range.
 #[test]
 fn seed_and_index_name_a_program() {
     let indices = [0, 1, 2, 63, 64, 1 << 20, u64::MAX - 1, u64::MAX];
@@ -57,7 +58,7 @@ fn seed_and_index_name_a_program() {
     }
 }
 
-/// Programs that seeds and indices name are different ones: neighbours of either kind, and sums of both, share nothing.
+/// Different pairs of seed and index give different programs, neighbours and pairs with the same sum among them.
 #[test]
 fn other_seeds_and_indices_name_other_programs() {
     let mut seen = BTreeMap::new();
@@ -98,7 +99,7 @@ fn every_byte_string_is_a_program_that_runs() {
     for _ in 0..1_000 {
         let mut random = vec![0; rng.random_range(0..3_000)];
         rng.fill_bytes(&mut random);
-        // Engines like runs of one byte, and numbers near the ends of their range.
+        // Fuzzing engines often write runs of one byte.
         if rng.random_range(0..2) == 0 && !random.is_empty() {
             let start = rng.random_range(0..random.len());
             let end = rng.random_range(start..random.len());
@@ -114,8 +115,7 @@ fn every_byte_string_is_a_program_that_runs() {
     }
 }
 
-/// A byte more or less must not make another program of all that came before: what a mutation of an engine does stays
-/// local.
+/// Bytes after the last decision change nothing, so a mutation by an engine stays local.
 #[test]
 fn bytes_past_the_last_decision_mean_nothing() {
     let mut rng = StdRng::seed_from_u64(8);
@@ -142,10 +142,10 @@ fn decoded_programs_differ() {
     assert_eq!(programs.len(), 300);
 }
 
-// ---- how good the programs are --------------------------------------------------------------------------------------
+// ---- outcomes of the programs ---------------------------------------------------------------------------------------
 
-/// Most hypercalls do something, every outcome is met, and few steps are skipped: programs that are refused from top to
-/// bottom find nothing.
+/// Most hypercalls succeed, every outcome is reached, and few steps are skipped. Programs whose calls are all refused
+/// find nothing.
 #[test]
 fn programs_do_much_and_reach_everything() {
     let mut checker = SubjectKind::Candidate.checker();
@@ -187,7 +187,7 @@ fn each_dialect_accepts_most_of_its_calls() {
 
 // ---- edges ---------------------------------------------------------------------------------------------------------
 
-/// What was seen, by name.
+/// How often each edge was seen, by its name.
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, u64>);
 
@@ -392,8 +392,8 @@ impl Seen {
     }
 }
 
-/// The boundary values at which real handlers went wrong (docs/kernel-bugs.md), and those of docs/semantics.md: each of
-/// them occurs, and not once in a blue moon.
+/// The boundary values at which real handlers went wrong (docs/kernel-bugs.md) and those of docs/semantics.md occur,
+/// each at least five times in 8,000 programs.
 #[test]
 fn edges_are_drawn() {
     let mut seen = Seen::default();
@@ -428,7 +428,7 @@ fn edges_are_drawn() {
 fn live_programs_are_valid_and_fit_a_qemu() {
     for dialect in Dialect::ALL {
         let config = GeneratorConfig { dialect: Some(dialect), limits: Some(Arc::new(BoardLimits)) };
-        // Boards change every 1024 programs; what programs do on one differs little.
+        // The board changes every 1024 programs, so the test takes programs that are far apart.
         for index in (0..600).map(|number| number * 331) {
             let program = generate(&config, 13, index);
             program.validate().unwrap_or_else(|invalid| panic!("program {index}: {invalid}\n{program}"));
@@ -472,13 +472,13 @@ fn live_programs_reach_every_outcome_of_their_dialect() {
     for rule in expected {
         assert!(sum.rule(rule).total() > 10, "{rule}: {:?}", sum.rule(rule));
     }
-    // Windows come and go on the way.
+    // Some programs create windows in their steps.
     let changes = |program: &Program| program.steps.iter().any(|step| matches!(step, Step::CreateWindow(_)));
     assert!((0..400).any(|index| changes(&generate(&config, 13, index))));
 }
 
-/// Every kind of window that a QEMU can have is drawn: odd sizes, odd bases, both ends of the address space, and all
-/// three makers.
+/// The generator draws every kind of window that QEMU can have: odd sizes and bases, both ends of the address space,
+/// and all three ways in which QEMU makes a window.
 #[test]
 fn live_boards_have_every_kind_of_window() {
     let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };

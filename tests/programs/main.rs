@@ -1,5 +1,5 @@
-//! The crate `programs`, and the forms of the contract's words: text form, serialised form, encoding, generator,
-//! mutation, and the visitor that they share.
+//! Tests of the crate `programs` and of the forms of a program: text, serialised names, encoding, generator, mutation,
+//! and the visitor that all of them use.
 
 mod encoding;
 mod generator;

@@ -1,5 +1,5 @@
-//! Mutation and crossover: what comes out is sound, inside the focus and bounded, and it gets where bytes at random do
-//! not.
+//! Tests of mutation and crossover: their programs are valid, inside the focus and of limited size, and they reach
+//! edges that random bytes do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,20 +19,20 @@ use realmode_diff::{Dialect, Program, SubjectKind, Tally, Verdict};
 
 fn corpus() -> Vec<Program> {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora");
-    // Programs that leave room to grow: engines keep some that fill their inputs.
+    // Only programs that leave room to grow. Engines keep some programs that fill the largest input.
     let files = ["seeds", "regressions"].map(|folder| store::programs_under(&corpora.join(folder)).expect("a corpus"));
     let files = files.concat();
     files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
 }
 
-/// Most bytes of an input, as an engine is told.
+/// Largest input in bytes, as an engine sets it.
 const MAX_SIZE: usize = 12_000;
 
-/// What chains of mutations start from.
+/// The inputs from which chains of mutations start.
 fn beginnings() -> Vec<Vec<u8>> {
     let drawn = (0..60).map(|index| generate(&GeneratorConfig::default(), 21, index));
     let mut inputs: Vec<Vec<u8>> = corpus().into_iter().chain(drawn).map(|program| encode(&program)).collect();
-    // Bytes of no encoding, and of a broken one.
+    // An empty input, one that is no encoding, and a broken encoding.
     inputs.push(Vec::new());
     inputs.push(vec![0xa5; 300]);
     let mut broken = inputs[0].clone();
@@ -49,7 +49,7 @@ fn windows(program: &Program) -> impl Iterator<Item = &WindowSpec> {
     program.machine.windows.iter().chain(created)
 }
 
-/// How large a program is: steps, entries of a window, entries of all, words of a write.
+/// The size of a program: steps, most entries of a window, entries of all windows, most words of one write.
 fn size(program: &Program) -> (usize, u64, u64, u64) {
     let written = program.steps.iter().map(|step| match step {
         Step::Write { words, .. } => word_count(words),
@@ -59,7 +59,7 @@ fn size(program: &Program) -> (usize, u64, u64, u64) {
     (program.steps.len(), entries().max().unwrap_or(0), entries().sum(), written.max().unwrap_or(0))
 }
 
-/// Holds an output against all that is promised of it.
+/// Checks what mutation promises for every output. Returns the program.
 fn keeps_promises(out: &[u8], max_size: usize, focus: Focus, seed: u64) -> Program {
     assert!(out.len() <= max_size, "seed {seed}: {} bytes", out.len());
     let program = decode_exact(out).unwrap_or_else(|error| panic!("{focus:?}, seed {seed}: {error}"));
@@ -69,7 +69,8 @@ fn keeps_promises(out: &[u8], max_size: usize, focus: Focus, seed: u64) -> Progr
     program
 }
 
-/// Chains of mutations and crossovers of one focus; answers what the checked ones among them did.
+/// Makes chains of mutations and crossovers in one focus and checks every output. Runs every `check_every`th program,
+/// which must agree, and returns the sum of their tallies.
 fn chains(focus: Focus, outputs: u64, check_every: u64) -> Tally {
     let inputs = beginnings();
     let mut checker = SubjectKind::Candidate.checker();
@@ -95,7 +96,7 @@ fn chains(focus: Focus, outputs: u64, check_every: u64) -> Tally {
             } else {
                 mutator.mutate(&mut buffer, length, max_size, seed)
             };
-            // Bytes of no encoding may be handed back as they are, where there is no room for what they stand for.
+            // An input that is no encoding may be returned unchanged if its program does not fit.
             if max_size < MAX_SIZE && decode_exact(&buffer[..length]).is_err() && length <= first.len() && depth == 0 {
                 break;
             }
@@ -114,6 +115,7 @@ fn chains(focus: Focus, outputs: u64, check_every: u64) -> Tally {
             }
         }
     }
+    assert_eq!(mutator.failures(), 0, "{focus:?}: stderr has a line for each");
     tally
 }
 
@@ -135,7 +137,7 @@ fn a_hundred_thousand_mutations_keep_every_promise() {
 fn the_seed_decides() {
     let inputs = beginnings();
     for focus in Focus::ALL {
-        // One mutator has a past, the other none.
+        // One mutator has mutated before, the other has not.
         let mut used = Mutator::new(focus);
         for (index, input) in inputs.iter().enumerate() {
             let run = |mutator: &mut Mutator, seed: u64| {
@@ -151,6 +153,7 @@ fn the_seed_decides() {
             let seed = index as u64;
             assert_eq!(run(&mut used, seed), run(&mut Mutator::new(focus), seed), "{focus:?}, input {index}");
         }
+        assert_eq!(used.failures(), 0, "{focus:?}: stderr has a line for each");
     }
     let program = decode(&inputs[0]);
     let different: BTreeSet<String> = (0..200)
@@ -177,7 +180,7 @@ fn too_little_room_never_cuts_a_record() {
     }
 }
 
-/// A small machine with everything on it that an operator could want to change.
+/// A small machine that has everything that an operator can change.
 const SMALL: &str = "\
 realmode-program 1
 dialect lopapr
@@ -219,8 +222,7 @@ fn small() -> Program {
     program
 }
 
-/// Each operator finds something to change on a program that has everything, and what it makes is sound and another
-/// program.
+/// Each operator changes a program that has everything, and the result is valid.
 #[test]
 fn every_operator_works() {
     let small = small();
@@ -228,7 +230,7 @@ fn every_operator_works() {
         let mut made = BTreeSet::new();
         for seed in 0..60 {
             let mut program = small.clone();
-            // What "admit" is for is not there before something else has put it outside.
+            // The operator "admit" needs a call outside the window, which the program does not have.
             if operator == "admit" {
                 program.steps.push(Step::Hypercall { vcpu: 0, call: Hypercall::get(1, 0x10_0000) });
             }
@@ -243,7 +245,7 @@ fn every_operator_works() {
     assert!(!mutate_with("no such operator", &mut small.clone(), Focus::Program, 1));
 }
 
-/// What was reached, by name.
+/// How often each edge was seen, by its name.
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, u64>);
 
@@ -367,7 +369,7 @@ impl Seen {
     }
 }
 
-/// From one small program a few thousand mutations, one or two deep, reach every edge that mutation knows by name.
+/// A few thousand mutations of one small program, one or two deep, reach every edge that the mutator knows.
 #[test]
 fn edges_are_reached() {
     let small = small();
@@ -405,14 +407,14 @@ fn edges_are_reached() {
     }
     let rare: Vec<_> = seen.0.iter().filter(|&(_, &times)| times < 3).collect();
     assert!(rare.is_empty(), "seen fewer than three times in 8,000 mutations: {rare:?}\nof {:?}", seen.0);
-    // A small program that never drops a last reference, and never meets a split struct page.
+    // The small program itself drops no last reference and has no split struct page.
     for rule in [Rule::DeferLastRef, Rule::DeferLookup, Rule::DeferPte, Rule::DeferCompound, Rule::LookupSplit] {
         assert!(tally.rule(rule).total() >= 3, "{rule}: {:?}", tally.rule(rule));
     }
 }
 
-/// Engines write any bytes into a step, and a window that could never be created is no contradiction of the
-/// description.
+/// An engine may write any bytes into a step, so a step may ask for a window that can never be created. Such a program
+/// is valid.
 #[test]
 fn windows_that_cannot_be_created_do_no_harm() {
     let mut program = small();
@@ -431,7 +433,7 @@ fn windows_that_cannot_be_created_do_no_harm() {
     }
 }
 
-/// The kinds of steps that the program has.
+/// The kinds of steps in the program.
 fn kinds(program: &Program) -> BTreeSet<StepKind> {
     program.steps.iter().map(Step::kind).collect()
 }
@@ -440,7 +442,7 @@ fn kinds(program: &Program) -> BTreeSet<StepKind> {
 fn a_child_has_something_of_both() {
     let one = small();
     let mut other = small();
-    // Recognisable: another machine, and steps that the first has none of.
+    // The second parent has another machine, and steps of kinds that the first parent does not have.
     other.machine.windows[0].liobn = Liobn(0x77);
     other.machine.windows[0].entries = 8;
     other.steps = vec![
@@ -458,7 +460,7 @@ fn a_child_has_something_of_both() {
             [StepKind::CreateWindow, StepKind::Take, StepKind::StuffTce].iter().any(|kind| kinds.contains(kind));
         let has_other = kinds.contains(&StepKind::Age) || kinds.contains(&StepKind::Clean);
         both += u64::from(has_one && has_other);
-        // The last entry of the other's first window is the last of the first's.
+        // A call on the last entry of the other's first window becomes one on the last entry of the first's.
         let put = |step: &Step| matches!(step, Step::Hypercall { vcpu: 5, call } if call.args[..2] == [1, 0xf000]);
         followed += u64::from(child.steps.iter().any(put));
     }

@@ -1,4 +1,5 @@
-//! The contract's words through serde: what names itself is a string, what counts is a number.
+//! Tests of the serialised form of the contract's types: those with names are strings, addresses and statuses are
+//! numbers.
 
 use std::fmt::Debug;
 
@@ -7,13 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json, to_value};
 
-/// `value` is `form`, and back.
+/// Checks that `value` is serialised as `form`, and `form` deserialised as `value`.
 fn is<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, form: Value) {
     assert_eq!(to_value(&value).expect("JSON"), form, "{value:?}");
     assert_eq!(from_value::<T>(form.clone()).unwrap_or_else(|error| panic!("{form}: {error}")), value);
 }
 
-/// `form` is refused, and the error is `says`.
+/// Checks that `form` is refused with the error `says`.
 fn refuses<T: DeserializeOwned + Debug>(form: Value, says: &str) {
     let error = from_value::<T>(form.clone()).expect_err(&form.to_string()).to_string();
     assert_eq!(error, says);

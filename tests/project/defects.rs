@@ -2,16 +2,14 @@
 //! `tests/defects/reference/` to the reference. Each changes nothing else, and its header names the rule that must find
 //! it. `scripts/defects` builds and runs them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use realmode_diff::Rule;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use super::files::root;
 
-/// The folders of patches, the path that their patches may change, and the least number of patches.
+/// The folders of patches, each with the path that its patches may change and the least number of patches.
 const ROOMS: [(&str, &str, usize); 2] =
     [("tests/defects", "b/candidate/src/", 42), ("tests/defects/reference", "b/reference/src/", 6)];
 
@@ -30,7 +28,7 @@ fn patches() -> Vec<PathBuf> {
     ROOMS.into_iter().flat_map(patches_in).collect()
 }
 
-/// Returns whether the text begins with a commit of the kernel and its version, such as `bd8cb03dbe77 (2014)`.
+/// Whether the text begins with a commit of the kernel and its version, such as `bd8cb03dbe77 (2014)`.
 fn names_commit(text: &str) -> bool {
     let hash = text.split(" (").next().unwrap_or_default();
     hash.len() == 12 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && text.contains(')')

@@ -7,10 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use realmode_diff::Rule;
 
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use super::files::{read, root};
 
 fn realmode(arguments: &[&str]) -> std::process::Output {
     Command::new(assert_cmd::cargo::cargo_bin!("realmode"))
@@ -55,14 +52,7 @@ fn every_rule_stands_in_the_section_it_claims() {
     }
 }
 
-#[test]
-fn rule_ids_are_unique_and_found_again() {
-    for &rule in Rule::ALL {
-        assert_eq!(Rule::from_id(rule.id()), Some(rule));
-    }
-}
-
-/// The files that git tracks, or would track, and that end so.
+/// The files with this ending that git tracks, or would track.
 fn tracked(ending: &str) -> Vec<String> {
     let listed = std::process::Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -70,13 +60,13 @@ fn tracked(ending: &str) -> Vec<String> {
         .output()
         .expect("git runs");
     let names = String::from_utf8(listed.stdout).expect("names in UTF-8");
-    let there = |name: &&str| name.ends_with(ending) && Path::new(env!("CARGO_MANIFEST_DIR")).join(name).is_file();
+    let there = |name: &&str| name.ends_with(ending) && root().join(name).is_file();
     let files: Vec<String> = names.split('\0').filter(there).map(str::to_string).collect();
     assert!(!files.is_empty(), "git lists no file that ends in {ending}");
     files
 }
 
-/// Lines of a document with their numbers, without those of code blocks.
+/// The lines of a document outside of code blocks, with their numbers.
 fn prose(text: &str) -> Vec<(usize, &str)> {
     let mut code = false;
     let mut lines = Vec::new();
@@ -91,12 +81,12 @@ fn prose(text: &str) -> Vec<(usize, &str)> {
     lines
 }
 
-/// Whether a line is a row of a table.
+/// Whether the line is a row of a table.
 fn is_row(line: &str) -> bool {
     line.starts_with('|')
 }
 
-/// The headings of a document in order, as links name them.
+/// The headings of a document in order, in the form in which links name them.
 fn headings(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let titles = prose(&text).into_iter().filter_map(|(_, line)| line.strip_prefix('#'));
@@ -110,7 +100,7 @@ fn headings(file: &Path) -> Vec<String> {
 fn links_lead_somewhere() {
     for document in tracked(".md") {
         let text = read(&document);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(&document);
+        let folder = root().join(&document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { folder.clone() } else { folder.parent().expect("a folder").join(file) };
@@ -121,7 +111,7 @@ fn links_lead_somewhere() {
     }
 }
 
-/// A document has one title, and no two headings that a link would take for each other.
+/// A document has one title, and no two headings with the same link.
 #[test]
 fn headings_are_unique() {
     for document in tracked(".md") {
@@ -129,7 +119,7 @@ fn headings_are_unique() {
         let titles = prose(&text).iter().filter(|(_, line)| line.starts_with("# ")).count();
         assert_eq!(titles, 1, "{document}: titles");
         assert!(text.starts_with("# "), "{document} does not begin with its title");
-        let headings = headings(&Path::new(env!("CARGO_MANIFEST_DIR")).join(&document));
+        let headings = headings(&root().join(&document));
         let different: BTreeSet<&String> = headings.iter().collect();
         assert_eq!(different.len(), headings.len(), "{document}: two headings are the same in {headings:?}");
     }
@@ -139,7 +129,7 @@ fn headings_are_unique() {
 /// the root or from the document's folder.
 #[test]
 fn folders_and_files_that_documents_name_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let files = tracked("");
     let tops: BTreeSet<&str> = files.iter().filter_map(|file| file.split_once('/')).map(|(top, _)| top).collect();
     for document in tracked(".md") {
@@ -147,10 +137,10 @@ fn folders_and_files_that_documents_name_exist() {
         let own = root.join(&document);
         let text: String = prose(&text).into_iter().flat_map(|(_, line)| [line, "\n"]).collect();
         for word in quoted(&text).filter(|word| !word.contains(|c: char| c.is_whitespace() || "*$.<".contains(c))) {
-            // Names in capitals are the reader's to fill in.
+            // The reader replaces names in capitals.
             if word.ends_with('/') && !word.chars().any(|c| c.is_ascii_uppercase()) {
                 let inside = files.iter().any(|file| format!("/{file}").contains(&format!("/{word}")));
-                // `findings/` comes with the first finding, `build/` with make.
+                // A campaign makes `findings/`, and make makes `build/`.
                 let known = inside || own.with_file_name(word).is_dir() || ["findings/", "build/"].contains(&word);
                 assert!(known, "{document} names {word}");
             }
@@ -173,7 +163,7 @@ fn the_readme_links_every_document() {
     }
 }
 
-/// Most columns of a line.
+/// Largest width of a line in columns.
 const COLUMNS: usize = 120;
 
 #[test]
@@ -186,9 +176,7 @@ fn lines_of_documents_are_short() {
     }
 }
 
-/// Comments in Rust that are longer than a line may be: rustfmt does not wrap them. The number may only fall.
-const LONG_COMMENTS: usize = 278;
-
+/// rustfmt does not wrap comments.
 #[test]
 fn lines_of_comments_are_short() {
     let mut long = Vec::new();
@@ -202,10 +190,10 @@ fn lines_of_comments_are_short() {
             }
         }
     }
-    assert!(long.len() <= LONG_COMMENTS, "{} comments have more than {COLUMNS} columns: {long:#?}", long.len());
+    assert!(long.is_empty(), "comments of more than {COLUMNS} columns: {long:#?}");
 }
 
-/// Phrases that a reader stumbles over, and what to say instead.
+/// Phrases that are hard to read, each with what to say instead.
 const BANNED: &[(&str, &str)] = &[
     ("makes no end", "hangs, does not return"),
     ("made no end", "hung, did not return"),
@@ -234,14 +222,15 @@ fn documents_speak_plainly() {
     }
 }
 
-/// Figures of a percentage drift unless a command writes them.
+/// A percentage in a document must stand in a figure, which a command writes, because it would get out of date.
 #[test]
 fn percentages_stand_in_figures_only() {
     for document in tracked(".md") {
         let text = read(&document);
         let mut figure = false;
         for (number, line) in prose(&text) {
-            // Those of scripts/figures, and `<!-- NAME: start -->` of scripts/mutants and .ci/nightly.
+            // scripts/figures writes such comments around its figures, and scripts/mutants and .ci/nightly write `<!--
+            // NAME: start -->`.
             if line.starts_with("<!-- ") {
                 figure = !line.ends_with(": end -->");
             }
@@ -251,7 +240,8 @@ fn percentages_stand_in_figures_only() {
     }
 }
 
-/// Faults whose header names a bug by its number stand in the table of bugs, and names in the tables are faults.
+/// If the header of a planted fault names a bug by its number, docs/kernel-bugs.md names the fault. Every name in the
+/// tables is a planted fault.
 #[test]
 fn the_tables_of_bugs_name_the_planted_faults() {
     let faults: BTreeSet<String> = tracked(".patch")
@@ -268,7 +258,7 @@ fn the_tables_of_bugs_name_the_planted_faults() {
     }
     let bugs = read("docs/kernel-bugs.md");
     for name in faults.iter().filter(|name| !name.contains('/')) {
-        let header = read(&format!("tests/defects/{name}.patch"));
+        let header = read(format!("tests/defects/{name}.patch"));
         let kernel = header.lines().find_map(|line| line.strip_prefix("Kernel: ")).unwrap_or_default();
         let numbered = kernel
             .split(|c: char| !c.is_alphanumeric())
@@ -299,7 +289,7 @@ fn the_readme_lists_the_commands() {
     assert_eq!(named, listed);
 }
 
-/// The options that the README names for `fuzz` and `exhaust` exist.
+/// The options that the README names exist, most of them for `fuzz` or `exhaust`.
 #[test]
 fn the_readme_names_options_that_exist() {
     let readme = read("README.md");
@@ -317,6 +307,21 @@ fn the_readme_names_options_that_exist() {
 }
 
 /// The commands in the README's `console` blocks print what the README shows; `...` stands for omitted lines.
+/// The help of `--against` is made of the kinds of voters; the table of voters is not.
+#[test]
+fn the_table_of_voters_has_every_kind() {
+    let (text, help) = (read("docs/voters.md"), realmode(&["fuzz", "--help"]));
+    let help: String = String::from_utf8_lossy(&help.stdout).split_whitespace().collect();
+    let named: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).flat_map(quoted).collect();
+    for kind in realmode_diff::voters::roster::KINDS {
+        for name in kind.pattern.split(", ").flat_map(|names| names.split(" or ")) {
+            let among = named.iter().any(|quoted| quoted.split_whitespace().any(|word| word == name));
+            assert!(among, "no table of docs/voters.md has `{name}`");
+            assert!(help.contains(name), "{name} is not in the help: {help}");
+        }
+    }
+}
+
 #[test]
 fn the_tour_shows_what_the_program_prints() {
     let readme = read("README.md");

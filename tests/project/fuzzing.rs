@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use programs::encoding::{KEYS, encode};
 use programs::focus::Focus;
@@ -12,13 +12,7 @@ use realmode_diff::check::feedback::{COMBINATIONS, describe};
 use realmode_diff::hunts::engine::{Engine, EngineRun, MAX_WORK, text, work};
 use realmode_diff::{Program, Rule, SubjectKind};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
+use super::files::{read, root};
 
 fn targets() -> BTreeSet<String> {
     let files = fs::read_dir(root().join("fuzz/fuzz_targets")).expect("the targets");
@@ -59,7 +53,7 @@ fn documents_manifest_and_scripts_name_the_targets() {
     assert!(others.is_subset(&targets));
 }
 
-/// What stands behind each `--OPTION` of a text, up to the next blank, without the quotes that end there.
+/// The values of an option in a text: the words after each `--OPTION`, without the quotes and commas at their ends.
 fn values_of<'a>(text: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> {
     let words = text.split_whitespace();
     words
@@ -69,7 +63,7 @@ fn values_of<'a>(text: &'a str, option: &'a str) -> impl Iterator<Item = &'a str
         .map(|(_, value)| value.trim_end_matches(['`', '"', ',']))
 }
 
-/// Engines see branches of the crates whose lines `scripts/coverage` lists.
+/// Fuzzing engines instrument the crates whose lines `scripts/coverage` measures.
 #[test]
 fn engines_instrument_what_coverage_measures() {
     let coverage = read("scripts/coverage");
@@ -82,12 +76,12 @@ fn engines_instrument_what_coverage_measures() {
     }
 }
 
-/// Packages, tests and benchmarks that scripts name to cargo exist. Most scripts are too slow for a test to run them.
+/// The packages, tests and benchmarks that scripts name exist. Most scripts are too slow to run in a test.
 #[test]
 fn scripts_name_what_exists() {
     let mut packages = BTreeSet::new();
     for manifest in [".", "contract", "machine", "reference", "candidate", "abi", "programs", "harness", "fuzz"] {
-        let manifest = read(&format!("{manifest}/Cargo.toml"));
+        let manifest = read(format!("{manifest}/Cargo.toml"));
         let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         packages.insert(name.expect("a package").to_string());
     }
@@ -112,7 +106,7 @@ fn scripts_name_what_exists() {
                 assert!(root().join(format!("benches/{bench}.rs")).exists(), "{script} names the benchmark {bench}");
                 found += 1;
             }
-            // Modules of tests, as filters of test names.
+            // A word with `::` at its end filters tests by their module.
             for line in text.lines().filter(|line| line.contains("--test ")) {
                 for module in line.split_whitespace().filter_map(|word| word.strip_suffix("::")) {
                     let test = values_of(line, "--test").next().expect("a test");
@@ -130,7 +124,7 @@ fn scripts_name_what_exists() {
 #[test]
 fn targets_are_glue() {
     for target in targets() {
-        let text = read(&format!("fuzz/fuzz_targets/{target}.rs"));
+        let text = read(format!("fuzz/fuzz_targets/{target}.rs"));
         assert!(text.lines().count() <= 20, "{target} has more than 20 lines");
         assert!(text.starts_with("//! "), "{target} does not say what it is for");
     }
@@ -195,8 +189,8 @@ fn targets_run_the_corpora() {
             }
             rejected
         };
-        // `corpora/minimized` has programs that a target rejects, because engines keep those too: they reach a branch
-        // of their own.
+        // Engines keep programs that a target rejects, because rejecting is a branch of its own. So `corpora/minimized`
+        // has some.
         run("corpora/minimized");
         let rejected = run("corpora/seeds");
         assert!(reached.iter().all(|&combination| combination < COMBINATIONS));
@@ -208,7 +202,8 @@ fn targets_run_the_corpora() {
     }
 }
 
-/// Numbers and descriptions fit together to the end: each rule that a step can decide has as many, findings have none.
+/// The names of all combinations are different. Each rule that can decide a step has combinations, and no other rule
+/// has.
 #[test]
 fn every_combination_names_a_rule_that_steps_decide() {
     let of = |combination| describe(combination).split(" x ").next().map(str::to_string);
@@ -263,7 +258,7 @@ fn the_text_target_takes_anything() {
     }
 }
 
-/// An engine that must start without the corpora (`--no-corpora`) gets a program that does nothing.
+/// With `--no-corpora` an engine starts from a program that does nothing.
 #[test]
 fn the_start_of_engines_does_nothing() {
     let start = realmode_diff::parse(&read("fuzz/start.realmode")).expect("a program");

@@ -2,5 +2,6 @@
 
 mod defects;
 mod documentation;
+mod files;
 mod fuzzing;
 mod walls;

@@ -4,14 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use contract::dialect::Field;
 
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use super::files::{read, root};
 
 fn sources(folder: &str) -> Vec<PathBuf> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -85,6 +80,44 @@ fn reference_and_candidate_share_nothing_but_the_contract() {
     }
 }
 
+/// Invariants 1 and 2: what a dialect answers stands in `reference/src/dialects.rs`, and a second time, read
+/// independently, in `candidate/src/dialect.rs`. The contract only has the words for it.
+#[test]
+fn the_contract_holds_no_dialects_answers() {
+    // The types of answers have the names of the fields.
+    let types: Vec<String> = Field::ALL.iter().map(|field| format!("{field:?}")).collect();
+    let chosen_in = |path: &Path| -> Vec<String> {
+        let code = code(path);
+        types.iter().map(|name| format!("{name}::")).filter(|choice| code.contains(choice)).collect()
+    };
+    for file in sources("contract/src") {
+        assert!(chosen_in(&file).is_empty(), "{} chooses answers: {:?}", file.display(), chosen_in(&file));
+        let code = code(&file).replace("pub struct Answers {", "").replace("impl Answers {", "");
+        for word in ["Answers {", "-> Answers", ": Answers"] {
+            assert!(!code.contains(word), "{} makes answers: it contains `{word}`", file.display());
+        }
+    }
+    // The patterns above find the two files that do choose.
+    for file in ["reference/src/dialects.rs", "candidate/src/dialect.rs"] {
+        assert!(!chosen_in(&root().join(file)).is_empty(), "{file} chooses no answers");
+    }
+    assert!(code(&root().join("reference/src/dialects.rs")).contains(": Answers"));
+    // The candidate has no answers in the form of the reference's, and neither side reads the rows of the document,
+    // which say what single calls answer.
+    for file in sources("candidate/src").into_iter().chain(sources("reference/src")) {
+        let code = code(&file);
+        let name = file.strip_prefix(root()).expect("below the root");
+        for word in ["dialect::table", "ROWS"] {
+            assert!(!code.contains(word), "{} reads the rows: it contains `{word}`", name.display());
+        }
+        if name.starts_with("candidate") {
+            assert!(!code.contains("Answers"), "{} names the reference's form of answers", name.display());
+            let reading = name.ends_with("candidate/src/dialect.rs");
+            assert!(reading || chosen_in(&file).is_empty(), "{} asks {:?}", name.display(), chosen_in(&file));
+        }
+    }
+}
+
 /// The fuzz targets and AFL++'s mutator do not depend on crates that serve the terminal.
 #[test]
 fn only_the_command_knows_the_terminal() {
@@ -101,7 +134,7 @@ fn only_the_command_knows_the_terminal() {
     assert_eq!(dependencies("fuzz/afl-mutator/Cargo.toml"), ["programs", "rand"]);
 }
 
-/// Folders whose modules, too, import each other in one direction only.
+/// Folders in which the modules must not import each other in a circle either.
 const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
     "candidate/src/pages",
     "candidate/src/real_mode",
@@ -113,7 +146,7 @@ const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The top-level modules of a crate never import each other in a circle.
+/// The top-level modules of a crate must not import each other in a circle.
 #[test]
 fn no_crate_imports_in_circles() {
     for krate in ["contract", "machine", "reference", "candidate", "abi", "programs", "harness"] {
@@ -124,8 +157,8 @@ fn no_crate_imports_in_circles() {
     }
 }
 
-/// The same inside these folders. `mod` is the folder's own file: a module that takes something from there is above
-/// those that the file takes something from.
+/// The modules of these folders must not import each other in a circle. `mod` stands for the folder's mod.rs: a module
+/// that imports an item of mod.rs must not be one that mod.rs imports from.
 #[test]
 fn no_folder_imports_in_circles() {
     for folder in FOLDERS_WITHOUT_CIRCLES {
@@ -134,7 +167,8 @@ fn no_folder_imports_in_circles() {
     }
 }
 
-/// What is left after every module that imports none of those left has been taken away, again and again.
+/// Removes modules that import none of the remaining ones until there is no such module. What remains contains a
+/// circle.
 fn circle(mut left: Imports) -> Imports {
     while let Some(free) = left.iter().find(|(_, needs)| needs.iter().all(|need| !left.contains_key(need))) {
         let free = free.0.clone();
@@ -143,7 +177,7 @@ fn circle(mut left: Imports) -> Imports {
     left
 }
 
-/// The modules of a folder with what each imports from the others.
+/// The modules of a folder, each with the modules that it imports.
 fn folder_imports(folder: &str) -> Imports {
     let (krate, path) = folder.split_once("/src/").expect("a folder of a crate");
     let inside = format!("crate::{}::", path.replace('/', "::"));
@@ -172,12 +206,12 @@ fn folder_imports(folder: &str) -> Imports {
     imports.collect()
 }
 
-/// Whether a path begins at that byte, and does not go on from something before.
+/// Whether a path begins at that byte, rather than going on there.
 fn starts_path(text: &str, at: usize) -> bool {
     text[..at].chars().next_back().is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
 }
 
-/// The code with `super::` taken out of modules that stand in the file itself: there it means the file.
+/// The code without `super::` in inline modules, because there it means the file itself.
 fn outside_of_inline_modules(code: &str) -> String {
     let mut inside = false;
     let mut text = String::new();
@@ -193,7 +227,7 @@ fn outside_of_inline_modules(code: &str) -> String {
     text
 }
 
-/// Names of the modules that a crate's root declares, those of its tests left out.
+/// The modules that a crate's root declares, except those for tests only.
 fn top_modules(krate: &str) -> BTreeSet<String> {
     let root = code(&root().join(krate).join("src/lib.rs"));
     let mut before = "";
@@ -226,7 +260,7 @@ fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<S
     path_heads(&text, "crate::").into_iter().filter(|head| head != name && modules.contains(head)).collect()
 }
 
-/// The first names behind each path that begins with `prefix`: one, or those of a list in braces.
+/// The first name after `prefix` in each path that begins with it, or the first names of a list in braces.
 fn path_heads(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices(prefix).filter(|(at, _)| starts_path(text, *at)) {
@@ -236,12 +270,12 @@ fn path_heads(text: &str, prefix: &str) -> BTreeSet<String> {
             None => found.extend([first_word(rest)]),
         }
     }
-    // `super::super` leads out of the folder.
+    // `super::super` leads out of the folder, which this test does not look at.
     found.retain(|head| !head.is_empty() && head != "super");
     found
 }
 
-/// The first names of the paths in a list, whose opening brace is taken off; not those of lists inside it.
+/// The first name of each path in a list of which the opening brace is removed. Nested lists are skipped.
 fn list_heads(list: &str) -> Vec<String> {
     let (mut depth, mut from, mut heads) = (0, 0, Vec::new());
     for (at, c) in list.char_indices() {
@@ -263,7 +297,7 @@ fn first_word(text: &str) -> String {
     text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
-/// The tests of this page see what they are to see.
+/// Tests the functions above.
 #[test]
 fn circles_are_seen() {
     let text = outside_of_inline_modules(
@@ -303,7 +337,11 @@ fn the_real_mode_half_cannot_allocate_or_lock() {
     assert!(lib.contains("#![no_std]") && lib.contains("#![forbid(unsafe_code)]"));
     assert!(!lib.contains("extern crate alloc"), "the crate's root must not declare alloc, nor contain the words");
     for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "arithmetic_side_effects"] {
-        let denied = lib.contains(lint) || read("candidate/src/real_mode/mod.rs").contains(lint);
+        let denied = [code(&root().join("candidate/src/lib.rs")), code(&root().join("candidate/src/real_mode/mod.rs"))]
+            .iter()
+            .flat_map(|code| code.split("#![deny(").skip(1))
+            .filter_map(|rest| rest.split(")]").next())
+            .any(|lints| lints.split(',').any(|denied| denied.trim() == format!("clippy::{lint}")));
         assert!(denied, "clippy::{lint} is not denied in the real-mode half");
     }
     for file in sources("candidate/src/real_mode") {

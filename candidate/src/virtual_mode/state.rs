@@ -10,11 +10,12 @@ use core::sync::atomic::AtomicU64;
 
 use contract::addr::Liobn;
 use contract::description::{Machine, SlotSpec, WindowSpec};
-use contract::dialect::{Answers, Dialect, StuffLimit};
+use contract::dialect::Dialect;
 use contract::hcall::MAX_TCES_PER_CALL;
 use contract::program::MAX_VCPUS;
 use machine::memory::Cpu;
 
+use crate::dialect::Profile;
 use crate::pages::PageIndex;
 use crate::scratch::Scratch;
 use crate::slot::{self, Slot};
@@ -48,7 +49,7 @@ static NO_VCPU: AtomicU64 = AtomicU64::new(0);
 
 /// The whole state of the candidate.
 pub struct State {
-    answers: Answers,
+    profile: &'static Profile,
     page_shift: u32,
     windows: Vec<Window>,
     slots: Vec<Slot>,
@@ -59,7 +60,7 @@ pub struct State {
 impl Default for State {
     fn default() -> Self {
         Self {
-            answers: Dialect::default().answers(),
+            profile: Profile::of(Dialect::default()),
             page_shift: 12,
             windows: Vec::new(),
             slots: Vec::new(),
@@ -78,7 +79,7 @@ impl State {
             None => Scratch { list: &[], hardware: &[], journal: &[], owed: &NO_VCPU },
         };
         View {
-            answers: &self.answers,
+            profile: self.profile,
             page_shift: self.page_shift,
             windows: &self.windows,
             slots: &self.slots,
@@ -94,7 +95,7 @@ impl State {
 
     /// Forgets the earlier machine and sets up a new one.
     pub fn start(&mut self, dialect: Dialect, machine: &Machine) {
-        self.answers = dialect.answers();
+        self.profile = Profile::of(dialect);
         self.page_shift = machine.page_shift.bits();
         self.pages.start(machine.page_shift, machine.struct_page, &machine.memory);
         self.slots.clear();
@@ -142,10 +143,7 @@ impl State {
 
     /// Returns the largest number of entries that one call can write in a pinned window, 0 for an emulated one.
     fn journal_words(&self, window: &Window) -> usize {
-        let most = match self.answers.stuff_limit {
-            StuffLimit::Fixed => window.entries.min(MAX_TCES_PER_CALL),
-            StuffLimit::RangeOnly | StuffLimit::WindowEntries => window.entries,
-        };
+        let most = window.entries.min(self.profile.max_stuff_entries);
         if window.hardware.is_some() { most as usize } else { 0 }
     }
 

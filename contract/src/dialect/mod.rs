@@ -1,8 +1,13 @@
-//! The table of answers in which LoPAPR, KVM and QEMU disagree: one named field a disagreement (semantics 4).
+//! The names of the dialects, of the fields in which LoPAPR, KVM and QEMU disagree, and of the answers that a field can
+//! have (semantics 4).
+//!
+//! Nothing here says what a dialect answers to a call. The reference has its values in `reference::answers`, and the
+//! candidate has its own reading of semantics 4. `tests/corpora/dialects.rs` compares the two: a table that both sides
+//! import would hide a mistake in it.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | here | the fields, their possible answers, and each dialect's column |
+//! | here | the dialects, the fields and their possible answers, and what a valid description may have in a dialect |
 //! | [`table`] | the rows: what a guest sees of each disagreement, with its source and the call that shows it |
 
 use core::fmt;
@@ -19,7 +24,7 @@ macro_rules! answers {
             }
 
             impl $Type {
-                /// The answer in a few words.
+                /// The answer that this value stands for, in a few words.
                 #[must_use]
                 pub const fn text(self) -> &'static str {
                     match self { $(Self::$variant => $text,)* }
@@ -27,29 +32,30 @@ macro_rules! answers {
             }
         )*
 
-        /// One column of the table.
+        /// One column of the table of dialects: the answer of one dialect for each field. Only the reference makes
+        /// values of this type.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub struct Answers {
             $(#[doc = concat!("See [`", stringify!($Type), "`].")] pub $field: $Type,)*
         }
 
-        /// A field of [`Answers`].
+        /// A field of [`Answers`]: a point in which LoPAPR, KVM and QEMU disagree.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Field {
             $(#[doc = $situation] $Type,)*
         }
 
         impl Field {
-            /// All fields, in the order of the table.
+            /// All fields of [`Answers`], in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$Type,)*];
 
-            /// Its name in [`Answers`].
+            /// The name of the field in [`Answers`], such as `unaligned_ioba`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$Type => stringify!($field),)* }
             }
 
-            /// What it is about, a sentence.
+            /// The situation in which the dialects disagree, in a sentence.
             #[must_use]
             pub const fn situation(self) -> &'static str {
                 match self { $(Self::$Type => $situation,)* }
@@ -57,7 +63,7 @@ macro_rules! answers {
         }
 
         impl Answers {
-            /// The answer that stands in a field, in words.
+            /// The answer that the dialect has for `field`, in a few words.
             #[must_use]
             pub const fn text(&self, field: Field) -> &'static str {
                 match field { $(Field::$Type => self.$field.text(),)* }
@@ -125,23 +131,24 @@ answers! {
     }
 }
 
-/// Whose answers a program expects.
+/// The system whose answers a program expects where LoPAPR, KVM and QEMU disagree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Dialect {
-    /// The specification, LoPAPR.
+    /// The answers of the specification, LoPAPR.
     #[default]
     Lopapr,
-    /// The in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first rule of 4.20.
+    /// The answers of the in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first
+    /// rule of 4.20.
     Kvm,
-    /// QEMU 7.2's pseries machine; emulated windows only.
+    /// The answers of the pseries machine of QEMU 7.2; emulated windows only.
     Qemu,
 }
 
 impl Dialect {
-    /// All dialects, in the order of the table.
+    /// All dialects, in the order of the columns of the table.
     pub const ALL: [Self; 3] = [Self::Lopapr, Self::Kvm, Self::Qemu];
 
-    /// The word that names it in a program and on the command line.
+    /// The word that names the dialect in a program and on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -151,61 +158,40 @@ impl Dialect {
         }
     }
 
-    /// The dialect with that name.
+    /// The dialect whose [`name`](Self::name) is `name`, or `None` if no dialect has this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
-    /// Its column of the table.
+    /// Whether a valid description in this dialect may have pinned windows (semantics 1).
     #[must_use]
-    pub const fn answers(self) -> Answers {
+    #[inline]
+    pub const fn has_pinned_windows(self) -> bool {
         match self {
-            Self::Lopapr => Answers {
-                unaligned_ioba: UnalignedIoba::Refuse,
-                count_zero: CountZero::SucceedAfterRange,
-                stuff_limit: StuffLimit::Fixed,
-                stuff_permissions: StuffPermissions::Map,
-                crossing_range: CrossingRange::Refuse,
-                unaligned_tce: UnalignedTce::Refuse,
-                unbacked_tce: UnbackedTce::RefuseWholePage,
-                unbacked_list: UnbackedList::Refuse,
-                order: CheckOrder::IobaFirst,
-                deferring: Deferring::AsOwed,
-                pinned_windows: PinnedWindows::Exist,
-                window_base: WindowBase::PageMultiple,
-                liobn_width: LiobnWidth::Bits64,
-            },
-            Self::Kvm => Answers {
-                unaligned_ioba: UnalignedIoba::Refuse,
-                count_zero: CountZero::SucceedAfterSlotOrPermission,
-                stuff_limit: StuffLimit::RangeOnly,
-                stuff_permissions: StuffPermissions::Refuse,
-                crossing_range: CrossingRange::Refuse,
-                unaligned_tce: UnalignedTce::Refuse,
-                unbacked_tce: UnbackedTce::RefuseFirstGfn,
-                unbacked_list: UnbackedList::Refuse,
-                order: CheckOrder::CountFirst,
-                deferring: Deferring::AsOwed,
-                pinned_windows: PinnedWindows::Exist,
-                window_base: WindowBase::PageMultiple,
-                liobn_width: LiobnWidth::Bits64,
-            },
-            Self::Qemu => Answers {
-                unaligned_ioba: UnalignedIoba::RoundDown,
-                count_zero: CountZero::Refuse,
-                stuff_limit: StuffLimit::WindowEntries,
-                stuff_permissions: StuffPermissions::Map,
-                crossing_range: CrossingRange::StorePrefix,
-                unaligned_tce: UnalignedTce::Store,
-                unbacked_tce: UnbackedTce::Store,
-                unbacked_list: UnbackedList::ReadZeros,
-                order: CheckOrder::EntryByEntry,
-                deferring: Deferring::Always,
-                pinned_windows: PinnedWindows::Refuse,
-                window_base: WindowBase::AnyByte,
-                liobn_width: LiobnWidth::Bits32,
-            },
+            Self::Lopapr | Self::Kvm => true,
+            Self::Qemu => false,
+        }
+    }
+
+    /// Whether the base of a valid window must be a multiple of the window's page size (semantics 1). `false` means
+    /// that the base is any I/O bus address.
+    #[must_use]
+    #[inline]
+    pub const fn aligns_window_bases(self) -> bool {
+        match self {
+            Self::Lopapr | Self::Kvm => true,
+            Self::Qemu => false,
+        }
+    }
+
+    /// Largest number of bits of the LIOBN of a valid window: 32 or 64 (semantics 1).
+    #[must_use]
+    #[inline]
+    pub const fn liobn_bits(self) -> u32 {
+        match self {
+            Self::Lopapr | Self::Kvm => 64,
+            Self::Qemu => 32,
         }
     }
 }

@@ -1,86 +1,88 @@
-//! The rows of disagreement, as data: docs/dialects.md is printed from them, tests/dialects.rs holds the reference
-//! against them.
+//! The rows of disagreement, as data for docs/dialects.md and for `tests/corpora/dialects.rs`, which compares the
+//! reference with them. Neither the reference nor the candidate reads them.
 //!
 //! A field of [`Answers`](super::Answers) can disagree in several ways that a guest tells apart; each is a row of its
-//! own. What a dialect answers in general stands in its column ([`Answers::text`](super::Answers::text)); a row says
-//! what comes of one call. The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps
+//! own. What a dialect answers in general is the reference's to say (`reference::answers`); a row says what comes of
+//! one call. The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps
 //! answer alike in all dialects.
 
 use super::{Dialect, Field};
 use crate::hcall::{Hypercall, Status};
 use crate::rule::Rule;
 
-/// A disagreement that one call, or one machine, shows.
+/// A disagreement of the dialects that one hypercall, or one machine, shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Its name, which is its program's too.
+    /// The name of the row, and of its program `corpora/dialects/NAME.realmode`.
     pub name: &'static str,
-    /// The field of the answers that it belongs to.
+    /// The field of [`Answers`](super::Answers) in which the dialects disagree.
     pub field: Field,
-    /// What happens, a sentence or two.
+    /// What the hypercall or the machine of the row is, in a sentence or two.
     pub situation: &'static str,
-    /// Where each dialect's answer comes from, in the order of [`Dialect::ALL`](super::Dialect::ALL).
+    /// The source of each dialect's answer, in the order of [`Dialect::ALL`](super::Dialect::ALL).
     pub sources: [&'static str; Dialect::ALL.len()],
-    /// What its program shows.
+    /// How the program of the row shows the disagreement.
     pub shows: Shows,
 }
 
-/// How a disagreement shows, per dialect in the order of [`Dialect::ALL`](super::Dialect::ALL).
+/// How a disagreement shows. Each array has one element for each dialect, in the order of
+/// [`Dialect::ALL`](super::Dialect::ALL).
 #[derive(Clone, Copy, Debug)]
 pub enum Shows {
-    /// In what the call answers and leaves behind.
+    /// In what the hypercall answers and what it leaves in memory.
     Answer(Hypercall, [Seen; Dialect::ALL.len()]),
-    /// In whether real mode must finish the call, which a guest cannot see.
+    /// In whether real mode must finish the hypercall, which a guest cannot see.
     Duty(Hypercall, [Duty; Dialect::ALL.len()]),
-    /// In whether the machine is valid: part of the reason why it is refused, or `None` where it is valid.
+    /// In whether the machine is valid: a part of the reason why validation refuses it, or `None` where it is valid.
     Machine([Option<&'static str>; Dialect::ALL.len()]),
 }
 
-/// What a dialect answers to the call of a row.
+/// What one dialect answers to the hypercall of a row, and what memory holds at the end of the row's program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
-    /// r3.
+    /// r3 after the hypercall: its status.
     pub status: Status,
-    /// r4 where the call wrote it.
+    /// r4 after the hypercall, or `None` where the hypercall does not write r4.
     pub r4: Option<u64>,
-    /// The rule that decided.
+    /// The rule that decides the hypercall.
     pub rule: Rule,
-    /// The guest values that are not 0 at the program's end, as (entry, value), ascending; programs have one window.
+    /// The guest values that are not 0 at the end of the program, as (index of the entry from 0, guest value),
+    /// ascending. The program has one window.
     pub entries: &'static [(u64, u64)],
-    /// How many absent host pages are present at the program's end.
+    /// Number of host pages that are absent at boot and present at the end of the program.
     pub faulted_in: usize,
 }
 
-/// What real mode owes for the call of a row (semantics 5).
+/// What real mode owes for the hypercall of a row (semantics 5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Duty {
-    /// It must finish the call.
+    /// Real mode must finish the hypercall.
     Finish,
-    /// It may leave the call to virtual mode.
+    /// Real mode may leave the hypercall to virtual mode.
     MayDefer,
 }
 
-/// A call that answers alike in all dialects, though one could expect otherwise. All are steps of [`AGREED_PROGRAM`].
+/// A hypercall that all dialects answer alike, though one could expect otherwise. Each is a step of [`AGREED_PROGRAM`].
 #[derive(Clone, Copy, Debug)]
 pub struct Agreed {
-    /// What happens.
+    /// What the hypercall is, in a few words.
     pub situation: &'static str,
-    /// The call.
+    /// The registers of the hypercall on entry.
     pub call: Hypercall,
-    /// What all answer.
+    /// The status that all dialects answer.
     pub status: Status,
 }
 
-/// A disagreement of real systems that nothing under test can show.
+/// A disagreement of real systems that no program of the harness can show.
 #[derive(Clone, Copy, Debug)]
 pub struct Outside {
-    /// What the systems disagree about.
+    /// What the real systems disagree about.
     pub situation: &'static str,
-    /// Why no dialect has a word on it.
+    /// Why no dialect has an answer to this disagreement.
     pub reason: &'static str,
 }
 
-/// The program of [`AGREED`], without its ending.
+/// Name of the program in `corpora/dialects/`, without `.realmode`, that has all hypercalls of [`AGREED`] as steps.
 pub const AGREED_PROGRAM: &str = "all-agree";
 
 const fn seen(status: Status, rule: Rule) -> Seen {
@@ -109,22 +111,24 @@ impl Seen {
     }
 }
 
-/// The window of most programs: 4 entries of 4 KiB from 0 on. A QEMU can have it: window 0 of PCI host bridge 1.
+/// LIOBN of the window of most programs, which has 4 entries of 4 KiB from I/O bus address 0 on. A QEMU can have this
+/// window: it is window 0 of PCI host bridge 1.
 const WINDOW: u64 = 0x8000_0100;
-/// One past its last IOBA.
+/// The first I/O bus address past the end of [`WINDOW`], in bytes.
 const END: u64 = 0x4000;
-/// The first page of guest memory, for a device that may read and write. A live guest's own pages lie below.
+/// TCE of the first page of guest memory that programs use, for a device that may read and write. The pages that a live
+/// guest itself uses lie below.
 const PAGE: u64 = 0x100_0003;
-/// A page in which lists lie.
+/// Guest physical address of a page in which the programs put lists.
 const LIST: u64 = 0x100_3000;
-/// No guest memory here, nor RAM of a QEMU with 256 MiB.
+/// Guest physical address outside guest memory, which is also no RAM of a QEMU with 256 MiB.
 const OUTSIDE: u64 = 0x1000_0000;
 
 const QEMU: &str = "observed on QEMU 7.2.22";
 
 macro_rules! rows {
     ($($name:literal $field:ident $situation:literal $sources:tt $shows:ident $how:tt;)*) => {
-        /// All rows, in the order of the fields.
+        /// All rows, in the order of [`Field::ALL`].
         pub const ROWS: &[Row] = &[$(Row {
             name: $name,
             field: Field::$field,
@@ -320,7 +324,7 @@ rows! {
 
 macro_rules! agreed {
     ($($situation:literal $call:expr => $status:ident;)*) => {
-        /// Calls in which all dialects agree.
+        /// The hypercalls that all dialects answer alike.
         pub const AGREED: &[Agreed] =
             &[$(Agreed { situation: $situation, call: $call, status: Status::$status },)*];
     };
@@ -347,7 +351,7 @@ agreed! {
 
 macro_rules! outside {
     ($($situation:literal $reason:literal;)*) => {
-        /// Disagreements of real systems that have no row.
+        /// The disagreements of real systems that have no row, because no program can show them.
         pub const OUTSIDE_THE_TEST: &[Outside] = &[$(Outside { situation: $situation, reason: $reason },)*];
     };
 }

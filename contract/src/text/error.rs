@@ -1,47 +1,49 @@
-//! An error in a program's text: where, what was found, what was expected.
+//! An error in the text of a program: its place, what was found and what was expected there.
 
 use alloc::string::String;
 use core::fmt;
 
-/// A stretch of one line of a text.
+/// A piece of one line of a text: where it starts, and its width.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
-    /// Line, from 1. The line after the last one is the end of the text.
+    /// Number of the line, from 1. An error at the end of the text stands on the line after the last line.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// First column of the piece, in characters, from 1.
     pub column: usize,
-    /// Characters, at least 1.
+    /// Width of the piece in characters, at least 1.
     pub width: usize,
 }
 
-/// A text that is no program. What is shown of it is up to whoever has the text: see `programs::snippet`.
+/// The error that [`parse`](super::parse) returns: a place in the text and a message. The error does not hold the text;
+/// `programs::snippet` shows the lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextError {
-    /// Line, from 1. The line after the last one is the end of the text.
+    /// Number of the line, from 1. An error at the end of the text stands on the line after the last line.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// First column of the error, to underline, in characters, from 1.
     pub column: usize,
-    /// Characters to underline, at least 1.
+    /// Width of the error, to underline, in characters, at least 1.
     pub width: usize,
-    /// What was found and what was expected.
+    /// What the parser found and what it expected, or which contradiction the description has.
     pub message: String,
-    /// In a contradiction, the place that this one contradicts.
+    /// The place of an item or word that contradicts the one at this error, for a second underline. `None` if there is
+    /// none, or if both items stand on one line.
     pub other: Option<Span>,
 }
 
 impl TextError {
-    /// An error at this place.
+    /// Makes an error at a span, with `message` and without a second place.
     pub(super) const fn at(Span { line, column, width }: Span, message: String) -> Self {
         Self { line, column, width, message, other: None }
     }
 
-    /// Where the error is.
+    /// The place of the error: its line, first column and width.
     #[must_use]
     pub const fn span(&self) -> Span {
         Span { line: self.line, column: self.column, width: self.width }
     }
 
-    /// The error with the name of the file it stands in.
+    /// Shows the error as `FILE:LINE:COLUMN: MESSAGE`, where FILE is `file`.
     #[must_use]
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         InFile { error: self, file }
@@ -59,7 +61,7 @@ impl fmt::Display for InFile<'_> {
     }
 }
 
-/// `LINE:COLUMN: found X, expected Y`.
+/// Shows the error as `LINE:COLUMN: MESSAGE`.
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)

@@ -1,9 +1,11 @@
 //! The text form of a program.
 //!
-//! A versioned header, then one item or step a line; `#` starts a comment, which means nothing. Numbers are decimal or
-//! hexadecimal (`0x`), with `_` between digits where wanted; the printer writes hexadecimal where the field does. Parse
-//! and print are inverse: `parse(print(p)) == p` for every program, and printing a parsed text again changes layout and
-//! comments only.
+//! The text begins with a header that names the version. Each further line holds one item of the machine or one step.
+//! `#` starts a comment, which the parser ignores. Numbers are decimal or hexadecimal (`0x`) and may have `_` between
+//! digits. The printer uses the [notation](crate::visit::Notation) of each field.
+//!
+//! Parse and print are inverse: `parse(print(p)) == p` for every valid program. Parsing a text and printing the result
+//! changes only layout, notation of numbers and comments.
 //!
 //! ```text
 //! realmode-program 1
@@ -24,5 +26,5 @@ mod print;
 pub use error::{Span, TextError};
 pub use parse::{MAX_TEXT_BYTES, parse};
 
-/// First line of a program; the number is the version of the text form.
+/// First line of the text of a program. Its number is the version of the text form.
 pub const HEADER: &str = "realmode-program 1";

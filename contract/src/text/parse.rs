@@ -1,4 +1,4 @@
-//! Text as programs.
+//! Parses the text form of a program.
 
 use alloc::format;
 use alloc::string::String;
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, Hypercall};
 use crate::program::{Program, Step, StepKind};
 
-/// Longest text that is taken for a program, in bytes.
+/// Longest text that [`parse`] accepts, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
 type Parsed<T> = Result<T, TextError>;
@@ -24,10 +24,11 @@ const STEPS: &str = "a step: `cpuN H_...`, `pfn_to_page`, `get_page_unless_zero`
                      `unmap`, `age`, `clean`, `write-protect`, `migrate`, `make-compound`, `split-compound`, `hot-add`, \
                      `hot-remove`, `slot`, `write`, `create-window` or `close-window`";
 
-/// The program that `text` describes, which is sound ([`Program::validate`]).
+/// Parses the text of a program and validates the program ([`Program::validate`]).
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
+/// The first thing that is wrong, with its place in the text. For a text longer than [`MAX_TEXT_BYTES`] the place is
+/// the first character.
 pub fn parse(text: &str) -> Parsed<Program> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("found {} bytes, expected a program of at most {MAX_TEXT_BYTES}", text.len());
@@ -78,14 +79,14 @@ pub fn parse(text: &str) -> Parsed<Program> {
                 Line::new(number, text.lines().nth(number - 1).unwrap_or_default()).whole()
             };
             let place = span(invalid.item);
-            // Two items of one line are underlined together.
+            // An error underlines its whole line, so a second item on the same line needs no underline of its own.
             let other = invalid.other.map(span).filter(|other| other.line != place.line);
             Err(TextError { other, ..TextError::at(place, invalid.reason) })
         }
     }
 }
 
-/// On which line each item of a description stands.
+/// The number of the line on which each item of the text stands, for errors of validation. The first line is 1.
 struct Origins {
     machine: Span,
     sections: Vec<usize>,
@@ -132,7 +133,7 @@ impl Origins {
     }
 }
 
-/// The lines that say something.
+/// The lines of a text that hold more than spaces and a comment.
 struct Lines<'t, I: Iterator<Item = (usize, &'t str)>> {
     rest: I,
     last: usize,
@@ -153,7 +154,7 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Lines<'t, I> {
     fn expect(&mut self, expected: &str) -> Parsed<Line<'t>> {
         match self.next() {
             Some(line) => Ok(line),
-            // The line after the last one, blank lines and comments counted.
+            // The error stands on the line after the last one. Blank lines and comments count as lines.
             None => Err(TextError::at(
                 Span { line: self.last + 1, column: 1, width: 1 },
                 format!("found the end of the file, expected {expected}"),
@@ -162,18 +163,18 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Lines<'t, I> {
     }
 }
 
-/// A word and where it starts, in bytes of its line.
+/// A word of a line, and its offset in bytes from the start of the line.
 #[derive(Clone, Copy)]
 struct Word<'t> {
     text: &'t str,
     at: usize,
 }
 
-/// A line that is being read.
+/// A line of a text, which the parser reads word by word.
 struct Line<'t> {
     number: usize,
     text: &'t str,
-    /// The line up to its comment.
+    /// The text of the line before its comment (`#`).
     meaning: &'t str,
     at: usize,
 }
@@ -188,7 +189,7 @@ impl<'t> Line<'t> {
         Span { line: self.number, column, width: width.max(1) }
     }
 
-    /// All of the line but its comment.
+    /// The piece of the line without the comment and without the spaces at both ends.
     fn whole(&self) -> Span {
         let words = self.meaning.trim();
         self.span(self.meaning.len() - self.meaning.trim_start().len(), words.chars().count())
@@ -199,7 +200,7 @@ impl<'t> Line<'t> {
     }
 
     fn unexpected(&self, word: Word<'_>, expected: &str) -> TextError {
-        // A word may be hostile: a terminal must not take it for commands.
+        // The text may come from anywhere, and a terminal would obey its control characters.
         let shown: String = word.text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         self.error(word.at, word.text.chars().count(), format!("found `{shown}`, expected {expected}"))
     }
@@ -246,7 +247,7 @@ impl<'t> Line<'t> {
             None => (word.text, 10),
         };
         let plain = digits.replace('_', "");
-        // `_` stands between digits: splitting at it leaves no part empty.
+        // `_` stands between digits, so the parts that it separates are not empty.
         let sound =
             plain.bytes().all(|byte| (byte as char).is_digit(radix)) && digits.split('_').all(|part| !part.is_empty());
         if !sound {
@@ -255,7 +256,7 @@ impl<'t> Line<'t> {
         u64::from_str_radix(&plain, radix).map_err(|_| self.unexpected(word, &format!("{what} that fits 64 bits")))
     }
 
-    /// The value of the next word, which must be `key=value`.
+    /// Reads the next word, which must be `key=value`, and returns the value. Any other word is an error.
     fn value(&mut self, key: &str) -> Parsed<Word<'t>> {
         let expected = format!("`{key}=...`");
         let word = self.word(&expected)?;
@@ -288,7 +289,7 @@ impl<'t> Line<'t> {
         number.and_then(|number| i32::try_from(number).ok()).ok_or_else(|| self.unexpected(value, &expected))
     }
 
-    /// `address` or `address*count`.
+    /// Parses the word `address` or `address*count`. Without a count the run has 1 block.
     fn run(&self, word: Word<'t>) -> Parsed<AddrRun> {
         let (at, count) = self.times(word, "an address, or address*count")?;
         Ok(AddrRun { at: RealAddr(self.to_number(at, "an address, or address*count")?), count })
@@ -308,7 +309,7 @@ impl<'t> Line<'t> {
         }
     }
 
-    /// The rest of the line as words: `value`, `value*count` or `value+stride*count`.
+    /// Reads the rest of the line as words of memory, at least one: `value`, `value*count` or `value+stride*count`.
     fn words(&mut self) -> Parsed<Vec<WordRun>> {
         const EXPECTED: &str = "a word: value, value*count or value+stride*count";
         let mut runs = Vec::new();
@@ -431,7 +432,8 @@ fn slot(line: &mut Line<'_>) -> Parsed<SlotSpec> {
     Ok(SlotSpec { id, gfn, pages, hva: Hva(line.field("hva")?) })
 }
 
-/// An entry and, where `runs` are allowed, `pages=`.
+/// Reads a page-table entry, and `pages=` where `runs` is true. Returns the entry and the number of entries, 1 without
+/// `pages=`.
 fn pte(line: &mut Line<'_>, runs: bool) -> Parsed<(Pte, u64)> {
     const KINDS: &str = "`present`, `huge` or `absent`";
     let kind = line.word(KINDS)?;
@@ -563,7 +565,7 @@ fn step(line: &mut Line<'_>) -> Parsed<Step> {
         StepKind::Write => Step::Write { gpa: Gpa(line.number("a gpa")?), words: line.words()? },
         StepKind::CreateWindow => Step::CreateWindow(window(line)?),
         StepKind::CloseWindow => Step::CloseWindow { liobn: Liobn(line.number("a LIOBN")?) },
-        // Hypercalls start with their vCPU.
+        // The text of a hypercall starts with its vCPU, so these names are no first words of a line.
         StepKind::GetTce | StepKind::PutTce | StepKind::StuffTce | StepKind::PutTceIndirect | StepKind::UnknownCall => {
             return Err(line.unexpected(word, STEPS));
         }

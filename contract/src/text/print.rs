@@ -1,7 +1,7 @@
-//! Programs as text.
+//! Prints programs in the text form.
 //!
-//! The numbers of a line come from the [visitor](crate::visit), which has their order, names and notations; what is
-//! written here is what stands between them.
+//! The [visitor](crate::visit) gives the numbers of a line with their order, names and notations. This module writes
+//! the words between them.
 
 use core::fmt::{self, Display, Formatter};
 
@@ -25,7 +25,7 @@ impl Display for Program {
     }
 }
 
-/// Writes a number, or the label of a flag that is set.
+/// Writes `value` in the notation of `field`. For a flag it writes the label of the field.
 fn number(f: &mut Formatter<'_>, field: Field, value: u64) -> fmt::Result {
     match field.notation() {
         Notation::Hexadecimal => write!(f, "{value:#x}"),
@@ -35,10 +35,11 @@ fn number(f: &mut Formatter<'_>, field: Field, value: u64) -> fmt::Result {
     }
 }
 
-/// Whether a line leaves the number out, because it says nothing.
+/// Whether the line of an item leaves out the number of this field, because the value is the default or because the
+/// line shows the number in another way.
 fn is_left_out(field: Field, value: u64) -> bool {
     match field {
-        // Its name stands there, or it stands before the other numbers.
+        // The opcode stands first in the line, by name or as a number.
         Field::Opcode => true,
         Field::MapPages => value == 1,
         Field::R4 | Field::R5 | Field::R6 | Field::R7 => value == 0,
@@ -46,8 +47,8 @@ fn is_left_out(field: Field, value: u64) -> bool {
     }
 }
 
-/// Writes numbers: the first bare if `bare`, all others as ` label=value`. `before` is written before a number that it
-/// has a word for.
+/// Writes the numbers of an item. If `bare`, the first number has no label; every other number is ` label=value`.
+/// `before` gives the word that stands before the number of a field, or "".
 fn line(
     f: &mut Formatter<'_>,
     numbers: &impl Numbers,
@@ -77,7 +78,7 @@ fn line(
     result
 }
 
-/// Writes the numbers of a line that begins with one.
+/// Writes the numbers of an item; the first number has no label.
 fn bare_line(f: &mut Formatter<'_>, numbers: &impl Numbers) -> fmt::Result {
     line(f, numbers, true, |_| "")
 }

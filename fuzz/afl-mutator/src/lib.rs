@@ -1,9 +1,9 @@
-//! Mutation, crossover and trimming of programs for AFL++, by its custom mutator interface:
-//! `AFL_CUSTOM_MUTATOR_LIBRARY=librealmode_afl_mutator.so`. `REALMODE_FOCUS` names the fuzz target, by default
+//! AFL++'s custom mutator: mutates, crosses and trims programs. AFL++ loads it with
+//! `AFL_CUSTOM_MUTATOR_LIBRARY=librealmode_afl_mutator.so`. `REALMODE_FOCUS` names the fuzz target; the default is
 //! `program`.
 //!
-//! What is done to a program is [`programs::mutate`]'s business, the same that libFuzzer's targets call. All unsafe
-//! code of this crate is in this file, and does nothing but turn AFL++'s pointers into slices.
+//! [`programs::mutate`] does the work, the same code that libFuzzer's targets call. All unsafe code of this crate is in
+//! this file, and only turns AFL++'s pointers into slices and references.
 #![allow(unsafe_code)]
 
 mod trim;
@@ -18,15 +18,15 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 use trim::Trim;
 
-/// Of so many mutations one crosses the program with another of the queue.
+/// One in this many mutations crosses the program with another one of the queue.
 const CROSSOVER: u64 = 4;
 
-/// So many mutations of one input, then the next has its turn. AFL++ itself would make a thousand and more, and stay
-/// with what it started from: with 32 it reached 201 combinations of [`realmode_diff::check::feedback`] in 51,000 runs,
-/// without 161 in 488,000.
+/// Number of mutations of one input before AFL++ goes on to the next. AFL++ itself would make a thousand and more, and
+/// hardly leave the programs that it started from: with 32 it reached 201 combinations of
+/// [`realmode_diff::check::feedback`] in 51,000 runs, without this limit 161 in 488,000.
 const MUTATIONS: c_uint = 32;
 
-/// What AFL++ keeps for us between calls.
+/// The state that AFL++ keeps for the mutator between calls.
 pub struct State {
     mutator: Mutator,
     /// Draws a seed for each mutation.
@@ -35,8 +35,8 @@ pub struct State {
     trim: Trim,
 }
 
-/// AFL++ starts: the state that it hands to every other function; null where `REALMODE_FOCUS` names no target, which
-/// AFL++ reports.
+/// Makes the state that AFL++ passes to every other function. Returns null if `REALMODE_FOCUS` names no target; AFL++
+/// reports that.
 #[unsafe(no_mangle)]
 pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_void {
     let name = std::env::var("REALMODE_FOCUS").unwrap_or_else(|_| Focus::Program.name().into());
@@ -50,17 +50,18 @@ pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_voi
     Box::into_raw(Box::new(state)).cast()
 }
 
-/// How often AFL++ changes one input before it goes on to the next.
+/// Returns how often AFL++ mutates one input before it goes on to the next.
 #[unsafe(no_mangle)]
 pub extern "C" fn afl_custom_fuzz_count(_data: *mut c_void, _buf: *const u8, _buf_size: usize) -> c_uint {
     MUTATIONS
 }
 
-/// Changes `buf`, now and then by crossing it with `add_buf`; `out_buf` is set to the result, whose length is answered.
+/// Mutates `buf`, or crosses it with `add_buf`. Sets `out_buf` to the result and returns its size in bytes, at most
+/// `max_size`.
 ///
 /// # Safety
-/// As AFL++ calls it: `data` is what [`afl_custom_init`] answered, the buffers hold as many bytes as is said, `out_buf`
-/// can be written.
+/// As AFL++ calls it: `data` is what [`afl_custom_init`] returned, the buffers hold as many bytes as their sizes say,
+/// and `out_buf` can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn afl_custom_fuzz(
     data: *mut c_void,
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn afl_custom_fuzz(
     add_buf_size: usize,
     max_size: usize,
 ) -> usize {
-    // SAFETY: by the contract above; AFL++ calls from one thread, and looks at the output before its next call.
+    // SAFETY: by the contract above. AFL++ calls from one thread, and reads the output before its next call.
     let (state, input, other, out_buf) =
         unsafe { (state(data), bytes(buf, buf_size), bytes(add_buf, add_buf_size), &mut *out_buf) };
     let State { mutator, seeds, out, .. } = state;
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn afl_custom_fuzz(
     size
 }
 
-/// Begins to trim `buf`; answers how many steps that may take.
+/// Begins to trim `buf`. Returns the number of trimming steps, at most.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -99,7 +100,7 @@ pub unsafe extern "C" fn afl_custom_init_trim(data: *mut c_void, buf: *mut u8, b
     c_int::try_from(state.trim.start(input)).unwrap_or(c_int::MAX)
 }
 
-/// The input with the next stretch of records left out.
+/// Sets `out_buf` to the input without the next range of records, and returns its size in bytes.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -112,7 +113,7 @@ pub unsafe extern "C" fn afl_custom_trim(data: *mut c_void, out_buf: *mut *mut u
     candidate.len()
 }
 
-/// Whether the input did the same without that stretch; answers the number of the next step.
+/// Tells the mutator whether the trimmed input behaved like the untrimmed one. Returns the number of the next step.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -123,10 +124,10 @@ pub unsafe extern "C" fn afl_custom_post_trim(data: *mut c_void, success: u8) ->
     c_int::try_from(state.trim.next(success != 0)).unwrap_or(c_int::MAX)
 }
 
-/// AFL++ ends.
+/// Frees the state when AFL++ ends.
 ///
 /// # Safety
-/// As AFL++ calls it: `data` is what [`afl_custom_init`] answered, and is not used again.
+/// As AFL++ calls it: `data` is what [`afl_custom_init`] returned, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn afl_custom_deinit(data: *mut c_void) {
     // SAFETY: by the contract above; the box was made in `afl_custom_init`.
@@ -134,7 +135,7 @@ pub unsafe extern "C" fn afl_custom_deinit(data: *mut c_void) {
 }
 
 /// # Safety
-/// `data` is what [`afl_custom_init`] answered, and nothing else refers to it.
+/// `data` is what [`afl_custom_init`] returned, and nothing else refers to it.
 unsafe fn state<'a>(data: *mut c_void) -> &'a mut State {
     // SAFETY: by the contract above.
     unsafe { &mut *data.cast::<State>() }

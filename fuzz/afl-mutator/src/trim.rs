@@ -1,26 +1,27 @@
-//! Trimming by whole records. AFL++'s own trimming cuts bytes anywhere, which turns every record behind the cut into
-//! another.
+//! Trims inputs by whole records. AFL++'s own trimming cuts bytes anywhere, which changes every record after the cut.
 
 use programs::encoding::{Form, RECORD, form};
 
-/// Stretches of records are left out one after the other, from the end, each time half as long as in the round before.
+/// Trimming of one input. It removes ranges of records one after the other, from the end, and halves their length after
+/// each pass.
 #[derive(Default)]
 pub(crate) struct Trim {
     best: Vec<u8>,
     candidate: Vec<u8>,
-    /// Records of a stretch, 0 when done.
+    /// Number of records in a range.
     stretch: usize,
-    /// The record behind the next stretch.
+    /// Index of the record after the next range; the header is record 0.
     end: usize,
     step: usize,
     steps: usize,
 }
 
-/// Most steps: a program of a thousand records is not worth more.
+/// Limit of the steps: a program of a thousand records is not worth more.
 const MAX_STEPS: usize = 256;
 
 impl Trim {
-    /// Begins with an input; answers the most steps it will take, 0 for what is no encoded program.
+    /// Begins with an input. Returns the number of steps, at most; 0 if the input is not an encoded program or has
+    /// fewer than two records.
     pub(crate) fn start(&mut self, input: &[u8]) -> usize {
         self.best.clear();
         self.best.extend_from_slice(input);
@@ -35,12 +36,12 @@ impl Trim {
         self.steps
     }
 
-    /// Whole records behind the header.
+    /// Returns the number of whole records after the header.
     fn records(&self) -> usize {
         (self.best.len() / RECORD).saturating_sub(1)
     }
 
-    /// The input without the next stretch.
+    /// Returns the input without the next range.
     pub(crate) fn candidate(&mut self) -> &[u8] {
         let start = self.end.saturating_sub(self.stretch).max(1);
         self.candidate.clear();
@@ -49,7 +50,8 @@ impl Trim {
         &self.candidate
     }
 
-    /// Whether the candidate did the same; answers the number of the next step, the most there can be when done.
+    /// Keeps the candidate if it behaved the `same`, and goes on to the next range. Returns the number of the next
+    /// step, or the number of all steps when done.
     pub(crate) fn next(&mut self, same: bool) -> usize {
         self.step += 1;
         let start = self.end.saturating_sub(self.stretch).max(1);

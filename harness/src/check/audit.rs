@@ -1,5 +1,5 @@
-//! The harness checks itself: the machine's own audit, and what memory and reference must agree on although no subject
-//! has a hand in it.
+//! The audit: expensive checks of the harness itself. It runs the machine's own audit, then compares the state of
+//! memory that no subject can change with the reference.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use contract::{Pfn, RealAddr};
 use machine::memory::{Account, Fault, Owner, RealMemory};
 use reference::Reference;
 
-/// Makes the expensive checks of the harness itself, in time proportional to what memory and reference hold:
-/// [`RealMemory::audit`], then own and holders of every page, blocks and windows against the reference. Call it where
-/// memory and reference agree, after any step or at the end of a program.
+/// Runs the audit: [`RealMemory::audit`], then own and holders of every page, the blocks, and the windows against the
+/// reference. It takes time in proportion to what memory and reference hold. Call it while memory and reference agree,
+/// after a step or at the end of a program.
 ///
 /// # Errors
-/// The first fault.
+/// Returns the first fault.
 pub fn audit(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     memory.audit()?;
     accounts(reference, memory)?;
@@ -20,7 +20,7 @@ pub fn audit(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     windows(reference, memory)
 }
 
-/// The account of memory, kept store by store, is what the reference's state comes to.
+/// Compares the account, which memory keeps store by store, with a count over the reference's state.
 fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     let mut due: BTreeMap<Pfn, Account> = BTreeMap::new();
     let mut account = |pfn: Pfn, own: i32, holders: i32| {
@@ -52,8 +52,8 @@ fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     }
 }
 
-/// The blocks of memory are where the reference has them. Blocks that the reference alone has are not looked for: the
-/// first use of a struct page there differs.
+/// Checks that each block of memory lies where the reference has it. A block that only the reference has is not looked
+/// for here: the first use of a struct page in it shows a difference.
 fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for &(number, real) in memory.blocks() {
         let (memory, reference) = (Some(RealAddr(real)), reference.block(number));
@@ -64,8 +64,8 @@ fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Each window of the reference has its tables. A table without a window is empty: at the end of a program windows are
-/// closed, and their tables stay.
+/// Checks that each window of the reference has its tables, and that a table without a window is empty. Such tables
+/// exist at the end of a program, when windows are closed and their tables stay.
 fn windows(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for window in reference.windows() {
         let liobn = window.spec.liobn;
@@ -112,7 +112,8 @@ cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3
 ";
     const PFN: Pfn = Pfn(0x4000);
 
-    /// What the audit says after the host has done some of the steps and the reference some.
+    /// Runs these steps (by index) on the host, those on the reference, then `spoil` on memory. Returns the audit's
+    /// result.
     fn after(host: &[usize], reference: &[usize], spoil: fn(&mut RealMemory)) -> Result<(), Fault> {
         let program = contract::text::parse(MACHINE).expect("a program");
         let (mut memory, mut actor) = (RealMemory::new(), Host::new());
@@ -137,7 +138,7 @@ cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3
         let (number, place) = (0x18, Some(RealAddr(0x1010_0000)));
         assert_eq!(after(&[0], &[], untouched), Err(Fault::Block { number, memory: place, reference: None }));
         assert_eq!(after(&[], &[1], untouched), Err(Fault::Window { liobn: Liobn(2) }));
-        // A table without a window is empty.
+        // A table without a window may stay while it is empty.
         assert_eq!(after(&[1], &[], untouched), Ok(()));
         let fill: fn(&mut RealMemory) = |memory| memory.poke(RealAddr(0x900_2000), 1);
         assert_eq!(after(&[1], &[], fill), Err(Fault::Window { liobn: Liobn(2) }));
@@ -145,9 +146,9 @@ cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3
         assert_eq!(after(&[2], &[], untouched), differs(PFN, account(1, 1), account(0, 1)));
         assert_eq!(after(&[], &[2], untouched), differs(PFN, account(0, 1), account(1, 1)));
         assert_eq!(after(&[3], &[], untouched), differs(Pfn(PFN.0 + 1), account(0, 2), account(0, 1)));
-        // A TCE of the reference is a holder.
+        // The reference's TCE holds a reference.
         assert_eq!(after(&[], &[4], untouched), differs(PFN, account(0, 1), account(0, 2)));
-        // What memory finds by itself comes first.
+        // The fault that memory finds by itself comes first.
         let fault = Fault::Vcpu { vcpu: 9 };
         assert_eq!(after(&[2], &[], |memory| memory.report_fault(Fault::Vcpu { vcpu: 9 })), Err(fault));
     }

@@ -1,4 +1,4 @@
-//! Changed words of real memory, as the things that they are.
+//! Names the words of real memory that a step changed, and the values they had before and after.
 
 use contract::Pfn;
 use contract::addr::{LINEAR_MAP, REAL_MASK};
@@ -7,20 +7,21 @@ use machine::memory::{Owner, Place, RealMemory, Region, struct_page};
 
 use super::finding::{Area, Field, Thing, Whereabouts};
 
-/// A word that changed.
+/// A word that changed, in words.
 pub(crate) struct Change {
-    /// Its real address, or the hva of a page-table entry.
+    /// The word's real address; for a page-table entry, the hva.
     pub(crate) address: u64,
-    /// What it is.
+    /// The thing that the word holds.
     pub(crate) thing: Thing,
-    /// What it was.
+    /// The value before the step, as text.
     pub(crate) old: String,
-    /// What it is now.
+    /// The value after it, as text.
     pub(crate) new: String,
 }
 
 impl Change {
-    /// Whether this is the neighbour of `before` and changed alike.
+    /// Returns whether this word follows `before` in memory and changed in the same way. Words of the vmemmap list
+    /// always do.
     fn follows(&self, before: &Self) -> bool {
         let (field, list) = (self.thing.field(), self.thing.field() == Field::VmemmapList);
         let neighbours = self.address == before.address.wrapping_add(8) || list;
@@ -28,7 +29,7 @@ impl Change {
     }
 }
 
-/// Says what a changed word means.
+/// Says which thing the word at `place` is, and what its two values mean.
 pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Change {
     let hex = |value: u64| format!("{value:#x}");
     let tce = |value: u64| hex(value.swap_bytes());
@@ -62,7 +63,8 @@ pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Chang
     Change { address, thing, old, new }
 }
 
-/// Where an effective address leads: the region there, or the one that ends before it.
+/// Returns where an effective address leads: into the region that holds it, or past the end of the last region below
+/// it.
 pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> Whereabouts {
     let area = |region: Region| match region.owner {
         Owner::StructPages { offset } => Area::StructPages(Pfn(offset.div_ceil(memory.struct_page_size()))),
@@ -82,7 +84,7 @@ pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> Whereabouts {
     }
 }
 
-/// The flags of a struct page by name.
+/// Returns the names of a struct page's flags, such as `HEAD DIRTY`; `none` for no flag.
 pub(crate) fn flag_names(flags: u64) -> String {
     let mut names: Vec<String> = Vec::new();
     for (bit, name) in [(struct_page::HEAD, "HEAD"), (struct_page::TAIL, "TAIL"), (struct_page::DIRTY, "DIRTY")] {
@@ -97,8 +99,9 @@ pub(crate) fn flag_names(flags: u64) -> String {
     if names.is_empty() { "none".into() } else { names.join(" ") }
 }
 
-/// What changed since the step began, by address: `count of page 0x10: 1 -> 2`. Neighbours that changed alike share a
-/// line; the vmemmap list, which the host keeps, has one for all.
+/// Returns the changes since the step began as lines, lowest address first, such as `count of page 0x10: 1 -> 2`.
+/// Neighbouring words that changed in the same way share a line. All words of the vmemmap list, which the host keeps,
+/// share one.
 #[must_use]
 pub fn changes(memory: &RealMemory) -> Vec<String> {
     let mut changes: Vec<_> = memory.differences().map(|(place, old, new)| of(memory, place, old, new)).collect();

@@ -1,10 +1,11 @@
-//! The checker: one program on the reference and on a subject, step by step, until they differ or the program ends.
+//! The checker: runs one program on the reference and on a subject, step by step, until they differ or the program
+//! ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use contract::description::{AddrRun, MAX_WINDOW_ENTRIES, SlotSpec};
-use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
+use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
 use contract::{
     Backing, Dialect, HcallAnswer, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, ProbeAnswer, Program,
     RealAddr, Rule, Status, Step, WindowSpec,
@@ -24,108 +25,111 @@ use super::tally::Tally;
 use super::verdict::{NotCompared, Reason, Verdict};
 use super::words;
 
-/// Accesses after which a probe is taken for hung: room for a walk of the longest vmemmap list.
+/// Hang limit of a probe, in accesses. A walk of the longest vmemmap list needs fewer.
 const PROBE_LIMIT: u64 = 8 * contract::description::MAX_BLOCKS;
 
-/// How a step was handled, for those who watch.
+/// How a step was handled, as a [`Watch`] sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handled {
-    /// It was left out on both sides: its precondition failed, or the subject does not cover it.
+    /// Both sides left the step out: its precondition failed, or the subject does not cover it.
     Skipped,
-    /// The host did it.
+    /// The host did the step, or the subject closed a window.
     Host,
-    /// Real mode finished it.
+    /// Real mode finished the step. Probes count here too.
     Real,
-    /// Real mode deferred it and virtual mode finished it.
+    /// Real mode deferred the call and virtual mode finished it, or the subject has no real-mode half.
     Deferred,
 }
 
-/// A step on which both sides agreed, as a watcher sees it.
+/// A step on which both sides agreed, or which both left out, as a [`Watch`] sees it.
 pub struct Observation<'a> {
-    /// Its index.
+    /// Index of the step in the program, from 0.
     pub index: usize,
     /// The step.
     pub step: &'a Step,
-    /// What the reference said of it.
+    /// The reference's outcome.
     pub outcome: &'a Outcome,
-    /// How it was handled.
+    /// How the step was handled.
     pub handled: Handled,
-    /// Accesses of the real-mode run.
+    /// Number of accesses of the real-mode half of a hypercall; 0 for other steps that ran.
     pub accesses: u64,
-    /// The memory after it; its changes are this step's.
+    /// The memory after the step. Its [changes](RealMemory::changes) are those of this step.
     pub memory: &'a RealMemory,
-    /// The reference after it.
+    /// The reference after the step.
     pub reference: &'a Reference,
 }
 
-/// Sees a check as it goes on.
+/// Follows a check while it runs.
 pub trait Watch {
-    /// This is about to run.
+    /// Called when `place` is about to run.
     fn begins(&mut self, place: Place) {
         let _ = place;
     }
 
-    /// Both sides agreed on a step.
+    /// Called after a step on which both sides agreed, or which both left out.
     fn agreed(&mut self, seen: &Observation<'_>) {
         let _ = seen;
     }
 }
 
-/// Watches nothing.
+/// Does nothing.
 impl Watch for () {}
 
-/// Calls a function for each step on which both sides agreed.
+/// Calls a function after each step on which both sides agreed, or which both left out.
 impl<F: FnMut(&Observation<'_>)> Watch for F {
     fn agreed(&mut self, seen: &Observation<'_>) {
         self(seen);
     }
 }
 
-/// Sees each step before the subject is asked: only the null control may.
+/// Sees each program and each step before the subject runs it. Only the null control's second reference may answer from
+/// what it sees; the recorder of a [watched](crate::watch) library only writes the program down.
 pub(crate) trait Witness: Send + Sync {
-    /// A program begins.
+    /// Called when a program begins.
     fn reset(&self, program: &Program);
 
-    /// A step is about to run.
+    /// Called when a step is about to run.
     fn step(&self, step: &Step);
 }
 
-/// What ends a program.
+/// What the checker does at the end of a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ending {
-    /// Everything is compared, all windows are closed, and what is left is compared again.
+    /// Compares everything, closes all windows, and searches for leaks (`REF.LEAK`).
     #[default]
     Close,
-    /// Everything is compared; windows stay open when the subject is started on the next program.
+    /// Compares everything. The windows stay open when the subject starts on the next program.
     LeaveOpen,
 }
 
-/// A subject as it is made.
+/// A new subject.
 pub(crate) struct Instance {
+    /// The subject.
     pub(crate) subject: Box<dyn Subject + Send>,
+    /// Sees each step before the subject; `None` for most subjects.
     pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
 impl Instance {
-    /// A subject that answers from itself alone.
+    /// Makes an instance without a witness.
     pub(crate) fn of(subject: impl Subject + Send + 'static) -> Self {
         Self { subject: Box::new(subject), witness: None }
     }
 }
 
-/// Makes subjects of one kind.
+/// Makes subjects of one kind. The text of an error says why the subject cannot be made.
 pub(crate) type Make = Box<dyn Fn() -> Result<Instance, String> + Send>;
 
-/// Runs programs on the reference and a subject; keeps its allocations, and the subject, from program to program.
+/// Runs programs on the reference and a subject. Keeps its allocations, and the subject, from program to program.
 pub struct Checker {
     reference: Reference,
     driver: Driver<dyn Subject + Send>,
     witness: Option<Arc<dyn Witness>>,
     make: Option<Make>,
-    /// No second subject can be made beside the one that is there.
+    /// Whether an attempt to make a second subject beside this one has failed.
     only_one: bool,
     tally: Tally,
-    /// Whether the running program ends with the expensive checks of the harness itself.
+    /// Whether the [audit](super::audit) runs at the end of the running program.
     audits: bool,
     /// Where the running program is.
     place: Place,
@@ -138,20 +142,20 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker of `subject`, which cannot be [renewed](Self::renew).
+    /// Makes a checker of `subject`. It cannot be [renewed](Self::renew).
     #[must_use]
     pub fn new(subject: Box<dyn Subject + Send>) -> Self {
         Self::of(Instance { subject, witness: None }, None)
     }
 
-    /// A checker of the subject that `make` makes, which can be [renewed](Self::renew).
+    /// Makes a checker of the subject that `make` returns. It can be [renewed](Self::renew).
     #[must_use]
     pub fn made<S: Subject + Send + 'static>(make: impl Fn() -> S + Send + 'static) -> Self {
         let instance = Instance::of(make());
         Self::of(instance, Some(Box::new(move || Ok(Instance::of(make())))))
     }
 
-    /// A checker of a subject that can be made again.
+    /// Makes a checker. With `make` it can be [renewed](Self::renew).
     pub(crate) fn of(instance: Instance, make: Option<Make>) -> Self {
         Self {
             reference: Reference::new(Dialect::Lopapr, &smallest()),
@@ -168,14 +172,15 @@ impl Checker {
         }
     }
 
-    /// Puts a subject that has seen no program in the place of this one. Answers false where it cannot be made again.
+    /// Replaces the subject by a new one that has seen no program. Returns `false` if the checker cannot make subjects.
     ///
     /// # Errors
-    /// It could be made before and cannot now; why. The checker can then only be renewed again.
+    /// The checker makes subjects, and this one cannot be made now; the text says why. Afterwards the checker has no
+    /// subject: only a later `renew` may be called.
     pub fn renew(&mut self) -> Result<bool, String> {
         let Some(make) = &self.make else { return Ok(false) };
-        // The old one goes first, because of some subjects there can be only one, such as a library with memory mapped
-        // for it.
+        // Drops the old subject first, because of some subjects only one can exist at a time, such as a library that
+        // wants memory mapped at a fixed address.
         drop(self.driver.replace(Box::new(Nobody)));
         let Instance { subject, witness } = make()?;
         self.driver.replace(subject);
@@ -183,8 +188,8 @@ impl Checker {
         Ok(true)
     }
 
-    /// Like [`check_into`](Self::check_into) on a subject that has seen no other program, beside the one that runs the
-    /// others. Where no second subject can be made, that one runs it.
+    /// Like [`check_into`](Self::check_into), but runs the program on a new subject that has seen no other program,
+    /// beside the checker's own. If no second subject can be made, the checker's own subject runs it.
     pub(crate) fn check_aside(
         &mut self,
         program: &Program,
@@ -194,7 +199,7 @@ impl Checker {
     ) -> Verdict {
         let made = if self.only_one { None } else { self.make.as_ref().and_then(|make| make().ok()) };
         let Some(Instance { subject, witness }) = made else {
-            // It is not tried again: the first try may have taken long.
+            // Does not try again for later programs: a failed attempt may have taken long.
             self.only_one = true;
             return self.check_into(program, ending, tally, watch);
         };
@@ -206,18 +211,19 @@ impl Checker {
         verdict
     }
 
-    /// The name of the subject.
+    /// Returns the name of the subject.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.driver.subject().name()
     }
 
-    /// Runs the program to its end or to the first finding.
+    /// Runs the program to its end or to the first finding. A program that contradicts itself gives
+    /// [`Verdict::Invalid`].
     pub fn check(&mut self, program: &Program) -> Verdict {
         self.check_watched(program, &mut ())
     }
 
-    /// Like [`check`](Self::check); `watch` sees every step on which both sides agreed.
+    /// Like [`check`](Self::check), and calls `watch` at each place.
     pub fn check_watched(&mut self, program: &Program, watch: &mut dyn Watch) -> Verdict {
         if let Err(invalid) = program.validate() {
             return Verdict::Invalid(invalid);
@@ -226,14 +232,13 @@ impl Checker {
         self.guarded(program, Ending::Close, watch)
     }
 
-    /// The counts of the last [`check`](Self::check).
+    /// Returns the counts of the last [`check`](Self::check) or [`check_watched`](Self::check_watched).
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Like [`check_watched`](Self::check_watched) for a program known to be valid, adding to `tally` instead of making
-    /// one.
+    /// Like [`check_watched`](Self::check_watched) for a program that is known to be valid. Adds the counts to `tally`.
     pub(crate) fn check_into(
         &mut self,
         program: &Program,
@@ -247,14 +252,14 @@ impl Checker {
         verdict
     }
 
-    /// Runs the program. A panic outside of the subject's code is the harness's own fault, and a finding that says so.
+    /// Runs the program. A panic outside of the subject's code is a finding of `HARNESS.FAULT`.
     fn guarded(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
         self.place = Place::Start;
         match quiet::quietly(|| catch_unwind(AssertUnwindSafe(|| self.run(program, ending, watch)))) {
             Ok(verdict) => verdict,
             Err(_) => {
                 let found = format!("panic: {}", quiet::last_message());
-                // What the panic left half done is not used again.
+                // The panic may have left these half changed, so they are not used again.
                 self.reference = Reference::new(Dialect::Lopapr, &smallest());
                 self.driver.forget();
                 self.finding(*fault(found), self.place, program, None)
@@ -262,6 +267,7 @@ impl Checker {
         }
     }
 
+    /// Runs the program: start, steps, end. Adds its counts to the checker's tally.
     fn run(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
         self.tally.programs += 1;
         self.audits = cfg!(debug_assertions) || is_audited(program);
@@ -288,6 +294,7 @@ impl Checker {
                 self.tally.not_asked += 1;
                 left_out.get_or_insert((place, 0)).1 += 1;
                 self.driver.begin();
+                self.accesses = 0;
                 let outcome = Outcome::skipped("the subject does not cover it");
                 watch.agreed(&self.observation(index, step, &outcome, Handled::Skipped));
                 continue;
@@ -312,11 +319,13 @@ impl Checker {
         match left_out {
             None => Verdict::Agreed,
             Some((from, steps)) => {
-                Verdict::NotCompared(NotCompared { from, why: Reason::Steps(steps), compared: compared > 0 })
+                let why = Reason::Steps(steps, "it does not cover this step".into());
+                Verdict::NotCompared(NotCompared { from, why, compared: compared > 0 })
             }
         }
     }
 
+    /// Makes what a [`Watch`] sees of a step.
     fn observation<'a>(
         &'a self,
         index: usize,
@@ -328,6 +337,7 @@ impl Checker {
         Observation { index, step, outcome, handled, accesses: *accesses, memory: driver.memory(), reference }
     }
 
+    /// Makes a finding of a failure, with the subject's log.
     fn finding(&self, failure: Failure, place: Place, program: &Program, agreed: Option<usize>) -> Verdict {
         let Failure { rule, thing, moment, expected, found, objects } = failure;
         let log = self.driver.subject().log();
@@ -336,13 +346,14 @@ impl Checker {
         Verdict::Finding(Box::new(Finding { decided, agreed, moment, expected, found, objects, log, ..blank }))
     }
 
+    /// Starts the subject, and asks it what it covers of this machine.
     fn start(&mut self, program: &Program) -> Result<(), Box<Failure>> {
         self.driver.start(program, &mut Watched::new(PROBE_LIMIT))?;
         self.coverage = self.driver.subject().coverage();
         Ok(())
     }
 
-    /// Whether the subject covers this step. Where it does not, the step is left out on both sides.
+    /// Returns whether the subject covers this step. If not, both sides leave the step out.
     fn asks(&self, step: &Step) -> bool {
         let covered = self.coverage;
         if covered == Coverage::ALL {
@@ -373,11 +384,12 @@ impl Checker {
         }
     }
 
+    /// Makes an oracle over both sides as they are now.
     fn oracle(&self) -> Oracle<'_> {
         Oracle { reference: &self.reference, memory: self.driver.memory(), closing: self.driver.closed() }
     }
 
-    /// The reference's step, which the second reference of a null control makes too.
+    /// Runs the step on the reference, and shows it to the witness first.
     fn reference_step(&mut self, step: &Step) -> Outcome {
         if let Some(witness) = &self.witness {
             witness.step(step);
@@ -388,6 +400,7 @@ impl Checker {
         outcome
     }
 
+    /// Runs a step on both sides and compares them. The error is the failure to report.
     fn step(&mut self, step: &Step) -> Result<(Outcome, Handled), Box<Failure>> {
         let outcome = self.reference_step(step);
         self.driver.begin();
@@ -417,27 +430,28 @@ impl Checker {
         Ok((outcome, handled))
     }
 
-    /// A fault of the simulated machine, or of the oracle's two sides, is reported before everything that a subject
-    /// did.
+    /// Reports a fault of the simulated machine or of the oracle to the judge, which puts it before everything that the
+    /// subject did.
     fn hear_fault(&self, judge: &mut Judge) {
         if let Some(found) = self.driver.memory().fault() {
             judge.hear(fault(found.to_string()));
         }
     }
 
-    /// The expensive checks of the harness itself.
+    /// Runs the expensive checks of the harness itself.
     fn audit(&self) -> Result<(), Box<Failure>> {
         audit(&self.reference, self.driver.memory()).map_err(|found| fault(found.to_string()))
     }
 
-    /// How the subject's code is watched during a hypercall.
+    /// Makes the watch for a hypercall: its hang limit, and the bound that the subject published.
     fn watched_call(&self, call: &Hypercall) -> Watched {
         let published = self.driver.subject().bound();
-        // INDIRECT refuses more than 512 in every dialect; other counts are limited by the largest window.
-        let entries = call.count().min(MAX_WINDOW_ENTRIES);
+        // A list has at most 512 entries and a window at most 65,536, so a larger count in r7 must not raise the bound.
+        let most = if call.opcode == H_PUT_TCE_INDIRECT { MAX_TCES_PER_CALL } else { MAX_WINDOW_ENTRIES };
+        let entries = call.count().min(most);
         let bound = self.coverage.bounded.then_some(CallBound { published, entries });
-        // Hang limit: a call touches at most as many entries as the largest window has, so a larger count must not
-        // raise it.
+        // Hang limit: a call touches at most as many entries as the largest window has, so a larger count in r7 must
+        // not raise it.
         let touched = match entries {
             0..=512 => entries,
             _ => entries.min(self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0).max(512)),
@@ -446,7 +460,7 @@ impl Checker {
         Watched { limit, bound, judge: Judge::default() }
     }
 
-    /// Holds the subject's answer against the reference's, and counts the step where they are equal.
+    /// Compares the subject's answer with the reference's. Counts the step in the tally if they are equal.
     fn compare_answer(&mut self, step: &Step, outcome: &Outcome, ran: Ran, judge: &mut Judge) -> Handled {
         match (step, outcome.answer, ran) {
             (Step::Hypercall { call, .. }, Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
@@ -476,6 +490,7 @@ impl Checker {
         }
     }
 
+    /// Compares the answers to a probe of a conditional reference.
     fn compare_probe(
         &mut self,
         outcome: &Outcome,
@@ -492,6 +507,7 @@ impl Checker {
         Handled::Real
     }
 
+    /// Compares the answers to a hypercall, and what real mode did with what it owes (docs/semantics.md, section 5).
     fn compare_hypercall(
         &mut self,
         outcome: &Outcome,
@@ -529,8 +545,8 @@ impl Checker {
         if deferred { Handled::Deferred } else { Handled::Real }
     }
 
-    /// The end of a program: everything is compared, all windows are closed, all is unmapped, count = own (semantics
-    /// 7).
+    /// The end of a program: compares everything, closes all windows, and searches for leaks: count must be own plus
+    /// mappings (docs/semantics.md, section 7).
     fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
         let oracle = self.oracle();
         let mut judge = Judge::default();
@@ -548,14 +564,15 @@ impl Checker {
         let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
         for liobn in liobns {
             let step = Step::CloseWindow { liobn };
-            // A window that the subject does not cover was never written to.
+            // Skips a window that the subject does not cover: no call has written to it.
             if self.asks(&step) {
                 self.step(&step)?;
             }
         }
         for (pfn, _) in self.reference.pages() {
             let memory = self.driver.memory();
-            // What is mapped gives its reference back; holders are those mappings alone, for no window is left.
+            // No window is left, so the account's holders are page-table entries alone. Unmapping would give each of
+            // their references back.
             let left = memory.count(pfn).wrapping_sub(memory.holders(pfn));
             let own = memory.own(pfn);
             if left != own {
@@ -567,29 +584,34 @@ impl Checker {
     }
 }
 
-/// The accesses that a real-mode call may make.
+/// How many accesses one real-mode call may make.
 #[derive(Clone, Copy)]
 struct CallBound {
+    /// The bound that the subject published.
     published: Bound,
+    /// Entries that the registers ask for, at most [`MAX_WINDOW_ENTRIES`].
     entries: u64,
 }
 
 impl CallBound {
+    /// Returns the bound in accesses.
     const fn accesses(self) -> u64 {
         let Bound { base, per_entry } = self.published;
         base.saturating_add(per_entry.saturating_mul(self.entries))
     }
 }
 
-/// Runs the subject's code with its panics caught and each CPU's report looked at.
+/// Runs the subject's code, catches its panics, and turns what the CPU reports into failures.
 struct Watched {
+    /// Hang limit of a call, in accesses. Closing a window has a limit of its own.
     limit: u64,
-    /// `None` where the subject publishes no bound, or none applies.
+    /// `None` if the subject publishes no bound, or the code is no hypercall.
     bound: Option<CallBound>,
     judge: Judge,
 }
 
 impl Watched {
+    /// Makes a watch for code without a bound; `limit` is its hang limit in accesses.
     fn new(limit: u64) -> Self {
         Self { limit, bound: None, judge: Judge::default() }
     }
@@ -614,6 +636,7 @@ impl Conduct for Watched {
     ) -> Result<T, Box<Failure>> {
         let result = quiet::quietly(|| catch_unwind(AssertUnwindSafe(call)));
         let report = cpu.report();
+        // The earliest broken rule counts, so an event before the bound was passed comes first.
         if code == Code::RealMode
             && let Some(bound) = self.bound.filter(|bound| report.accesses > bound.accesses())
             && report.event.is_none_or(|event| event.access > bound.accesses())
@@ -651,9 +674,10 @@ impl Conduct for Watched {
         Err(fault(what))
     }
 
-    /// A deferred call must have changed nothing. That is looked at now, because virtual mode changes memory.
+    /// Reports `DEFER.CLEAN` if the deferred call changed memory. Runs before virtual mode, which changes memory
+    /// itself.
     fn deferred(&mut self, memory: &RealMemory) {
-        // The reference is past the call, so what changed is told by the words themselves.
+        // The reference is already past the call, so it cannot say what memory held before. The change log can.
         let changes = memory.differences().map(|(place, old, new)| change::of(memory, place, old, new));
         if let Some(first) = changes.min_by_key(|change| change.address) {
             let expected = format!("{} as before the call", first.old);
@@ -662,20 +686,21 @@ impl Conduct for Watched {
     }
 }
 
-/// A state of the harness that cannot be.
+/// Makes a `HARNESS.FAULT`: the harness contradicts itself.
 fn fault(found: impl Into<String>) -> Box<Failure> {
     Failure::new(Rule::HarnessFault, Thing::Harness, "no contradiction", found)
 }
 
+/// Makes a `SUBJECT.CRASH` of the panic that was caught last.
 fn panicked(code: Code) -> Box<Failure> {
     let found = format!("panic: {}", quiet::last_message());
     Failure::new(Rule::SubjectCrash, Thing::Panic(code), "an answer", found)
 }
 
-/// Stands where a subject was, until there is another.
+/// Holds the place of a subject while there is none.
 struct Nobody;
 
-/// What it answers is wrong wherever it is asked.
+/// Every answer is wrong, so a check that asks it by mistake shows a finding.
 impl Subject for Nobody {
     fn name(&self) -> &str {
         "nobody"
@@ -718,20 +743,20 @@ impl Subject for Nobody {
     fn close_window(&mut self, _: &Cpu<'_>, _: Liobn) {}
 }
 
-/// A machine with nothing on it.
+/// Returns a valid machine of one page with nothing on it.
 pub(crate) fn smallest() -> Machine {
     Machine::bare(PageShift::Shift12, 64, MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 })
 }
 
-/// Whether the program is one of the share that ends with the expensive checks, about one in 64. It depends on the
-/// program alone.
+/// Returns whether the audit runs at the end of the program in a release build: for about one program in 64. The answer
+/// depends on the program alone. A debug build audits every program.
 fn is_audited(program: &Program) -> bool {
     let key = program.frames_bound() ^ (program.steps.len() as u64) << 32;
-    // The golden ratio spreads neighbouring keys over all 64 bits.
+    // Multiplies by the golden ratio, which spreads neighbouring keys over all 64 bits.
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58 == 0
 }
 
-/// Why a subject that covers only so much is not asked about the program at all.
+/// Returns why the subject does not cover the program's memory model or dialect; `None` if it covers both.
 fn uncovered(covered: Coverage, program: &Program) -> Option<Reason> {
     let (model, asked) = match program.machine.memory {
         MemoryModel::Flatmem { .. } => ("flatmem", covered.flatmem),

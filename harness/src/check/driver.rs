@@ -1,8 +1,8 @@
-//! The driver: takes a subject through a program, from its start over each step to the closing of its windows.
+//! The driver: takes a subject through a program, from its start over each step to the closing of windows.
 //!
-//! It owns the real memory, the host, and the subject, and it compares nothing. What is looked at on the way, and how
-//! the subject's code is run, is decided by a [`Conduct`]: the [checker](super::checker) watches for broken rules, a
-//! [benchmark](super::solo) for nothing.
+//! The driver owns the real memory, the host, and the subject, and it compares nothing. A [`Conduct`] decides how the
+//! subject's code runs and what is checked meanwhile: the [checker](super::checker) looks for broken rules, a
+//! [benchmark](super::solo) looks for nothing.
 
 use contract::{HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, Status, Step, WindowSpec};
 use machine::host::Host;
@@ -11,15 +11,16 @@ use machine::{Cpu, Mode, RealMemory, Subject};
 
 use super::finding::Code;
 
-/// How the subject's code is run, and what is looked at while a step runs.
+/// Decides how the subject's code runs, and what is checked while a step runs.
 pub(crate) trait Conduct {
-    /// Why a drive ends before its program.
+    /// Why the driver stops before the end of the program.
     type Stop;
 
-    /// How many accesses this code may make before it is taken for hung.
+    /// Returns the hang limit of this code: how many accesses one run may make. `entries` is the number of entries that
+    /// the call asks for, or that the window to close has.
     fn limit(&self, code: Code, entries: u64) -> u64;
 
-    /// Runs code of the subject that has a CPU, and looks at what became of the CPU.
+    /// Runs code of the subject that has a CPU, then checks what the CPU reports.
     fn on_cpu<T>(
         &mut self,
         code: Code,
@@ -28,90 +29,90 @@ pub(crate) trait Conduct {
         call: impl FnOnce() -> T,
     ) -> Result<T, Self::Stop>;
 
-    /// Runs code of the subject that has none.
+    /// Runs code of the subject that has no CPU.
     fn off_cpu<T>(&mut self, code: Code, call: impl FnOnce() -> T) -> Result<T, Self::Stop>;
 
-    /// Looks at what the subject says of its own interface after this code.
+    /// Checks what the subject reports about its own interface ([`Subject::violation`]) after this code.
     fn interface<S: Subject + ?Sized>(&mut self, code: Code, subject: &S) -> Result<(), Self::Stop>;
 
-    /// The harness contradicts itself.
+    /// Reports that the harness contradicts itself.
     fn fault(&mut self, what: &'static str) -> Result<(), Self::Stop>;
 
-    /// Real mode has deferred the call, and virtual mode has not run yet.
+    /// Called before virtual mode runs a hypercall: real mode has deferred it, or the subject has no real-mode half.
     fn deferred(&mut self, memory: &RealMemory);
 }
 
-/// What the subject made of a step.
+/// The subject's result of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ran {
-    /// A hypercall.
+    /// The answer to a hypercall.
     Hypercall(Answered),
-    /// pfn_to_page.
+    /// The answer of `pfn_to_page`.
     Lookup(Option<RealAddr>),
-    /// get_page_unless_zero or put_page_unless_one.
+    /// The answer of `get_page_unless_zero` or `put_page_unless_one`.
     Probe(ProbeAnswer),
-    /// A window is closed. Its tables stay until [`Driver::settle`].
+    /// The subject has closed a window. The window's tables stay until [`Driver::settle`].
     Closed,
-    /// The host did it.
+    /// The host did the step.
     Host,
 }
 
 /// The subject's answer to a hypercall.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Answered {
-    /// What the guest sees.
+    /// The registers that the guest sees.
     pub(crate) answer: HcallAnswer,
-    /// Whether real mode deferred the call, or there is no real-mode half, so that virtual mode answered.
+    /// Whether virtual mode answered: real mode deferred the call, or the subject has no real-mode half.
     pub(crate) deferred: bool,
-    /// Accesses of the real-mode half.
+    /// Accesses of the real-mode half; 0 if there is none.
     pub(crate) accesses: u64,
 }
 
-/// A subject on its real memory. Keeps its allocations from program to program.
+/// A subject with its real memory and its host. Keeps its allocations from program to program.
 pub(crate) struct Driver<S: ?Sized> {
     memory: RealMemory,
     host: Host,
-    /// Windows that are open, in the order in which they were opened.
+    /// The open windows, in the order in which they were opened.
     open: Vec<WindowSpec>,
-    /// Windows that were closed by the running step and whose tables still lie in memory.
+    /// The window that was closed last, while its tables still lie in memory.
     closed: Option<WindowSpec>,
     subject: Box<S>,
 }
 
 impl<S: Subject + ?Sized> Driver<S> {
-    /// A driver of that subject.
+    /// Makes a driver of that subject.
     pub(crate) fn new(subject: Box<S>) -> Self {
         Self { memory: RealMemory::new(), host: Host::new(), open: Vec::new(), closed: None, subject }
     }
 
-    /// The subject.
+    /// Returns the subject.
     pub(crate) fn subject(&self) -> &S {
         &self.subject
     }
 
-    /// Puts another subject in the place of the one that is there, which is handed back.
+    /// Replaces the subject and returns the old one.
     pub(crate) fn replace(&mut self, subject: Box<S>) -> Box<S> {
         core::mem::replace(&mut self.subject, subject)
     }
 
-    /// Forgets memory, host and windows, for when their state is not to be trusted.
+    /// Forgets memory, host and windows. Called after a panic, which may leave them half changed.
     pub(crate) fn forget(&mut self) {
         (self.memory, self.host) = (RealMemory::new(), Host::new());
         self.open.clear();
         self.closed = None;
     }
 
-    /// Real memory as it is now.
+    /// Returns real memory as it is now.
     pub(crate) const fn memory(&self) -> &RealMemory {
         &self.memory
     }
 
-    /// The window that the running step closed, until [`settle`](Self::settle).
+    /// Returns the window that was closed last, until [`settle`](Self::settle).
     pub(crate) const fn closed(&self) -> Option<&WindowSpec> {
         self.closed.as_ref()
     }
 
-    /// Sets memory up as the program's machine says, and hands the machine to the subject.
+    /// Sets memory up as the program's machine says, and starts the subject on the machine.
     pub(crate) fn start<C: Conduct>(&mut self, program: &Program, conduct: &mut C) -> Result<(), C::Stop> {
         self.host.boot(&mut self.memory, program);
         self.open.clear();
@@ -125,12 +126,13 @@ impl<S: Subject + ?Sized> Driver<S> {
         conduct.interface(Code::Start, &**subject)
     }
 
-    /// Begins a step: changes of memory count from here.
+    /// Begins a step: memory's change log starts again.
     pub(crate) fn begin(&mut self) {
         self.memory.begin_step();
     }
 
-    /// Carries a step out whose precondition holds. With `real_mode`, hypercalls are put to the real-mode half first.
+    /// Runs a step whose precondition holds. With `real_mode`, the real-mode half of the subject gets hypercalls first;
+    /// without it, virtual mode gets them at once.
     pub(crate) fn step<C: Conduct>(&mut self, step: &Step, real_mode: bool, conduct: &mut C) -> Result<Ran, C::Stop> {
         match step {
             Step::Hypercall { vcpu, call } => self.hypercall(*vcpu, call, real_mode, conduct).map(Ran::Hypercall),
@@ -142,14 +144,14 @@ impl<S: Subject + ?Sized> Driver<S> {
         }
     }
 
-    /// Ends a step: the tables of a window that it closed go.
+    /// Ends a step: if it closed a window, the host removes the window's tables.
     pub(crate) fn settle(&mut self) {
         if let Some(window) = self.closed.take() {
             Host::remove_window(&mut self.memory, &window);
         }
     }
 
-    /// Closes a window, for the end of a program. Its tables stay.
+    /// Lets the subject close a window. The window's tables stay until [`settle`](Self::settle).
     pub(crate) fn close<C: Conduct>(&mut self, liobn: Liobn, conduct: &mut C) -> Result<(), C::Stop> {
         let Some(at) = self.open.iter().position(|window| window.liobn == liobn) else {
             return conduct.fault("a window is closed that is not open");
@@ -163,11 +165,12 @@ impl<S: Subject + ?Sized> Driver<S> {
         conduct.interface(Code::CloseWindow, &**subject)
     }
 
-    /// The LIOBNs of the windows that are open.
+    /// Returns the LIOBNs of the open windows.
     pub(crate) fn open(&self) -> impl Iterator<Item = Liobn> + '_ {
         self.open.iter().map(|window| window.liobn)
     }
 
+    /// Runs a hypercall: real mode first if `real_mode` is set, then virtual mode if it is needed.
     fn hypercall<C: Conduct>(
         &self,
         vcpu: u8,
@@ -188,6 +191,7 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(Answered { answer, deferred: true, accesses })
     }
 
+    /// Runs one half of a hypercall, and returns the answer with the CPU's report.
     fn half<C: Conduct>(
         &self,
         mode: Mode,
@@ -205,6 +209,7 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok((answer, cpu.report()))
     }
 
+    /// Runs a probe on a real-mode CPU.
     fn probe<C: Conduct, T>(&self, conduct: &mut C, call: impl FnOnce(&S, &Cpu<'_>) -> T) -> Result<T, C::Stop> {
         let subject = &*self.subject;
         let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, conduct.limit(Code::RealMode, 0));
@@ -213,17 +218,19 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(answer)
     }
 
+    /// Runs the probe `get_page_unless_zero`, and counts the reference that it took as own.
     fn get_page<C: Conduct>(&mut self, pfn: Pfn, conduct: &mut C) -> Result<ProbeAnswer, C::Stop> {
         let answer = self.probe(conduct, |subject, cpu| subject.get_page_unless_zero(cpu, pfn))?;
         if answer == ProbeAnswer::Done(true) {
-            // The reference that was taken is the host's own.
+            // The probe's new reference counts as own.
             self.memory.add_own(pfn, 1);
         }
         Ok(answer)
     }
 
+    /// Runs the probe `put_page_unless_one`, which gives back an own reference.
     fn put_page<C: Conduct>(&mut self, pfn: Pfn, conduct: &mut C) -> Result<ProbeAnswer, C::Stop> {
-        // The reference that is given back is the host's own: from here on nobody holds the page for it.
+        // Takes the reference from own before the probe runs, because `REF.HELD` must allow the count to fall.
         self.memory.add_own(pfn, -1);
         let answer = self.probe(conduct, |subject, cpu| subject.put_page_unless_one(cpu, pfn));
         if !matches!(answer, Ok(ProbeAnswer::Done(true))) {
@@ -232,6 +239,8 @@ impl<S: Subject + ?Sized> Driver<S> {
         answer
     }
 
+    /// Lets the host do a step, and informs the subject about hot-plug, slots and windows: about a hot-remove before
+    /// the host does it, about everything else afterwards.
     fn host_step<C: Conduct>(&mut self, step: &Step, conduct: &mut C) -> Result<(), C::Stop> {
         let Self { memory, host, open, subject, .. } = self;
         if let Step::HotRemove { section } = step {

@@ -1,23 +1,23 @@
-//! Feedback from meaning: which combinations of rule, outcome, memory model and mode a program reached.
+//! Feedback for fuzzing engines: which combinations of rule, outcome, memory model and mode a program reached.
 //!
-//! Engines that are guided by branches see each rule decided once and think that they know it. That `MAP.SAME` was
-//! deferred on a machine with 2 MiB blocks is no new branch. So each combination has a number, which targets report as
-//! an extra counter of libFuzzer or as IJON state of AFL++.
+//! An engine that is guided by branches sees each rule decided once and has no reason to try it again. That `MAP.SAME`
+//! was deferred on a machine with 2 MiB blocks is no new branch. Therefore each combination has a number, and fuzz
+//! targets report the number as an extra counter of libFuzzer or as IJON state of AFL++.
 
 use contract::{Machine, MemoryModel, ProbeAnswer, Rule, RuleSet, Status};
 use reference::{Answer, Outcome};
 
 use super::checker::{Handled, Observation};
 
-/// Memory models that are told apart: flatmem, and vmemmap by its four block sizes.
+/// Number of memory models: flatmem, and sparsemem-vmemmap with each of its four block sizes.
 const MODELS: usize = 5;
-/// Outcomes that are told apart: done, H_PARAMETER or `false`, any other status or answer.
+/// Number of outcomes: success or `true`; H_PARAMETER, a lookup without a result, or `false`; any other answer.
 const OUTCOMES: usize = 3;
-/// Real mode finished, or virtual mode did.
+/// Number of modes: real mode finished the step, or virtual mode did.
 const MODES: usize = 2;
 
-/// Each rule's place among the rules that a step can decide, and how many of those there are. Findings have no place:
-/// no step decides them, and engines look at every counter after every run.
+/// For each rule its number among the outcome rules, and how many outcome rules there are. Rules that only findings
+/// have get no number, because no step is decided by them and engines look at every counter after every run.
 const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     let (mut places, mut decided, mut at) = ([None; Rule::ALL.len()], 0, 0);
     while at < Rule::ALL.len() {
@@ -30,17 +30,17 @@ const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     (places, decided)
 };
 
-/// How many combinations there are, reachable or not: the numbers are below it.
+/// How many combinations there are, reachable or not. Their numbers are `0 .. COMBINATIONS`.
 pub const COMBINATIONS: usize = PLACES.1 * OUTCOMES * MODELS * MODES;
 
-/// Numbers what is seen on one machine.
+/// Numbers the combinations that programs on one machine reach.
 #[derive(Clone, Copy, Debug)]
 pub struct Feedback {
     model: usize,
 }
 
 impl Feedback {
-    /// For programs on this machine.
+    /// Makes the feedback for programs on this machine.
     #[must_use]
     pub const fn new(machine: &Machine) -> Self {
         let model = match &machine.memory {
@@ -55,7 +55,8 @@ impl Feedback {
         Self { model }
     }
 
-    /// The combinations that a step reached, one for each rule that it decided.
+    /// Returns the combinations that a step reached, one for each rule that took part in its outcome. Host steps and
+    /// skipped steps reach none.
     pub fn of(self, observation: &Observation<'_>) -> impl Iterator<Item = usize> + use<> {
         let (rules, outcome) = match *observation.outcome {
             Outcome { answer: Answer::Skipped(_) | Answer::Done, .. } => (RuleSet::EMPTY, 0),
@@ -69,6 +70,7 @@ impl Feedback {
     }
 }
 
+/// Returns the number of the answer's outcome, below [`OUTCOMES`].
 const fn class(answer: Answer) -> usize {
     match answer {
         Answer::Hypercall { status: Status::SUCCESS, .. }
@@ -81,7 +83,7 @@ const fn class(answer: Answer) -> usize {
     }
 }
 
-/// A combination in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`.
+/// Returns a combination in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`.
 #[must_use]
 pub fn describe(combination: usize) -> String {
     let (rest, mode) = (combination / MODES, combination % MODES);

@@ -1,6 +1,6 @@
-//! A finding as data: where it is, which rule it breaks, which thing differs, and what both sides have there.
+//! A finding as data: its place, the rule that is broken, the thing that differs, and both sides' values.
 //!
-//! Every type has one wording, its [`Display`](fmt::Display). Nothing reads that text to find out what happened.
+//! Each type's [`Display`](fmt::Display) is its only wording. No code parses that text.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use contract::{Hva, Liobn, Pfn, Program, RealAddr, Rule, StepKind};
 use machine::Mode;
 use serde::{Deserialize, Serialize};
 
-/// Where in a program something happens. Places are in the order of a run.
+/// A place in a run of a program. Places are ordered as they run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Place {
-    /// The subject is handed the machine.
+    /// The start, when the subject gets the machine.
     Start,
-    /// The step with this index, from 0. It prints as its number, from 1.
+    /// The step with this index, from 0. It is printed as its number, from 1.
     Step(usize),
-    /// After the last step: everything is compared, then all windows are closed.
+    /// The end, after the last step: everything is compared, then all windows are closed.
     End,
 }
 
 impl Place {
-    /// The kind of what runs there.
+    /// Returns the kind of what runs at this place of `program`.
     #[must_use]
     pub fn kind(self, program: &Program) -> Kind {
         match self {
@@ -30,7 +30,7 @@ impl Place {
         }
     }
 
-    /// The index of the step, if it is one.
+    /// Returns the index of the step, `None` for the start and the end.
     #[must_use]
     pub const fn step(self) -> Option<usize> {
         match self {
@@ -39,7 +39,7 @@ impl Place {
         }
     }
 
-    /// How many of a program's steps lie before it.
+    /// Returns how many of the program's steps come before this place.
     #[must_use]
     pub fn steps_before(self, program: &Program) -> usize {
         match self {
@@ -63,7 +63,7 @@ impl fmt::Display for Place {
 /// What runs at a [`Place`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Kind {
-    /// The subject's start.
+    /// The start of the subject.
     Start,
     /// A step of this kind.
     Step(StepKind),
@@ -72,7 +72,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word that names it in JSON and ledgers.
+    /// Returns the kind's name in JSON and ledgers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl Kind {
         }
     }
 
-    /// The kind with that name.
+    /// Returns the kind with this name, `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -101,7 +101,7 @@ impl fmt::Display for Kind {
 
 macro_rules! fields {
     ($($variant:ident $name:literal $meaning:literal;)*) => {
-        /// Which kind of thing differs. Its name is the key `field` of ledgers and JSON.
+        /// The kind of thing that differs. Its name is the key `field` of ledgers and JSON.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
         pub enum Field {
             $(#[doc = concat!("`", $name, "`: ", $meaning, ".")] $variant,)*
@@ -111,13 +111,13 @@ macro_rules! fields {
             /// All fields.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name in reports, ledgers and JSON.
+            /// Returns the field's name in reports, ledgers and JSON.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// What it is, in a few words.
+            /// Returns what the field is, in a few words.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
@@ -153,7 +153,7 @@ fields! {
 }
 
 impl Field {
-    /// The field with that name.
+    /// Returns the field with this name, `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.name() == name)
@@ -166,12 +166,12 @@ impl fmt::Display for Field {
     }
 }
 
-/// Code of a subject that the harness calls.
+/// A part of a subject's code that the harness calls.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Code {
     /// `start`.
     Start,
-    /// `see`: it looks at memory that the host changed.
+    /// `see`, in which a subject looks at memory that the host changed.
     See,
     /// The real-mode half of a hypercall, or a probe.
     RealMode,
@@ -187,12 +187,12 @@ pub enum Code {
     HotRemove,
     /// `set_slot`.
     SetSlot,
-    /// All of a check, for whoever sees from outside only that it does not end.
+    /// The whole check. Used where an observer from outside knows only that the check does not end.
     Check,
 }
 
 impl Code {
-    /// The half of a hypercall that runs in that mode.
+    /// Returns the half of a hypercall that runs in this mode.
     #[must_use]
     pub const fn half(mode: Mode) -> Self {
         match mode {
@@ -201,7 +201,7 @@ impl Code {
         }
     }
 
-    /// The mode that it runs in, in words.
+    /// Returns the mode that the code runs in, as text.
     pub(crate) const fn mode(self) -> &'static str {
         match self {
             Self::RealMode => "real mode",
@@ -230,15 +230,15 @@ impl fmt::Display for Code {
 /// The thing that differs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Thing {
-    /// A hypercall's status.
+    /// Status of a hypercall, r3.
     Status,
-    /// A hypercall's r4.
+    /// Value of r4 after a hypercall.
     R4,
-    /// Registers that a hypercall must leave alone.
+    /// Registers that a hypercall must leave alone, r5 to r9.
     OtherRegisters,
-    /// Whether real mode finished the call.
+    /// Whether real mode finished the call or deferred it.
     Call,
-    /// The number of accesses of a real-mode call of so many entries.
+    /// Number of accesses of a real-mode call of this many entries.
     Accesses(u64),
     /// The answer of `pfn_to_page`.
     Lookup(Pfn),
@@ -246,31 +246,31 @@ pub enum Thing {
     GetPage(Pfn),
     /// The answer of `put_page_unless_one`.
     PutPage(Pfn),
-    /// A page's reference count.
+    /// Reference count of this page.
     Count(Pfn),
-    /// A page's flags.
+    /// Flags of this page's struct page.
     Flags(Pfn),
-    /// The half of the count's word that the count does not use.
+    /// Bytes 12 to 15 of this page's struct page, the half of the count's word that the count does not use.
     BesideCount(Pfn),
-    /// Another word of a struct page, at this byte offset.
+    /// Another word of this page's struct page, at this offset in bytes.
     StructPage(Pfn, u64),
-    /// An entry of a window as the guest reads it.
+    /// Guest value of the entry with this number, from 0, of the window with this LIOBN.
     GuestValue(Liobn, u64),
-    /// An entry of a window's hardware table.
+    /// Hardware entry with this number, from 0, of the window with this LIOBN.
     HardwareEntry(Liobn, u64),
-    /// A page-table entry.
+    /// The page-table entry at this hva.
     Pte(Hva),
-    /// A word of guest memory.
+    /// The word of guest memory at this real address.
     Word(RealAddr),
-    /// A word where a region was that has gone.
+    /// A word at this real address, whose region was removed.
     GoneWord(RealAddr),
-    /// A word of the vmemmap list, by its number.
+    /// The word with this number, from 0, of the vmemmap list.
     ListNode(u64),
-    /// An effective address, and where it leads.
+    /// An effective address that the subject touched, and where it leads.
     Address(u64, Whereabouts),
-    /// A word of an INDIRECT list.
+    /// The word of an INDIRECT list at this real address.
     ListWord(RealAddr),
-    /// Memory that was asked for.
+    /// Memory that the subject asked for.
     Allocation,
     /// Code that panicked.
     Panic(Code),
@@ -278,16 +278,16 @@ pub enum Thing {
     Hang(Code),
     /// Code that broke its interface.
     Interface(Code),
-    /// A subject's process, or a voter's machine, by its name, that died or answered nonsense.
+    /// A subject's process or a voter's machine, by name, that died or gave an impossible answer.
     Process(String),
-    /// The same, that no longer answers.
+    /// A subject's process or a voter's machine, by name, that no longer answers.
     Silent(String),
-    /// A part of the harness.
+    /// The harness itself.
     Harness,
 }
 
 impl Thing {
-    /// Which kind of thing it is.
+    /// Returns which kind of thing it is.
     #[must_use]
     pub const fn field(&self) -> Field {
         match self {
@@ -350,7 +350,8 @@ impl fmt::Display for Thing {
 }
 
 impl Thing {
-    /// Whether its words begin with the name of its field, so that a report need not say the field as well.
+    /// Returns whether the thing's text begins with its field's name, so that a report need not print the field as
+    /// well.
     pub(crate) const fn says_its_field(&self) -> bool {
         matches!(
             self,
@@ -368,16 +369,16 @@ impl Thing {
     }
 }
 
-/// What an address is near to: the region that holds it, or the last one below it.
+/// The surroundings of an address: the region that holds it, or the last region below it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Whereabouts {
-    /// It is no real address.
+    /// The address is no real address below 2^46.
     Unreal,
-    /// It lies below everything that the machine describes.
+    /// The address lies below every region.
     Below,
-    /// So many bytes into a region.
+    /// The address lies this many bytes into a region.
     Into(u64, Area),
-    /// So many bytes past the end of a region.
+    /// The address lies this many bytes past the end of a region.
     Past(u64, Area),
 }
 
@@ -392,16 +393,16 @@ impl fmt::Display for Whereabouts {
     }
 }
 
-/// What a region of real memory holds.
+/// The contents of a region of real memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Area {
-    /// Struct pages from this one on.
+    /// Struct pages, from this page's on.
     StructPages(Pfn),
-    /// A window's table.
+    /// The table of guest values of this window.
     Table(Liobn),
-    /// A window's hardware table.
+    /// The hardware table of this window.
     Hardware(Liobn),
-    /// Pages.
+    /// Guest memory.
     Memory,
     /// The vmemmap list.
     List,
@@ -419,18 +420,18 @@ impl fmt::Display for Area {
     }
 }
 
-/// When, within its place, a difference was seen.
+/// The moment, within its place, at which a difference was seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Moment {
-    /// Once the step was over.
+    /// After the step.
     After,
-    /// With the access of this number, from 1, of a run of this code.
+    /// At the access with this number, from 1, of a run of this code.
     Access(u64, Code),
     /// After real mode had deferred the call, before virtual mode ran.
     Deferred,
-    /// With all windows closed and everything unmapped.
+    /// When all windows were closed and everything was unmapped.
     Closed,
-    /// In an entry that was read back on purpose.
+    /// When the table entry was read back for the comparison.
     ReadBack,
 }
 
@@ -446,66 +447,66 @@ impl fmt::Display for Moment {
     }
 }
 
-/// What tells findings apart: two with the same identity count as one.
+/// Tells findings apart: findings with the same identity count as one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The rule that is broken.
     pub rule: Rule,
-    /// Which kind of thing differs.
+    /// The kind of thing that differs.
     pub field: Field,
-    /// What ran.
+    /// The kind of what ran: the start, a step of some kind, or the end.
     pub kind: Kind,
 }
 
-/// An object that differs, as the reference and as real memory have it, in lines of text.
+/// An object that differs, as the reference and as real memory have it. Both are lines of text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ObjectDiff {
     /// The object's name.
     pub name: String,
-    /// The reference's side.
+    /// The object as the reference has it.
     pub reference: String,
-    /// Real memory's side.
+    /// The object as real memory has it.
     pub memory: String,
 }
 
-/// Most objects that a finding shows.
+/// Most objects that one finding shows.
 pub const MAX_OBJECTS: usize = 8;
 
-/// A rule that was broken, and where.
+/// A broken rule with its place and both values.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which rule.
+    /// The rule that is broken.
     pub rule: Rule,
-    /// Where.
+    /// The place where the finding shows.
     pub place: Place,
-    /// What ran there.
+    /// The kind of what ran there.
     pub kind: Kind,
-    /// The rule by which the reference decided the step, if it is one that it decides.
+    /// The rule by which the reference decided the step; `None` for host steps, the start and the end.
     pub decided: Option<Rule>,
-    /// The index of the last step on which both sides agree, if there is one.
+    /// Index, from 0, of the last step on which both sides agree; `None` if there is none.
     pub agreed: Option<usize>,
-    /// What differs.
+    /// The thing that differs.
     pub thing: Thing,
-    /// When it was seen.
+    /// The moment, within the place, at which the difference was seen.
     pub moment: Moment,
-    /// What the reference, or the rule, expects.
+    /// The value of the reference, or what the rule demands.
     pub expected: String,
-    /// What was found.
+    /// The value that the voter has.
     pub found: String,
     /// The objects that differ, at most [`MAX_OBJECTS`].
     pub objects: Vec<ObjectDiff>,
-    /// Who differs from the reference.
+    /// Name of the voter that differs from the reference.
     pub voter: String,
-    /// Whether a subject that has seen no other program shows it too; `None` where nobody has tried.
+    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if that was not tried.
     pub repeats: Option<bool>,
-    /// What each voter answered, the reference first; empty where there is one voter only.
+    /// Each voter's answer, the reference's first; empty if there is only one voter.
     pub votes: Vec<Vote>,
-    /// What the subject logged while the program ran.
+    /// Lines that the subject logged while the program ran.
     pub log: Vec<String>,
 }
 
 impl Finding {
-    /// A finding on the program that breaks `rule`, without anything beside.
+    /// Makes a finding on `program` without values, objects, votes and log.
     #[must_use]
     pub fn new(voter: &str, program: &Program, place: Place, rule: Rule, thing: Thing) -> Self {
         Self {
@@ -526,13 +527,13 @@ impl Finding {
         }
     }
 
-    /// What tells it from others.
+    /// Returns the identity, which tells this finding from others.
     #[must_use]
     pub const fn identity(&self) -> Identity {
         Identity { rule: self.rule, field: self.thing.field(), kind: self.kind }
     }
 
-    /// What differs, with the moment at which it was seen.
+    /// Returns the thing that differs and the moment at which it was seen, as text.
     #[must_use]
     pub fn what(&self) -> String {
         format!("{}{}", self.thing, self.moment)
@@ -550,27 +551,27 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What one voter answered where another differs.
+/// One voter's answer to what a finding is about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vote {
-    /// Its name.
+    /// The voter's name.
     pub voter: String,
-    /// Its answer.
+    /// The voter's answer.
     pub answer: Answer,
 }
 
-/// A voter's answer on the thing that a finding is about.
+/// A voter's answer about the thing that differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// The value that the reference has, or that the rule expects.
+    /// The value that the reference has, or that the rule demands.
     Expected(String),
     /// Another value.
     Found(String),
-    /// It breaks another rule at the same place.
+    /// The voter breaks this other rule at the same place: the thing, and the value found.
     Breaks(Rule, String, String),
-    /// The program was not put to it that far.
+    /// The voter did not run the program that far.
     NotAsked,
-    /// It does not show such things.
+    /// The voter does not show this kind of thing.
     NotShown,
 }
 

@@ -1,4 +1,4 @@
-//! The judge: of the rules that one step breaks, the one that is reported.
+//! The judge: picks the rule to report, if one step breaks several.
 
 use contract::Rule;
 use machine::RealMemory;
@@ -8,11 +8,11 @@ use super::change;
 use super::finding::{Code, Moment, ObjectDiff, Thing, Whereabouts};
 use super::oracle::{Mismatch, Oracle};
 
-/// Which rule is reported where one step breaks several: the first of these lines, and of rules on one line the first
-/// that was seen (semantics 7).
+/// The order in which rules are reported (docs/semantics.md, section 7). If a step breaks several rules, the rule on
+/// the first of these lines is reported; of rules on one line, the one that the judge heard first.
 const ORDER: &[&[Rule]] = &[
     &[Rule::HarnessFault],
-    // Events, as a CPU makes its accesses. The earliest one ends the step.
+    // Events, which a CPU notes while it makes its accesses. A CPU keeps only its earliest event.
     &[
         Rule::RmFinalRelease,
         Rule::RmBadAccess,
@@ -37,8 +37,7 @@ const ORDER: &[&[Rule]] = &[
     &[Rule::RefLeak],
 ];
 
-/// The line of a rule in [`ORDER`], 0 for what is reported before everything else. Outcome rules, which are never
-/// broken, come last.
+/// Returns the rule's line in [`ORDER`], from 0. Outcome rules, which nothing breaks, give `u8::MAX`.
 pub(crate) const fn rank(rule: Rule) -> u8 {
     RANKS[rule as usize]
 }
@@ -57,7 +56,7 @@ const RANKS: [u8; Rule::ALL.len()] = {
     ranks
 };
 
-/// A broken rule inside a step, before it is known which step that is.
+/// A broken rule within a step. It does not know yet which step that is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Failure {
     pub(crate) rule: Rule,
@@ -65,23 +64,25 @@ pub(crate) struct Failure {
     pub(crate) moment: Moment,
     pub(crate) expected: String,
     pub(crate) found: String,
-    /// The objects that differ, as both sides have them.
+    /// The objects that differ, as both sides have them, at most [`MAX_OBJECTS`](super::finding::MAX_OBJECTS).
     pub(crate) objects: Vec<ObjectDiff>,
 }
 
 impl Failure {
+    /// Makes a failure that was seen after the step.
     pub(crate) fn new(rule: Rule, thing: Thing, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
         let (expected, found) = (expected.into(), found.into());
         Box::new(Self { rule, thing, moment: Moment::After, expected, found, objects: Vec::new() })
     }
 
-    /// The failure as it was seen at that moment.
+    /// Sets the moment at which the failure was seen.
     pub(crate) fn at(mut self: Box<Self>, moment: Moment) -> Box<Self> {
         self.moment = moment;
         self
     }
 
-    /// The mismatch that is reported of those that the oracle found, with the objects of all of them.
+    /// Makes a failure of the mismatch that is to be reported, with the objects of all mismatches. `None` if there is
+    /// no mismatch.
     pub(crate) fn of_mismatches(oracle: &Oracle<'_>, found: Vec<Mismatch>) -> Option<Box<Self>> {
         let (first, all) = Oracle::first(found)?;
         let mut failure = Self::new(first.rule, first.thing, first.expected, first.found);
@@ -89,7 +90,7 @@ impl Failure {
         Some(failure)
     }
 
-    /// What a CPU did that it must not do.
+    /// Makes a failure of an event: something that a CPU did and must not do.
     pub(crate) fn of_event(memory: &RealMemory, event: Event, code: Code) -> Box<Self> {
         let Event { rule, at, pfn, allowed, seen, access, .. } = event;
         let (thing, expected, found) = match (rule, pfn) {
@@ -125,26 +126,26 @@ impl Failure {
     }
 }
 
-/// Hears the failures of one step and keeps the one that is reported.
+/// Hears the failures of one step and keeps the one to report.
 #[derive(Default)]
 pub(crate) struct Judge {
     worst: Option<Box<Failure>>,
 }
 
 impl Judge {
-    /// Hears of a failure. It is kept unless one was heard that is reported before it.
+    /// Hears a failure. Keeps it if its rule comes before that of the failure kept so far.
     pub(crate) fn hear(&mut self, failure: Box<Failure>) {
         if self.worst.as_ref().is_none_or(|worst| rank(failure.rule) < rank(worst.rule)) {
             self.worst = Some(failure);
         }
     }
 
-    /// Whether a failure with this rule would be reported now.
+    /// Returns whether a failure with this rule would be kept now.
     pub(crate) fn would_report(&self, rule: Rule) -> bool {
         self.worst.as_ref().is_none_or(|worst| rank(rule) < rank(worst.rule))
     }
 
-    /// What is reported, if anything.
+    /// Returns the failure to report as an error, or `Ok` if there is none.
     pub(crate) fn verdict(self) -> Result<(), Box<Failure>> {
         self.worst.map_or(Ok(()), Err)
     }

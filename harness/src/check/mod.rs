@@ -1,18 +1,18 @@
-//! One program, checked: the reference and a subject step by step, the oracle, and the verdict.
+//! Checks one program: runs it on the reference and on a subject step by step, compares both, and returns the verdict.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`checker`] | runs a program on both sides and compares |
-//! | `driver` | takes a subject through start, steps, and the closing of windows |
-//! | `oracle` | holds real memory against the reference's state |
-//! | `judge` | of the rules that one step breaks, says which is reported |
-//! | [`verdict`] | what comes of a check: agreed, not compared, a finding, invalid |
+//! | `driver` | takes a subject through its start, its steps, and the closing of windows |
+//! | `oracle` | compares real memory with the reference's state |
+//! | `judge` | picks the rule to report, if one step breaks several |
+//! | [`verdict`] | the result of a check: agreed, not compared, finding, or invalid |
 //! | [`finding`] | a finding as data: place, rule, field, thing, both values, votes |
 //! | [`tally`] | counts of checked programs |
-//! | [`change`] | changed words of real memory, as the things that they are |
-//! | [`words`] | what the reference says of a step, in words |
-//! | [`feedback`] | which combinations of rule, outcome, memory model and mode a program reached |
-//! | [`audit`] | the expensive checks of the harness itself |
+//! | [`change`] | names the words of real memory that a step changed |
+//! | [`words`] | the reference's answers as text |
+//! | [`feedback`] | numbers the combinations of rule, outcome, memory model and mode that a program reached |
+//! | [`audit`] | expensive checks of the harness itself |
 //! | [`solo`] | runs one side alone, for benchmarks |
 
 pub mod audit;

@@ -1,9 +1,10 @@
-//! The oracle: holds real memory against the reference's state (semantics 7).
+//! The oracle: compares real memory with the reference's state (docs/semantics.md, section 7).
 //!
-//! It decodes what lies in [`RealMemory`] and never asks the subject. After a step it looks at the words that were
-//! written and at the objects that the reference touched; at the end of a program at everything.
+//! The oracle decodes the words in [`RealMemory`] and never asks the subject. After a step it compares the words that
+//! were stored to and the objects that the reference touched; at the end of a program it compares everything.
 //!
-//! What no subject can bring about is no mismatch but a [`Fault`], which memory keeps ([`RealMemory::fault`]).
+//! A difference that no subject can cause is no mismatch but a [`Fault`]. Memory keeps the first one
+//! ([`RealMemory::fault`]).
 
 use std::fmt::Write as _;
 
@@ -15,15 +16,20 @@ use super::change::flag_names;
 use super::finding::{MAX_OBJECTS, ObjectDiff, Thing};
 use super::judge::rank;
 
-/// A word that is not what the reference has.
+/// A word whose value is not the reference's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mismatch {
+    /// The rule to report.
     pub(crate) rule: Rule,
-    /// The order among mismatches of one rule: the real address, or the hva for page-table entries.
+    /// The real address, or the hva of a page-table entry. Orders the mismatches of one rule.
     pub(crate) address: u64,
+    /// The object that the word belongs to.
     pub(crate) object: Object,
+    /// The thing that differs.
     pub(crate) thing: Thing,
+    /// The reference's value, as text.
     pub(crate) expected: String,
+    /// Memory's value, as text.
     pub(crate) found: String,
 }
 
@@ -39,38 +45,40 @@ impl Mismatch {
     }
 }
 
-/// Compares a memory with a reference.
+/// Compares real memory with a reference.
 pub(crate) struct Oracle<'a> {
     pub(crate) reference: &'a Reference,
     pub(crate) memory: &'a RealMemory,
-    /// A window that the reference has closed and whose tables still lie in memory: all its entries are 0.
+    /// A window that the reference has closed and whose tables still lie in memory. All its entries must be 0.
     pub(crate) closing: Option<&'a contract::WindowSpec>,
 }
 
 impl Oracle<'_> {
-    /// What differs after a step.
+    /// Returns all mismatches after a step.
     pub(crate) fn step(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         for (place, _, now) in self.memory.changes() {
             self.word(place, now, &mut found);
         }
-        // What was stored to is compared; of the rest, what the reference touched.
-        // A page that many entries name is touched many times in a row.
+        // The loop above compared all words that were stored to, so `unchanged` passes them over. A page that many
+        // entries name stands many times in a row in `touched`, hence the chunks.
         for same in self.reference.touched().chunk_by(|one, other| one == other) {
             self.object(same[0], Self::unchanged, &mut found);
         }
         found
     }
 
+    /// Returns the word at `real`, or `None` if the step stored to it.
     fn unchanged(&self, real: RealAddr) -> Option<u64> {
         self.memory.peek_unchanged(real)
     }
 
+    /// Returns the word at `real`.
     fn any(&self, real: RealAddr) -> Option<u64> {
         Some(self.memory.peek(real))
     }
 
-    /// What differs anywhere.
+    /// Returns all mismatches in the whole memory.
     pub(crate) fn everything(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         let mut words = 0;
@@ -80,7 +88,7 @@ impl Oracle<'_> {
             }
             self.word(place, now, &mut found);
         });
-        // Every word that is there is right; if there are as many as there should be, none is missing.
+        // Every word that is not zero is right. If there are as many as the reference has, none is missing.
         if found.is_empty() && words == self.expected_words() {
             return found;
         }
@@ -107,7 +115,7 @@ impl Oracle<'_> {
         found
     }
 
-    /// How many words the reference's state takes that are not zero.
+    /// Returns how many words that are not zero the reference's state takes.
     fn expected_words(&self) -> usize {
         let page = |page: Page| {
             usize::from(page.count != 0) + usize::from(flags(&page) != 0) + usize::from(order_or_head(&page) != 0)
@@ -122,7 +130,8 @@ impl Oracle<'_> {
         pages + entries + tables + self.reference.ram().count()
     }
 
-    /// The mismatch to report: by the order of rules, then the lowest address.
+    /// Sorts the mismatches in the order of the rules, then by address. Returns the first, which is reported, and all
+    /// of them without duplicates.
     pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
         found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
         found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.thing == b.thing);
@@ -130,7 +139,7 @@ impl Oracle<'_> {
         Some((first, found))
     }
 
-    /// The objects of `mismatches` as both sides have them.
+    /// Returns the objects of `mismatches` as both sides have them, at most [`MAX_OBJECTS`].
     pub(crate) fn diffs(&self, mismatches: &[Mismatch]) -> Vec<ObjectDiff> {
         let mut diffs: Vec<ObjectDiff> = Vec::new();
         for mismatch in mismatches {
@@ -147,6 +156,7 @@ impl Oracle<'_> {
         self.memory.report_fault(fault);
     }
 
+    /// Compares one word of memory, which holds `now`.
     fn word(&self, place: Place, now: u64, found: &mut Vec<Mismatch>) {
         match place {
             Place::PageTable(hva) => self.pte(hva, found),
@@ -162,10 +172,10 @@ impl Oracle<'_> {
                 Owner::Table(liobn) => self.entry_word(liobn, (real.0 - start) / 8, false, real, now, found),
                 Owner::Hardware(liobn) => self.entry_word(liobn, (real.0 - start) / 8, true, real, now, found),
                 Owner::Ram => self.ram_word(real, now, found),
-                // The reference has no list. The host keeps it, and memory's audit holds it against the blocks.
+                // The reference has no list. The host keeps it, and memory's own audit compares it with the blocks.
                 Owner::List => {}
             },
-            // The region has gone; the host zeroed it, and nobody gets there any more.
+            // The region was removed. The host zeroed it, and no CPU can reach it any more.
             Place::Real(real, None) => {
                 if now != 0 {
                     self.fault(Fault::Ownerless { real, word: now });
@@ -178,13 +188,13 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares an object's words, as far as `peek` shows them.
+    /// Compares an object's words. Passes over a word for which `peek` returns `None`.
     fn object(&self, object: Object, peek: fn(&Self, RealAddr) -> Option<u64>, found: &mut Vec<Mismatch>) {
         match object {
             Object::Page(pfn) => {
                 for field in [struct_page::FLAGS, struct_page::COUNT, struct_page::COMPOUND] {
                     let Some(real) = self.memory.struct_page_word(pfn, field) else {
-                        // The step took the block away, and with it what the page was.
+                        // The step removed the block, so the page must be in its default state.
                         if self.reference.page(pfn) != Page::default() {
                             self.fault(Fault::NoStructPage { pfn });
                         }
@@ -201,7 +211,7 @@ impl Oracle<'_> {
             Object::Pte(hva) => self.pte(hva, found),
             Object::Entry { liobn, index } => {
                 let open = self.reference.window(liobn).map(|window| window.spec);
-                // A closed window's tables may lie in memory together with those of nobody else.
+                // A window that is closed now keeps its tables until the end of the step.
                 let Some(spec) = open.or(self.closing.copied()).filter(|spec| spec.liobn == liobn) else {
                     return self.fault(Fault::Window { liobn });
                 };
@@ -220,6 +230,7 @@ impl Oracle<'_> {
         }
     }
 
+    /// Compares the word at offset `field` of a struct page.
     fn page_word(&self, pfn: Pfn, field: u64, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let page = self.reference.page(pfn);
         let expected = match field {
@@ -238,7 +249,7 @@ impl Oracle<'_> {
                 push(Rule::DivergeFlag, Thing::Flags(pfn), flag_names(expected), flag_names(now));
             }
             struct_page::COUNT => {
-                // The count is half of its word; the other half is zero.
+                // The count takes the low half of its word. The high half must be zero.
                 let (expected, count) = (expected as i32, now as i32);
                 if count != expected {
                     push(Rule::DivergeCount, Thing::Count(pfn), expected.to_string(), count.to_string());
@@ -253,9 +264,10 @@ impl Oracle<'_> {
         }
     }
 
+    /// Reports `REF.CONSERVE` if the count is not own plus holders by the account.
     fn conserve(&self, pfn: Pfn, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let Account { own, holders } = self.memory.account(pfn);
-        // An idle page's own wraps together with its count.
+        // Wraps, because own of an idle page wraps together with its count.
         if now as u32 as i32 != own.wrapping_add(holders) {
             let at = (real.0, Object::Page(pfn));
             let expected = format!("own {own} + {holders} mappings and hardware TCEs");
@@ -263,6 +275,7 @@ impl Oracle<'_> {
         }
     }
 
+    /// Compares one entry of a window's table: the hardware entry if `hardware` is set, else the guest value.
     fn entry_word(
         &self,
         liobn: Liobn,
@@ -286,6 +299,7 @@ impl Oracle<'_> {
         }
     }
 
+    /// Compares one word of guest memory.
     fn ram_word(&self, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let expected = self.reference.ram_word(real);
         let now = now.swap_bytes();
@@ -295,6 +309,7 @@ impl Oracle<'_> {
         }
     }
 
+    /// Compares one page-table entry.
     fn pte(&self, hva: Hva, found: &mut Vec<Mismatch>) {
         let (expected, now) = (self.reference.pte(hva), self.memory.pte(hva));
         if expected != now {
@@ -303,7 +318,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// An object as the reference and as real memory have it, in lines.
+    /// Returns an object as the reference has it and as real memory has it, in lines of text.
     fn describe(&self, object: Object) -> (String, String) {
         match object {
             Object::Page(pfn) => {
@@ -356,7 +371,7 @@ fn hex(value: u64) -> String {
     format!("{value:#x}")
 }
 
-/// The word of a struct page that holds a head's order or a tail's head.
+/// Returns the third word of a struct page: a head's order, the pfn of a tail's head, else 0.
 const fn order_or_head(page: &Page) -> u64 {
     match page.compound {
         Compound::No => 0,
@@ -365,6 +380,7 @@ const fn order_or_head(page: &Page) -> u64 {
     }
 }
 
+/// Returns the flags word of a struct page.
 fn flags(page: &Page) -> u64 {
     let compound = match page.compound {
         Compound::No => 0,
@@ -374,6 +390,7 @@ fn flags(page: &Page) -> u64 {
     compound | if page.dirty { struct_page::DIRTY } else { 0 }
 }
 
+/// Returns the name of an object in reports.
 pub(crate) fn object_name(object: Object) -> String {
     match object {
         Object::Page(pfn) => format!("page {pfn}"),
@@ -402,10 +419,10 @@ window 0x1 page_shift=12 base=0x0 entries=16 emulated table=0x9000000
 steps
 ";
     const TABLE: RealAddr = RealAddr(0x900_0000);
-    /// Memory is not present there.
+    /// No memory is present at this address.
     const NOWHERE: RealAddr = RealAddr(0xa00_0000);
 
-    /// Memory and reference of the same machine, where both agree.
+    /// Returns memory and reference of the same machine, on which both agree.
     fn both() -> (RealMemory, Reference) {
         let program = contract::text::parse(MACHINE).expect("a program");
         let (mut memory, mut host) = (RealMemory::new(), Host::new());
@@ -418,7 +435,8 @@ steps
 
     type Both<'a> = (&'a mut RealMemory, &'a mut Reference);
 
-    /// What memory and reference make of `spoil`, in a step and at the end: no mismatch, and this fault.
+    /// Lets `spoil` change memory and reference. Checks that the oracle then finds no mismatch but this fault, in a
+    /// step and at the end.
     fn faults(spoil: fn(Both<'_>), step: Option<Fault>, end: Option<Fault>) {
         for (at_end, fault) in [(false, step), (true, end)] {
             let (mut memory, mut reference) = both();
@@ -431,7 +449,7 @@ steps
 
     #[test]
     fn what_no_subject_can_bring_about_is_a_fault() {
-        // A window that one side has and the other has not, closed by nobody.
+        // A window that only one side has, although no step closed it.
         let window = Some(Fault::Window { liobn: Liobn(1) });
         faults(
             |(memory, reference)| {
@@ -448,14 +466,14 @@ steps
         let oracle = Oracle { reference: &reference, memory: &memory, closing: None };
         assert_eq!((oracle.step(), memory.fault()), (Vec::new(), window));
 
-        // Something in memory that is not present.
+        // A word in memory that is not present.
         let ownerless = Some(Fault::Ownerless { real: NOWHERE, word: 5 });
         faults(|(memory, _)| memory.poke(NOWHERE, 5), ownerless, ownerless);
     }
 
     #[test]
     fn what_the_reference_has_lies_in_memory() {
-        // The region of guest memory goes, and the reference knows nothing of it.
+        // Removes the region of guest memory without telling the reference.
         let (mut memory, mut reference) = both();
         let write = Step::Write { gpa: Gpa(0), words: vec![WordRun { value: 7, stride: 0, count: 1 }] };
         memory.poke(RealAddr(0x1_0000), 7_u64.swap_bytes());
@@ -465,7 +483,7 @@ steps
         assert!(oracle.step().is_empty());
         assert_eq!(memory.fault(), Some(Fault::NoMemory { real: RealAddr(0x1_0000), word: 7 }));
 
-        // The same for a struct page.
+        // The same with a struct page.
         let (_, mut reference) = both();
         reference.step(&Step::Take { pfn: Pfn(0x20) });
         let mut small = RealMemory::new();
@@ -476,7 +494,7 @@ steps
         assert_eq!(small.fault(), Some(Fault::NoStructPage { pfn: Pfn(0x20) }));
     }
 
-    /// A second table of one window: each word is what the reference has, and one is too many.
+    /// Adds a second table to one window. Each word has the reference's value, and there is one word too many.
     #[test]
     fn words_are_as_many_as_the_reference_has() {
         let spoil = |(memory, reference): Both<'_>| {
@@ -487,11 +505,12 @@ steps
                 memory.poke(table, 3_u64.swap_bytes());
             }
         };
-        // Eight counts, page 0x20's, eight entries of the page table, and one of the window.
+        // The words: eight counts, the count of page 0x20, eight page-table entries, and one entry of the window.
         faults(spoil, None, Some(Fault::Words { memory: 19, reference: 18 }));
     }
 
-    /// What a subject can bring about is a mismatch, in the order of the rules and then by address.
+    /// A difference that a subject can cause is a mismatch. Mismatches come in the order of the rules and then by
+    /// address.
     #[test]
     fn what_a_subject_can_bring_about_is_a_mismatch() {
         let (mut memory, reference) = both();

@@ -1,4 +1,4 @@
-//! One side alone, without the other and without the oracle: what benchmarks compare the checker with.
+//! Runs one side alone, without the other side and without the oracle. Benchmarks compare the checker with it.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -10,16 +10,17 @@ use reference::{Answer, Reference};
 use super::driver::{Conduct, Driver};
 use super::finding::Code;
 
-/// A program with what the reference says of its steps' preconditions.
+/// A program, and which of its steps run by the reference's check of their preconditions.
 pub struct Plan {
     program: Program,
+    /// For each step whether it runs or is skipped.
     runs: Vec<bool>,
-    /// Hypercalls in it.
+    /// Number of hypercalls in the program.
     pub hypercalls: u64,
 }
 
 impl Plan {
-    /// Asks the reference which steps run.
+    /// Makes the plan: runs the program on a reference to find out which steps run.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let mut reference = Reference::new(program.dialect, &program.machine);
@@ -29,14 +30,14 @@ impl Plan {
         Self { program, runs, hypercalls }
     }
 
-    /// The program.
+    /// Returns the program.
     #[must_use]
     pub const fn program(&self) -> &Program {
         &self.program
     }
 }
 
-/// Runs the program on the reference alone.
+/// Resets the reference to the program's machine and runs all steps on it.
 pub fn run_reference(reference: &mut Reference, plan: &Plan) {
     reference.reset(plan.program.dialect, &plan.program.machine);
     for step in &plan.program.steps {
@@ -44,25 +45,25 @@ pub fn run_reference(reference: &mut Reference, plan: &Plan) {
     }
 }
 
-/// A reference for [`run_reference`].
+/// Makes a reference for [`run_reference`].
 #[must_use]
 pub fn reference(plan: &Plan) -> Reference {
     Reference::new(Dialect::Lopapr, &plan.program.machine)
 }
 
-/// A subject with the memory and the host it needs.
+/// A subject with the memory and the host that it needs.
 pub struct Solo<S> {
     driver: Driver<S>,
 }
 
 impl<S: Subject> Solo<S> {
-    /// The subject alone.
+    /// Makes one with this subject.
     pub fn new(subject: S) -> Self {
         Self { driver: Driver::new(Box::new(subject)) }
     }
 
-    /// Runs the program's steps, each in real mode first, without looking at what comes out. At the end all windows are
-    /// closed, as the checker does.
+    /// Runs the program's steps on the subject, hypercalls in real mode first, and ignores the answers. At the end it
+    /// closes all windows, as the checker does.
     pub fn run(&mut self, plan: &Plan) {
         let driver = &mut self.driver;
         let Ok(()) = driver.start(&plan.program, &mut Unwatched);
@@ -79,7 +80,7 @@ impl<S: Subject> Solo<S> {
     }
 }
 
-/// Runs the subject's code as it is, for as long as it takes.
+/// Runs the subject's code without checks and without a hang limit.
 struct Unwatched;
 
 impl Conduct for Unwatched {

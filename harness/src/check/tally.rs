@@ -1,49 +1,49 @@
-//! Counts of checked programs.
+//! Counts of checked programs: steps, hypercalls, and how often each rule was decided.
 
 use contract::{Rule, RuleSet, Status};
 use serde::{Deserialize, Serialize};
 
-/// How a rule was decided.
+/// How often one rule was decided, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct RuleTally {
     /// In steps that real mode finished.
     pub real: u64,
-    /// In calls that real mode deferred and virtual mode finished.
+    /// In calls that virtual mode finished.
     pub deferred: u64,
-    /// In hypercalls answered H_SUCCESS, and probes that took, gave or found something.
+    /// In hypercalls answered H_SUCCESS, lookups that found a struct page, and probes answered `true`.
     pub accepted: u64,
-    /// In hypercalls answered otherwise, and probes that did not.
+    /// In hypercalls, lookups and probes with another answer.
     pub refused: u64,
 }
 
 impl RuleTally {
-    /// Steps in all.
+    /// Returns in how many steps the rule was decided.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.real + self.deferred
     }
 }
 
-/// Counts of one or many programs.
+/// Counts of one program or of many.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tally {
-    /// Programs.
+    /// Programs that were checked.
     pub programs: u64,
-    /// Steps, skipped ones included.
+    /// Steps that were reached, skipped ones included.
     pub steps: u64,
-    /// Steps whose precondition failed.
+    /// Steps that were skipped because their precondition failed.
     pub skipped: u64,
-    /// Steps that the subject does not cover, which were left out.
+    /// Steps that the voter was not asked, because it does not cover them or would take them for something else.
     pub not_asked: u64,
-    /// Hypercalls.
+    /// Hypercalls whose answers were equal on both sides.
     pub hypercalls: u64,
-    /// Hypercalls answered H_SUCCESS.
+    /// Of the hypercalls, those answered H_SUCCESS.
     pub accepted: u64,
-    /// Hypercalls that real mode deferred.
+    /// Of the hypercalls, those that virtual mode finished.
     pub deferred: u64,
-    /// Entries that accepted calls named.
+    /// Entries that the accepted hypercalls asked for.
     pub entries: u64,
-    /// By rule, in the order of [`Rule::ALL`].
+    /// How often each rule was decided, in the order of [`Rule::ALL`].
     pub rules: Vec<RuleTally>,
 }
 
@@ -54,19 +54,19 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// The counts of one rule.
+    /// Returns the counts of one rule.
     #[must_use]
     pub fn rule(&self, rule: Rule) -> RuleTally {
         self.rules.get(rule as usize).copied().unwrap_or_default()
     }
 
-    /// Outcome rules that were decided at least once.
+    /// Returns how many outcome rules were decided at least once.
     #[must_use]
     pub fn reached(&self) -> usize {
         Rule::outcomes().filter(|rule| self.rule(*rule).total() > 0).count()
     }
 
-    /// Starts again at zero, keeping the allocation.
+    /// Sets all counts to zero and keeps the allocation.
     pub fn clear(&mut self) {
         let mut rules = std::mem::take(&mut self.rules);
         rules.fill(RuleTally::default());
@@ -87,7 +87,7 @@ impl Tally {
         }
     }
 
-    /// Adds another's counts.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         self.programs += other.programs;
         self.steps += other.steps;
@@ -105,6 +105,7 @@ impl Tally {
         }
     }
 
+    /// Counts one step for each of these rules.
     pub(crate) fn count_rules(&mut self, rules: RuleSet, deferred: bool, accepted: bool) {
         for rule in rules.iter() {
             let tally = &mut self.rules[rule as usize];
@@ -113,6 +114,7 @@ impl Tally {
         }
     }
 
+    /// Counts one hypercall that asked for this many entries.
     pub(crate) fn count_hypercall(&mut self, status: Status, deferred: bool, entries: u64) {
         self.hypercalls += 1;
         self.deferred += u64::from(deferred);

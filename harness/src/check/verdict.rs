@@ -1,4 +1,4 @@
-//! The verdict: what comes of checking a program. Every way of running one answers it.
+//! The verdict: the result of checking a program. Every way to run a program ends in one.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Place};
 
-/// What comes of checking a program.
+/// The result of checking a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Everything was compared, from the start to the end of the program, and is equal.
     Agreed,
-    /// Something was not compared. What was compared is equal.
+    /// Something was not compared. Everything that was compared is equal.
     NotCompared(NotCompared),
     /// A rule was broken.
     Finding(Box<Finding>),
-    /// The program describes no sound machine, so there is nothing to compare.
+    /// The program contradicts itself, so it was not run.
     Invalid(Invalid),
 }
 
 impl Verdict {
-    /// The finding, if there is one.
+    /// Returns the finding, if there is one.
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
         match self {
@@ -31,7 +31,7 @@ impl Verdict {
         }
     }
 
-    /// The finding, if there is one.
+    /// Returns the finding, if there is one.
     #[must_use]
     pub fn into_finding(self) -> Option<Finding> {
         match self {
@@ -40,7 +40,7 @@ impl Verdict {
         }
     }
 
-    /// Whether anything of the program was compared.
+    /// Returns whether anything of the program was compared.
     #[must_use]
     pub fn compared(&self) -> bool {
         match self {
@@ -50,7 +50,7 @@ impl Verdict {
         }
     }
 
-    /// The word that names it in JSON.
+    /// Returns the verdict's name in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl Verdict {
     }
 }
 
-/// The line of a verdict, without the finding's objects.
+/// Writes the verdict in one line, without the finding's objects.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,15 +74,27 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What of a program was not compared, and why.
+/// What part of a program was not compared, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NotCompared {
     /// The first place that was not compared.
     pub from: Place,
-    /// Why.
+    /// Why it was not compared.
     pub why: Reason,
-    /// Whether anything else was compared: what lies before `from`, and with [`Reason::Steps`] also what lies behind.
+    /// Whether anything else was compared: what lies before `from`, and with [`Reason::Steps`] also what comes after
+    /// it.
     pub compared: bool,
+}
+
+impl NotCompared {
+    /// How many steps the voter was not asked, if it was asked all other steps of the program.
+    #[must_use]
+    pub const fn not_asked(&self) -> Option<u64> {
+        match self.why {
+            Reason::Steps(steps, _) => Some(steps),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for NotCompared {
@@ -90,7 +102,7 @@ impl fmt::Display for NotCompared {
         let Self { from, why, compared } = self;
         match (compared, why) {
             (false, _) => write!(f, "not compared: {why}"),
-            (true, Reason::Steps(steps)) => {
+            (true, Reason::Steps(steps, _)) => {
                 let (steps, s) = (steps, if *steps == 1 { "" } else { "s" });
                 write!(f, "compared but for {steps} step{s} from {from} on: {why}")
             }
@@ -103,26 +115,27 @@ impl fmt::Display for NotCompared {
 /// Why something was not compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Reason {
-    /// The subject does not cover machines of this memory model.
+    /// The subject does not cover machines with this memory model.
     MemoryModel(String),
     /// The subject does not cover this dialect.
     Dialect(String),
-    /// The subject does not cover so many of the steps; they were left out on both sides.
-    Steps(u64),
+    /// The voter was not asked so many of the steps; why it was not asked the first of them. All other steps were
+    /// compared.
+    Steps(u64, String),
     /// The voter cannot have the program's machine; why.
     Machine(String),
-    /// The voter cannot be asked this step; why.
+    /// The voter cannot run this step; the text says why.
     Step(String),
-    /// A window of this LIOBN is no window in this dialect; why.
+    /// The description of the window with this LIOBN is invalid in this dialect; the last text says why.
     Window(Liobn, String, String),
-    /// The two dialects skip different steps.
+    /// One of two dialects skips the step and the other does not; the text says why.
     Skipped(String),
-    /// The difference from here on is declared in the ledger: its reason.
+    /// The ledger declares the difference that was found here; the text is the ledger's reason.
     Declared(String),
 }
 
 impl Reason {
-    /// The program's dialect is not covered.
+    /// Makes the reason that the subject does not cover the program's dialect.
     #[must_use]
     pub fn dialect(dialect: Dialect) -> Self {
         Self::Dialect(dialect.name().into())
@@ -134,9 +147,7 @@ impl fmt::Display for Reason {
         match self {
             Self::MemoryModel(model) => write!(f, "it does not cover {model}"),
             Self::Dialect(dialect) => write!(f, "it does not cover dialect {dialect}"),
-            Self::Steps(1) => f.write_str("it does not cover this step"),
-            Self::Steps(_) => f.write_str("it does not cover them"),
-            Self::Machine(why) | Self::Step(why) => f.write_str(why),
+            Self::Steps(_, why) | Self::Machine(why) | Self::Step(why) => f.write_str(why),
             Self::Window(liobn, dialect, why) => write!(f, "window {liobn} in dialect {dialect}: {why}"),
             Self::Skipped(why) => write!(f, "one dialect only skips this step: {why}"),
             Self::Declared(why) => write!(f, "a declared difference: {why}"),

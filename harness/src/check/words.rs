@@ -1,9 +1,9 @@
-//! What the reference says of a step, in words.
+//! The reference's outcomes and answers as text, for reports and tests.
 
 use contract::{ProbeAnswer, RealAddr, Rule};
 use reference::{Answer, Outcome, Owes};
 
-/// An outcome in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
+/// Returns an outcome in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
 #[must_use]
 pub fn outcome(outcome: &Outcome) -> String {
     let others: Vec<&str> = outcome
@@ -32,7 +32,7 @@ pub fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-/// The reason that stands at the end of the line anyway.
+/// Returns the rule for which real mode must defer, if it must. The end of the outcome's line names it anyway.
 const fn deferring(outcome: &Outcome) -> Option<Rule> {
     match outcome.owes {
         Owes::Defer(rule) => Some(rule),
@@ -40,7 +40,7 @@ const fn deferring(outcome: &Outcome) -> Option<Rule> {
     }
 }
 
-/// A probe's answer in words.
+/// Returns a probe's answer in words.
 pub(crate) const fn probe(answer: ProbeAnswer) -> &'static str {
     match answer {
         ProbeAnswer::NoPage => "no page",
@@ -50,12 +50,12 @@ pub(crate) const fn probe(answer: ProbeAnswer) -> &'static str {
     }
 }
 
-/// A lookup's answer in words.
+/// Returns a lookup's answer in words.
 pub(crate) fn lookup(answer: Option<RealAddr>) -> String {
     answer.map_or("none".into(), |real| real.to_string())
 }
 
-/// The value of a register after a call, which may have left it alone.
+/// Returns a register's value after a call, or `untouched` if the call left it alone.
 pub(crate) fn register(value: Option<u64>) -> String {
     value.map_or("untouched".into(), |value| format!("{value:#x}"))
 }

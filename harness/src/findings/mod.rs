@@ -1,4 +1,4 @@
-//! What was found: told in words, and kept on disk.
+//! Findings on disk and in words: the recorder and the report.
 
 pub mod record;
 pub mod report;

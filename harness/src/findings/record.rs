@@ -1,8 +1,9 @@
-//! The recorder: a finding on disk, as the program that was found, the same shrunk, the report, and a ready test.
+//! The recorder: writes a finding to disk as the program that was found, the shrunk program, the report, and a ready
+//! test.
 //!
-//! Campaigns, the exhaustive mode, triage of crash files, and fuzz targets all keep their findings here. A finding
-//! travels as a [`Catch`], with its program. The program is written as soon as it is caught, before shrinking takes its
-//! time, so that nothing is lost whatever happens later.
+//! Campaigns, exhaustive runs, triage of crash files, and fuzz targets all record their findings here. A finding
+//! travels as a [`Catch`], with its program. The program is written as soon as it is caught, before it is shrunk, so
+//! that a later failure cannot lose it.
 
 use std::fmt;
 use std::io;
@@ -16,34 +17,34 @@ use super::report::{Context, export, export_sequence, report};
 use crate::check::Finding;
 use crate::shrink::{Ended, Judge, Limits, Shrunk, shrink};
 
-/// Where a program comes from.
+/// The source of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// The generator, in the embedded campaign.
+    /// The generator, in a campaign.
     Campaign {
         /// The campaign's seed.
         seed: u64,
-        /// The program's number.
+        /// Number of the program, from 0.
         index: u64,
     },
-    /// The enumeration of every program up to a bound.
+    /// An exhaustive run.
     Exhaust {
         /// The bound, as arguments of `realmode exhaust`.
         bound: String,
-        /// The program's number.
+        /// Number of the program in the domain, from 0.
         index: u64,
     },
     /// A fuzzing engine.
     Engine {
-        /// The engine's name, a part of file names.
+        /// The engine's name, which becomes a part of file names.
         engine: String,
-        /// The file that it left, if one is known.
+        /// The crash file of the engine, if it is known.
         file: Option<PathBuf>,
     },
 }
 
 impl Origin {
-    /// What tells this program's files from another's: seed and number, or engine and fingerprint.
+    /// Returns the part of the file names that belongs to this program: seed and number, or engine and fingerprint.
     fn name(&self, program: &Program) -> String {
         match self {
             Self::Campaign { seed, index } => format!("seed{seed}-{index}"),
@@ -52,7 +53,7 @@ impl Origin {
         }
     }
 
-    /// How the program came to be.
+    /// Returns the word for how the program came to be.
     const fn how(&self) -> &'static str {
         match self {
             Self::Campaign { .. } => "drawn",
@@ -60,7 +61,7 @@ impl Origin {
         }
     }
 
-    /// The number of the program, if a campaign drew it or it was enumerated.
+    /// Returns the number of the program if a campaign or an exhaustive run made it, else `None`.
     #[must_use]
     pub const fn index(&self) -> Option<u64> {
         match self {
@@ -75,7 +76,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Campaign { seed, index } => write!(f, "seed {seed}, program {index}"),
             Self::Exhaust { bound, index } => write!(f, "program {index} of realmode exhaust {bound}"),
-            // Whatever a file is called, its name ends no line: it goes into comments.
+            // A line end in the file's name would end the comment that this text stands in.
             Self::Engine { engine, file: Some(file) } => {
                 write!(f, "{engine}, {}", file.display().to_string().replace(char::is_control, "?"))
             }
@@ -84,44 +85,44 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A finding with the program that shows it, on its way from the check to the recorder.
+/// A finding with its program, on the way from the check to the recorder.
 #[derive(Clone, Debug)]
 pub struct Catch {
-    /// Where the program comes from.
+    /// The source of the program.
     pub origin: Origin,
-    /// The program.
+    /// The program as it was found.
     pub program: Program,
-    /// What it shows.
+    /// The finding that the program shows.
     pub finding: Finding,
 }
 
-/// A finding and its files.
+/// A recorded finding, with the names of its files.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Where the program that showed it comes from.
+    /// The source of the program.
     pub origin: Origin,
-    /// The finding on the shrunk program.
+    /// The finding on the program in `program`.
     pub finding: Finding,
-    /// The shrunk program; as it was found, if it could not be shrunk.
+    /// The shrunk program, or the last program of the sequence; the program as it was found if it was not shrunk.
     pub program: Program,
-    /// Steps of the program as it was found.
+    /// Number of steps of the program as it was found.
     pub found_steps: usize,
-    /// Why the shrunk program is no smaller; `None` if it was not shrunk.
+    /// Why shrinking ended; `None` if the program was not shrunk.
     pub ended: Option<Ended>,
-    /// For a finding that needs what earlier programs left: how many programs the recorded sequence has, the last of
-    /// which shows it.
+    /// Number of programs in the recorded sequence, for a finding that needs earlier programs. The last program shows
+    /// it. `None` if there is no sequence.
     pub sequence: Option<usize>,
-    /// The program as it was found.
+    /// File of the program as it was found.
     pub found_file: PathBuf,
-    /// The shrunk program or sequence, if there is one.
+    /// File of the shrunk program or of the sequence, if there is one.
     pub shrunk_file: Option<PathBuf>,
-    /// The report.
+    /// File of the report.
     pub report_file: PathBuf,
-    /// The ready test, if the check of the program ends.
+    /// File of the ready test; `None` for a hang that was not shrunk.
     pub test_file: Option<PathBuf>,
 }
 
-/// The block that tells of a finding: what it is, how small it was made, and its files.
+/// Writes the lines that announce a finding: what it is, how far it was shrunk, and its files.
 impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = self.origin.how();
@@ -156,25 +157,25 @@ impl fmt::Display for Recorded {
     }
 }
 
-/// What became of a catch before it is written down.
+/// What was made of a catch before it is recorded.
 pub enum Made {
-    /// Nothing smaller: the program stays as it was found.
+    /// Nothing smaller: the program is recorded as it was found.
     AsFound,
-    /// A smaller program that shows the same on a fresh subject.
+    /// A smaller program that shows the same finding on a fresh subject.
     Shrunk(Box<Shrunk>),
-    /// A sequence of programs whose last one shows the same on a subject that has run the others.
+    /// A sequence of programs. The last one shows the same finding on a subject that has run the others.
     Sequence(Sequence, Box<Finding>),
 }
 
-/// Keeps findings in one folder.
+/// Records findings in one folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorder<'a> {
-    /// The folder, which is made if need be.
+    /// The folder. It is made if it does not exist.
     pub out: &'a Path,
 }
 
 impl Catch {
-    /// The names of the finding's files, up to their endings.
+    /// Returns the name that the finding's files share, without their endings.
     fn stem(&self) -> String {
         let voter = match self.finding.voter.as_str() {
             "candidate" => String::new(),
@@ -186,35 +187,38 @@ impl Catch {
 }
 
 impl Recorder<'_> {
+    /// Writes `text` to the catch's file with this ending, and returns the file's path.
     fn save(&self, catch: &Catch, ending: &str, text: &str) -> io::Result<PathBuf> {
         store::write(self.out, format!("{}.{ending}", catch.stem()), text)
     }
 
-    /// Writes the program of a catch as it was found.
+    /// Writes the program of a catch as it was found, and returns the file's path.
     ///
     /// # Errors
-    /// The file could not be written; it is named.
+    /// The file cannot be written; the error names it.
     pub fn keep(&self, catch: &Catch) -> io::Result<PathBuf> {
         let how = catch.origin.how();
         let text = format!("# As {how}: {}.\n{}", catch.origin, catch.program);
         self.save(catch, &format!("{how}.{EXTENSION}"), &text)
     }
 
-    /// Writes the program that ran when a voter was lost: it may be why.
+    /// Writes the program that ran when a voter was lost, because that program may be the cause. Returns the file's
+    /// path.
     ///
     /// # Errors
-    /// The file could not be written; it is named.
+    /// The file cannot be written; the error names it.
     pub fn keep_incident(&self, origin: &Origin, program: &Program, what: &str) -> io::Result<PathBuf> {
         let how = origin.how();
-        // Whatever a voter says, it ends no line.
+        // A line end in the voter's message would end the comment that this text stands in.
         let text = format!("# {}. As {how}: {origin}.\n{program}", what.replace(char::is_control, "?"));
         store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", origin.name(program)), &text)
     }
 
-    /// Writes down what became of a catch whose program stands in `found_file`.
+    /// Writes the report, the test, and what was made of a catch. `found_file` is the file that [`keep`](Self::keep)
+    /// has written for it.
     ///
     /// # Errors
-    /// A file could not be written; it is named.
+    /// A file cannot be written; the error names it.
     pub fn finish(&self, catch: Catch, found_file: PathBuf, made: Made) -> io::Result<Recorded> {
         let origin = catch.origin.to_string();
         let found_steps = catch.program.steps.len();
@@ -266,13 +270,15 @@ impl Recorder<'_> {
     }
 }
 
-/// Shrinks a catch and makes sure that a fresh subject shows what is left. `None` where a fresh subject does not show
-/// it at all. With `exact` it must show the same identity; a voter that looks more closely than before may show it
-/// elsewhere.
+/// Shrinks a catch, and makes sure that a fresh subject shows the finding on the shrunk program.
 ///
-/// The shrinker tries its programs on one subject, which is quick. Where what it leaves shows nothing on a fresh
-/// subject, because the tries before had left something behind, it shrinks once more with a fresh subject for every
-/// try.
+/// Returns `None` if a fresh subject does not show a finding on the program at all. With `exact` a finding of another
+/// identity does not count either. A voter that looks more closely than in the hunt may show the mistake at another
+/// place, so it is used without `exact`.
+///
+/// The shrinker first tries its programs on one subject, which is fast. If a fresh subject then shows nothing on the
+/// result, because earlier tries had left something behind in the first subject, the shrinker runs once more with a
+/// fresh subject for every try.
 pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, limits: Limits) -> Option<Shrunk> {
     judge.renew();
     let identity = judge.finding(&catch.program)?.identity();
@@ -291,7 +297,7 @@ pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, limits: L
     Some(shrunk)
 }
 
-/// A judge that asks a fresh subject each time.
+/// A judge that uses a fresh subject for every program.
 struct Fresh<'a>(&'a mut dyn Judge);
 
 impl Judge for Fresh<'_> {

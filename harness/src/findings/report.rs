@@ -1,4 +1,4 @@
-//! A finding in words, and as a test to paste.
+//! Writes a finding as a report and as a ready test.
 
 use std::fmt::Write as _;
 
@@ -13,16 +13,17 @@ use crate::subjects::SubjectKind;
 use programs::sequence::{Part, Sequence};
 use programs::store::fingerprint;
 
-/// What to say beside the finding itself.
+/// What a report says beside the finding itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
-    /// Where the program comes from, such as a file or seed and index.
+    /// The source of the program, such as a file, or seed and number; empty if it is unknown.
     pub origin: &'a str,
-    /// Why it is no smaller, if it was shrunk.
+    /// Why shrinking ended; `None` if the program was not shrunk.
     pub ended: Option<Ended>,
 }
 
-/// The report: rule, both values, the last step on which both sides agree, the differing objects, the program.
+/// Returns the report: rule, both values, the last step on which both sides agree, the objects that differ, the
+/// program.
 #[must_use]
 pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> String {
     let rule = finding.rule;
@@ -75,7 +76,7 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     text
 }
 
-/// A place with what runs there.
+/// Returns a place with what runs there, as text.
 fn at_place(program: &Program, place: Place) -> String {
     match place {
         Place::Start => "the start: the subject is handed the machine".into(),
@@ -84,7 +85,8 @@ fn at_place(program: &Program, place: Place) -> String {
     }
 }
 
-/// Lines that differ, with lines around them for context. No deadline: the same objects always give the same text.
+/// Writes the lines that differ, with four lines around them. The comparison has no deadline, so that the same objects
+/// always give the same text.
 fn differences(reference: &str, memory: &str, text: &mut String) {
     const CONTEXT: usize = 4;
     let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(reference, memory);
@@ -93,23 +95,23 @@ fn differences(reference: &str, memory: &str, text: &mut String) {
             text.push_str("@ ~~~\n");
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            // It ends its line if the object does not.
+            // `change` ends its line even if the object's last line has no end.
             let _ = write!(text, "{}{change}", change.tag());
         }
     }
 }
 
-/// What the reference says of each step of the program, a line a step.
+/// Returns what the reference says of each step of the program, one line for a step.
 #[must_use]
 pub fn outcomes(program: &Program) -> Vec<String> {
     let mut reference = Reference::new(program.dialect, &program.machine);
     program.steps.iter().map(|step| outcome(&reference.step(step))).collect()
 }
 
-/// Panics with the report unless the candidate agrees with the reference on the program: for tests.
+/// Checks that the candidate agrees with the reference on the program. For tests.
 ///
 /// # Panics
-/// Where they differ, or the program is not valid.
+/// They differ (the message is the report), or the program was not compared or is invalid.
 pub fn assert_agrees(program: &Program) {
     match crate::check(program) {
         Verdict::Agreed => {}
@@ -118,11 +120,11 @@ pub fn assert_agrees(program: &Program) {
     }
 }
 
-/// Panics with the report unless one candidate agrees with the reference on every program of the sequence in this text,
-/// one after the other: for tests.
+/// Checks that one candidate agrees with the reference on every program of a sequence, in order. `text` is the sequence
+/// in its text form. For tests.
 ///
 /// # Panics
-/// Where they differ, or the text is no sequence.
+/// They differ (the message is the report), or the text is no valid sequence.
 pub fn assert_sequence_agrees(text: &str) {
     let sequence = Sequence::parse(text).unwrap_or_else(|error| panic!("{error}"));
     let mut checker = SubjectKind::Candidate.checker();
@@ -137,7 +139,8 @@ pub fn assert_sequence_agrees(text: &str) {
     }
 }
 
-/// A test to paste into `tests/`: it holds the reference to what it says now, and the candidate to the reference.
+/// Returns a test to paste into `tests/`. It compares the reference with the reference's answers of today, and the
+/// candidate with the reference.
 #[must_use]
 pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let rule = finding.map(|finding| finding.rule);
@@ -155,7 +158,7 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let _ = writeln!(text, "#[test]");
     let _ = writeln!(text, "fn {name}_{}() {{", &hash[..8]);
     let _ = writeln!(text, "    let program = realmode_diff::parse(");
-    // No program has a quote in it, and empty lines mean nothing.
+    // The raw string needs no escapes, because no program contains a quote; the text form ignores the empty first line.
     let _ = writeln!(text, "        r\"\n{program}\",\n    )");
     let _ = writeln!(text, "    .expect(\"a program\");");
     let lines = outcomes(program);
@@ -170,7 +173,7 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     text
 }
 
-/// A test to paste that runs a sequence of programs on one subject.
+/// Returns a test to paste into `tests/` that runs a sequence of programs on one subject.
 #[must_use]
 pub fn export_sequence(sequence: &Sequence, finding: &Finding) -> String {
     let name = finding.rule.id().to_lowercase().replace('.', "_");

@@ -1,13 +1,13 @@
-//! The embedded campaign: draws programs and checks them on all cores, on plain stable Rust.
+//! The campaign of `realmode fuzz`: draws random programs and checks them on all cores, without a fuzzing engine.
 //!
 //! Program number i of a seed is the same on every thread and machine. Workers take *stretches* of programs and check
-//! them in batches; counts are merged in the order of the batches, and it is in that order that findings count. So the
-//! same seed and number of programs give the same summary with any number of jobs.
+//! them in batches. The merging thread adds the batches up in the order of their numbers, and findings count in that
+//! order too. So the same seed and number of programs give the same summary with any number of jobs.
 //!
-//! **What a subject remembers.** A stretch begins with a subject that has seen no program. From there on the subject
-//! runs one program after the other, as a kernel does. Two kinds of programs differ, by their numbers: one in
-//! [`FRESH_EVERY`] runs on a fresh subject of its own, and one in [`LEAVE_OPEN_EVERY`] leaves its windows open, so that
-//! the next start finds them. A finding that a fresh subject does not show needs what its stretch left before it, and
+//! **What a subject remembers.** At the start of a stretch the subject is fresh. From there on it runs one program
+//! after the other, as a kernel does. By its number a program can differ in two ways: one in [`FRESH_EVERY`] runs on a
+//! fresh subject of its own, and one in [`LEAVE_OPEN_EVERY`] leaves its windows open, so that the subject's next start
+//! finds them. A finding that a fresh subject does not show needs what earlier programs of the stretch left behind, and
 //! is recorded as a sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,40 +26,40 @@ use crate::check::{Ending, Identity, Tally};
 use crate::findings::record::{Catch, Origin, Recorded, Recorder};
 use crate::voters::{Incident, Look, Panel, Roll, Roster, Task, Unavailable};
 
-/// Programs of a batch.
+/// Number of programs in a batch.
 pub const BATCH: u64 = 64;
-/// Batches of a stretch, which one worker checks on one subject.
+/// Number of batches in a stretch, which one worker checks on one subject.
 const BATCHES: u64 = 16;
-/// One program in so many runs on a fresh subject of its own.
+/// One program in this many runs on a fresh subject of its own.
 pub const FRESH_EVERY: u64 = 64;
-/// One program in so many leaves its windows open.
+/// One program in this many leaves its windows open.
 pub const LEAVE_OPEN_EVERY: u64 = 11;
 
 /// When a campaign ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Limit {
-    /// After so many programs.
+    /// After this many programs.
     Programs(u64),
-    /// After so long.
+    /// After this time.
     Time(Duration),
 }
 
-/// What to run.
+/// The settings of a campaign.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// Which programs.
+    /// Settings of the generator: which programs it draws.
     pub config: GeneratorConfig,
-    /// The seed of them all.
+    /// Seed of all programs.
     pub seed: u64,
-    /// Threads, at least 1.
+    /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// When to end.
+    /// When the campaign ends.
     pub limit: Limit,
-    /// Who votes beside the reference.
+    /// The voters beside the reference.
     pub roster: Roster,
-    /// Stop after the batch in which so many different findings are reached.
+    /// Largest number of different findings. The campaign ends after the batch that reaches it.
     pub max_findings: usize,
-    /// Where findings go.
+    /// Folder of the recorded findings.
     pub out: PathBuf,
 }
 
@@ -68,68 +68,72 @@ pub struct Campaign {
 pub struct CampaignFinding {
     /// The finding and its files.
     pub recorded: Recorded,
-    /// How long after the start its program was checked.
+    /// Time from the start of the campaign to the check of the program.
     pub after: Duration,
-    /// How long it took to shrink and write down.
+    /// Time to shrink and record the finding.
     pub recording: Duration,
 }
 
-/// How a campaign went.
+/// The result of a campaign.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The counts.
+    /// Counts of all programs.
     pub tally: Tally,
-    /// Different findings, in the order of their programs.
+    /// The different findings, in the order of their programs.
     pub findings: Vec<CampaignFinding>,
-    /// Programs that showed a finding, each counted.
+    /// Number of programs that showed a finding.
     pub failing: u64,
-    /// How each voter's votes went.
+    /// Counts for each voter.
     pub roll: Roll,
-    /// Voters that were lost and came back: the program that was running, and what happened.
+    /// Incidents, when a voter was lost and came back: the number of the program that was running, and what happened.
     pub incidents: Vec<(u64, String)>,
-    /// The voter that was lost for good, which ended the campaign.
+    /// The voter that was lost for good, which ended the campaign; `None` if there was none.
     pub gone: Option<Unavailable>,
-    /// How long it took.
+    /// How long the campaign took.
     pub elapsed: Duration,
 }
 
-/// Where a running campaign stands.
+/// How far a running campaign is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
-    /// Programs done.
+    /// Programs that were checked.
     pub programs: u64,
-    /// Hypercalls done.
+    /// Hypercalls that were compared.
     pub hypercalls: u64,
-    /// Hypercalls answered H_SUCCESS.
+    /// Of the hypercalls, those answered H_SUCCESS.
     pub accepted: u64,
-    /// Outcome rules decided so far.
+    /// Outcome rules that were decided at least once.
     pub reached: usize,
     /// Different findings so far.
     pub findings: usize,
-    /// Times that a voter was lost and came back.
+    /// Number of incidents so far.
     pub incidents: usize,
 }
 
 /// A finding as a worker caught it.
 struct Caught {
     catch: Catch,
+    /// Number of the program.
     index: u64,
+    /// Time from the start of the campaign to the check of the program.
     after: Duration,
-    /// The file of its program, where it was the first of its identity to be caught.
+    /// File of the program, if this catch was the first of its identity on any thread.
     kept: Option<PathBuf>,
 }
 
+/// The result of one batch.
 struct Batch {
+    /// Number of the batch, from 0.
     number: u64,
     tally: Tally,
     roll: Roll,
-    /// In the order of their programs.
+    /// The findings, in the order of their programs.
     caught: Vec<Caught>,
-    /// Incidents by program index.
+    /// Incidents, each with the number of its program.
     incidents: Vec<(u64, String)>,
-    /// A finding that could not be written.
+    /// A file of a finding that could not be written.
     failed: Option<io::Error>,
-    /// A voter is gone.
+    /// The voter that was lost for good.
     gone: Option<Unavailable>,
 }
 
@@ -148,10 +152,11 @@ impl Batch {
 }
 
 impl Campaign {
-    /// Runs it. `stop` ends it early; `progress` is called a few times a second.
+    /// Runs the campaign. It ends early when `stop` becomes `true`. Calls `progress` a few times a second, and at the
+    /// end.
     ///
     /// # Errors
-    /// A finding could not be written to [`out`](Self::out).
+    /// A file cannot be written to [`out`](Self::out).
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> io::Result<Summary> {
         let started = Instant::now();
         let deadline = match self.limit {
@@ -177,7 +182,7 @@ impl Campaign {
             },
         };
         pool.run(&|outbox| worker.work(outbox), &mut merger)?;
-        // A campaign that was stopped may have gaps; what was counted counts.
+        // A campaign that was stopped may have gaps between its batches. All batches that were checked count.
         for batch in std::mem::take(&mut merger.order).rest() {
             merger.add(batch)?;
         }
@@ -185,7 +190,7 @@ impl Campaign {
         Ok(Summary { elapsed: started.elapsed(), ..merger.summary })
     }
 
-    /// Program number `index` as it is put to the voters.
+    /// Makes program number `index` and how the voters run it.
     fn task(&self, index: u64) -> Task {
         let program = generate(&self.config, self.seed, index);
         let fresh = index % FRESH_EVERY == FRESH_EVERY - 1;
@@ -193,7 +198,7 @@ impl Campaign {
         Task { program, fresh, ending }
     }
 
-    /// The programs that ran on the same subject before program `index`, in order.
+    /// Returns the programs that ran on the same subject before program `index`, in order.
     fn before(&self, index: u64) -> Vec<Part> {
         let stretch = BATCH * BATCHES;
         let tasks = (index - index % stretch..index).map(|index| self.task(index)).filter(|task| !task.fresh);
@@ -205,21 +210,22 @@ impl Campaign {
 struct Worker<'a> {
     campaign: &'a Campaign,
     pool: &'a Pool<'a>,
-    /// The next stretch.
+    /// Number of the next stretch.
     next: AtomicU64,
     started: Instant,
-    /// Findings whose program is on disk.
+    /// Identities of the findings whose program is on disk.
     kept: Mutex<BTreeSet<Identity>>,
 }
 
 impl Worker<'_> {
+    /// The work of one thread: checks stretches until the campaign is over.
     fn work(&self, outbox: &Outbox<Batch>) {
         let campaign = self.campaign;
         let mut panel = match campaign.roster.panel(Look::Brief) {
             Ok(panel) => panel,
             Err(gone) => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed).saturating_mul(BATCHES);
-                // Nobody listens any more only where the campaign is over.
+                // Sending fails only if the campaign is over, and then the loss does not matter.
                 outbox.send(Batch { gone: Some(gone), ..Batch::new(number) });
                 return;
             }
@@ -242,7 +248,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Checks the programs of a batch. Answers false where there are none.
+    /// Checks the programs of a batch. Returns `false` if the batch lies past the last program.
     fn batch(&self, panel: &mut Panel, batch: &mut Batch) -> bool {
         let first = batch.number.saturating_mul(BATCH);
         let end = match self.campaign.limit {
@@ -267,8 +273,8 @@ impl Worker<'_> {
         true
     }
 
-    /// Puts tasks, the first of them number `first`, to the panel. A finding that is caught for the first time is on
-    /// disk at once.
+    /// Lets the panel check tasks, the first of which is program number `first`. Writes the program of a finding to
+    /// disk at once if its identity is new.
     fn check(&self, panel: &mut Panel, tasks: Vec<Task>, first: u64, batch: &mut Batch) {
         let Self { campaign, started, .. } = self;
         let recorder = Recorder { out: &campaign.out };
@@ -291,7 +297,7 @@ impl Worker<'_> {
         }
         for Incident { program, what } in lost {
             let at = program.min(tasks.len().saturating_sub(1));
-            // The program is kept whether it turns out to be the cause or not.
+            // Keeps the program whether or not it turns out to be the cause.
             if let Some(task) = tasks.get(at)
                 && let Err(error) = recorder.keep_incident(&origin(at), &task.program, &what)
             {
@@ -303,13 +309,13 @@ impl Worker<'_> {
     }
 }
 
-/// Adds batches up in their order.
+/// Adds batches up in the order of their numbers.
 struct Merger<'a> {
     campaign: &'a Campaign,
     pool: &'a Pool<'a>,
     progress: &'a mut dyn FnMut(Progress),
     order: InOrder<Batch>,
-    /// The first program of each kind of finding.
+    /// For each identity the number of the first program that shows it.
     known: BTreeMap<Identity, u64>,
     summary: Summary,
 }
@@ -337,11 +343,12 @@ impl Merge<Batch, io::Error> for Merger<'_> {
 }
 
 impl Merger<'_> {
+    /// Returns whether there are as many findings as the campaign may have.
     fn full(&self) -> bool {
         self.summary.findings.len() >= self.campaign.max_findings
     }
 
-    /// Adds the next batch, unless there are findings enough.
+    /// Adds the next batch, unless there are already enough findings.
     fn add(&mut self, batch: Batch) -> io::Result<()> {
         if self.full() {
             return Ok(());
@@ -358,7 +365,7 @@ impl Merger<'_> {
         }
         let new: BTreeSet<Identity> = batch.caught.iter().map(|caught| caught.catch.finding.identity()).collect();
         let new = new.into_iter().filter(|identity| !self.known.contains_key(identity)).count();
-        // Nobody need go on while the last findings are shrunk.
+        // Ends the workers before the last findings are shrunk, because their further work would not count.
         if self.summary.findings.len() + new >= self.campaign.max_findings {
             self.pool.end();
         }
@@ -373,11 +380,12 @@ impl Merger<'_> {
         Ok(())
     }
 
+    /// Shrinks and records a finding.
     fn record(&mut self, caught: Caught) -> io::Result<()> {
         let Caught { catch, index, after, kept } = caught;
         let recorder = Recorder { out: &self.campaign.out };
         let started = Instant::now();
-        // Another thread may have kept a later program of the same finding.
+        // `kept` is `None` if another thread kept a later program with the same identity first.
         let file = kept.map_or_else(|| recorder.keep(&catch), Ok)?;
         let mut before = || self.campaign.before(index);
         let recorded = pursuit::record(&self.campaign.roster, recorder, catch, file, &mut before)?;
@@ -386,7 +394,7 @@ impl Merger<'_> {
     }
 }
 
-/// The folder where findings go unless another is named.
+/// Returns the folder for findings if the user names none.
 #[must_use]
 pub fn default_out() -> &'static Path {
     Path::new("findings")

@@ -1,4 +1,4 @@
-//! What a fuzz target does with the bytes that its engine hands it; the engines themselves are in `fuzz/`.
+//! Runs the inputs that a fuzz target gets from its engine. The glue for each engine is in `fuzz/`.
 
 use contract::{Hypercall, Program, Step};
 
@@ -8,24 +8,24 @@ use crate::subjects::SubjectKind;
 use programs::encoding::{Form, decode, encode, form};
 use programs::focus::Focus;
 
-/// Most [`work`] of a program that a target runs.
+/// Largest [`work`] of a program that a target runs.
 pub const MAX_WORK: u64 = 1 << 13;
 
-/// How a run ended.
+/// The result of one input.
 #[derive(Debug)]
 pub enum EngineRun {
     /// Everything was compared and is equal.
     Agreed,
-    /// Something was not compared; the rest is equal.
+    /// Something was not compared. Everything that was compared is equal.
     NotCompared(NotCompared),
-    /// The program was not run: it would take long (see [`work`]), or the header names another version of the encoding,
-    /// so that it would mean something else to those who look at it later.
+    /// The program was not run. Either it would take long (see [`work`]), or its header names another version of the
+    /// encoding, so that another reader would see another program in the same bytes.
     Rejected,
-    /// A rule was broken, by this program.
+    /// This program shows this finding.
     Finding(Box<Finding>, Box<Program>),
 }
 
-/// Runs inputs of an engine; keeps its allocations from one to the next.
+/// Runs the inputs of an engine. Keeps its allocations from input to input.
 pub struct Engine {
     checker: Checker,
     subject: SubjectKind,
@@ -34,26 +34,26 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// For a target with this focus.
+    /// Makes the engine's side of a target with this focus.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
         Self { checker: subject.checker(), subject, focus, tally: Tally::default() }
     }
 
-    /// What the target runs of programs.
+    /// Returns the focus: the part of each program that the target runs.
     #[must_use]
     pub const fn focus(&self) -> Focus {
         self.focus
     }
 
-    /// Who runs against the reference.
+    /// Returns which subject runs against the reference.
     #[must_use]
     pub const fn subject(&self) -> SubjectKind {
         self.subject
     }
 
-    /// Runs the program that the bytes stand for; `reached` is told each [combination](crate::check::feedback), as it
-    /// is reached.
+    /// Decodes the bytes and runs the program. Calls `reached` with the number of each
+    /// [combination](crate::check::feedback), as soon as a step reaches it.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if matches!(form(bytes), Form::Other(_)) {
             return EngineRun::Rejected;
@@ -69,23 +69,26 @@ impl Engine {
             Verdict::Agreed => EngineRun::Agreed,
             Verdict::NotCompared(not) => EngineRun::NotCompared(not),
             Verdict::Finding(finding) => EngineRun::Finding(finding, Box::new(program)),
-            // What is decoded is valid.
+            // A decoded program is always valid.
             Verdict::Invalid(_) => EngineRun::Rejected,
         }
     }
 
-    /// What all runs so far came to.
+    /// Returns the counts of all runs so far.
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 }
 
-/// What a program makes both sides do, roughly: entries that calls name, words written, pages mapped at boot, and a
-/// sixteenth of what its windows have room for. Engines take another number of rounds of a loop for progress, so they
-/// favour programs that do ever more, and dialects without a limit of 512 let one call name 65,536 entries: a few such
-/// programs would take a campaign's whole time without showing anything that shorter ones do not. The embedded campaign
-/// and replay run them.
+/// Returns roughly how much work a program makes for both sides. It adds up the pages that are mapped and the words
+/// that are written at boot, a sixteenth of its windows' entries, the entries that its calls ask for (at most the
+/// largest window's, or 512), the words that its steps write, the blocks that they add, and 1 for each other step.
+///
+/// Targets refuse programs with more work than [`MAX_WORK`]. Engines count another number of rounds of a loop as
+/// progress and therefore favour programs that do more and more, and in dialects without a limit of 512 one call can
+/// name 65,536 entries. A few such programs would take most of a campaign's time, and shorter ones show the same.
+/// `realmode fuzz` and `realmode replay` run programs of any size.
 #[must_use]
 pub fn work(program: &Program) -> u64 {
     let machine = &program.machine;
@@ -109,6 +112,7 @@ pub fn work(program: &Program) -> u64 {
     work
 }
 
+/// Returns the number of entries that a call asks for; 1 for an unknown opcode.
 const fn count(call: &Hypercall) -> u64 {
     match call.name() {
         Some(_) => call.count(),
@@ -116,11 +120,12 @@ const fn count(call: &Hypercall) -> u64 {
     }
 }
 
-/// Hands hostile bytes to the parser. What it takes for a program must print, parse, encode and decode to itself; what
-/// it refuses must be refused with a place inside the text.
+/// Parses arbitrary bytes as a program's text. If the parser accepts them, the program must stay the same when it is
+/// printed and parsed, and when it is encoded and decoded. If the parser refuses them, the error must name a place
+/// inside the text.
 ///
 /// # Panics
-/// Where one of that fails: the engine's finding.
+/// One of these checks fails, which is the engine's finding.
 pub fn text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match contract::text::parse(&text) {
@@ -133,7 +138,7 @@ pub fn text(bytes: &[u8]) {
         }
         Err(error) => {
             assert!(error.line >= 1 && error.column >= 1 && error.width >= 1, "{error:?}");
-            // A file that ends too soon is refused on the line behind its last.
+            // The parser refuses a file that ends too soon on the line after its last one.
             assert!(error.line <= text.lines().count() + 1, "{error:?}");
             assert!(!error.to_string().is_empty());
         }

@@ -1,64 +1,66 @@
-//! The pool: runs a hunt's work on several threads and hands what they send to one place that adds it up.
+//! The pool: runs a hunt's work on several threads and hands their results to one place that adds them up.
 //!
-//! Every hunt uses it. Workers look at [`Pool::over`] between two pieces of work; what they have sent is merged before
-//! the run ends, so nothing that was checked is lost when a hunt is stopped.
+//! Every hunt uses the pool. Workers ask [`Pool::over`] between two pieces of work. The run ends only after everything
+//! that the workers sent is merged, so a hunt that is stopped loses no result.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-/// How often progress is shown.
+/// Time from one call of [`Merge::show`] to the next.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 
-/// Threads, and what ends their work.
+/// The threads of a hunt, and what ends their work.
 pub struct Pool<'a> {
-    /// Threads; 0 is taken for 1.
+    /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// Ends the run when it is set, by whoever sets it.
+    /// Ends the run when it is `true`. Anyone may set it.
     pub stop: &'a AtomicBool,
-    /// Ends the run when it has passed.
+    /// Ends the run when this moment has passed.
     pub deadline: Option<Instant>,
 }
 
-/// Where a worker sends what it has done.
+/// The channel into which a worker sends its results.
 pub struct Outbox<T>(SyncSender<T>);
 
 impl<T> Outbox<T> {
-    /// Sends; waits while the merging thread is far behind. Answers false where the run is over and nobody listens.
+    /// Sends a result. Waits while the merging thread is far behind. Returns `false` if the run is over and nobody
+    /// receives.
     pub fn send(&self, done: T) -> bool {
         self.0.send(done).is_ok()
     }
 }
 
-/// The one place where the work of all threads is added up.
+/// Adds up the results of all threads. It runs on one thread.
 pub trait Merge<T, E> {
-    /// Takes what a worker sent.
+    /// Takes a result that a worker sent.
     ///
     /// # Errors
-    /// The run cannot go on; it ends at once, and what other workers have sent is not merged.
+    /// The run cannot go on. It ends at once, and results that other workers have sent are not merged.
     fn merge(&mut self, done: T) -> Result<(), E>;
 
-    /// Shows how far the run is. Called a few times a second, and once at its end.
+    /// Shows how far the run is. The pool calls it at most five times a second, and once at the end of a run without
+    /// an error.
     fn show(&mut self);
 }
 
 impl Pool<'_> {
-    /// Whether workers are to end.
+    /// Returns whether workers must end.
     #[must_use]
     pub fn over(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Ends the run: no worker begins anything new.
+    /// Ends the run: no worker begins another piece of work.
     pub fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Runs `work` on every thread until all have returned, and merges what they send, in the order in which it comes.
+    /// Runs `work` on every thread until all threads have returned, and merges what they send, in the order of arrival.
     ///
     /// # Errors
-    /// The first of [`Merge::merge`].
+    /// Returns the first error of [`Merge::merge`].
     pub fn run<T: Send, E>(&self, work: &(dyn Fn(&Outbox<T>) + Sync), merger: &mut dyn Merge<T, E>) -> Result<(), E> {
         let jobs = self.jobs.max(1);
         std::thread::scope(|scope| {
@@ -74,7 +76,8 @@ impl Pool<'_> {
                     Ok(done) => {
                         if let Err(error) = merger.merge(done) {
                             self.end();
-                            // Workers that wait for room in the channel must be let go before they are waited for.
+                            // Empties the channel before the scope waits for the workers, because a worker may wait for
+                            // room in the channel.
                             while receiver.recv().is_ok() {}
                             return Err(error);
                         }
@@ -93,7 +96,7 @@ impl Pool<'_> {
     }
 }
 
-/// Puts numbered things in their order: what is merged then depends on no thread.
+/// Brings numbered things into their order, so that the merged result does not depend on threads.
 pub struct InOrder<T> {
     next: u64,
     waiting: BTreeMap<u64, T>,
@@ -106,19 +109,19 @@ impl<T> Default for InOrder<T> {
 }
 
 impl<T> InOrder<T> {
-    /// Takes the thing with that number, from 0.
+    /// Takes the thing with this number. Numbers start at 0, and each comes at most once.
     pub fn put(&mut self, number: u64, thing: T) {
         self.waiting.insert(number, thing);
     }
 
-    /// The next thing, if it has come.
+    /// Returns the next thing in the order, or `None` if it has not come yet.
     pub fn next_in_order(&mut self) -> Option<T> {
         let thing = self.waiting.remove(&self.next)?;
         self.next += 1;
         Some(thing)
     }
 
-    /// What is left, in order, with gaps: for a run that was stopped.
+    /// Returns the things that are left, in order, gaps passed over. For a run that was stopped.
     pub fn rest(self) -> impl Iterator<Item = T> {
         self.waiting.into_values()
     }

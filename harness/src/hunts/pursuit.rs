@@ -1,5 +1,5 @@
-//! From a catch to its record: sought again on fresh subjects, shrunk, or recorded as a sequence. All hunts go this
-//! way.
+//! Takes a catch to its record: shrinks it on fresh subjects, or makes a sequence of programs that shows it, and
+//! records the result. All hunts use this.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
 use crate::shrink::{Judge, Limits, shrink};
 use crate::voters::{Panel, Roster};
 
-/// Shrinks and records a catch whose program stands in `found_file`. `before` names the programs that the same subject
-/// had run before it, in order, for a finding that a fresh subject does not show; it is called only then.
+/// Shrinks and records a catch. `found_file` is the file of its program. `before` returns the programs that the same
+/// subject had run before it, in order; it is called only if a fresh subject does not show the finding.
 ///
 /// # Errors
-/// A file could not be written; it is named.
+/// A file cannot be written; the error names it.
 pub fn record(
     roster: &Roster,
     recorder: Recorder<'_>,
@@ -44,7 +44,9 @@ pub fn record(
     recorder.finish(catch, found_file, Made::AsFound)
 }
 
-/// The fewest of the programs before a catch that make a fresh subject show it on the last, each shrunk.
+/// Returns the shortest sequence found whose last program shows the catch's finding on a fresh subject: some of the
+/// programs before it, each shrunk, and the program itself. `None` if even all of `before` do not bring the finding
+/// back.
 fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequence, Finding)> {
     if before.is_empty() {
         return None;
@@ -61,8 +63,9 @@ fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequen
     Some((best, Finding { repeats: Some(false), ..finding? }))
 }
 
-/// Makes a sequence smaller while its last program shows the same.
+/// Makes a sequence smaller while its last program shows a finding of the same identity.
 struct SequenceShrinker {
+    /// The voters. They start afresh for each sequence.
     panel: Panel,
     identity: Identity,
     best: Sequence,
@@ -70,7 +73,7 @@ struct SequenceShrinker {
 }
 
 impl SequenceShrinker {
-    /// The finding on the last program, if the sequence shows it there and nothing before.
+    /// Returns the finding on the last program, if it has the identity and no program before it shows a finding.
     fn shown(&mut self, sequence: &Sequence) -> Option<Finding> {
         let verdicts = self.panel.check_sequence(sequence).ok()?;
         let last = verdicts.len() == sequence.parts.len();
@@ -78,6 +81,7 @@ impl SequenceShrinker {
         (last && finding.identity() == self.identity).then_some(finding)
     }
 
+    /// Tries a sequence, and keeps it if it shows the finding. Returns whether it was kept.
     fn attempt(&mut self, sequence: Sequence) -> bool {
         match self.shown(&sequence) {
             Some(finding) => {
@@ -88,7 +92,7 @@ impl SequenceShrinker {
         }
     }
 
-    /// Drops programs before the last: stretches, halves first, then single ones.
+    /// Drops programs before the last one: stretches, halves first, then single ones.
     fn drop_programs(&mut self) {
         let mut chunk = self.best.parts.len().div_ceil(2).max(1);
         loop {
@@ -107,7 +111,7 @@ impl SequenceShrinker {
         }
     }
 
-    /// Closes windows that need not stay open.
+    /// Lets programs close their windows at their end, where the finding allows it.
     fn close_windows(&mut self) {
         for index in 0..self.best.parts.len() {
             if self.best.parts[index].left_open {
@@ -118,7 +122,7 @@ impl SequenceShrinker {
         }
     }
 
-    /// Shrinks each program within the sequence, the last one first.
+    /// Shrinks each program inside the sequence, the last one first.
     fn shrink_programs(&mut self) {
         for index in (0..self.best.parts.len()).rev() {
             let program = self.best.parts[index].program.clone();
@@ -132,9 +136,10 @@ impl SequenceShrinker {
     }
 }
 
-/// Judges one program of a sequence by what the sequence shows with it.
+/// Judges one program by the finding of the whole sequence with this program in it.
 struct Within<'a> {
     shrinker: &'a mut SequenceShrinker,
+    /// Index of the program in the sequence.
     index: usize,
 }
 
@@ -148,7 +153,7 @@ impl Judge for Within<'_> {
         self.shrinker.shown(&sequence)
     }
 
-    /// A sequence begins with a fresh subject each time.
+    /// Does nothing, because each sequence starts on a fresh subject anyway.
     fn renew(&mut self) -> bool {
         true
     }

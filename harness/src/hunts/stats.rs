@@ -1,4 +1,4 @@
-//! What a corpus is made of, and what running it decides.
+//! Measures a corpus: how its programs are kept, their values, and the rules that they decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,43 +11,43 @@ use crate::check::feedback::Feedback;
 use crate::check::{Checker, Finding, Handled, NotCompared, Observation, Tally, Verdict};
 use programs::inputs::{Input, Stored};
 
-/// Programs by how they are kept.
+/// Number of programs by the form in which they are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Forms {
-    /// Packed as encoding writes it.
+    /// Packed, exactly as the encoder writes them.
     pub packed: u64,
-    /// Packed, but mended on reading.
+    /// Packed, and repaired when they were read.
     pub mended: u64,
-    /// Decisions of the generator.
+    /// Decisions of the generator, without a header.
     pub decisions: u64,
-    /// Packed in another version of the encoding: not read, and counted nowhere else.
+    /// Packed in another version of the encoding. They are not read and counted nowhere else.
     pub other: u64,
-    /// Text.
+    /// As text.
     pub text: u64,
 }
 
-/// How often steps of one kind ran.
+/// How often steps of one kind ran and were skipped.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct StepCounts {
-    /// They ran, and both sides agreed.
+    /// Steps that ran and on which both sides agreed.
     pub run: u64,
-    /// They were skipped, for their precondition failed.
+    /// Steps that were skipped because their precondition failed, or left out because the subject does not cover them.
     pub skipped: u64,
 }
 
-/// The least, middle and largest of some numbers.
+/// Least, median and largest of some numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Spread {
-    /// The least.
+    /// The least number.
     pub min: u64,
-    /// The middle one; the lower of two.
+    /// The median; of an even number of numbers, the lower of the two in the middle.
     pub median: u64,
-    /// The largest.
+    /// The largest number.
     pub max: u64,
 }
 
 impl Spread {
-    /// Of these numbers; all zero for none.
+    /// Returns the spread of these numbers; all zeros for none.
     #[must_use]
     pub fn of(numbers: &[u64]) -> Self {
         let mut sorted = numbers.to_vec();
@@ -59,19 +59,20 @@ impl Spread {
     }
 }
 
-/// Values of fields, by the word that a line begins with (for hypercalls, their name) and the field.
+/// Values of fields, by the word that the line in the text form begins with (for hypercalls, the call's name) and the
+/// field.
 pub type Fields = BTreeMap<(&'static str, Field), Values>;
 
-/// The values of a field.
+/// The values that one field has in a corpus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Values {
-    /// How many there are.
+    /// Number of values.
     pub count: u64,
-    /// The least.
+    /// Least value.
     pub min: i128,
-    /// The largest.
+    /// Largest value.
     pub max: i128,
-    /// How many low bits a valid program can set.
+    /// Number of low bits that a valid program can set, 1 to 64.
     pub width: u32,
     /// Bits that were 0 in some value.
     zeros: u64,
@@ -80,6 +81,7 @@ pub struct Values {
 }
 
 impl Values {
+    /// Makes the values of a field that was not seen yet.
     const fn none(width: u32) -> Self {
         Self { count: 0, min: i128::MAX, max: i128::MIN, width, zeros: 0, ones: 0 }
     }
@@ -93,7 +95,7 @@ impl Values {
         self.zeros |= !number;
     }
 
-    /// Of the [width](Self::width): the bits that were 0 in some value and 1 in another.
+    /// Returns how many of the low [width](Self::width) bits are 0 in some value and 1 in another.
     #[must_use]
     pub const fn seen_both(&self) -> u32 {
         (self.zeros & self.ones & (u64::MAX >> (64 - self.width))).count_ones()
@@ -103,34 +105,34 @@ impl Values {
 /// The figures of a corpus.
 #[derive(Clone, Default, Debug)]
 pub struct Stats {
-    /// How the programs are kept.
+    /// Number of programs by the form in which they are kept.
     pub forms: Forms,
-    /// Sizes of the files in bytes.
+    /// Sizes of the files in bytes, one for each program.
     pub bytes: Vec<u64>,
-    /// Steps of the programs.
+    /// Numbers of steps, one for each program.
     pub steps: Vec<u64>,
-    /// By kind of step; steps from a finding on are not counted.
+    /// Steps by kind. Steps from a finding on are not counted.
     pub kinds: BTreeMap<&'static str, StepCounts>,
-    /// Programs by memory model.
+    /// Number of programs by memory model.
     pub models: BTreeMap<&'static str, u64>,
-    /// Programs by dialect.
+    /// Number of programs by dialect.
     pub dialects: BTreeMap<&'static str, u64>,
-    /// The values of every field of their machines.
+    /// Values of every field of the programs' machines.
     pub machine_fields: Fields,
-    /// The values of every field of their steps, whether these ran or not.
+    /// Values of every field of the programs' steps, whether the steps ran or not.
     pub step_fields: Fields,
-    /// What running them decided.
+    /// Counts of all runs.
     pub tally: Tally,
-    /// The [combinations](crate::check::feedback) that they reached: what engines are told of.
+    /// The [combinations](crate::check::feedback) that the programs reached, which targets report to engines.
     pub combinations: BTreeSet<usize>,
-    /// Programs that show a finding.
+    /// Programs that show a finding, with their files.
     pub findings: Vec<(PathBuf, Finding)>,
-    /// Programs of which something was not compared; their steps and rules are counted as far as they ran.
+    /// Programs of which something was not compared. Their steps and rules are counted as far as they ran.
     pub not_compared: Vec<(PathBuf, NotCompared)>,
 }
 
 impl Stats {
-    /// Counts a program, and runs it.
+    /// Counts a program, and runs it on `checker`.
     pub fn add(&mut self, checker: &mut Checker, file: &Path, input: &Input) {
         let Input { stored, bytes, program } = input;
         *match stored {
@@ -160,10 +162,11 @@ impl Stats {
             Verdict::Agreed => {}
             Verdict::NotCompared(not) => self.not_compared.push((file.into(), not)),
             Verdict::Finding(finding) => self.findings.push((file.into(), *finding)),
-            // What reading gives is sound.
+            // A program that was read from a file is always valid.
             Verdict::Invalid(_) => {}
         }
     }
+    /// Adds the program's values to the fields.
     fn add_fields(&mut self, program: &Program) {
         visit(program, &mut |place, number| {
             let (fields, line) = match place.item {

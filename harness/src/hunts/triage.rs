@@ -1,7 +1,8 @@
-//! Crash files of fuzzing engines: each is checked again here, and what it shows is kept like a campaign's finding.
+//! Triage: checks the crash files of fuzzing engines again, and records what they show.
 //!
-//! A check that makes no end must not keep the others waiting: each has a thread and a time limit. A thread that is
-//! late is left alone, for nothing can stop it; that the check made no end is then what was found, as SUBJECT.HANG.
+//! A check that hangs must not keep the other files waiting. Therefore each check runs on a thread of its own with a
+//! time limit. A thread that exceeds the limit is left behind, because nothing can stop it, and its file shows the
+//! finding `SUBJECT.HANG`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,65 +24,66 @@ use crate::findings::record::{Catch, Made, Origin, Recorded, Recorder};
 use crate::subjects::SubjectKind;
 use crate::voters::Roster;
 
-/// How many times the limit of a check shrinking may take: it makes many.
+/// Time limit of shrinking, as a multiple of the limit of one check.
 pub const SHRINK_LIMITS: u32 = 10;
 
-/// What a file came to.
+/// The result of triage for one file.
 #[derive(Clone, Debug)]
 pub enum Triaged {
     /// Everything was compared and is equal.
     Agreed(Tally),
-    /// Something was not compared; the rest is equal.
+    /// Something was not compared. Everything that was compared is equal.
     NotCompared(NotCompared, Tally),
-    /// The first of its kind: kept as [`Shown`] number so and so.
+    /// The file shows a new finding, which has this index in [`Triage::shown()`].
     First(usize),
-    /// The same as an earlier one, with that one's number.
+    /// The file shows the same finding as an earlier file. The finding has this index in [`Triage::shown()`].
     Again(usize),
 }
 
 /// A finding, and how many files show it.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// The finding of the first.
+    /// The recorded finding of the first file.
     pub recorded: Recorded,
-    /// The first file.
+    /// The first file that shows the finding.
     pub first: PathBuf,
-    /// How many others show the same rule, field and kind of step.
+    /// Number of other files that show a finding of the same identity.
     pub others: u64,
 }
 
-/// Checks files and keeps what they show.
+/// Checks files and records their findings.
 #[derive(Clone, Debug)]
 pub struct Triage {
-    /// Who runs against the reference.
+    /// Which subject runs against the reference.
     pub subject: SubjectKind,
-    /// How long a check may take.
+    /// Time limit of one check.
     pub limit: Duration,
-    /// Where findings go.
+    /// Folder of the recorded findings.
     pub out: PathBuf,
-    /// The engine's name; by the file's if there is none.
+    /// Name of the engine; `None` to take it from each file's path.
     pub engine: Option<String>,
     shown: Vec<Shown>,
     known: BTreeMap<Identity, usize>,
 }
 
 impl Triage {
-    /// One that has seen no file.
+    /// Makes a triage that has seen no file.
     #[must_use]
     pub fn new(subject: SubjectKind, limit: Duration, out: PathBuf, engine: Option<String>) -> Self {
         Self { subject, limit, out, engine, shown: Vec::new(), known: BTreeMap::new() }
     }
 
-    /// The different findings so far, in the order of their first files.
+    /// Returns the different findings so far, in the order of their first files.
     #[must_use]
     pub fn shown(&self) -> &[Shown] {
         &self.shown
     }
 
-    /// Checks the program of a file; a finding of a new kind is kept at once.
+    /// Checks the program of a file. Records the finding at once if no earlier file shows the same.
     ///
     /// # Errors
-    /// A file could not be written, no thread be made, or the program is not sound, which none is that was read.
+    /// A file cannot be written, no thread can be made, or the program is invalid, which no program is that was read
+    /// from a file.
     pub fn check(&mut self, file: &Path, program: &Program) -> io::Result<Triaged> {
         let engine = self.engine.clone().unwrap_or_else(|| inputs::engine(file).into());
         let (finding, late) = match check_within(self.limit, self.subject.checker(), program)? {
@@ -108,8 +110,8 @@ impl Triage {
         Ok(Triaged::First(number))
     }
 
-    /// Shrinks and records a catch within the time for shrinking; as it was found where that is not enough, or where
-    /// the check itself was late.
+    /// Shrinks and records a catch within the time limit of shrinking. Records it as it was found if that time is not
+    /// enough, or if the check itself was late.
     fn record(&self, catch: Catch, found_file: PathBuf, late: bool) -> io::Result<Recorded> {
         if !late {
             let (roster, out) = (Roster::from(self.subject), self.out.clone());
@@ -123,27 +125,35 @@ impl Triage {
     }
 }
 
-/// What [`check_within`] saw.
+/// The result of [`check_within`].
 #[derive(Clone, Debug)]
 pub enum Checked {
-    /// The check ended, with these counts.
+    /// The check ended, with this verdict and these counts.
     Verdict(Verdict, Tally),
-    /// It did not end in time; the finding says at which step.
+    /// The check did not end in time. The finding, `SUBJECT.HANG`, names the step that was running.
     Late(Box<Finding>),
 }
 
-/// Where a check on another thread is.
+/// How far a check on another thread has come.
 #[derive(Default)]
 struct Marks {
-    /// Steps that are done.
-    done: AtomicUsize,
-    /// One more than the last step on which both sides agreed.
+    /// 0 at the start of the program, then the number of the running step, from 1; at the end one more than steps.
+    place: AtomicUsize,
+    /// Index of the last step on which both sides agreed, plus 1; 0 for none.
     agreed: AtomicUsize,
 }
 
 impl Watch for Arc<Marks> {
+    fn begins(&mut self, place: Place) {
+        let number = match place {
+            Place::Start => 0,
+            Place::Step(index) => index + 1,
+            Place::End => self.place.load(Ordering::Relaxed) + 1,
+        };
+        self.place.store(number, Ordering::Relaxed);
+    }
+
     fn agreed(&mut self, seen: &Observation<'_>) {
-        self.done.store(seen.index + 1, Ordering::Relaxed);
         if seen.handled != Handled::Skipped {
             self.agreed.store(seen.index + 1, Ordering::Relaxed);
         }
@@ -169,8 +179,11 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
             Checked::Verdict(Verdict::Finding(Box::new(Finding { expected, found, ..blank })), Tally::default())
         }
         Ended::Late => {
-            let done = marks.done.load(Ordering::Relaxed);
-            let place = if done < program.steps.len() { Place::Step(done) } else { Place::End };
+            let place = match marks.place.load(Ordering::Relaxed) {
+                0 => Place::Start,
+                number if number <= program.steps.len() => Place::Step(number - 1),
+                _ => Place::End,
+            };
             Checked::Late(Box::new(Finding {
                 agreed: marks.agreed.load(Ordering::Relaxed).checked_sub(1),
                 expected: format!("an end within {}", humantime::format_duration(limit)),
@@ -181,16 +194,17 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
     })
 }
 
+/// How a function that runs with a time limit ended.
 enum Ended<T> {
     Done(T),
     Late,
     Panicked(String),
 }
 
-/// Runs on a thread of its own, which is left behind if it is late.
+/// Runs a function on a thread of its own. The thread is left behind if it is late.
 fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> T + Send + 'static) -> io::Result<Ended<T>> {
     let (sender, receiver) = channel();
-    // Nobody listens to one that is late.
+    // Sending fails if the thread is late, because nobody receives any more.
     let thread = std::thread::Builder::new().spawn(move || drop(sender.send(run())))?;
     Ok(match receiver.recv_timeout(limit) {
         Ok(value) => Ended::Done(value),

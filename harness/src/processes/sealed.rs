@@ -1,4 +1,4 @@
-//! Values as bytes between processes, which the other side checks before it believes them.
+//! Sends values between processes as bytes with a length and a checksum, which the reader checks.
 //!
 //! | bytes | |
 //! |---|---|
@@ -11,25 +11,25 @@ use std::io;
 use programs::store;
 use serde::{Deserialize, Serialize};
 
-/// Bytes of length and checksum.
+/// Number of bytes of length and checksum.
 const HEAD: usize = 12;
-/// Most bytes of a payload.
+/// Largest payload in bytes.
 const MAX_PAYLOAD: usize = 256 << 20;
 
-/// What stands at the front of some bytes.
+/// The result of opening some bytes.
 pub(crate) enum Opened<T> {
-    /// A value, and how many bytes it takes.
+    /// A value, and the number of bytes that it takes.
     Whole(T, usize),
-    /// The beginning of one, as far as can be seen.
+    /// The beginning of a value: more bytes are needed.
     Part,
-    /// No value: what is wrong.
+    /// No value; the text says what is wrong.
     Broken(&'static str),
 }
 
-/// Seals a value.
+/// Returns the value as bytes, with length and checksum.
 ///
 /// # Errors
-/// It is too large, or does not serialise.
+/// The payload is larger than 256 MiB, or the value cannot be serialised.
 pub(crate) fn seal(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = postcard::to_extend(value, vec![0; HEAD]).map_err(io::Error::other)?;
     let length = bytes.len() - HEAD;
@@ -42,7 +42,7 @@ pub(crate) fn seal(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens what was sealed. More may follow it.
+/// Opens the sealed value at the front of `bytes`. More bytes may follow it.
 pub(crate) fn open<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Opened<T> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Opened::Part };
     let length = u32::from_le_bytes(*length) as usize;
@@ -84,7 +84,7 @@ mod tests {
             assert!(!matches!(open::<(u64, String)>(&changed), Opened::Whole(..)), "bit {bit}");
         }
         assert!(matches!(open::<u64>(&[0xff; 16]), Opened::Broken("an impossible length")));
-        // Sound bytes of another type.
+        // Valid bytes of a value of another type.
         let other = seal(&(7u64, "text", 1u8)).expect("memory takes it");
         assert!(matches!(open::<(u64, &str)>(&other), Opened::Broken("no meaning")));
     }

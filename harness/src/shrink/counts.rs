@@ -1,4 +1,4 @@
-//! Whatever is counted becomes fewer: entries, words, pages.
+//! Lowers counts: entries, words, pages.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use super::moves::change_window;
 use super::numbers::{all, set};
 
 impl Shrinker<'_> {
+    /// Lowers each count alone, then equal counts together. Returns whether anything changed.
     pub(super) fn counts(&mut self) -> bool {
         let mut changed = false;
         for index in 0..all(&self.best).len() {
@@ -32,8 +33,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Counts that are equal become fewer together: the pages of a slot and of the step that moves it, a call's entries
-    /// and its list.
+    /// Lowers equal counts together, such as the pages of a slot and of the step that moves it, or the entries of a
+    /// call and the words of its list.
     fn equal_counts(&mut self) -> bool {
         let mut times: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, (place, value)) in all(&self.best).into_iter().enumerate() {
@@ -50,7 +51,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Makes a number that works smaller: the least at once, else by halving what may be too few and what is enough.
+    /// Lowers `value` as far as `attempt` accepts: tries `least` first, then halves the distance between the largest
+    /// number that failed and the smallest that worked. Returns whether the value became lower.
     pub(super) fn fewer(&mut self, value: u64, least: u64, mut attempt: impl FnMut(&mut Self, u64) -> bool) -> bool {
         if value <= least {
             return false;
@@ -70,7 +72,7 @@ impl Shrinker<'_> {
         enough < value
     }
 
-    /// Only the last pages of a mapping stay.
+    /// Drops the first pages of a mapping and keeps the last ones.
     fn last_pages(&mut self, index: usize) -> bool {
         let mapping = self.best.machine.mappings[index];
         let page = self.best.machine.page_shift.bytes();
@@ -88,15 +90,15 @@ impl Shrinker<'_> {
     }
 }
 
-/// Whether a number is a count, and not one that the machine's sections decide.
+/// Returns whether the number is a count that can change freely. Counts of blocks follow from the machine's sections.
 const fn is_free(place: Place) -> bool {
     matches!(place.field.kind(), NumberKind::Count) && !matches!(place.item, Item::Block(_))
 }
 
-/// The smallest count that a field can have and mean much the same.
+/// Returns the smallest count that leaves the field its meaning.
 const fn least(place: Place) -> u64 {
     match place.field {
-        // A slot of no pages is deleted.
+        // The pages of slots are among the other counts, and a slot of 0 pages is deleted.
         Field::Count => 0,
         _ => 1,
     }

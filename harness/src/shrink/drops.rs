@@ -1,4 +1,4 @@
-//! Steps, items of the machine, and runs of lists go.
+//! Drops steps, items of the machine, and runs of words.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use programs::layout::remove_section;
 
 use super::Shrinker;
 
-/// Drops from a list of the machine.
+/// Drops items of one of the machine's lists.
 macro_rules! drop_items {
     ($shrinker:ident, $list:ident) => {
         $shrinker.drop_from(|p| p.machine.$list.len(), |p, range| drop(p.machine.$list.drain(range)))
@@ -17,7 +17,7 @@ macro_rules! drop_items {
 }
 
 impl Shrinker<'_> {
-    /// Drops whatever can go, until every single step and item must stay.
+    /// Drops parts until every single step and item must stay.
     pub(super) fn drop_parts(&mut self) {
         loop {
             let mut changed = self.cut_tail();
@@ -36,7 +36,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Nothing behind the step that shows the finding matters.
+    /// Drops the steps after the one that shows the finding.
     fn cut_tail(&mut self) -> bool {
         let keep = match self.finding.place {
             Place::Start => 0,
@@ -46,12 +46,13 @@ impl Shrinker<'_> {
         keep < self.best.steps.len() && self.attempt(|program| program.steps.truncate(keep))
     }
 
-    /// Drops stretches of a list, halves first, then ever shorter ones down to single elements.
+    /// Drops stretches of a list: halves first, then shorter ones down to single elements. `length` and `remove` say
+    /// which list. Returns whether anything was dropped.
     fn drop_from(&mut self, length: impl Fn(&Program) -> usize, remove: impl Fn(&mut Program, Range<usize>)) -> bool {
         let mut changed = false;
         let mut stretch = length(&self.best).div_ceil(2).max(1);
         loop {
-            // From the end: what comes later depends on what comes earlier.
+            // Goes from the end to the start, because later elements depend on earlier ones.
             let mut end = length(&self.best);
             while end > 0 {
                 let start = end.saturating_sub(stretch);
@@ -65,7 +66,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Shorter lists of runs: one goes, or takes in its neighbour, so that what stands behind stays where it is.
+    /// Shortens lists of words and of blocks. Drops runs of words, or merges a run with its neighbour, so that the
+    /// words after it keep their addresses.
     fn drop_runs(&mut self) -> bool {
         let mut changed = false;
         for holder in 0..self.best.steps.len() + self.best.machine.ram.len() {
@@ -107,6 +109,7 @@ impl Shrinker<'_> {
     }
 }
 
+/// Returns the machine's sections, none for flatmem.
 fn sections(program: &Program) -> &[u64] {
     match &program.machine.memory {
         MemoryModel::SparsememVmemmap { sections, .. } => sections,
@@ -114,6 +117,7 @@ fn sections(program: &Program) -> &[u64] {
     }
 }
 
+/// Removes the sections with these indices.
 fn drop_sections(program: &mut Program, range: Range<usize>) {
     let gone = sections(program)[range].to_vec();
     for section in gone {
@@ -121,7 +125,7 @@ fn drop_sections(program: &mut Program, range: Range<usize>) {
     }
 }
 
-/// The words of a step, or behind the steps of the machine's memory.
+/// Returns the words of step `holder`; for a `holder` past the steps, those of the machine's guest memory.
 fn words(program: &Program, holder: usize) -> &[WordRun] {
     match (program.steps.get(holder), holder.checked_sub(program.steps.len())) {
         (Some(Step::Write { words, .. }), _) => words,
@@ -130,6 +134,7 @@ fn words(program: &Program, holder: usize) -> &[WordRun] {
     }
 }
 
+/// Like [`words`], mutable; `None` if the step has no words.
 fn words_mut(program: &mut Program, holder: usize) -> Option<&mut Vec<WordRun>> {
     let steps = program.steps.len();
     match program.steps.get_mut(holder) {

@@ -1,18 +1,18 @@
-//! Makes a failing program small, keeping what it shows: rule, field and kind of step.
+//! Makes a failing program small and keeps the finding's identity: rule, field and kind of step.
 //!
-//! The order is that of syzkaller: cut the tail, drop stretches of steps, drop single steps, drop the machine's items,
-//! then simplify what is left. Both repeat until neither changes anything; the last round has then tried to drop every
-//! single step and every single item, so the result is *1-minimal*: without any one of them the finding is gone, or
-//! another. No program is tried twice.
+//! The shrinker works in the order of syzkaller: it cuts the tail, drops stretches of steps, drops single steps, drops
+//! items of the machine, then simplifies what is left. It repeats this until nothing changes. In the last round it has
+//! tried to drop every single step and every single item, so the result is *1-minimal*: without any one of them the
+//! finding is gone, or has another identity. The shrinker tries no program twice.
 //!
 //! | module | what it changes |
 //! |---|---|
-//! | `drops` | steps, items, and the runs of a list go |
-//! | `plain` | kinds of things become plainer: flags, calls of one entry, emulated windows, the memory model |
-//! | `counts` | whatever is counted becomes fewer |
-//! | `moves` | pages, sections, slots and windows get lower numbers, and all that names them follows |
-//! | `numbers` | single numbers, and equal numbers together, become lower, as their kind allows |
-//! | `places` | tables, blocks, the array and the list lie at lower addresses |
+//! | `drops` | drops steps, items of the machine, and runs of words |
+//! | `plain` | makes kinds of things plainer: flags, calls of several entries, pinned windows, the memory model |
+//! | `counts` | lowers counts: entries, words, pages |
+//! | `moves` | gives pages, sections, slots and windows lower numbers, and changes everything that names them |
+//! | `numbers` | lowers single numbers, and equal numbers together, as their kind allows |
+//! | `places` | moves tables, blocks, the array and the list to lower addresses |
 
 mod counts;
 mod drops;
@@ -32,22 +32,22 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{Checker, Finding, Identity};
 
-/// How much shrinking may cost.
+/// How long shrinking may go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Most valid programs that the judge is asked about.
+    /// Most valid programs that the judge is asked about, after the one to shrink.
     pub checks: u64,
-    /// The longest time, by the clock on the wall; without it the result depends on the program alone.
+    /// Longest time that shrinking may take; `None` for no limit. Without it the result depends on the program alone.
     pub time: Option<Duration>,
 }
 
-/// Most programs that shrinking tries unless it is told otherwise.
+/// Default of [`Limits::checks`].
 pub const MAX_CHECKS: u64 = 50_000;
-/// The longest time that shrinking takes unless it is told otherwise.
+/// Default of [`Limits::time`].
 pub const MAX_TIME: Duration = Duration::from_secs(10);
 
 impl Limits {
-    /// So many checks, however long they take.
+    /// Limits the checks and not the time.
     #[must_use]
     pub const fn checks(checks: u64) -> Self {
         Self { checks, time: None }
@@ -81,38 +81,39 @@ impl fmt::Display for Ended {
     }
 }
 
-/// A shrunk program.
+/// The result of shrinking.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// The program.
+    /// The shrunk program.
     pub program: Program,
-    /// What it shows: the same rule, field and kind of step as before.
+    /// The finding on the shrunk program, with the same identity as before.
     pub finding: Finding,
-    /// Why it is no smaller.
+    /// Why shrinking ended.
     pub ended: Ended,
-    /// Valid programs that the judge was asked about.
+    /// Number of valid programs that the judge was asked about, after the one to shrink.
     pub checks: u64,
 }
 
-/// Most programs that cost the judge far more than others. Only numbers of windows do: without them the result is
-/// 1-minimal as well.
+/// Most programs that are costly for the judge ([`Judge::is_costly`]) and are tried all the same. When they are used
+/// up, the result can still be 1-minimal, because only changes of a window's numbers are costly.
 const MAX_COSTLY: u64 = 50;
 
-/// Who says whether a program still shows a finding.
+/// Decides whether a program still shows a finding.
 pub trait Judge {
-    /// What it finds on the program, if it is valid.
+    /// Returns the finding that the program shows, if it shows one. An invalid program shows none.
     fn finding(&mut self, program: &Program) -> Option<Finding>;
 
-    /// Forgets every program that it was shown. Answers false where it cannot.
+    /// Forgets every program seen before. Returns `false` if it cannot.
     fn renew(&mut self) -> bool;
 
-    /// Whether a program means the same to it in another dialect, as far as findings go.
+    /// Returns whether a program may change its dialect while it is shrunk. It may not if a voter answers in a dialect
+    /// of its own, because that voter would differ for this reason alone.
     fn any_dialect(&self) -> bool {
         true
     }
 
-    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be
-    /// booted.
+    /// Returns whether going from program `from` to program `to` costs far more than usual, for instance because a
+    /// machine must boot.
     fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }
@@ -128,7 +129,7 @@ impl Judge for Checker {
     }
 }
 
-/// Shrinks a program on which `judge` finds something; `None` if it does not.
+/// Shrinks a program on which `judge` finds something. Returns `None` if it finds nothing.
 pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Option<Shrunk> {
     let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
     let finding = judge.finding(program)?;
@@ -145,7 +146,7 @@ pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Optio
         deadline,
         over: None,
     };
-    // So that the program itself is not tried.
+    // Notes the program itself as tried.
     shrinker.is_new(program);
     loop {
         shrinker.drop_parts();
@@ -157,24 +158,30 @@ pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Optio
     Some(Shrunk { program, finding, ended: over.unwrap_or(Ended::Minimal), checks })
 }
 
+/// The state of one run of [`shrink`].
 struct Shrinker<'a> {
     judge: &'a mut dyn Judge,
     identity: Identity,
+    /// The smallest program so far that shows the identity.
     best: Program,
+    /// The finding on it.
     finding: Finding,
-    /// Hashes of the encodings of all valid programs so far.
+    /// Hashes of the encodings of all valid programs that were tried.
     tried: HashSet<u64>,
+    /// Buffer for encodings, kept for its allocation.
     bytes: Vec<u8>,
     checks: u64,
+    /// Number of costly programs that were tried.
     costly: u64,
     limits: Limits,
     deadline: Option<Instant>,
-    /// The limit that was reached.
+    /// The limit that was reached, if one was.
     over: Option<Ended>,
 }
 
 impl Shrinker<'_> {
-    /// Tries what `change` makes of the best program, and keeps it if it shows the same.
+    /// Tries the best program with `change` made, and keeps the result if it has the identity. Returns whether it was
+    /// kept.
     fn attempt(&mut self, change: impl FnOnce(&mut Program)) -> bool {
         if self.over.is_some() {
             return false;
@@ -184,8 +191,12 @@ impl Shrinker<'_> {
         self.attempt_program(program)
     }
 
+    /// Tries a program in place of the best one. Returns whether it was kept.
     fn attempt_program(&mut self, program: Program) -> bool {
         if program == self.best || program.validate().is_err() {
+            return false;
+        }
+        if !self.is_new(&program) || self.is_over() {
             return false;
         }
         if self.judge.is_costly(&self.best, &program) {
@@ -193,9 +204,6 @@ impl Shrinker<'_> {
                 return false;
             }
             self.costly += 1;
-        }
-        if !self.is_new(&program) || self.is_over() {
-            return false;
         }
         self.checks += 1;
         match self.judge.finding(&program) {
@@ -208,12 +216,14 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Whether a valid program was not tried yet. Different ones have different encodings.
+    /// Returns whether a valid program was not tried before, and notes it as tried. Different programs have different
+    /// encodings.
     fn is_new(&mut self, program: &Program) -> bool {
         encode_into(program, &mut self.bytes);
         self.tried.insert(xxh3_64(&self.bytes))
     }
 
+    /// Returns whether a limit is reached, and notes which.
     fn is_over(&mut self) -> bool {
         if self.checks >= self.limits.checks {
             self.over = Some(Ended::Checks);
@@ -223,9 +233,9 @@ impl Shrinker<'_> {
         self.over.is_some()
     }
 
-    /// Makes what is left simpler; answers whether anything changed.
+    /// Makes what is left simpler. Returns whether anything changed.
     fn simplify(&mut self) -> bool {
-        // What makes all later checks cheaper comes first.
+        // Counts come first, because lower counts make all later checks cheaper.
         let mut changed = self.counts();
         changed |= self.plain();
         changed |= self.moves();

@@ -1,4 +1,4 @@
-//! Pages, sections, slots and windows get lower numbers, and all that names them follows.
+//! Gives pages, sections, slots and windows lower numbers, and changes everything that names them.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +12,7 @@ use super::Shrinker;
 use super::spans::{Span, lowest, merged};
 
 impl Shrinker<'_> {
+    /// Makes all moves. Returns whether anything changed.
     pub(super) fn moves(&mut self) -> bool {
         let mut changed = self.windows();
         changed |= self.stretches();
@@ -24,7 +25,7 @@ impl Shrinker<'_> {
         changed | self.lists()
     }
 
-    /// Windows get the lowest LIOBN, base 0 and pages of 4 KiB.
+    /// Gives windows the lowest LIOBN, base 0 and pages of 4 KiB.
     fn windows(&mut self) -> bool {
         let windows = (0..self.best.machine.windows.len()).map(Item::Window);
         let mut changed = false;
@@ -44,7 +45,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Entries of a window that calls name together go to the lowest entries, with all their calls.
+    /// Moves entries of a window that calls name together to the lowest entries, and changes all calls that name them.
     fn stretches(&mut self) -> bool {
         let liobns: BTreeSet<u64> = called(&self.best).into_iter().map(|(liobn, _)| liobn).collect();
         let mut changed = false;
@@ -69,7 +70,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Calls of one entry of a window, all together, go to a lower one, or to one that others name.
+    /// Moves all calls of one IOBA together: to the start of the entry's page, to a lower entry, or to a lower entry
+    /// that other calls name.
     fn entries(&mut self) -> bool {
         let mut changed = false;
         for (liobn, ioba) in called(&self.best) {
@@ -101,12 +103,12 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Sections get the lowest numbers.
+    /// Gives sections the lowest numbers.
     fn sections(&mut self) -> bool {
         let MemoryModel::SparsememVmemmap { block_shift, .. } = self.best.machine.memory else { return false };
         let machine = &self.best.machine;
         let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
-        // So many sections further on, struct pages lie in their blocks as they do here.
+        // At multiples of this many sections, struct pages lie in their blocks in the same way.
         let cycle = (1 << block_shift) >> bytes.trailing_zeros().min(block_shift);
         let mut changed = false;
         for section in named(&self.best, NumberKind::Section) {
@@ -124,8 +126,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Host pages get the lowest pfns that exist: any at first, else such whose struct pages lie in their blocks as
-    /// theirs do.
+    /// Moves host pages to the lowest pfns that exist: any pfn first, else one whose struct page lies in its block in
+    /// the same way.
     fn host_pages(&mut self) -> bool {
         let align = |machine: &Machine| match machine.memory {
             MemoryModel::SparsememVmemmap { block_shift, .. } => {
@@ -153,13 +155,12 @@ impl Shrinker<'_> {
         }
     }
 
-    /// What lies together in host virtual memory (a slot with its mappings, or a mapping alone) goes to the lowest
-    /// address.
+    /// Moves spans of host virtual memory (a slot with its mappings, or a mapping alone) to the lowest address.
     fn host_addresses(&mut self) -> bool {
         self.move_spans(host_spans, |program, span, to| move_hvas(program, |hva| span.moved(hva, to)))
     }
 
-    /// The guest memory of slots goes to the lowest frames, and what names it with it.
+    /// Moves the guest memory of slots to the lowest gfns, and changes everything that names it.
     fn guest_frames(&mut self) -> bool {
         self.move_spans(slot_spans, |program, span, to| {
             visit_mut(program, &mut |place, number| {
@@ -171,6 +172,7 @@ impl Shrinker<'_> {
         })
     }
 
+    /// Moves each of the program's merged `spans` to the lowest free place. `apply` changes the program for one move.
     fn move_spans(&mut self, spans: impl Fn(&Program) -> Vec<Span>, apply: impl Fn(&mut Program, Span, u64)) -> bool {
         let (mut changed, mut index) = (false, 0);
         loop {
@@ -183,7 +185,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Pages that the guest names go to the lowest frames of their slot, with what the host maps there.
+    /// Moves guest pages to the lowest gfns of their slot, together with what the host maps there.
     fn guest_pages(&mut self) -> bool {
         let mut changed = false;
         for slot in 0..self.best.machine.slots.len() {
@@ -208,7 +210,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Lists go to the start of their page.
+    /// Moves lists to the start of their host page.
     fn lists(&mut self) -> bool {
         let page = self.best.machine.page_shift.bytes();
         let lists: BTreeSet<u64> =
@@ -227,7 +229,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// All numbers of a kind, each once.
+/// Returns all numbers of a kind, each once.
 fn named(program: &Program, kind: NumberKind) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     visit(program, &mut |place, number| {
@@ -238,13 +240,13 @@ fn named(program: &Program, kind: NumberKind) -> BTreeSet<u64> {
     found
 }
 
-/// The lowest number that none of a kind is.
+/// Returns the lowest number that no number of this kind equals.
 fn unused(program: &Program, kind: NumberKind) -> Option<u64> {
     let taken = named(program, kind);
     (0..=taken.len() as u64).find(|number| !taken.contains(number))
 }
 
-/// The window that an item is, or that a step creates.
+/// Returns the window that this item describes or that this step creates.
 fn window(program: &Program, item: Item) -> Option<WindowSpec> {
     match item {
         Item::Window(index) => Some(program.machine.windows[index]),
@@ -256,7 +258,8 @@ fn window(program: &Program, item: Item) -> Option<WindowSpec> {
     }
 }
 
-/// Changes the window that an item is, or that a step creates. Its calls follow if it could be made and still can.
+/// Changes the window that this item describes or that this step creates. Calls of the window follow if it is valid
+/// before and after.
 pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOnce(&mut WindowSpec)) {
     let (window, start) = match item {
         Item::Window(index) => (&mut program.machine.windows[index], 0),
@@ -274,11 +277,12 @@ pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOn
     }
 }
 
+/// Returns whether the window is valid in this program.
 fn is_sound(program: &Program, window: &WindowSpec) -> bool {
     window.validate(program.machine.page_shift, program.dialect).is_ok()
 }
 
-/// The LIOBNs and IOBAs of all calls.
+/// Returns the LIOBNs and IOBAs of all calls.
 fn called(program: &Program) -> BTreeSet<(u64, u64)> {
     let call = |step: &Step| match step {
         Step::Hypercall { call, .. } if call.name().is_some() => Some((call.args[0], call.args[1])),
@@ -287,12 +291,13 @@ fn called(program: &Program) -> BTreeSet<(u64, u64)> {
     program.steps.iter().filter_map(call).collect()
 }
 
-/// The number of the entry that an IOBA names, which may lie past the window's end.
+/// Returns the number of the entry that an IOBA names. It may lie past the window's end.
 const fn entry_of(window: &WindowSpec, ioba: u64) -> u64 {
     ioba.wrapping_sub(window.base) >> window.page_shift
 }
 
-/// Entries of the window that calls name, those of a call together as far as the window has them.
+/// Returns the entries of the window that calls name. The entries of one call form one span, as far as they lie in the
+/// window.
 fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
     let span = |step: &Step| match step {
         Step::Hypercall { call, .. } if call.name().is_some() && call.args[0] == window.liobn.0 => {
@@ -305,7 +310,7 @@ fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
     program.steps.iter().filter_map(span).collect()
 }
 
-/// A window with that LIOBN that can be.
+/// Returns a valid window with this LIOBN.
 fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     let created = program.steps.iter().filter_map(|step| match step {
         Step::CreateWindow(window) => Some(window),
@@ -315,13 +320,13 @@ fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     windows.find(|window| window.liobn.0 == liobn && is_sound(program, window)).copied()
 }
 
-/// Gives the frames of a span other numbers wherever an address names them.
+/// Gives the gfns of a span new numbers in all guest physical addresses and in all TCEs with permissions.
 fn move_frames(program: &mut Program, span: Span, to: u64) {
     let shift = program.machine.page_shift.bits();
     move_gpas(program, |gpa| span.moved(gpa >> shift, to).wrapping_shl(shift) | gpa & ((1 << shift) - 1));
 }
 
-/// Whether pages exist from the start.
+/// Returns whether all these pages exist from the start.
 fn exist(machine: &Machine, first: u64, length: u64) -> bool {
     let Some(last) = first.checked_add(length - 1) else { return false };
     match &machine.memory {
@@ -333,7 +338,7 @@ fn exist(machine: &Machine, first: u64, length: u64) -> bool {
     }
 }
 
-/// The first pages of memory and of its sections.
+/// Returns the first page of memory, or of each section.
 fn first_pages(machine: &Machine) -> Vec<u64> {
     match &machine.memory {
         MemoryModel::Flatmem { .. } => vec![0],
@@ -343,14 +348,14 @@ fn first_pages(machine: &Machine) -> Vec<u64> {
     }
 }
 
-/// The host pages that a program names, those that an item or step names together as one.
+/// Returns the host pages that a program names. Pages that one item or step names together form one span.
 fn page_spans(program: &Program) -> Vec<Span> {
     let shift = program.machine.page_shift.bits();
     let mut spans: Vec<Span> = Vec::new();
     visit(program, &mut |place, number| match place.field {
         Field::Pfn => spans.push(Span::new(number, 1)),
         Field::RamAt => spans.push(Span::new(number >> shift, 1)),
-        // The order and the number of pages stand behind their pfn.
+        // The visitor shows a pfn before its order and its number of pages.
         Field::Order | Field::HugeOrder => {
             if let Some(last) = spans.last_mut() {
                 (last.length, last.align) = (1 << number, 1 << number);
@@ -366,7 +371,7 @@ fn page_spans(program: &Program) -> Vec<Span> {
     merged(spans)
 }
 
-/// Stretches of host virtual memory that slots, mappings and steps name.
+/// Returns the spans of host virtual memory that slots, mappings and steps name.
 fn host_spans(program: &Program) -> Vec<Span> {
     let page = program.machine.page_shift.bytes();
     let mut spans: Vec<Span> = Vec::new();
@@ -397,7 +402,7 @@ fn host_spans(program: &Program) -> Vec<Span> {
     spans
 }
 
-/// Frames of guest memory, slot by slot.
+/// Returns the gfns of guest memory, one span for each slot.
 fn slot_spans(program: &Program) -> Vec<Span> {
     let steps = program.steps.iter().filter_map(|step| match step {
         Step::Slot(slot) => Some(slot),
@@ -406,7 +411,7 @@ fn slot_spans(program: &Program) -> Vec<Span> {
     program.machine.slots.iter().chain(steps).map(|slot| Span::new(slot.gfn.0, slot.pages.max(1))).collect()
 }
 
-/// Frames of a slot that the host maps, or that the guest or a step names.
+/// Returns the gfns of a slot that the host maps, or that the guest or a step names.
 fn guest_spans(program: &Program, slot: usize) -> Vec<Span> {
     let slot = program.machine.slots[slot];
     let shift = program.machine.page_shift.bits();

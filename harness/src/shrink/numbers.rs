@@ -1,4 +1,4 @@
-//! Single numbers, and equal numbers together, become lower, as their kind allows.
+//! Lowers single numbers, and equal numbers together, as their kind allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,11 @@ use contract::{Hypercall, Program};
 
 use super::Shrinker;
 
-/// How many numbers that stand elsewhere are tried in a number's place.
+/// How many other numbers of the same kind are tried in a number's place.
 const OTHERS: usize = 3;
 
 impl Shrinker<'_> {
+    /// Lowers orders, own references, equal numbers together, then each number. Returns whether anything changed.
     pub(super) fn numbers(&mut self) -> bool {
         let mut changed = self.orders();
         changed |= self.own();
@@ -20,7 +21,8 @@ impl Shrinker<'_> {
             let numbers = all(&self.best);
             let Some(&(place, value)) = numbers.get(index) else { return changed };
             let simpler = simpler(&self.best, &numbers, place.field, value);
-            // A number that became lower is tried again at once: a bit in each round would repeat all else as often.
+            // Tries a number that became lower again at once. Lowering a bit in each round would repeat everything else
+            // as often.
             if simpler.into_iter().any(|simpler| self.attempt(|program| set(program, index, simpler))) {
                 changed = true;
             } else {
@@ -29,7 +31,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Numbers of one kind that stand in several places change together: the pfn of two probes, the IOBA of two calls.
+    /// Lowers equal numbers of one kind together, such as the pfn of two probes or the IOBA of two calls.
     fn equal(&mut self) -> bool {
         let numbers = all(&self.best);
         let mut times: BTreeMap<(NumberKind, u64), (Field, usize)> = BTreeMap::new();
@@ -55,7 +57,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Compound pages become smaller, with the huge entries that map them.
+    /// Makes compound pages smaller, together with the huge entries that map them.
     fn orders(&mut self) -> bool {
         let mut changed = false;
         let compounds: BTreeSet<(u64, u64)> =
@@ -70,7 +72,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// References of the host become fewer, or fewer below zero.
+    /// Brings the host's own references on pages closer to 0. Tries 1 in place of a negative number first.
     fn own(&mut self) -> bool {
         let mut changed = false;
         for index in 0..all(&self.best).len() {
@@ -92,14 +94,14 @@ impl Shrinker<'_> {
     }
 }
 
-/// All numbers of a program, in the order of the visitor.
+/// Returns all numbers of a program with their places, in the order of the visitor.
 pub(super) fn all(program: &Program) -> Vec<(Place, u64)> {
     let mut all = Vec::new();
     visit(program, &mut |place, number| all.push((place, number)));
     all
 }
 
-/// Sets the number with that index in [`all`].
+/// Sets the number with this index in [`all`].
 pub(super) fn set(program: &mut Program, index: usize, value: u64) {
     let mut at = 0;
     visit_mut(program, &mut |_, number| {
@@ -110,14 +112,16 @@ pub(super) fn set(program: &mut Program, index: usize, value: u64) {
     });
 }
 
-/// Pfns of the heads of compound pages with the order that stands beside them, and the index of that.
+/// Returns the heads of compound pages: pfn, order, and the index of the order in [`all`]. The pfn stands before the
+/// order.
 fn heads(program: &Program) -> Vec<(u64, u64, usize)> {
     let numbers = all(program);
     let orders = numbers.iter().enumerate().filter(|(_, (place, _))| place.field.kind() == NumberKind::Order);
     orders.map(|(index, (_, order))| (numbers[index - 1].1, *order, index)).collect()
 }
 
-/// Numbers to try in the place of one, plainest first; all are lower. None for what changes in ways of its own.
+/// Returns the numbers to try in place of `value`, plainest first. All are lower. Returns none for a kind that another
+/// module changes.
 fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64) -> Vec<u64> {
     use NumberKind as Kind;
     let page = program.machine.page_shift.bytes();
@@ -137,8 +141,7 @@ fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64
         _ => return Vec::new(),
     };
     if !matches!(kind, Kind::Slot | Kind::Shift | Kind::Opcode | Kind::Stride) {
-        // What stands elsewhere for a number of this kind; what lies outside of everything comes closer, or loses a
-        // bit.
+        // Other numbers of this kind in the program, then numbers that are closer to 0 or lose a bit.
         simpler.extend(known.into_iter().take(OTHERS));
         let highest = u64::MAX.checked_shr(value.leading_zeros() + 1).unwrap_or(0);
         simpler.extend([value / 2, value & value.wrapping_sub(1), value & highest]);
@@ -147,12 +150,12 @@ fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64
     simpler
 }
 
-/// TCEs that say less than one: nothing, no permissions, fewer of them, address bits of its host page only, other
+/// Returns simpler TCEs: 0, a fault TCE, no address, fewer permissions, no address bits inside the host page, and other
 /// mapped pages.
 fn tces(program: &Program, value: u64) -> Vec<u64> {
     let page = program.machine.page_shift.bytes();
     let (address, permissions) = (value & !3, value & 3);
-    // A fault TCE that is not 0 is told from no TCE at all.
+    // A fault TCE other than 0 differs from an entry that was never written.
     let mut tces = vec![0, 4, permissions, address | permissions & 1, address | permissions & 2];
     tces.extend([address & !(page - 1) | permissions, address & !0xfff | permissions]);
     if permissions != 0 {
@@ -161,11 +164,12 @@ fn tces(program: &Program, value: u64) -> Vec<u64> {
     tces
 }
 
+/// Returns whether the opcode is one of the four hypercalls.
 const fn is_call(opcode: u64) -> bool {
     Hypercall { opcode, args: [0; 4] }.name().is_some()
 }
 
-/// Guest physical addresses of pages that the host maps, ascending: of the first two of each mapping.
+/// Returns guest physical addresses of mapped pages in ascending order: the first two pages of each mapping.
 fn mapped_gpas(program: &Program) -> BTreeSet<u64> {
     let shift = program.machine.page_shift.bits();
     let mut gpas = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Tables, blocks, the array and the list of the machine, and those that steps bring, lie at lower addresses.
+//! Moves tables, blocks, the array and the list, those that steps bring included, to lower addresses.
 
 use contract::Program;
 use contract::description::{LIST_AREA_BYTES, MemoryModel, REGION_ALIGN, SECTION_SIZE_BITS};
@@ -10,17 +10,22 @@ use super::numbers::{all, set};
 
 /// A region whose address is a number of the program.
 struct Region {
-    /// Index of the number among all.
+    /// Index of the address among [`all`] numbers.
     index: usize,
+    /// Real address of the region.
     start: u64,
+    /// Length in bytes.
     bytes: u64,
+    /// Alignment in bytes, a power of two.
     align: u64,
 }
 
 impl Shrinker<'_> {
+    /// Moves all regions together, then each one alone. Returns whether anything changed.
     pub(super) fn places(&mut self) -> bool {
         let (memory, regions) = regions(&self.best);
-        // All together behind memory: what only its own region would keep from its place moves as well.
+        // Moves all regions at once. The old places of the regions count as free, so regions that are in each other's
+        // way can move too.
         let mut room = memory.clone();
         let mut together = Vec::new();
         for region in &regions {
@@ -32,11 +37,11 @@ impl Shrinker<'_> {
         let mut changed = lower
             && self.attempt(|program| {
                 together.iter().for_each(|&(index, at)| set(program, index, at));
-                // Runs that have become one.
+                // Neighbouring blocks may now form one run.
                 fit_blocks(&mut program.machine);
             });
         for at in 0..regions.len() {
-            // What has moved has its new place.
+            // Reads the regions again, because earlier attempts have moved some.
             let (memory, regions) = self::regions(&self.best);
             let Some(region) = regions.get(at) else { break };
             let mut room = memory;
@@ -53,7 +58,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// The memory of a program, that of sections included which it only names, and its regions.
+/// Returns the memory that a program uses, with the sections that steps only name, and its regions.
 fn regions(program: &Program) -> (Room, Vec<Region>) {
     let machine = &program.machine;
     let (mut memory, mut regions) = (Room::default(), Vec::new());

@@ -1,4 +1,4 @@
-//! Kinds of things become plainer: the dialect, flags, calls of one entry, emulated windows, the machine's memory.
+//! Makes kinds of things plainer: the dialect, flags, calls of several entries, pinned windows, the machine's memory.
 
 use contract::description::{MemoryModel, words};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
@@ -9,10 +9,11 @@ use programs::layout::{fit_blocks, free_place};
 use super::Shrinker;
 use super::numbers::{all, set};
 
-/// The base of the virtual array that is shortest to write.
+/// The virtual base of struct pages that is shortest in the text form.
 const PLAIN_BASE: u64 = 0xf << 60;
 
 impl Shrinker<'_> {
+    /// Makes everything plainer that can be. Returns whether anything changed.
     pub(super) fn plain(&mut self) -> bool {
         let mut changed = self.judge.any_dialect() && self.attempt(|program| program.dialect = Dialect::Lopapr);
         changed |= self.memory();
@@ -31,7 +32,7 @@ impl Shrinker<'_> {
             });
             changed |= self.single_entry(index);
         }
-        // A window that is created may as well be there from the start.
+        // Creates a window at the start instead of in a step.
         for index in (0..self.best.steps.len()).rev() {
             if let Some(&Step::CreateWindow(window)) = self.best.steps.get(index) {
                 changed |= self.attempt(|program| {
@@ -43,7 +44,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// All flags have their plain value together, or one by one.
+    /// Gives flags their plain values, first all together, then one by one.
     fn flags(&mut self) -> bool {
         let together = self.attempt(|program| {
             visit_mut(program, &mut |place, number| {
@@ -62,7 +63,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Struct pages of 64 bytes, so that none is split; few and large blocks; one array without sections.
+    /// Makes the memory model plainer: struct pages of 64 bytes, so that none is split; large blocks, so that there are
+    /// few; then flatmem.
     fn memory(&mut self) -> bool {
         let mut changed = self.attempt(|program| {
             program.machine.struct_page = 64;
@@ -87,8 +89,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// A call of several entries that need not be one becomes H_PUT_TCE; the failing step keeps its kind by the
-    /// identity.
+    /// Replaces a call of several entries by an H_PUT_TCE of its first or last entry. If this very call shows the
+    /// finding it stays, because the kind of step is a part of the identity.
     fn single_entry(&mut self, index: usize) -> bool {
         let Some(&Step::Hypercall { vcpu, call }) = self.best.steps.get(index) else { return false };
         let [liobn, ioba, value, count] = call.args;
@@ -109,7 +111,8 @@ impl Shrinker<'_> {
     }
 }
 
-/// The value of a flag or a vCPU that says least: page-table entries with no reason to fault, clean pages, vCPU 0.
+/// Returns the plainest value of a flag, a vCPU or an unread register, `None` for other fields. Plain are page-table
+/// entries that give no reason to defer, clean pages, vCPU 0, and registers of 0.
 const fn plain_value(field: Field) -> Option<u64> {
     match field {
         Field::PageDirty | Field::Vcpu => Some(0),
@@ -121,14 +124,14 @@ const fn plain_value(field: Field) -> Option<u64> {
     }
 }
 
-/// An entry of one page that is present, with nothing that would make real mode defer.
+/// Replaces an entry by a present one of a single page, with nothing that would make real mode defer.
 fn plain_entry(entry: &mut Pte) {
     if let Some(pfn) = entry.pfn() {
         *entry = Pte::Present { pfn, writable: true, dirty: true, young: true };
     }
 }
 
-/// Larger blocks, at places of their own.
+/// Makes blocks larger, at new addresses.
 fn large_blocks(program: &mut Program, shift: u32) {
     if let MemoryModel::SparsememVmemmap { base, block_shift, blocks, .. } = &mut program.machine.memory {
         *block_shift = shift;
@@ -138,7 +141,7 @@ fn large_blocks(program: &mut Program, shift: u32) {
     fit_blocks(&mut program.machine);
 }
 
-/// The pages up to the end of the last section, in an array.
+/// Replaces sparsemem-vmemmap by a flatmem array of all pages up to the end of the last section.
 fn flat(program: &mut Program) {
     let machine = &mut program.machine;
     let MemoryModel::SparsememVmemmap { sections, .. } = &machine.memory else { return };
@@ -151,7 +154,7 @@ fn flat(program: &mut Program) {
     }
 }
 
-/// log2 of the page of the window with that LIOBN.
+/// Returns the page shift of the window with this LIOBN, 12 if there is none.
 fn window_shift(program: &Program, liobn: u64) -> u32 {
     let created = program.steps.iter().filter_map(|step| match step {
         Step::CreateWindow(window) => Some(window),
@@ -161,7 +164,8 @@ fn window_shift(program: &Program, liobn: u64) -> u32 {
     windows.find(|window| window.liobn.0 == liobn).map_or(12, |window| window.page_shift)
 }
 
-/// The word of guest memory that steps wrote last; memory that was never written holds zeros.
+/// Returns the word at guest address `gpa` as the latest of these steps wrote it, 0 if none did. Ignores what the
+/// description puts into memory.
 fn word_at(steps: &[Step], gpa: u64) -> u64 {
     let word = |step: &Step| match step {
         Step::Write { gpa: first, words: list } => {

@@ -1,6 +1,6 @@
-//! Stretches of numbers: which of them belong together, and to where one can move.
+//! Spans of numbers: which ones overlap, and to where one can move.
 
-/// The numbers `start .. start + length`. It moves by multiples of `align`, a power of two.
+/// The numbers `start .. start + length`. The span moves by multiples of `align`, a power of two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Span {
     pub(super) start: u64,
@@ -9,6 +9,7 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Makes a span that moves by any number.
     pub(super) const fn new(start: u64, length: u64) -> Self {
         Self { start, length, align: 1 }
     }
@@ -17,14 +18,14 @@ impl Span {
         self.start.saturating_add(self.length)
     }
 
-    /// Where a number is when the span lies at `to`; numbers outside stay.
+    /// Returns where `number` is after the span has moved to `to`. Numbers outside the span stay.
     pub(super) const fn moved(self, number: u64, to: u64) -> u64 {
         let offset = number.wrapping_sub(self.start);
         if offset < self.length { to.wrapping_add(offset) } else { number }
     }
 }
 
-/// The spans, ascending, those that overlap as one.
+/// Returns the spans in ascending order, with overlapping ones merged.
 pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable_by_key(|span| (span.start, span.length));
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
@@ -40,8 +41,8 @@ pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     merged
 }
 
-/// The lowest number at which `spans[index]` can start, below where it does: at or behind one of `bases`, or behind
-/// another span, clear of all others, where it `fits`. Spans are merged.
+/// Returns the lowest number below its start to which `spans[index]` can move: at or after one of `bases` or after
+/// another span, clear of all other spans, and accepted by `fits`. `None` if there is none. Spans must be merged.
 pub(super) fn lowest(
     spans: &[Span],
     index: usize,
@@ -54,7 +55,7 @@ pub(super) fn lowest(
         let end = at.saturating_add(span.length);
         others().all(|other| end <= other.start || other.end() <= at)
     };
-    // As far from a multiple of `align` as before.
+    // Keeps the distance from a multiple of `align`.
     let aligned = |at: u64| at.checked_add(span.start.wrapping_sub(at) & (span.align - 1));
     let starts = bases.into_iter().chain(others().map(Span::end)).filter_map(aligned);
     starts.filter(|&at| at < span.start && free(at) && fits(at)).min()

@@ -1,4 +1,4 @@
-//! The canary: wrong on purpose, so that a harness that has gone blind is noticed.
+//! The canary: a subject that is wrong on purpose, so that a harness that finds nothing is noticed.
 
 use candidate::Candidate;
 use contract::description::{AddrRun, SlotSpec};
@@ -7,19 +7,20 @@ use contract::{Dialect, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer
 use machine::subject::Bound;
 use machine::{Cpu, Subject};
 
-/// The candidate, but H_GET_TCE forgets that the device may write.
+/// The candidate, except that its H_GET_TCE forgets that the device may write.
 #[derive(Default)]
 pub struct Canary {
     inner: Candidate,
 }
 
 impl Canary {
-    /// A canary.
+    /// Makes a canary.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Clears the write permission in the answer of H_GET_TCE.
     fn forget(call: &Hypercall, mut answer: HcallAnswer) -> HcallAnswer {
         if call.opcode == H_GET_TCE {
             answer.r4 = answer.r4.map(|tce| tce & !Tce::WRITE);

@@ -1,4 +1,4 @@
-//! The subjects that come with the harness, and those of shared libraries.
+//! The subjects that come with the harness, and subjects in shared libraries.
 
 mod canary;
 mod null;
@@ -25,26 +25,27 @@ pub enum SubjectKind {
     /// The optimised candidate.
     #[default]
     Candidate,
-    /// The null control: a second instance of the reference, which must never be caught.
+    /// The null control: a second reference. It must never show a finding.
     Null,
-    /// The canary: the candidate with a mistake made on purpose, which must always be caught.
+    /// The canary: the candidate with one mistake on purpose. It must always show a finding.
     Canary,
-    /// A candidate with a planted fault, by its place in the list of them: only in the scratch copy of
-    /// `scripts/defects`.
+    /// A candidate with a planted fault, by its index in the list of planted candidates. The list is empty except in
+    /// the scratch copy that `scripts/defects` builds.
     Planted(usize),
-    /// An implementation in a shared library (include/realmode.h), by its place in the list of those that were opened.
+    /// An implementation in a shared library (include/realmode.h), by its index among the libraries that were opened.
     Library(usize),
 }
 
-/// The libraries that were opened. They stay, because a finding of one may be looked at as long as the process runs.
+/// The libraries that were opened. They are never closed, because their findings may be needed as long as the process
+/// runs.
 static LIBRARIES: Mutex<Vec<Arc<Library>>> = Mutex::new(Vec::new());
 
-/// Why there is no such subject.
+/// Why there is no subject of a given name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NoSubject {
-    /// The name is none.
+    /// No subject has this name.
     Unknown,
-    /// It names a library that cannot be used.
+    /// The name is the path of a library that cannot be used.
     Unusable(Unusable),
 }
 
@@ -61,14 +62,14 @@ impl fmt::Display for NoSubject {
 
 impl std::error::Error for NoSubject {}
 
-/// Whether this is the path of a library, and no name.
+/// Returns whether `name` is the path of a library: it contains a `/` or ends in `.so`.
 #[must_use]
 pub fn is_library(name: &str) -> bool {
     name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "so")
 }
 
 impl SubjectKind {
-    /// The word that names it on the command line; the name that a library gives itself.
+    /// Returns the subject's name on the command line; for a library, the name that it gives itself.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -80,26 +81,26 @@ impl SubjectKind {
         }
     }
 
-    /// A checker of this subject.
+    /// Makes a checker of this subject.
     ///
     /// # Panics
-    /// It is a library that cannot be loaded once more: see [`try_checker`](Self::try_checker).
+    /// The subject is a library that cannot be loaded once more: see [`try_checker`](Self::try_checker).
     #[must_use]
     pub fn checker(self) -> Checker {
         self.try_checker().unwrap_or_else(|unusable| panic!("{unusable}"))
     }
 
-    /// A checker of this subject, which can be renewed.
+    /// Makes a checker of this subject. The checker can be [renewed](Checker::renew).
     ///
     /// # Errors
-    /// It is a library that cannot be loaded once more, such as one that wants memory mapped where there is no room for
-    /// a second time.
+    /// The subject is a library that cannot be loaded once more, such as one that wants memory mapped at a fixed
+    /// address that is already taken.
     pub fn try_checker(self) -> Result<Checker, Unusable> {
         let make = move || self.instance().map_err(|unusable| unusable.to_string());
         Ok(Checker::of(self.instance()?, Some(Box::new(make))))
     }
 
-    /// A subject of this kind that has seen no program.
+    /// Makes a subject of this kind, which has seen no program.
     fn instance(self) -> Result<Instance, Unusable> {
         Ok(match self {
             Self::Candidate => Instance::of(Candidate::new()),
@@ -116,23 +117,24 @@ impl SubjectKind {
         })
     }
 
-    /// Opens a library.
+    /// Opens a library, unless it is open already, and checks that its implementation starts.
     ///
     /// # Errors
-    /// It cannot be used.
+    /// The library cannot be loaded, or its implementation does not start on a small machine.
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = libraries.iter().position(|library| library.path() == path) {
             return Ok(Self::Library(at));
         }
         let library = Arc::new(Library::open(path)?);
-        // An implementation that cannot start is refused before anything runs.
+        // An implementation that cannot start is refused here, before any program runs.
         Foreign::new(&library)?.try_start(Dialect::Lopapr, &smallest()).map_err(|what| library.refuse(&what))?;
         libraries.push(library);
         Ok(Self::Library(libraries.len() - 1))
     }
 }
 
+/// Returns the library with this index.
 fn library(at: usize) -> Option<Arc<Library>> {
     LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
 }
@@ -143,7 +145,7 @@ impl fmt::Display for SubjectKind {
     }
 }
 
-/// By its name, or a library by its path.
+/// Parses a subject's name, or opens a library by its path.
 impl FromStr for SubjectKind {
     type Err = NoSubject;
 

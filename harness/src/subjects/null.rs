@@ -1,8 +1,8 @@
-//! The null control: a second reference in a subject's place. Whatever is found with it is the harness's own mistake.
+//! The null control: a second reference in the place of a subject. Any finding with it is a mistake of the harness.
 //!
-//! The second reference sees every step before the subject is asked (only the null control may), and the subject
-//! carries the result into real memory by the road that every subject goes: takes first, then page table and entries,
-//! then flags, drops last.
+//! The second reference sees every step before the subject runs it, which is allowed to the null control only. The
+//! subject then writes the result into real memory through a `Cpu`, as any subject does: first it raises counts, then
+//! it changes the page table and the entries of windows, then it sets flags and the final counts.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,28 +18,34 @@ use reference::{Answer, Compound, Object, Outcome, Owes, Reference};
 
 use crate::check::checker::{Instance, Witness};
 
-/// A null control with the second reference that it answers from.
+/// Makes a null control with its second reference.
 pub(crate) fn instance() -> Instance {
     let shadow = Arc::new(Shadow::default());
     Instance { subject: Box::new(Null { shadow: Arc::clone(&shadow) }), witness: Some(shadow) }
 }
 
-/// The second reference.
+/// The second reference, which is the witness and the source of the answers. `None` before the first program.
 #[derive(Default)]
 struct Shadow {
     state: Mutex<Option<State>>,
 }
 
+/// The second reference's state of the running program.
 struct State {
+    /// The reference, which is past the running step.
     reference: Reference,
+    /// Its outcome of the running step.
     outcome: Option<Outcome>,
-    /// The window that the last step closed.
+    /// The window that the running step closed.
     closed: Option<WindowSpec>,
+    /// Size of a struct page in bytes.
     struct_page: u64,
+    /// The machine's memory model, which says where struct pages lie.
     memory: MemoryModel,
 }
 
 impl Shadow {
+    /// Locks the state.
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,8 +74,8 @@ impl Witness for Shadow {
 }
 
 impl State {
-    /// Where the word at `offset` of the page's struct page is reached: its virtual address in virtual mode, else its
-    /// real one.
+    /// Returns the address of the word at byte `offset` of the page's struct page: its virtual address in virtual mode
+    /// with sparsemem-vmemmap, else its real address. `None` if real mode finds no block there.
     fn page_word(&self, mode: Mode, pfn: Pfn, offset: u64) -> Option<Ea> {
         let at = pfn.0 * self.struct_page + offset;
         match &self.memory {
@@ -82,6 +88,7 @@ impl State {
         }
     }
 
+    /// Sets the page's count, unless it has that value.
     fn set_count(&self, cpu: &Cpu<'_>, pfn: Pfn, count: i32) {
         if let Some(ea) = self.page_word(cpu.mode(), pfn, struct_page::COUNT) {
             let now = cpu.load_i32(ea, SeqCst);
@@ -91,6 +98,7 @@ impl State {
         }
     }
 
+    /// Writes everything that the running step changed in the reference into real memory.
     fn carry_out(&self, cpu: &Cpu<'_>) {
         let touched = self.reference.touched();
         let changes_entries = touched.iter().any(|object| matches!(object, Object::Entry { .. } | Object::Pte(_)));
@@ -99,7 +107,8 @@ impl State {
                 if let Object::Page(pfn) = object
                     && let Some(ea) = self.page_word(cpu.mode(), pfn, struct_page::COUNT)
                 {
-                    // More than all takes of this call: no page is named by more than hold it while entries change.
+                    // Raises the count by more than the call can take. `REF.HELD` then allows every order in which
+                    // entries change.
                     let high = self.reference.page(pfn).count.max(cpu.load_i32(ea, SeqCst));
                     self.set_count(cpu, pfn, high.saturating_add(touched.len() as i32));
                 }
@@ -136,6 +145,7 @@ impl State {
         }
     }
 
+    /// Writes an entry of a window: the hardware entry first, if there is one, then the guest value.
     fn set_entry(&self, cpu: &Cpu<'_>, liobn: Liobn, index: u64) {
         let window = self.reference.window(liobn);
         let Some(spec) = window.map(|window| window.spec).or(self.closed) else { return };
@@ -149,6 +159,7 @@ impl State {
     }
 }
 
+/// The subject, which answers what the second reference answered.
 struct Null {
     shadow: Arc<Shadow>,
 }
@@ -158,6 +169,7 @@ impl Null {
         self.shadow.state()
     }
 
+    /// Finishes a call: writes its changes and returns the reference's answer.
     fn finish(&self, cpu: &Cpu<'_>) -> HcallAnswer {
         match &*self.state() {
             Some(state) => match state.outcome.map(|outcome| outcome.answer) {
@@ -171,6 +183,7 @@ impl Null {
         }
     }
 
+    /// Answers a probe of a conditional reference, and changes the count if the reference did.
     fn probe(&self, cpu: &Cpu<'_>) -> ProbeAnswer {
         match &*self.state() {
             Some(state) => match state.outcome.map(|outcome| outcome.answer) {
@@ -199,8 +212,8 @@ impl Subject for Null {
     fn start(&mut self, _: Dialect, _: &Machine) {}
 
     fn bound(&self) -> Bound {
-        // An entry touches at most itself, an old page, a new page and a page-table entry: 2 tables, 2 x (2 x 2 + 1 + 2
-        // + 2) accesses of struct pages, 2 of the page table.
+        // An entry touches at most itself, an old page, a new page and a page-table entry. That is 2 accesses of
+        // tables, 2 x (2 x 2 + 1 + 2 + 2) of struct pages, and 2 of the page table.
         Bound { base: 64, per_entry: 32 }
     }
 

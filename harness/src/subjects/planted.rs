@@ -1,15 +1,15 @@
-//! Candidates with a planted fault each. There is none here: faults are patches (tests/defects/), and `scripts/defects`
-//! writes its list over this file in its scratch copy, so that one build holds them all.
+//! Candidates with a planted fault each. The list is empty here, because planted faults are patches (tests/defects/).
+//! `scripts/defects` writes its own list over this file in its scratch copy, so that one build holds all of them.
 
 use machine::Subject;
 
-/// A candidate with a fault.
+/// A candidate with one planted fault.
 pub(super) struct Planted {
-    /// The fault's name: that of its patch.
+    /// Name of the planted fault: that of its patch.
     pub name: &'static str,
     /// Makes the candidate.
     pub make: fn() -> Box<dyn Subject + Send>,
 }
 
-/// All of them.
+/// All planted candidates.
 pub(super) static PLANTED: &[Planted] = &[];

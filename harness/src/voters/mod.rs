@@ -1,4 +1,4 @@
-//! Voters: everybody who can be compared with the reference, each as far as it shows.
+//! Voters: every system that is compared with the reference, each as far as it shows its state.
 //!
 //! | voter | what it shows |
 //! |---|---|
@@ -7,16 +7,16 @@
 //! | [`Qemu`](qemu::Qemu) | registers after a hypercall and, through H_GET_TCE, the tables |
 //! | [`Model`](model::Model), the reference in another dialect | registers and tables |
 //!
-//! A [`Roster`] says who votes, as data; each thread makes a [`Panel`] of it, which puts programs to all of them. Where
-//! a voter differs from the reference, the difference may have been [declared](ledger).
+//! A [`Roster`] lists the voters of a run, as data. Each thread makes a [`Panel`] of it, which sends each program to
+//! all of them. A [`ledger`] may declare that a voter differs from the reference. Such a difference is no finding.
 //!
-//! A new voter is a module here: it implements [`Voter`], and [`Candidacy`] to be made on each thread, and stands in
-//! [`roster::KINDS`] if `--against` is to name it. Two things need not be written again:
+//! A new voter is a module here. It implements [`Voter`], and [`Candidacy`] so that each thread can make one.
+//! [`roster::KINDS`] has it if `--against` can name it. Two modules do what several voters need:
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`ahead`] | runs the reference ahead of a machine that answers late and in order, and compares its answers |
-//! | [`restart`] | starts again what is lost, and finds out which program is to blame |
+//! | [`restart`] | starts a lost machine or process again, and decides which program caused the loss |
 
 pub mod ahead;
 pub mod isolate;
@@ -36,7 +36,7 @@ use crate::check::{Checker, Ending, Field, Tally, Verdict, Watch};
 pub use panel::{Panel, Roll, VoterTally};
 pub use roster::{Candidacy, Roster};
 
-/// What a voter shows of a run, as a set. What it shows is compared with the reference.
+/// What a voter shows of a run, as a set. The harness compares what is in the set with the reference, and nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Shows(u16);
 
@@ -86,7 +86,8 @@ impl Shows {
         self.0 & other.0 == other.0
     }
 
-    /// What shows a field; whether a subject runs at all is seen of every voter.
+    /// What a voter must show so that a difference in this field can be seen. The empty set for crashes, hangs and
+    /// faults of the harness, which can be seen with every voter.
     #[must_use]
     pub const fn of(field: Field) -> Self {
         match field {
@@ -115,28 +116,28 @@ impl fmt::Display for Shows {
     }
 }
 
-/// How closely voters look that must be asked for their tables.
+/// How many table entries are read back, with voters whose tables can only be read through H_GET_TCE.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Look {
-    /// Now and then after a call, and at the end of each program: small windows whole, large ones in part and now and
-    /// then whole. For campaigns.
+    /// A few entries after one call in eight. At the end of each program, small windows whole and large ones in part;
+    /// large ones whole after one program in 64. For campaigns.
     #[default]
     Brief,
-    /// At the ends of what each call may have written, and at the end of each program, large windows in part. For
-    /// shrinking: what is seen does not depend on how many calls came before.
+    /// The first and last entries that each call may have written. At the end of each program, small windows whole and
+    /// large ones in part. For shrinking: what is read does not depend on how many calls came before.
     EachCall,
-    /// At everything that each call may have written, and at all windows whole at the end. For single programs.
+    /// All entries that each call may have written, and all windows whole at the end. For single programs.
     Whole,
 }
 
-/// A program as it is put to a voter.
+/// A program as it is sent to a voter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Task {
     /// The program, which is valid.
     pub program: Program,
-    /// Whether a subject that has seen no other program runs it, beside the one that runs the others.
+    /// Whether a new subject runs it, made for this program alone, instead of the one that runs the others.
     pub fresh: bool,
-    /// How it ends.
+    /// What is done at the end of the program.
     pub ending: Ending,
 }
 
@@ -146,7 +147,7 @@ impl From<Program> for Task {
     }
 }
 
-/// A voter that is gone for good: nothing can be put to it any more. The text says why and what helps.
+/// A voter that cannot be used any more, or on this machine at all. The text says why and what the user can do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unavailable(pub String);
 
@@ -158,63 +159,64 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// Something odd that is no finding: what happened, and the program that was running (its place among those that were
-/// handed over).
+/// A loss of a machine or process that did not happen again, so it is no finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Incident {
-    /// Which program.
+    /// The program that was running: its index among the tasks of [`Voter::vote`].
     pub program: usize,
-    /// What happened.
+    /// What happened, in words, such as `QEMU ended by signal 9`.
     pub what: String,
 }
 
-/// What a voter tells while it works.
+/// What a voter reports while it works.
 pub enum Told {
-    /// The verdict on a program; they come in order, one a program.
+    /// The verdict on a task, by its index. Verdicts come in the order of the tasks, one for each.
     Verdict(usize, Verdict),
-    /// It was lost and is back.
+    /// The voter was lost and was started again.
     Incident(Incident),
 }
 
-/// Somebody who can be compared with the reference.
+/// A system that can be compared with the reference.
 pub trait Voter {
     /// The name in reports and ledgers.
     fn name(&self) -> &str;
 
-    /// What it shows.
+    /// What of its state can be compared. The same for every program.
     fn shows(&self) -> Shows;
 
-    /// The dialect in which it answers whatever the program's is; `None` where it answers in the program's.
+    /// The only dialect in which it answers; `None` if it answers in the dialect of each program.
     fn own_dialect(&self) -> Option<Dialect> {
         None
     }
 
-    /// How many programs it likes to be handed at once.
+    /// How many tasks [`vote`](Self::vote) should get at once, for speed. At least 1.
     fn group(&self) -> usize {
         1
     }
 
-    /// Whether going from one program to another costs it far more than most ways, such as a machine that must be
-    /// booted.
+    /// Whether it must do something slow, such as booting a machine, if it runs `to` after `from`. The shrinker tries
+    /// other programs first.
     fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }
 
-    /// Table entries that it was asked for beyond the programs' own calls, since it was made.
+    /// How many table entries the harness has read back from it and compared, since it was made. H_GET_TCE steps of
+    /// programs do not count.
     fn read_back(&self) -> u64 {
         0
     }
 
-    /// Forgets every program that it has seen. Answers false where it cannot.
+    /// Forgets every program that it has run. Returns false if it cannot.
     ///
     /// # Errors
-    /// The voter is gone.
+    /// The voter cannot be used any more.
     fn renew(&mut self) -> Result<bool, Unavailable>;
 
-    /// Puts programs to it, and tells what comes of each, in order. Counts go to `tally`.
+    /// Runs the tasks and passes a verdict on each to `tell`, in order. It counts the programs, and what else it can
+    /// count, in `tally`.
     ///
     /// # Errors
-    /// The voter is gone. What was told until then stands.
+    /// The voter cannot be used any more. The verdicts that it passed on until then are valid.
     fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable>;
 }
 

@@ -1,4 +1,4 @@
-//! The reference in a dialect of its own: it shows in which answers two dialects differ, without any machine.
+//! The reference in a dialect of its own, as a voter. It shows where two dialects differ, without any machine.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub const KIND: VoterKind = VoterKind {
 /// What it shows.
 const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 
-/// The reference in this dialect, as a candidacy.
+/// The candidate for rosters: the reference in this dialect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelOf(pub Dialect);
 
@@ -41,7 +41,7 @@ impl Candidacy for ModelOf {
     }
 }
 
-/// The reference, answering in one dialect whatever the program's is.
+/// The reference, which answers in one dialect, whatever the program's dialect is.
 pub struct Model {
     dialect: Dialect,
     name: String,
@@ -105,7 +105,7 @@ impl Model {
         Verdict::Agreed
     }
 
-    /// What differs after a step: the answer, or the first entry of a table.
+    /// What differs after a step: the answer, or else a table entry. Rule, thing, expected and found value.
     fn difference(&self, expected: &Outcome, found: &Outcome) -> Option<(Rule, Thing, String, String)> {
         if let (Answer::Hypercall { status, r4 }, Answer::Hypercall { status: other, r4: other_r4 }) =
             (expected.answer, found.answer)
@@ -122,7 +122,8 @@ impl Model {
         Some((Rule::DivergeTce, Thing::GuestValue(liobn, index), hex(expected), hex(found)))
     }
 
-    /// The first entry that differs among those that the step touched on either side.
+    /// The entry with the lowest LIOBN and index that differs, of those that the step touched on either side: both
+    /// values.
     fn tables(&self) -> Option<(Liobn, u64, u64, u64)> {
         let touched = self.reference.touched().iter().chain(self.own.touched());
         let differing = touched.filter_map(|object| match *object {

@@ -1,4 +1,4 @@
-//! A panel: programs are put to several voters, and what they answer is brought together.
+//! A panel: it sends programs to several voters and makes one verdict of theirs.
 
 use contract::Program;
 use programs::sequence::{Part, Sequence};
@@ -9,33 +9,35 @@ use crate::check::finding::{Answer, Vote};
 use crate::check::{Ending, Finding, NotCompared, Reason, Tally, Verdict};
 use crate::shrink::Judge;
 
-/// How one voter's votes went.
+/// Counts of one voter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VoterTally {
     /// Its name.
     pub name: String,
     /// What it shows.
     pub shows: Shows,
-    /// Programs that were put to it.
+    /// Programs that it has a verdict on.
     pub programs: u64,
     /// Programs of which anything was compared.
     pub compared: u64,
     /// Hypercalls whose answers were compared.
     pub hypercalls: u64,
-    /// Table entries that were read back on purpose and compared.
+    /// Table entries that the harness read back and compared.
     pub read_back: u64,
-    /// Programs that were not compared to their end, or with steps left out; declared differences are counted apart.
+    /// Programs of which something was not compared. Declared differences are counted apart.
     pub uncovered: u64,
-    /// What the first of them was not compared for.
+    /// Steps that it was not asked, in all its programs.
+    pub not_asked: u64,
+    /// The first of those verdicts, with its reason.
     pub why_uncovered: Option<NotCompared>,
     /// Programs that ended in a declared difference.
     pub declared: u64,
-    /// Times that it was lost and came back.
+    /// Losses that are incidents.
     pub incidents: u64,
 }
 
 impl VoterTally {
-    /// A voter before its first vote.
+    /// All counts 0.
     #[must_use]
     pub fn blank(name: String, shows: Shows) -> Self {
         Self {
@@ -46,20 +48,22 @@ impl VoterTally {
             hypercalls: 0,
             read_back: 0,
             uncovered: 0,
+            not_asked: 0,
             why_uncovered: None,
             declared: 0,
             incidents: 0,
         }
     }
 
-    /// Adds another's counts.
+    /// Adds the counts of the same voter on another thread.
     pub fn add(&mut self, other: &Self) {
-        let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, .. } = other;
+        let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, not_asked, .. } = other;
         self.programs += programs;
         self.compared += compared;
         self.hypercalls += hypercalls;
         self.read_back += read_back;
         self.uncovered += uncovered;
+        self.not_asked += not_asked;
         self.declared += other.declared;
         self.incidents += other.incidents;
         if self.why_uncovered.is_none() {
@@ -83,17 +87,17 @@ impl VoterTally {
     }
 }
 
-/// How the votes of a whole panel went. Rolls of several threads add up.
+/// Counts of all voters of a panel. Those of several threads add up.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roll {
-    /// One a voter, in order.
+    /// One for each voter, in the order of the roster.
     pub voters: Vec<VoterTally>,
     /// How often each entry of the ledger was used.
     pub uses: Vec<u64>,
 }
 
 impl Roll {
-    /// Adds another's counts.
+    /// Adds the counts of another thread's panel of the same roster.
     pub fn add(&mut self, other: &Self) {
         if self.voters.is_empty() {
             self.voters.clone_from(&other.voters);
@@ -108,7 +112,7 @@ impl Roll {
         }
     }
 
-    /// Why no voter compared anything of any program; `None` where one did, or where no program was put to them.
+    /// Why no voter compared anything of any program. `None` if one did, or if there was no program.
     #[must_use]
     pub fn nothing_compared(&self) -> Option<String> {
         let asked = self.voters.iter().any(|voter| voter.programs > 0);
@@ -120,19 +124,19 @@ impl Roll {
     }
 }
 
-/// Voters that programs are put to.
+/// The voters of one thread.
 pub struct Panel {
     voters: Vec<Box<dyn Voter>>,
     ledger: Ledger,
     roll: Roll,
     /// Counts of all voters but the first, whose counts are the caller's.
     spare: Tally,
-    /// Counts of the programs that [`check`](Self::check) and [`Judge::finding`] put.
+    /// The first voter's counts of the last [`check`](Self::check).
     tally: Tally,
 }
 
 impl Panel {
-    /// A panel of these voters; differences that the ledger declares are no findings.
+    /// A panel of these voters. Differences that the ledger declares are no findings.
     #[must_use]
     pub fn new(voters: Vec<Box<dyn Voter>>, ledger: Ledger) -> Self {
         let (roll, spare, tally) = (Roll::default(), Tally::default(), Tally::default());
@@ -146,22 +150,22 @@ impl Panel {
         Roll { voters: self.voters.iter().map(|one| voter(one.as_ref())).collect(), uses: vec![0; self.ledger.len()] }
     }
 
-    /// How many programs the panel likes to be handed at once.
+    /// How many tasks [`vote`](Self::vote) should get at once, for speed.
     #[must_use]
     pub fn group(&self) -> usize {
         self.voters.iter().map(|voter| voter.group()).max().unwrap_or(1)
     }
 
-    /// How the votes went since this was last asked.
+    /// Returns the counts since the last call, and sets them to 0.
     pub fn take_roll(&mut self) -> Roll {
         let blank = self.blank();
         std::mem::replace(&mut self.roll, blank)
     }
 
-    /// All voters forget every program that they have seen. Answers false where one cannot.
+    /// All voters forget every program that they have run. Returns false if one cannot.
     ///
     /// # Errors
-    /// A voter is gone.
+    /// A voter cannot be used any more.
     pub fn renew(&mut self) -> Result<bool, Unavailable> {
         let mut all = true;
         for voter in &mut self.voters {
@@ -170,12 +174,14 @@ impl Panel {
         Ok(all)
     }
 
-    /// Puts valid programs to all voters. `found` is told of each program that shows a finding, in order: the earliest
-    /// one, and what everybody voted there; `odd` of voters that were lost and came back. Counts of the first voter go
-    /// to `tally`.
+    /// Sends the tasks, whose programs are valid, to all voters.
+    ///
+    /// It calls `found` for each program that shows a finding, in order, with the index of the task and the earliest
+    /// finding, which has the votes of all. It calls `odd` for each incident. It adds the first voter's counts to
+    /// `tally`.
     ///
     /// # Errors
-    /// A voter is gone. What was told until then stands.
+    /// A voter cannot be used any more. What was passed on until then is valid.
     pub fn vote(
         &mut self,
         tasks: &[Task],
@@ -193,7 +199,8 @@ impl Panel {
         gone
     }
 
-    /// What each voter makes of the tasks, declared differences taken for what they are.
+    /// The verdicts of each voter on the tasks. A declared difference is not compared from its place on, and no
+    /// finding. A voter that fails has fewer verdicts.
     fn cast(
         &mut self,
         tasks: &[Task],
@@ -206,7 +213,8 @@ impl Panel {
         for (number, voter) in voters.iter_mut().enumerate() {
             let own = &mut roll.voters[number];
             let counts = if number == 0 { &mut *tally } else { &mut *spare };
-            let (hypercalls, read_back) = (counts.hypercalls, voter.read_back());
+            let (hypercalls, not_asked, read_back) = (counts.hypercalls, counts.not_asked, voter.read_back());
+            let programs = counts.programs;
             let mut cast = Vec::with_capacity(tasks.len());
             let result = voter.vote(tasks, counts, &mut |told| match told {
                 Told::Verdict(_, verdict) => cast.push(verdict),
@@ -215,7 +223,15 @@ impl Panel {
                     odd(incident);
                 }
             });
+            assert!(result.is_err() || cast.len() == tasks.len(), "{} told too few verdicts", own.name);
+            assert_eq!(
+                counts.programs - programs,
+                cast.len() as u64,
+                "programs that {} counted, and verdicts",
+                own.name
+            );
             own.hypercalls += counts.hypercalls - hypercalls;
+            own.not_asked += counts.not_asked - not_asked;
             own.read_back += voter.read_back() - read_back;
             for (verdict, task) in cast.iter_mut().zip(tasks) {
                 if let Verdict::Finding(finding) = verdict
@@ -234,18 +250,18 @@ impl Panel {
         (all, gone)
     }
 
-    /// Puts one program to all voters.
+    /// Sends one program to all voters.
     ///
     /// # Errors
-    /// A voter is gone.
+    /// A voter cannot be used any more.
     pub fn check(&mut self, program: &Program) -> Result<Verdict, Unavailable> {
         self.check_task(Task::from(program.clone()))
     }
 
-    /// Puts one program to all voters, ended as the task says.
+    /// Sends one task to all voters.
     ///
     /// # Errors
-    /// A voter is gone.
+    /// A voter cannot be used any more.
     pub fn check_task(&mut self, task: Task) -> Result<Verdict, Unavailable> {
         if let Err(invalid) = task.program.validate() {
             return Ok(Verdict::Invalid(invalid));
@@ -259,11 +275,11 @@ impl Panel {
         Ok(self.together(&at))
     }
 
-    /// Runs a sequence on voters that have seen no other program. Answers the verdict on each program up to the first
-    /// finding, or to the end.
+    /// Runs a sequence on voters that have run no other program. Returns the verdict on each program, up to and with
+    /// the first that is a finding or invalid.
     ///
     /// # Errors
-    /// A voter is gone.
+    /// A voter cannot be used any more.
     pub fn check_sequence(&mut self, sequence: &Sequence) -> Result<Vec<Verdict>, Unavailable> {
         self.renew()?;
         let mut verdicts = Vec::with_capacity(sequence.parts.len());
@@ -285,7 +301,8 @@ impl Panel {
         &self.tally
     }
 
-    /// The verdict of all on one program: the earliest finding with everybody's vote on it; agreed if all agreed.
+    /// The one verdict on a program: the earliest finding, with the vote of each voter on it; else the first verdict
+    /// that something was not compared; else agreed.
     fn together(&self, cast: &[Option<&Verdict>]) -> Verdict {
         let findings = cast.iter().enumerate().filter_map(|(voter, verdict)| match verdict {
             Some(Verdict::Finding(finding)) => Some((finding.place, voter, finding)),
@@ -317,7 +334,7 @@ impl Panel {
                     }
                     Some(Verdict::NotCompared(not)) if not.from <= finding.place => Answer::NotAsked,
                     None | Some(Verdict::Invalid(_)) => Answer::NotAsked,
-                    // It agreed with the reference, in what it shows.
+                    // It agreed with the reference as far as it shows its state.
                     _ => match voter.shows().contains(Shows::of(finding.thing.field())) {
                         true => expected(),
                         false => Answer::NotShown,

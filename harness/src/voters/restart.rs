@@ -1,10 +1,10 @@
-//! Starts machines and processes again that were lost, and decides which program is to blame.
+//! Starts lost machines and processes again, and decides which program caused a loss.
 //!
 //! A [`Runner`] runs programs in a machine or a process, and may lose it on the way: the machine ends, gives no answer,
-//! or answers what its interface does not allow. [`vote`] then puts the programs that have no verdict to a fresh one
-//! and watches them more closely. What it makes of a loss:
+//! or answers what its interface does not allow. [`vote`] then runs the programs that have no verdict in a fresh one
+//! and watches them more closely. What it reports of a loss:
 //!
-//! | what happens next | what is told of the loss |
+//! | what happens next | what is reported |
 //! |---|---|
 //! | the program at which it was lost passes on the fresh one | an incident |
 //! | that program, alone and watched step by step, loses the fresh one the same way | a finding at the step |
@@ -15,18 +15,18 @@
 //!
 //! Invariants, which [`vote`] asserts:
 //!
-//! 1. Each task has one verdict, and verdicts come in the order of the tasks. If the voter becomes unavailable, the
-//!    verdicts that were told stand.
-//! 2. Each loss is told once: by the verdict on the program that caused it, or as an incident. Every incident names one
-//!    of the tasks.
-//! 3. A program is blamed only for a loss at a known place in it, while it ran alone.
+//! 1. Each task gets one verdict, and verdicts come in the order of the tasks. If the voter becomes unavailable, the
+//!    verdicts until then are valid.
+//! 2. Each loss is reported once: by the verdict on the program that caused it, or as an incident. Every incident names
+//!    one of the tasks.
+//! 3. A program gets a finding only for a loss at a known place in it, while it ran alone.
 
 use contract::Rule;
 
 use super::{Incident, Task, Told, Unavailable};
 use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict};
 
-/// How often a machine or process is started again without a verdict between, before the voter is given up.
+/// How many losses without a verdict between them are tolerated. At one more, the voter becomes [`Unavailable`].
 pub const MOST: usize = 3;
 
 /// How a machine or process is lost.
@@ -38,21 +38,22 @@ pub enum Way {
     Silent,
     /// It answers what its interface does not allow: `SUBJECT.PROTOCOL`.
     Garbled,
-    /// It ends by itself before it is up, and says why. Perhaps it cannot have what the program needs.
+    /// It ends by itself before it takes calls, and says why. Perhaps it cannot have what the program needs.
     Refused,
-    /// The harness's own side fails, such as memory that it shares with the machine. No program is blamed for that.
+    /// The harness's own side fails, such as memory that it shares with the machine. No program gets a finding for
+    /// that.
     Host,
 }
 
 /// A machine or process that was lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loss {
-    /// How.
+    /// The way in which it was lost.
     pub way: Way,
     /// What it did, in words that follow its name, such as `ended by signal 9`.
     pub how: String,
-    /// The place in the first program without a verdict where it was lost; `None` where that is not known, or where no
-    /// program was running.
+    /// The place at which it was lost, in the first program that has no verdict. `None` if the place is not known, or
+    /// no program was running.
     pub place: Option<Place>,
 }
 
@@ -63,22 +64,23 @@ impl Loss {
         Self { way, how, place: None }
     }
 
-    /// The same at that place.
+    /// The same loss, at that place.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         Self { place: Some(place), ..self }
     }
 }
 
-/// How closely programs are watched, which tells how much is known where one is lost.
+/// How closely a runner watches programs: how much is known of a loss.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Watching {
-    /// As is fastest. Verdicts of all programs may be lost together.
+    /// In the fastest way. A loss may take the verdicts on all programs with it.
     #[default]
     Together,
-    /// The verdict on each program is told before the next one runs, so that the program is known at which it is lost.
+    /// The runner passes on the verdict on each program before the next one runs, so the program at which the machine
+    /// is lost is known.
     Verdicts,
-    /// A single program, whose place is known at each moment.
+    /// A single program, in which the place of a loss is known.
     Steps,
 }
 
@@ -87,21 +89,21 @@ pub trait Runner {
     /// The voter's name in reports and ledgers.
     fn name(&self) -> &str;
 
-    /// What is lost, such as `QEMU` or `its process`.
+    /// How reports name the machine or process, such as `QEMU` or `its process`.
     fn thing(&self) -> &str;
 
-    /// How closely programs are watched before anything is lost, `left` of them being without a verdict. A program that
-    /// is watched by [steps](Watching::Steps) from the first is blamed for the first loss.
+    /// How closely programs are watched while nothing has been lost. `left` is how many have no verdict. A program that
+    /// is watched by [steps](Watching::Steps) from the start gets a finding for its first loss, without a second try.
     fn at_first(&self, left: usize) -> Watching {
         let _ = left;
         Watching::Together
     }
 
-    /// Runs programs and tells the verdict on each, in order. If nothing is running it starts what it needs. It may
-    /// watch more closely than it must.
+    /// Runs programs and passes the verdict on each to `tell`, in order. It starts a machine or process if none is
+    /// running. It may watch more closely than `watching` asks for.
     ///
     /// # Errors
-    /// The machine or process is lost, with all that was told standing. The next run starts another.
+    /// The machine or process is lost. The verdicts until then are valid, and the next run starts another.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -110,18 +112,18 @@ pub trait Runner {
         tell: &mut dyn FnMut(Verdict),
     ) -> Result<(), Loss>;
 
-    /// Whether it can start for the smallest program that there is. Asked where it [refused](Way::Refused) to start for
-    /// another.
+    /// Whether it can start a machine for the smallest program. Called after it [refused](Way::Refused) to start for
+    /// another program.
     fn starts_bare(&mut self) -> bool {
         false
     }
 }
 
-/// Losses that no verdict explains so far.
+/// Losses that have not been reported yet.
 #[derive(Default)]
 struct Unexplained {
     losses: Vec<(usize, Loss)>,
-    /// All losses that there were, and those that a verdict or an incident explains.
+    /// How many losses there were, and how many of them a verdict or an incident has reported.
     all: usize,
     explained: usize,
 }
@@ -139,14 +141,14 @@ impl Unexplained {
         self.losses.push((program, loss));
     }
 
-    /// A verdict explains the losses of that way.
+    /// A verdict reports all losses of that way.
     fn explain(&mut self, way: Way) {
         let before = self.losses.len();
         self.losses.retain(|(_, loss)| loss.way != way);
         self.explained += before - self.losses.len();
     }
 
-    /// What nothing explains is an incident.
+    /// Reports the losses that are left as incidents.
     fn tell(&mut self, thing: &str, tell: &mut dyn FnMut(Told)) {
         for (program, loss) in self.losses.drain(..) {
             self.explained += 1;
@@ -155,13 +157,13 @@ impl Unexplained {
     }
 }
 
-/// Puts programs to a runner and tells what comes of each, in order; starts again what is lost.
+/// Runs the tasks, starts again what is lost, and passes verdicts and incidents to `tell`. Verdicts come in order.
 ///
 /// # Errors
-/// It was lost more than [`MOST`] times without a verdict between. What was told until then stands.
+/// The machine was lost more than [`MOST`] times without a verdict between. The verdicts until then are valid.
 ///
 /// # Panics
-/// The runner tells more or fewer verdicts than it has programs.
+/// The runner passes on more or fewer verdicts than it has programs.
 pub fn vote(
     runner: &mut dyn Runner,
     tasks: &[Task],
@@ -209,7 +211,7 @@ pub fn vote(
             }
             _ => None,
         };
-        // A known place names the program, so nothing more can be learned from several programs together.
+        // A known place names the program, so that program runs alone next.
         watching = match (watching, loss.place) {
             (Watching::Together, None) => Watching::Verdicts,
             _ => Watching::Steps,
@@ -232,13 +234,13 @@ pub fn vote(
     Ok(())
 }
 
-/// The verdict on a program whose machine cannot be had.
+/// The verdict on a program whose machine cannot be started.
 fn not_compared(runner: &dyn Runner, loss: &Loss) -> Verdict {
     let why = Reason::Machine(format!("{} {}", runner.thing(), loss.how));
     Verdict::NotCompared(NotCompared { from: Place::Start, why, compared: false })
 }
 
-/// The finding that a program ends what it runs in, leaves it without an answer, or makes it answer nonsense.
+/// The finding that a program makes its machine or process end, hang, or answer what its interface does not allow.
 fn finding(runner: &dyn Runner, task: &Task, loss: &Loss, place: Place) -> Verdict {
     let thing = runner.thing().to_string();
     let (rule, thing) = match loss.way {

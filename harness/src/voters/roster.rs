@@ -1,4 +1,4 @@
-//! The roster: who votes, as data. Each thread makes its own [`Panel`] of it.
+//! The roster: the voters of a run, as data. Each thread makes its own [`Panel`] of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,50 +12,51 @@ use super::{Look, Panel, Shows, Unavailable, Voter, isolate, model, qemu};
 use crate::check::{Checker, Finding};
 use crate::subjects::SubjectKind;
 
-/// Somebody who can be made a voter, on any thread.
+/// A description of a voter, from which each thread makes the voter itself.
 pub trait Candidacy: fmt::Debug + Send + Sync {
     /// The voter's name in reports and ledgers.
     fn name(&self) -> String;
 
-    /// Makes the voter. Where its tables must be asked for, it is asked so closely.
+    /// Makes the voter. `look` says how many table entries are read back, if its tables can only be read that way.
     ///
     /// # Errors
-    /// It cannot be had on this machine; why, and what helps.
+    /// This computer cannot run it: why, and what the user can do.
     fn make(&self, look: Look) -> Result<Box<dyn Voter>, Unavailable>;
 
-    /// What it can have of a machine, for campaigns that draw programs for it; `None` where it can have everything.
+    /// The machines that it can have, so that campaigns draw programs for it. `None` if it can have every machine.
     fn limits(&self) -> Option<Arc<dyn Limits>> {
         None
     }
 
-    /// The dialect of the system that it is, in which campaigns expect answers unless another is named.
+    /// The dialect in which campaigns expect answers, unless the user names another. `None` if the voter is no system
+    /// with a dialect of its own.
     fn dialect(&self) -> Option<Dialect> {
         None
     }
 
-    /// How many cores one instance keeps busy, with the thread that feeds it.
+    /// How many cores one voter keeps busy, together with the thread that uses it. At least 1.
     fn cores(&self) -> usize {
         1
     }
 
-    /// What the voter shows.
+    /// What the voter shows; see [`Voter::shows`].
     fn shows(&self) -> Shows;
 
-    /// A checker of the subject that it is, if it is one in this process: for hunts that put very many short programs
-    /// to one subject.
+    /// The checker of its subject, if it is a subject in this process. Hunts that run very many short programs use it
+    /// without a panel, which is faster.
     ///
     /// # Errors
-    /// It cannot be had on this machine; why, and what helps.
+    /// This computer cannot run it: why, and what the user can do.
     fn checker(&self) -> Result<Option<Checker>, Unavailable> {
         Ok(None)
     }
 
-    /// Whether a closer [`Look`] shows more.
+    /// Whether a closer [`Look`] finds more.
     fn looks(&self) -> bool {
         false
     }
 
-    /// The same, giving up on a step after at most `limit`; `None` where it is the same for any limit.
+    /// The same voter with a time limit of at most `limit` for each step; `None` if it has no such limit.
     fn impatient(&self, limit: Duration) -> Option<Arc<dyn Candidacy>> {
         let _ = limit;
         None
@@ -64,18 +65,18 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
 
 /// A kind of voter that `--against` can name.
 pub struct VoterKind {
-    /// How it is named, such as `model/DIALECT`.
+    /// The names, such as `qemu`; several as `A, B or C`.
     pub pattern: &'static str,
-    /// What it is, in a few words.
+    /// What it is, in a few words: for the help of `--against`.
     pub help: &'static str,
-    /// The candidacy that `name` means; `None` where it names no voter of this kind.
+    /// The candidate of that name; `None` if it is no name of this kind.
     pub named: fn(name: &str, options: &Options) -> Option<Arc<dyn Candidacy>>,
 }
 
 /// Every kind of voter that `--against` can name.
 pub const KINDS: &[VoterKind] = &[qemu::KIND, model::KIND];
 
-/// What the command line says of voters that are no subjects.
+/// The options of the command line for voters that are no subjects.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     /// How QEMU is run.
@@ -85,7 +86,7 @@ pub struct Options {
 /// The voter that `--against` names.
 ///
 /// # Errors
-/// No kind of voter has such a name; the names that there are.
+/// No kind of voter has that name. The text lists the names.
 pub fn against(name: &str, options: &Options) -> Result<Arc<dyn Candidacy>, String> {
     KINDS.iter().find_map(|kind| (kind.named)(name, options)).ok_or_else(|| {
         let patterns: Vec<&str> = KINDS.iter().map(|kind| kind.pattern).collect();
@@ -93,11 +94,11 @@ pub fn against(name: &str, options: &Options) -> Result<Arc<dyn Candidacy>, Stri
     })
 }
 
-/// Who votes beside the reference, and which differences are no findings.
+/// The voters of a run, and the ledger of their declared differences.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     candidates: Vec<Arc<dyn Candidacy>>,
-    /// Differences that are no findings.
+    /// The declared differences, which are no findings.
     pub ledger: Ledger,
 }
 
@@ -119,7 +120,7 @@ impl Roster {
         self.candidates.push(candidate);
     }
 
-    /// Whether nobody votes.
+    /// Whether it has no voter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.candidates.is_empty()
@@ -131,28 +132,27 @@ impl Roster {
         self.candidates.iter().map(|candidate| candidate.name()).collect()
     }
 
-    /// What a program must keep to so that every voter can have it. Where several voters have limits, those of the
-    /// first hold.
+    /// The machines that the voters can have: the limits of the first voter that has any. `None` if none has.
     #[must_use]
     pub fn limits(&self) -> Option<Arc<dyn Limits>> {
         self.candidates.iter().find_map(|candidate| candidate.limits())
     }
 
-    /// The dialect of the first voter that is a system of its own.
+    /// The dialect of the first voter that has one of its own.
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
         self.candidates.iter().find_map(|candidate| candidate.dialect())
     }
 
-    /// How many threads keep `cores` cores busy.
+    /// How many threads keep `cores` cores busy. At least 1 if there is a core.
     #[must_use]
     pub fn jobs(&self, cores: usize) -> usize {
         let each = self.candidates.iter().map(|candidate| candidate.cores()).max().unwrap_or(1);
         cores.div_ceil(each.max(1))
     }
 
-    /// The looks at which a finding is sought again before it is shrunk, in order: the closer one looks, the longer
-    /// shrinking takes.
+    /// The looks to try, in order, until a finding shows again. It is shrunk with the first that shows it, because a
+    /// closer look makes shrinking slower.
     #[must_use]
     pub fn looks(&self) -> &'static [Look] {
         match self.candidates.iter().any(|candidate| candidate.looks()) {
@@ -161,9 +161,9 @@ impl Roster {
         }
     }
 
-    /// The same for shrinking what this finding was made on. Only while a hang is shrunk are steps given up early,
-    /// because every program that still hangs takes that long. For other findings the limit stays, so that a slow step
-    /// is not taken for a hang.
+    /// The roster with which this finding is shrunk. Hangs get a shorter time limit for each step, because every
+    /// program that still hangs waits that long. For other findings the limit stays, so that a slow step is not taken
+    /// for a hang.
     #[must_use]
     pub fn shrinking(&self, finding: &Finding) -> Self {
         let mut roster = self.clone();
@@ -183,10 +183,10 @@ impl Roster {
         self.candidates.iter().all(|candidate| candidate.shows() == Shows::ALL)
     }
 
-    /// The checker of a subject in this process that votes alone, with no difference declared.
+    /// The checker of the only voter, if it is a subject in this process and no difference is declared.
     ///
     /// # Errors
-    /// It cannot be had on this machine.
+    /// This computer cannot run it.
     pub fn alone(&self) -> Result<Option<Checker>, Unavailable> {
         match &self.candidates[..] {
             [one] if self.ledger.is_empty() => one.checker(),
@@ -194,17 +194,17 @@ impl Roster {
         }
     }
 
-    /// A panel of them, for the thread that asks for it.
+    /// Makes the voters, for the calling thread.
     ///
     /// # Errors
-    /// One of them cannot be had on this machine.
+    /// This computer cannot run one of them.
     pub fn panel(&self, look: Look) -> Result<Panel, Unavailable> {
         let voters: Result<Vec<_>, _> = self.candidates.iter().map(|candidate| candidate.make(look)).collect();
         Ok(Panel::new(voters?, self.ledger.clone()))
     }
 }
 
-/// How long a step of an isolated subject may take at most while a hang is shrunk.
+/// The time limit for a step of an isolated subject while a hang is shrunk.
 const SHRINKING: Duration = Duration::from_millis(100);
 
 impl Candidacy for SubjectKind {
@@ -229,7 +229,7 @@ impl Candidacy for SubjectKind {
 /// A subject that is to run in a process of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Apart {
-    /// How.
+    /// How its process is run.
     pub config: isolate::Config,
     /// The subject: a name, or the path of a library.
     pub subject: String,

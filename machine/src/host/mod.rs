@@ -1,14 +1,14 @@
-//! The host: sets memory up as a machine describes it, and carries host steps out on it.
+//! The host: sets memory up as a machine describes it, and does host steps on it.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | here | sets memory up, and keeps what the host remembers beside it |
-//! | `steps` | carries host steps out (docs/semantics.md, section 6) |
+//! | here | sets memory up, and the state that the host keeps outside memory |
+//! | `steps` | does host steps (docs/semantics.md, section 6) |
 //! | `vmemmap_list` | keeps the list of backed blocks in memory |
 //!
-//! The reference judges preconditions; the host does what comes to it. A step whose precondition fails after all is a
-//! [`Fault`]. What the host does is held against the reference after each step like what a subject does, so a mistake
-//! here shows as a divergence.
+//! The reference decides whether a step's precondition holds, and the host only gets steps whose precondition does. One
+//! that fails after all is a [`Fault`]. After each step the oracle compares memory with the reference, so a mistake of
+//! the host shows as a divergence.
 
 mod steps;
 #[cfg(test)]
@@ -24,12 +24,13 @@ use contract::{Hva, Machine, MemoryModel, Program, Pte, RealAddr, WindowSpec};
 use crate::memory::{Fault, Owner, RealMemory, Region, struct_page};
 use vmemmap_list::VmemmapList;
 
+/// Size of a section in bytes.
 const SECTION_BYTES: u64 = 1 << SECTION_SIZE_BITS;
 
-/// What the host remembers beside the image.
+/// The host: the state that it keeps outside memory.
 pub struct Host {
     machine: MachineShape,
-    /// Sections that are present, in sparsemem-vmemmap.
+    /// Numbers of the present sections. Empty in flatmem.
     sections: BTreeSet<u64>,
     slots: Vec<SlotSpec>,
     list: VmemmapList,
@@ -45,6 +46,7 @@ struct MachineShape {
     vmemmap: Option<Vmemmap>,
 }
 
+/// The vmemmap range of a machine of sparsemem-vmemmap.
 #[derive(Clone, Copy)]
 struct Vmemmap {
     base: u64,
@@ -58,7 +60,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// A host without a machine, for [`boot`](Self::boot).
+    /// Makes a host without a machine. [`boot`](Self::boot) gives it one.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -69,7 +71,8 @@ impl Host {
         }
     }
 
-    /// Sets `memory` up as the program's machine says, and begins a step. The program is [valid](Program::validate).
+    /// Sets `memory` up as the program's machine says, and begins a step. The program must be
+    /// [valid](Program::validate).
     pub fn boot(&mut self, memory: &mut RealMemory, program: &Program) {
         let machine = &program.machine;
         memory.reset(machine.page_shift, machine.struct_page, &machine.memory, program.frames_bound() as u32);
@@ -144,11 +147,11 @@ impl Host {
 
     fn add_block(&mut self, memory: &mut RealMemory, vmemmap: Vmemmap, block: u64, real: RealAddr) {
         memory.add_block(block, real);
-        // The first block starts below 2^64, and the virtual address of its last byte may wrap.
+        // Every backed block of a valid description starts below 2^64, so this does not wrap.
         self.list.push(memory, block, real, vmemmap.base.wrapping_add(block << vmemmap.block_shift));
     }
 
-    /// Takes the tables of a closed window away. The subject has emptied them: an entry that is left is a [`Fault`].
+    /// Removes the tables of a closed window. The subject has emptied them: a word that is not zero is a [`Fault`].
     pub fn remove_window(memory: &mut RealMemory, window: &WindowSpec) {
         for (start, bytes) in window.regions() {
             let left = memory.contents_within(start.0, start.0 + bytes).next();
@@ -164,17 +167,17 @@ impl Host {
     }
 }
 
-/// The entry for the page `index` pages on.
+/// Returns the entry of the page `index` pages further on.
 fn shifted(pte: Pte, index: u64) -> Pte {
     let mut pte = pte;
-    // A huge entry is mapped alone, a hole not at all.
+    // A huge entry or a hole stands alone and is not shifted.
     if let Pte::Present { pfn, .. } | Pte::Absent { pfn } = &mut pte {
         pfn.0 += index;
     }
     pte
 }
 
-/// Sets an entry where there is a hole, with the reference that it holds.
+/// Sets an entry where there is a hole, and takes the reference that it holds.
 fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
     memory.set_pte(hva, pte);
     if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {
@@ -183,6 +186,7 @@ fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
     }
 }
 
+/// Adds the regions of a window's tables.
 fn add_window(memory: &mut RealMemory, window: &WindowSpec) {
     for ((start, bytes), owner) in window.regions().zip([Owner::Table(window.liobn), Owner::Hardware(window.liobn)]) {
         memory.add_region(Region { start: start.0, end: start.0 + bytes, owner });

@@ -1,4 +1,4 @@
-//! Host steps, each as a whole (docs/semantics.md, section 6).
+//! Does host steps, each as a whole (docs/semantics.md, section 6).
 
 use alloc::vec;
 use core::ops::Range;
@@ -10,8 +10,8 @@ use super::{Host, SECTION_BYTES, Vmemmap, add_window, map};
 use crate::memory::{Fault, RealMemory, struct_page};
 
 impl Host {
-    /// Carries out a host step whose precondition holds: else it is a [`Fault`]. Hypercalls, probes and `close-window`
-    /// are none of the host's: a subject does them.
+    /// Does a host step. Its precondition must hold: else it is a [`Fault`]. Hypercalls, probes and `close-window` are
+    /// not host steps, since a subject does them.
     pub fn step(&mut self, memory: &mut RealMemory, step: &Step) {
         if let Err(Broken { needs, at }) = self.try_step(memory, step) {
             memory.report_fault(Fault::Precondition { step: step.kind(), needs, at });
@@ -51,7 +51,7 @@ impl Host {
             Step::HotRemove { section } => self.hot_remove(memory, *section)?,
             Step::Slot(slot) => {
                 self.slots.retain(|other| other.id != slot.id);
-                // Without pages it is deleted.
+                // A slot without pages is deleted.
                 if slot.pages > 0 {
                     self.slots.push(*slot);
                 }
@@ -68,7 +68,7 @@ impl Host {
         Ok(())
     }
 
-    /// Where the guest's byte lies, through slot and page table.
+    /// Returns the real address of a byte of guest memory, through slot and page table.
     fn real(&self, memory: &RealMemory, gpa: Gpa) -> Option<RealAddr> {
         let shift = self.machine.page_shift;
         let gfn = gpa.0 >> shift;
@@ -79,7 +79,7 @@ impl Host {
         Some(RealAddr(pfn << shift | gpa.0 & ((1 << shift) - 1)))
     }
 
-    /// The hva where the entry that covers `hva` begins.
+    /// Returns the hva where the entry that covers `hva` begins.
     fn first_hva(&self, hva: Hva, pte: Pte) -> Hva {
         Hva(hva.0 & !((pte.pages() << self.machine.page_shift) - 1))
     }
@@ -95,7 +95,7 @@ impl Host {
         Ok(())
     }
 
-    /// Changes writable, dirty and young of a present or huge entry; answers with the page that it names.
+    /// Changes writable, dirty and young of a present or huge entry. Returns the page that the entry names.
     fn change_bits(
         &self,
         memory: &mut RealMemory,
@@ -125,12 +125,12 @@ impl Host {
         Ok(())
     }
 
-    /// The machine's vmemmap, without which there is no hot-plug.
+    /// Returns the machine's vmemmap range. Without one, hot-plug of `section` is an error.
     fn vmemmap(&self, section: u64) -> Result<Vmemmap, Broken> {
         self.machine.vmemmap.ok_or(Broken { needs: "sparsemem-vmemmap", at: section })
     }
 
-    /// Bytes of the struct pages of one section.
+    /// Returns the size in bytes of the struct pages of one section.
     const fn section_struct_bytes(&self) -> u64 {
         self.machine.pages_per_section * self.machine.struct_page
     }
@@ -178,7 +178,7 @@ impl Host {
             let needed = self.sections.iter().any(|&other| self.blocks_of(other, vmemmap).contains(&block));
             if !needed {
                 memory.remove_block(block);
-                // Probes may have changed counts of pages that no section has; they go with the block.
+                // Probes may have changed counts of struct pages that belong to no section. They go with the block.
                 let page = |offset: u64| Pfn(offset / self.machine.struct_page);
                 memory.clear_account(page(block << vmemmap.block_shift), page((block + 1) << vmemmap.block_shift));
                 self.list.remove(memory, block);
@@ -188,7 +188,7 @@ impl Host {
     }
 }
 
-/// What does not hold of a step that is to be done, and the address, pfn or number that it is about.
+/// A precondition that does not hold, and the address, pfn or number that it is about.
 struct Broken {
     needs: &'static str,
     at: u64,

@@ -1,4 +1,4 @@
-//! What the host refuses: each test has something done that cannot be and sees the fault named.
+//! Tests of what the host refuses: each test makes the host do something impossible, and checks the fault.
 
 use alloc::vec;
 
@@ -12,7 +12,7 @@ use crate::fixture::{
 };
 use crate::memory::Fault;
 
-/// A section whose blocks are not there, and a place for them.
+/// A section whose blocks are not backed, and a place for them.
 const ADDED: u64 = 6;
 const PLACE: RealAddr = RealAddr(0x40_0000);
 
@@ -60,7 +60,7 @@ fn faults_of_memory_come_through() {
         (Step::SplitCompound { pfn: Pfn(PFN) }, Fault::Compound { pfn: Pfn(PFN), order: 0 }),
         (Step::MakeCompound(CompoundSpec { pfn: Pfn(HEAD), order: 1 }), Fault::Compound { pfn: Pfn(HEAD), order: 1 }),
         (Step::Take { pfn: Pfn(PFN - 1) }, Fault::NoStructPage { pfn: Pfn(PFN - 1) }),
-        // The section goes with pages that are still mapped.
+        // The section is removed while its pages are still mapped.
         (Step::HotRemove { section: SECTION }, Fault::Holders { pfn: Pfn(PFN), holders: 1 }),
     ];
     for (step, fault) in cases {
@@ -103,7 +103,7 @@ fn a_window_goes_with_empty_tables() {
 #[test]
 fn the_list_is_what_the_host_remembers() {
     let list = |at, expected, found| Some(Fault::List { at: RealAddr(at), expected, found });
-    // Nodes of blocks 0x10 to 0x13 follow the first word; the list leads from the last to the first.
+    // Nodes of blocks 0x10 to 0x13 follow the first word. The list leads from the last to the first.
     const NODES: u64 = LIST + 8;
     let (mut memory, mut host) = boot();
     host.list.remove(&mut memory, 0x14);
@@ -129,8 +129,8 @@ fn the_list_is_what_the_host_remembers() {
     assert_eq!(memory.fault(), Some(Fault::ListFull { node: RealAddr(NODES + 24 * room) }));
 }
 
-/// Sections come and go, pages are made compound and split, slots move: whatever is allowed, the audit has nothing to
-/// say.
+/// Whatever allowed steps the host does (sections are added and removed, pages made compound and split, slots moved),
+/// the audit finds no fault.
 #[test]
 fn what_the_host_may_do_passes_the_audit() {
     let (mut memory, mut host) = boot();
@@ -163,7 +163,7 @@ fn what_the_host_may_do_passes_the_audit() {
         host.step(&mut memory, &step);
         assert_eq!((memory.fault(), memory.audit()), (None, Ok(())), "{}", step.kind());
     }
-    // Nodes are used again last in, first out, so the last block's came first.
+    // Nodes are reused last in, first out, so the last block's node came first.
     assert_eq!(memory.blocks()[4..].iter().map(|block| block.0).collect::<vec::Vec<_>>(), [0x18, 0x19, 0x1a, 0x1b]);
     assert_eq!(memory.peek(RealAddr(LIST)), LIST + 8 + 24 * 4);
     assert_eq!(memory.block(0x13), Some(RealAddr(BLOCKS + 0x3_0000)));

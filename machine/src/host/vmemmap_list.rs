@@ -15,21 +15,21 @@ const REAL: u64 = 8;
 /// Offset in a node of the block's virtual address.
 const VIRTUAL: u64 = 16;
 
-/// The list, as the host remembers it.
+/// The list, as the host keeps it outside memory.
 #[derive(Default)]
 pub(super) struct VmemmapList {
-    /// Real address of the word that leads to the first node.
+    /// Real address of the word that points to the first node.
     at: u64,
-    /// Nodes never used start here.
+    /// Real address of the first node that was never used.
     carve: u64,
-    /// Nodes given back, reused last in, first out.
+    /// Removed nodes, reused last in, first out.
     freed: Vec<u64>,
-    /// Nodes with their blocks, the list's front last.
+    /// Nodes with the numbers of their blocks; the front of the list is last.
     nodes: Vec<(u64, u64)>,
 }
 
 impl VmemmapList {
-    /// An empty list, whose area of [`LIST_AREA_BYTES`] bytes begins at `at`.
+    /// Empties the list. Its area of [`LIST_AREA_BYTES`] bytes begins at `at`.
     pub(super) fn reset(&mut self, at: u64) {
         self.at = at;
         self.carve = at + 8;
@@ -37,7 +37,7 @@ impl VmemmapList {
         self.nodes.clear();
     }
 
-    /// Puts a node for the block in front. There must be room for it: else it is a [`Fault`].
+    /// Pushes a node for the block on the front. There must be room for it: else it is a [`Fault`].
     pub(super) fn push(&mut self, memory: &mut RealMemory, block: u64, real: RealAddr, virt: u64) {
         let node = match self.freed.pop() {
             Some(node) => node,
@@ -50,7 +50,7 @@ impl VmemmapList {
                 node
             }
         };
-        // The last node leads to 0.
+        // The last node points to 0.
         let front = self.nodes.last().map_or(0, |&(node, _)| node);
         expect(memory, self.at, front);
         memory.poke(RealAddr(node + NEXT), front);
@@ -60,14 +60,15 @@ impl VmemmapList {
         self.nodes.push((node, block));
     }
 
-    /// Takes the block's node out. There must be one: else it is a [`Fault`].
+    /// Removes the block's node. There must be one: else it is a [`Fault`].
     pub(super) fn remove(&mut self, memory: &mut RealMemory, block: u64) {
         let Some(index) = self.nodes.iter().position(|&(_, other)| other == block) else {
             return memory.report_fault(Fault::NoBlock { number: block });
         };
         let (node, _) = self.nodes.remove(index);
         let next = memory.peek(RealAddr(node + NEXT));
-        // The node in front of it now stands at `index`; without one, the list's first word leads to the node.
+        // The node in front of it is now at `index`. If there is none, the list's first word points to the removed
+        // node.
         let pointer = self.nodes.get(index).map_or(self.at, |&(node, _)| node + NEXT);
         expect(memory, pointer, node);
         memory.poke(RealAddr(pointer), next);
@@ -75,7 +76,7 @@ impl VmemmapList {
     }
 }
 
-/// The pointer at `at` leads to `node`: nobody but the host stores to the list.
+/// Reports a [`Fault`] if the pointer at `at` does not lead to `node`: only the host stores to the list.
 fn expect(memory: &RealMemory, at: u64, node: u64) {
     let found = memory.peek(RealAddr(at));
     if found != node {

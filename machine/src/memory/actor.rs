@@ -1,17 +1,17 @@
-//! Who changes memory: the host, or a CPU in one of its modes.
+//! Actors, who change memory: the host, or a CPU in one of its modes.
 
 use contract::program::MAX_VCPUS;
 
-/// Which mode a CPU runs in.
+/// The mode that a CPU runs in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// MMU off: the CPU reaches real addresses and the linear map only, and may not free, allocate or wait.
+    /// MMU off: the CPU accesses only real addresses and the linear map, and may not free, allocate or wait.
     Real,
-    /// MMU on: the CPU also reaches struct pages at their vmemmap virtual address.
+    /// MMU on: the CPU can also access struct pages at their vmemmap virtual address.
     Virtual,
 }
 
-/// Somebody who stores to memory.
+/// One who stores to memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Actor {
     /// The host.
@@ -26,7 +26,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Everybody, the host first.
+    /// Returns all actors, the host first.
     fn all() -> impl Iterator<Item = Self> {
         let cpus = (0..MAX_VCPUS).flat_map(|vcpu| [Mode::Real, Mode::Virtual].map(|mode| Self::Cpu { vcpu, mode }));
         core::iter::once(Self::Host).chain(cpus)
@@ -41,7 +41,7 @@ pub struct Actors(u32);
 const _: () = assert!(2 * (MAX_VCPUS as u32) < u32::BITS);
 
 impl Actors {
-    /// The set of one actor. A vCPU number is taken modulo [`MAX_VCPUS`].
+    /// Returns the set of one actor. A vCPU number is taken modulo [`MAX_VCPUS`].
     #[must_use]
     pub const fn only(actor: Actor) -> Self {
         Self(match actor {
@@ -50,23 +50,23 @@ impl Actors {
         })
     }
 
-    /// Whether the actor is in the set.
+    /// Returns whether the actor is in the set.
     #[must_use]
     pub const fn contains(self, actor: Actor) -> bool {
         self.0 & Self::only(actor).0 != 0
     }
 
-    /// The actors of the set: the host first, then the CPUs by number, real mode before virtual mode.
+    /// Returns the actors of the set: the host first, then the CPUs by number, real mode before virtual mode.
     pub fn iter(self) -> impl Iterator<Item = Actor> {
         Actor::all().filter(move |actor| self.contains(*actor))
     }
 
-    /// The set as one bit for each actor, for a log to keep.
+    /// Returns the set as one bit for each actor, for the change log.
     pub(super) const fn bits(self) -> u32 {
         self.0
     }
 
-    /// The set that [`bits`](Self::bits) made.
+    /// Returns the set that [`bits`](Self::bits) gave.
     pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }

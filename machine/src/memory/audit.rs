@@ -1,4 +1,4 @@
-//! The expensive checks: what the image, the account and the host's picture say of one another.
+//! The expensive checks of memory: whether the image, the account and the host's records agree.
 
 use alloc::collections::BTreeMap;
 use core::ops::Range;
@@ -15,14 +15,15 @@ use super::struct_page;
 
 impl RealMemory {
     /// Makes the expensive checks, in time proportional to what memory holds: every frame is found and none twice, the
-    /// log has each change once, regions and blocks are sorted and disjoint and match, nothing lies outside of regions,
-    /// the page table is whole, compound pages are marked, holders counted anew are those of the account, and the
-    /// vmemmap list names the blocks.
+    /// log has each change once, regions and blocks are sorted, disjoint and match, no word outside of regions is set,
+    /// the page table is complete, compound pages are marked, the account has the holders that a new count gives, and
+    /// the vmemmap list names the blocks.
     ///
-    /// Memory must agree with the reference: of struct pages that a subject has spoilt, the subject is to be blamed.
+    /// Memory must agree with the reference: if a subject has changed struct pages wrongly, the subject is to be
+    /// blamed.
     ///
     /// # Errors
-    /// The first fault; one that was noted before comes first.
+    /// The first fault. A fault that was reported before comes first.
     pub fn audit(&self) -> Result<(), Fault> {
         self.noted()?;
         self.frames.audit()?;
@@ -33,7 +34,7 @@ impl RealMemory {
         self.audit_compounds()?;
         self.audit_account()?;
         self.audit_list()?;
-        // What was read on the way may have noted a fault.
+        // The checks above may have reported a fault while they read.
         self.noted()
     }
 
@@ -52,7 +53,7 @@ impl RealMemory {
         Ok(())
     }
 
-    /// Blocks are sorted, and regions of struct pages are the blocks' or the array's.
+    /// Checks that blocks are sorted, and that the regions of struct pages are the blocks or the array.
     fn audit_blocks(&self) -> Result<(), Fault> {
         if let Some(pair) = self.blocks.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
             return Err(Fault::BlockTwice { number: pair[1].0 });
@@ -82,7 +83,7 @@ impl RealMemory {
         }
     }
 
-    /// Frames know their regions, and words outside of regions are zero.
+    /// Checks that frames know their regions, and that words outside of regions are zero.
     fn audit_owners(&self) -> Result<(), Fault> {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Real) {
             let real = frame.key().number() << FRAME_SHIFT;
@@ -98,7 +99,7 @@ impl RealMemory {
         Ok(())
     }
 
-    /// Each word of the page table is an entry, or the part of a huge entry that it should be.
+    /// Checks that each word of the page table is an entry, or the right part of a huge entry.
     fn audit_page_table(&self) -> Result<(), Fault> {
         let shift = self.page_shift.bits();
         let word_at = |page: u64| self.pte_word(page).map_or(0, |(_, word)| word);
@@ -115,7 +116,7 @@ impl RealMemory {
                 if entry.pages() != 1 << order || word != pte::encode(entry, page - head) {
                     return Err(Fault::PageTable { hva: Hva(page << shift), word });
                 }
-                // A head answers for pages whose words are zero, and so are not visited.
+                // The head checks the pages of the entry whose words are zero, because this loop does not visit those.
                 let spoilt = |page: &u64| word_at(*page) != pte::encode(entry, *page - head);
                 if page == head
                     && let Some(page) = (head..head + entry.pages()).find(spoilt)
@@ -127,7 +128,7 @@ impl RealMemory {
         Ok(())
     }
 
-    /// Heads and tails are marked as the host's picture has them, and no other page is.
+    /// Checks that exactly the heads and tails of the host's record are marked.
     fn audit_compounds(&self) -> Result<(), Fault> {
         const MARKS: u64 = struct_page::HEAD | struct_page::TAIL;
         if let Some(pair) = self.compounds.windows(2).find(|pair| pair[0].0 + (1 << pair[0].1) > pair[1].0) {
@@ -160,7 +161,7 @@ impl RealMemory {
         if found == expected { Ok(()) } else { Err(Fault::CompoundWord { pfn, offset, expected, found }) }
     }
 
-    /// Every holder of the account is found by a full count of page table and hardware tables, and the other way round.
+    /// Checks that a full count of page table and hardware tables gives the holders of the account.
     fn audit_account(&self) -> Result<(), Fault> {
         let mut counted: BTreeMap<Pfn, i32> = BTreeMap::new();
         for (_, entry) in self.page_table() {
@@ -176,12 +177,12 @@ impl RealMemory {
             }
         }
         for (pfn, account) in self.accounts() {
-            // No entry names the page: there is nothing to count.
+            // If no entry names the page, the count is 0.
             let holders = counted.remove(&pfn).unwrap_or(0);
             if account.holders != holders {
                 return Err(Fault::Recount { pfn, account: account.holders, counted: holders });
             }
-            // What a page-table entry or a TCE names is not idle, and own of such a page is 0 at least.
+            // A page that an entry names is not idle, so its own references are at least 0.
             if holders > 0 && account.own < 0 {
                 return Err(Fault::Owed { pfn, account });
             }
@@ -192,7 +193,7 @@ impl RealMemory {
         }
     }
 
-    /// The vmemmap list names every backed block once, with its place.
+    /// Checks that the vmemmap list names every backed block once, with its place.
     fn audit_list(&self) -> Result<(), Fault> {
         let Model::Vmemmap { base, block_shift, list } = self.model else { return Ok(()) };
         let nodes: Range<u64> = list + 8..list + LIST_AREA_BYTES;
@@ -208,7 +209,7 @@ impl RealMemory {
             if !nodes.contains(&node) || !(node - nodes.start).is_multiple_of(LIST_NODE_BYTES) {
                 return Err(Fault::List { at: RealAddr(pointer), expected: 0, found: node });
             }
-            // A list that leads back to itself names a block twice.
+            // A circular list names a block twice.
             match left.remove(&virt) {
                 Some(expected) if expected == real => {}
                 Some(expected) => return Err(Fault::List { at: RealAddr(node + 8), expected, found: real }),

@@ -1,4 +1,4 @@
-//! A CPU's view of [`RealMemory`]: each access is checked and counted, and is a possible switch point between vCPUs.
+//! A CPU's access to [`RealMemory`]. Each access is checked and counted, and is a possible switch point between vCPUs.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering::{self, Relaxed};
@@ -19,38 +19,41 @@ use super::{pte, struct_page};
 
 /// A CPU while it runs one call of a subject.
 ///
-/// Addresses are effective addresses: real ones, the linear map's, and in virtual mode the vmemmap's. An access that
-/// the mode cannot make, or a store where a handler has no business, is an [`Event`]; the run goes on, and the access
-/// reads 0 or does nothing. Each access states its memory ordering.
+/// Addresses are effective addresses: real addresses, those of the linear map, and in virtual mode those of the vmemmap
+/// range. An access that the mode cannot make, or a store that no handler may make, is an [`Event`]. The run goes on;
+/// the access reads 0 or does nothing. Each access states its memory ordering.
 pub struct Cpu<'m> {
     memory: &'m RealMemory,
     mode: Mode,
     vcpu: u8,
-    /// This CPU, as the change log notes it.
+    /// This CPU, as the change log records it.
     actor: Actors,
     context: Context,
     limit: Cell<u64>,
     accesses: Cell<u64>,
     event: Cell<Option<Event>>,
     table_stored: Cell<bool>,
-    /// The page whose last reference this run gave back, the latest of several.
+    /// The page whose last reference this run gave back; the latest of several.
     freed: Cell<Option<Pfn>>,
-    /// The frames of guest memory that were read first in this run (as number + 1), and which of their words.
+    /// The first frames of guest memory that this run read, as (real address >> 12) + 1 (0 for none), each with a bit
+    /// for each word that was read.
     lists: [(Cell<u64>, [Cell<u64>; 8]); LISTS],
-    /// Frames looked up last, by the low bits of their numbers. Neither frames nor regions go while a CPU runs.
+    /// Frames looked up last, by the low bits of their real address >> 12. Neither frames nor regions are removed while
+    /// a CPU runs.
     cache: [Cell<Cached>; CACHE],
 }
 
-/// A list is one frame. A handler has no business in more, but `LIST.SNAPSHOT` watches what it reads of a few.
+/// Number of frames of guest memory in which `LIST.SNAPSHOT` watches reads. A list is one frame; a handler needs no
+/// other.
 const LISTS: usize = 4;
 
-/// Accesses that a run may make after an event.
+/// Number of accesses that a run may make after an event.
 const AFTER_EVENT: u64 = 1 << 12;
 
-/// Slots of the cache of frames.
+/// Number of slots of the cache of frames.
 const CACHE: usize = 8;
 
-/// A frame of real memory that was looked up. Numbers, for with references `Cpu<'m>` would be invariant in `'m`, and
+/// A frame of real memory that was looked up, by numbers: with references `Cpu<'m>` would be invariant in `'m`, and
 /// subjects could not keep one as `&'a Cpu<'a>`.
 #[derive(Clone, Copy)]
 struct Cached {
@@ -58,29 +61,31 @@ struct Cached {
     number: u64,
     /// The frame's number, or [`UNTOUCHED`].
     frame: u32,
-    /// For a frame that is not there, how many frames there were: while there are no more, it is not among them.
+    /// If the frame does not exist, the number of frames when it was looked up: it still does not exist while that
+    /// number is the same.
     made: u32,
     /// The number of the region that holds the frame's first byte.
     region: u32,
 }
 
-/// Nothing was stored to the frame yet.
+/// Frame number of a frame that nothing was stored to yet.
 const UNTOUCHED: u32 = u32::MAX;
 
+/// An empty slot of the cache.
 const NOTHING: Cached = Cached { number: u64::MAX, frame: UNTOUCHED, made: 0, region: 0 };
 
-/// A word that an access names.
+/// The word that an access is to.
 struct Target<'m> {
-    /// `None` where nothing was ever stored.
+    /// `None` if nothing was ever stored there.
     frame: Option<&'m Frame>,
     real: u64,
     region: &'m Region,
 }
 
 impl RealMemory {
-    /// A CPU that runs one call of a subject. `vcpu` is below [`MAX_VCPUS`]: else it is a [`Fault`]. It may make
-    /// `limit` accesses; the next one panics, which is the only way out of code that hangs, and [`CpuReport::hung`]
-    /// says so.
+    /// Makes a CPU that runs one call of a subject. `vcpu` is below [`MAX_VCPUS`]: else it is a [`Fault`]. The CPU may
+    /// make `limit` accesses. The next one panics, which is the only way out of code that hangs, and sets
+    /// [`CpuReport::hung`].
     #[must_use]
     pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
         if vcpu >= MAX_VCPUS {
@@ -104,19 +109,19 @@ impl RealMemory {
 }
 
 impl<'m> Cpu<'m> {
-    /// The mode it runs in.
+    /// Returns the mode that it runs in.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Its number, below [`MAX_VCPUS`].
+    /// Returns its number, below [`MAX_VCPUS`].
     #[must_use]
     pub const fn vcpu(&self) -> u8 {
         self.vcpu
     }
 
-    /// What became of the run so far.
+    /// Returns the result of the run so far.
     #[must_use]
     pub fn report(&self) -> CpuReport {
         CpuReport {
@@ -126,8 +131,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`.
-    /// An access that the mode cannot make is an event, and reads 0.
+    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`. An access
+    /// that the mode cannot make is an event, and reads 0.
     #[must_use]
     pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
         self.count_access();
@@ -144,8 +149,8 @@ impl<'m> Cpu<'m> {
         self.stored(frame, &target, old, value);
     }
 
-    /// Exchanges the eight bytes at `ea` (a multiple of 8) atomically; answers with what was there. A stray exchange is
-    /// an event, has no effect, and answers with 0.
+    /// Exchanges the eight bytes at `ea` (a multiple of 8) atomically and returns the old value. A stray exchange is an
+    /// event, has no effect, and returns 0.
     pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return 0 };
@@ -154,11 +159,11 @@ impl<'m> Cpu<'m> {
         old
     }
 
-    /// Stores `new` at `ea` (a multiple of 8) if it holds `current`, in one atomic step; answers with what it held. A
-    /// stray attempt is an event, and fails.
+    /// Stores `new` at `ea` (a multiple of 8) if the eight bytes are `current`, in one atomic step, and returns the old
+    /// value. A stray attempt is an event, and fails.
     ///
     /// # Errors
-    /// What it held instead; for a stray attempt, a number that is not `current`.
+    /// The value that was there; for a stray attempt, a number that is not `current`.
     pub fn compare_exchange(
         &self,
         ea: Ea,
@@ -176,19 +181,19 @@ impl<'m> Cpu<'m> {
         result
     }
 
-    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count.
-    /// An access that the mode cannot make is an event, and reads 0.
+    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count. An access that the
+    /// mode cannot make is an event, and reads 0.
     #[must_use]
     pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
         self.count_access();
         self.readable(ea, 4).map_or(0, |target| (target.load(order) >> target.shift()) as i32)
     }
 
-    /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they hold `current`, in one atomic step; answers
-    /// with what they held. A stray attempt is an event, and fails.
+    /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they are `current`, in one atomic step, and returns
+    /// the old value. A stray attempt is an event, and fails.
     ///
     /// # Errors
-    /// What they held instead; for a stray attempt, a number that is not `current`.
+    /// The value that was there; for a stray attempt, a number that is not `current`.
     pub fn compare_exchange_i32(
         &self,
         ea: Ea,
@@ -213,26 +218,26 @@ impl<'m> Cpu<'m> {
                     self.stored(frame, &target, old, value);
                     return Ok(found);
                 }
-                // The other half of the word changed: the four bytes named did not, so this is no failure.
+                // The other half of the word changed. The four bytes did not, so the attempt is repeated.
                 Err(changed) => old = changed,
             }
         }
     }
 
-    /// What the host page table says of the page that holds `hva` (any byte of it). For a page that a huge entry
-    /// covers, that entry, with the head's pfn: the page itself is `pfn + ((hva >> PAGE_SHIFT) mod 2^order)`.
+    /// Returns the host's page-table entry of the page that holds `hva` (any byte of it). For a page under a huge
+    /// entry, that is the huge entry with the head's pfn: the page itself is `pfn + ((hva >> PAGE_SHIFT) mod 2^order)`.
     #[must_use]
     pub fn load_pte(&self, hva: Hva) -> Pte {
         self.count_access();
         self.memory.pte(hva)
     }
 
-    /// Replaces the entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and release).
-    /// `new` differs from `current` in its bits only, or makes an absent page present; anything else is an event, and
-    /// has no effect. References are the caller's business.
+    /// Replaces the page-table entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and
+    /// release). `new` must differ from `current` only in its bits, or make an absent page present; anything else is an
+    /// event, and has no effect. The caller takes the reference that a present entry holds.
     ///
     /// # Errors
-    /// What the entry was instead.
+    /// The entry that was there.
     pub fn compare_exchange_pte(&self, hva: Hva, current: Pte, new: Pte) -> Result<(), Pte> {
         self.count_access();
         let Some(Found { frame, page, entry }) = self.memory.find_pte(hva) else {
@@ -263,8 +268,8 @@ impl<'m> Cpu<'m> {
         Ok(())
     }
 
-    /// Asks the host's allocator for `bytes` bytes: an event in real mode, nothing else. For implementations that
-    /// manage memory of their own.
+    /// Asks the host's allocator for `bytes` bytes. In real mode that is an event; otherwise it does nothing. For
+    /// implementations that manage memory of their own.
     pub fn allocate(&self, bytes: u64) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -272,7 +277,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Hands a page whose last reference is gone to the host's allocator: an event in real mode, nothing else.
+    /// Gives a page whose last reference is gone to the host's allocator. In real mode that is an event; otherwise it
+    /// does nothing.
     pub fn free_page(&self, pfn: Pfn) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -294,18 +300,19 @@ impl<'m> Cpu<'m> {
             self.memory.sequence.set(sequence + 1);
             let access = self.accesses.get();
             self.event.set(Some(Event { rule, at, pfn, allowed, seen, access, sequence }));
-            // The event is what will be reported, however the run ends: it need not go on for long.
+            // The event will be reported however the run ends, so the run need not go on for long.
             self.limit.set(self.limit.get().min(access + AFTER_EVENT));
         }
     }
 
-    /// The real address that `ea` means in this mode, if it means one; no access. For what keeps a picture of memory.
+    /// Returns the real address that `ea` means in this mode, if any. It does not count as an access. For a subject
+    /// that keeps a copy of memory.
     #[must_use]
     pub fn real_address(&self, ea: Ea) -> Option<RealAddr> {
         self.translate(ea).map(RealAddr)
     }
 
-    /// The real address that `ea` means in this mode.
+    /// Returns the real address that `ea` means in this mode.
     #[inline]
     fn translate(&self, ea: Ea) -> Option<u64> {
         if self.mode == Mode::Virtual
@@ -355,7 +362,7 @@ impl<'m> Cpu<'m> {
         Some(Target { frame, real, region })
     }
 
-    /// The word at `ea`, noted if it may be a list's.
+    /// Returns the word at `ea` for a load, and records the read if the word may be in a list.
     #[inline]
     fn readable(&self, ea: Ea, size: u64) -> Option<Target<'m>> {
         let target = self.target(ea, size)?;
@@ -365,8 +372,8 @@ impl<'m> Cpu<'m> {
         Some(target)
     }
 
-    /// The word at `ea`, if a handler may store there. A store for which memory has no frame left is a fault of the
-    /// harness, and no event.
+    /// Returns the word at `ea` if a handler may store there. If memory has no frame left for the store, that is a
+    /// fault of the harness, not an event.
     fn writable(&self, ea: Ea, size: u64) -> Option<(&'m Frame, Target<'m>)> {
         let target = self.target(ea, size)?;
         if !matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_)) {
@@ -376,14 +383,14 @@ impl<'m> Cpu<'m> {
         let made = || self.memory.frames.find_or_make(Key::new(Space::Real, target.real >> FRAME_SHIFT));
         let Some(frame) = target.frame.or_else(made) else {
             self.memory.no_frame(Unstored::Real(RealAddr(target.real)));
-            // The run means nothing from here on.
+            // The run means nothing from here on, so it need not go on for long.
             self.limit.set(self.limit.get().min(self.accesses.get() + AFTER_EVENT));
             return None;
         };
         Some((frame, target))
     }
 
-    /// A store happened: log it, keep the account, see what it breaks.
+    /// Logs a store, updates the account, and checks the rules that the store can break.
     fn stored(&self, frame: &Frame, target: &Target<'_>, old: u64, new: u64) {
         if old != new {
             self.memory.frames.log(frame, target.index(), old, self.actor);
@@ -394,7 +401,8 @@ impl<'m> Cpu<'m> {
                 let pfn = Pfn(at / self.memory.struct_page);
                 match at % self.memory.struct_page {
                     struct_page::COUNT => self.count_stored(target.real, pfn, old as i32, new as i32),
-                    // A page whose last reference this run gave back is the allocator's, no longer the handler's.
+                    // A page whose last reference this run gave back belongs to the allocator, no longer to the
+                    // handler.
                     _ if old != new && self.freed.get() == Some(self.memory.head(pfn)) => {
                         self.event(Rule::MemStray, target.real, Some(pfn), 1, 0);
                     }
@@ -416,7 +424,7 @@ impl<'m> Cpu<'m> {
                 }
             }
             Owner::Table(_) => self.table_stored.set(true),
-            // No handler's store gets there.
+            // `writable` refuses stores of handlers there.
             Owner::Ram | Owner::List => {}
         }
     }
@@ -438,13 +446,13 @@ impl<'m> Cpu<'m> {
 
     fn check_held(&self, at: u64, pfn: Pfn, count: i32) {
         let account = self.memory.account(pfn);
-        // A probe of a page that nobody names may take its count anywhere, over the ends of 32 bits too.
+        // A probe of an unnamed page may take its count anywhere, even past the ends of 32 bits.
         if (account.holders > 0 || self.context != Context::Probe) && i64::from(count) < account.due() {
             self.event(Rule::RefHeld, at, Some(pfn), account.due(), i64::from(count));
         }
     }
 
-    /// A word of guest memory was read: each once, and none after a store to a table.
+    /// Records that a word of guest memory was read: each word only once, and none after a store to a table.
     fn note_list_read(&self, real: u64) {
         if self.table_stored.get() {
             self.event(Rule::ListSnapshot, real, None, 0, 1);
@@ -453,7 +461,7 @@ impl<'m> Cpu<'m> {
         let Some((number, read)) =
             self.lists.iter().find(|(number, _)| matches!(number.get(), 0) || number.get() == frame)
         else {
-            // More frames of guest memory than are watched.
+            // The run reads more frames of guest memory than are watched.
             return;
         };
         number.set(frame);
@@ -467,17 +475,17 @@ impl<'m> Cpu<'m> {
 }
 
 impl Target<'_> {
-    /// The word's place in its frame, modulo 512.
+    /// Returns the word's index in its frame, modulo 512.
     const fn index(&self) -> u64 {
         self.real >> 3
     }
 
-    /// Where the four bytes of an access lie in their word, in bits.
+    /// Returns the position of the accessed bytes in their word, in bits.
     const fn shift(&self) -> u64 {
         8 * (self.real & 4)
     }
 
-    /// The word; 0 where nothing was ever stored.
+    /// Returns the word; 0 if nothing was ever stored there.
     fn load(&self, order: Ordering) -> u64 {
         self.frame.map_or(0, |frame| frame.word(self.index()).load(order))
     }

@@ -1,9 +1,9 @@
-//! What a CPU is running, and what became of it.
+//! Events: what a CPU did against the rules while it ran a call.
 
 use contract::addr::Pfn;
 use contract::rule::Rule;
 
-/// What a CPU is running: some rules hold for hypercalls alone.
+/// What a CPU runs. Some rules hold only for hypercalls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Context {
     /// One mode's run of a hypercall.
@@ -19,27 +19,27 @@ pub enum Context {
 pub struct Event {
     /// The rule that it broke.
     pub rule: Rule,
-    /// Where: an effective or real address; for `REF.HELD` at a page-table entry the hva, for a freed page the pfn.
+    /// The place: an effective or real address; for `REF.HELD` at a page-table entry the hva, for a freed page the pfn.
     pub at: u64,
     /// The page whose count or holders are concerned.
     pub pfn: Option<Pfn>,
-    /// What was allowed: for counts, the least.
+    /// The allowed value: for counts, the least.
     pub allowed: i64,
-    /// What was seen.
+    /// The value that was seen.
     pub seen: i64,
-    /// How many accesses the CPU had made, this one included; at least 1.
+    /// Number of accesses that the CPU had made, this one included; at least 1.
     pub access: u64,
-    /// Rises from event to event of all CPUs, from 0.
+    /// Number of the event among those of all CPUs, from 0, ascending in time.
     pub sequence: u64,
 }
 
-/// What became of a CPU's run.
+/// The result of a CPU's run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CpuReport {
-    /// Accesses that it made.
+    /// Number of accesses that it made.
     pub accesses: u64,
-    /// The first thing it did that it must not do.
+    /// Its first event.
     pub event: Option<Event>,
-    /// Whether it reached its limit of accesses.
+    /// Whether it exceeded its limit of accesses.
     pub hung: bool,
 }

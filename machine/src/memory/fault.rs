@@ -1,7 +1,7 @@
-//! What cannot be, in the simulated machine itself: `HARNESS.FAULT`.
+//! Impossible states of the simulated machine itself: `HARNESS.FAULT`.
 //!
-//! A fault is never the subject's doing. [`RealMemory`](super::RealMemory) keeps the first one; what a program shows
-//! after it means nothing.
+//! A fault is never the subject's mistake. [`RealMemory`](super::RealMemory) keeps the first one. Results of a program
+//! after it mean nothing.
 
 use core::fmt;
 
@@ -11,18 +11,18 @@ use contract::addr::{Hva, Liobn, Pfn, RealAddr};
 use super::account::Account;
 use super::region::Region;
 
-/// A state of the harness that cannot be: which, where, and the values that show it.
+/// An impossible state of the harness: its kind, its place, and the values that show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A store found no frame left, and is lost: the program touches more memory than [`Program::frames_bound`] says,
-    /// and then 64 MiB.
+    /// A store found no frame left and is lost: the program touches 64 MiB more memory than [`Program::frames_bound`]
+    /// says.
     ///
     /// [`Program::frames_bound`]: contract::Program::frames_bound
     NoFrame {
-        /// Where the store would have gone.
+        /// The word that was to be stored.
         place: Unstored,
-        /// How many frames of 4 KiB there are.
+        /// Number of frames of 4 KiB, all of which are in use.
         frames: u32,
     },
     /// A CPU has a number that no vCPU has.
@@ -30,13 +30,13 @@ pub enum Fault {
         /// Its number.
         vcpu: u8,
     },
-    /// A region is empty, or starts at no multiple of 4 KiB.
+    /// A region is empty, or does not start at a multiple of 4 KiB.
     RegionShape(Region),
-    /// Two regions overlap, or stand in the wrong order.
+    /// Two regions overlap, or are in the wrong order.
     RegionsOverlap(Region, Region),
-    /// No region starts there, and one is to be removed.
+    /// The host removes a region that does not exist.
     NoRegion {
-        /// Real address.
+        /// Real address at which the region would start.
         start: u64,
     },
     /// A block is backed twice, or out of order.
@@ -44,7 +44,7 @@ pub enum Fault {
         /// Its number.
         number: u64,
     },
-    /// A block is not backed (or memory has no blocks at all), and should be.
+    /// A block is not backed but should be, or the memory model has no blocks.
     NoBlock {
         /// Its number.
         number: u64,
@@ -53,7 +53,7 @@ pub enum Fault {
     BlockRegion {
         /// The block's number; for an array of struct pages, 0.
         number: u64,
-        /// Where it lies.
+        /// Real address of the block, or of the region.
         real: RealAddr,
     },
     /// The host stores to a struct page that is not backed.
@@ -61,97 +61,98 @@ pub enum Fault {
         /// The page.
         pfn: Pfn,
     },
-    /// The account has come to fewer than 0 holders of a page, or to holders of a page that none can hold.
+    /// The account has a negative number of holders of a page, or holders of a page that none can name.
     Holders {
         /// The page.
         pfn: Pfn,
         /// Page-table entries and hardware TCEs that name the page, as the account has it.
         holders: i32,
     },
-    /// A page that entries name has a negative number of references due: own + holders.
+    /// A page that entries name has a negative number of own references.
     Owed {
         /// The page.
         pfn: Pfn,
-        /// What the account says.
+        /// Its account.
         account: Account,
     },
-    /// The account counts other holders than page table and hardware tables have.
+    /// The account has another number of holders than the page table and the hardware tables.
     Recount {
         /// The page.
         pfn: Pfn,
         /// Holders in the account.
         account: i32,
-        /// Holders counted.
+        /// Holders that the new count gives.
         counted: i32,
     },
-    /// The account is not that of the reference, although memory is.
+    /// The account differs from the reference, although the image does not.
     Account {
         /// The page.
         pfn: Pfn,
         /// The account beside the image.
         memory: Account,
-        /// What the reference has.
+        /// The account that the reference has.
         reference: Account,
     },
     /// The host sets a page-table entry over another one.
     MappedTwice {
-        /// Where the other entry stands.
+        /// The hva of the other entry.
         hva: Hva,
     },
     /// The host sets a page-table entry inside a huge one.
     InsideHuge {
-        /// Where.
+        /// The hva of the page.
         hva: Hva,
     },
-    /// A word of the page table is no entry, or no part of the huge entry around it.
+    /// A word of the page table is neither an entry nor the right part of the huge entry around it.
     PageTable {
-        /// Which page's.
+        /// The hva of its page.
         hva: Hva,
         /// The word.
         word: u64,
     },
-    /// A compound page is made where one is, or where the order does not allow it, or split where there is none.
+    /// The host makes a compound page where one exists or with an order that does not fit there, or splits one that
+    /// does not exist.
     Compound {
         /// Its head.
         pfn: Pfn,
-        /// Its order, 0 where there is none.
+        /// Its order; 0 if there is no compound page.
         order: u32,
     },
-    /// A struct page does not say what the host's picture of compound pages says.
+    /// A struct page differs from the host's record of compound pages.
     CompoundWord {
         /// The page.
         pfn: Pfn,
         /// Offset in its struct page.
         offset: u64,
-        /// What should be there; of the flags, HEAD and TAIL alone.
+        /// The word that the host stored; of the flags, HEAD and TAIL alone.
         expected: u64,
-        /// What is there.
+        /// The word that is there.
         found: u64,
     },
-    /// A host step is to be done whose precondition fails, or that is none of the host's.
+    /// The host gets a step whose precondition fails, or that is not a host step.
     Precondition {
         /// The kind of step.
         step: StepKind,
-        /// What does not hold.
+        /// The precondition.
         needs: &'static str,
-        /// Address, pfn or number that it is about.
+        /// The address, pfn or number that it is about.
         at: u64,
     },
     /// The vmemmap list has no room for a node.
     ListFull {
-        /// Real address of the node behind the last.
+        /// Real address at which the node would begin.
         node: RealAddr,
     },
-    /// A word of the vmemmap list is not what the blocks say.
+    /// A word of the vmemmap list does not match the backed blocks.
     List {
         /// Real address of the word.
         at: RealAddr,
-        /// What should be there.
+        /// The word that the blocks give.
         expected: u64,
-        /// What is there.
+        /// The word that is there.
         found: u64,
     },
-    /// The directory does not lead to a frame, or leads to one that is not in use.
+    /// The directory of frames does not lead to a frame, or leads to one that is not in use.
     Directory {
         /// The frame's number.
         frame: u32,
@@ -160,40 +161,40 @@ pub enum Fault {
     Range {
         /// The frame's number.
         frame: u32,
-        /// The word's place in it.
+        /// The word's index in the frame, below 512.
         index: u64,
     },
     /// The change log has a word twice, or not at all.
     Log {
         /// The frame's number.
         frame: u32,
-        /// The word's place in it.
+        /// The word's index in the frame, below 512.
         index: u64,
     },
-    /// A frame is taken for one of another region.
+    /// A frame is recorded as one of another region.
     FrameRegion {
         /// Real address of the frame.
         real: RealAddr,
     },
     /// A word outside all regions is not 0.
     Ownerless {
-        /// Where.
+        /// Real address of the word.
         real: RealAddr,
         /// The word, little-endian.
         word: u64,
     },
-    /// Memory is not present there, and the reference has something in it.
+    /// The reference has contents of memory where no memory is present.
     NoMemory {
-        /// Where.
+        /// Real address of the word.
         real: RealAddr,
-        /// What the reference has, big-endian.
+        /// The word that the reference has, big-endian.
         word: u64,
     },
     /// Memory and reference hold different numbers of words that are not 0, and no word differs.
     Words {
-        /// Words of memory.
+        /// Number in memory.
         memory: u64,
-        /// Words of the reference.
+        /// Number in the reference.
         reference: u64,
     },
     /// A window's table lies in memory, and the reference has no such window; or the other way round.
@@ -205,14 +206,14 @@ pub enum Fault {
     Block {
         /// Its number.
         number: u64,
-        /// Where it lies in memory.
+        /// Its real address in memory; `None` if it is not backed there.
         memory: Option<RealAddr>,
-        /// Where the reference has it.
+        /// Its real address in the reference; `None` if it is not backed there.
         reference: Option<RealAddr>,
     },
 }
 
-/// A word that no frame was left for.
+/// A word that could not be stored because no frame was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unstored {
     /// The word at that real address.
@@ -233,7 +234,7 @@ impl fmt::Display for Unstored {
     }
 }
 
-/// A region as a range of real addresses.
+/// Shows a region as a range of real addresses.
 struct Range(Region);
 
 impl fmt::Display for Range {
@@ -243,7 +244,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// Where a block lies, or that it does not.
+/// Shows where a block lies; `None` is `nowhere`.
 struct At(Option<RealAddr>);
 
 impl fmt::Display for At {

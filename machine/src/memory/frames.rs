@@ -1,8 +1,8 @@
 //! Sparse storage of words in frames of 4 KiB, with a log of the words that a step changed.
 //!
 //! The first store to a frame makes it. That works through a shared reference, because memory is borrowed while a CPU
-//! runs; the storage belongs to one thread. [`Frames::reset`] sets aside the frames that a program is known to need,
-//! and reuses them from program to program, so a store allocates nothing. A subject that stores where the reference
+//! runs; the storage belongs to one thread. [`Frames::reset`] allocates the frames that a program is known to need, and
+//! reuses them from program to program, so that a store allocates nothing. A subject that stores where the reference
 //! does not may need more frames: those are allocated at the store, at most [`SPARE_FRAMES`] of them.
 //!
 //! Words are atomics, which take the orderings that a subject gives. One CPU runs at a time.
@@ -16,14 +16,14 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::actor::Actors;
 use super::fault::Fault;
 
-/// Words of a frame.
+/// Number of words of a frame.
 pub(super) const FRAME_WORDS: usize = 512;
 /// log2 of a frame's bytes.
 pub(super) const FRAME_SHIFT: u32 = 12;
-/// Frames that a program may need beyond those it is known to need: 64 MiB.
+/// Number of frames that a program may use beyond those that it is known to need: 64 MiB.
 pub(super) const SPARE_FRAMES: u32 = 1 << 14;
 
-/// Which kind of thing a frame holds; the upper bits of its key.
+/// The kind of a frame's contents; the upper bits of its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Space {
@@ -59,29 +59,29 @@ impl Key {
     }
 }
 
-/// A frame whose region has not been looked up, or has gone.
+/// Region number of a frame whose region has not been looked up, or was removed.
 pub(super) const NO_REGION: u32 = u32::MAX;
 
-/// The place of a word in its frame; whatever lies above the frame is cut off.
+/// Returns the index of a word in its frame; bits above it are cut off.
 #[inline]
 const fn place(index: u64) -> usize {
     index as usize % FRAME_WORDS
 }
 
-/// 512 words, and what is known of them.
+/// 512 words, with the log of their changes.
 pub(super) struct Frame {
     number: u32,
     key: Cell<Key>,
-    /// The next frame of the same bucket, its number + 1; 0 behind the last.
+    /// The number + 1 of the next frame of the same bucket; 0 for the last.
     next: Cell<u32>,
     /// The number of the region that holds the frame's first byte, or [`NO_REGION`].
     region: Cell<u32>,
-    /// The words that were ever stored to lie in `low .. high`: only those are cleared and searched.
+    /// All words that were ever stored to are in `low .. high`: only those are cleared and searched.
     low: Cell<u32>,
     high: Cell<u32>,
-    /// The step (by its epoch) whose changes `log` lists.
+    /// The epoch of the step whose changes `log` lists.
     epoch: Cell<u32>,
-    /// How many words that step has changed.
+    /// Number of words that this step has changed.
     logged: Cell<u32>,
     words: [AtomicU64; FRAME_WORDS],
     /// For each word the epoch of the last step that changed it, above the 32 bits of the actors that did so.
@@ -118,7 +118,7 @@ impl Frame {
         self.key.get()
     }
 
-    /// The word at `index`, modulo 512.
+    /// Returns the word at `index`, modulo 512.
     #[inline]
     pub(super) const fn word(&self, index: u64) -> &AtomicU64 {
         &self.words[place(index)]
@@ -132,33 +132,33 @@ impl Frame {
         self.region.set(region);
     }
 
-    /// Widens the range of words that were stored to by the word at `index`, modulo 512.
+    /// Extends the range of words that were stored to by the word at `index`, modulo 512.
     pub(super) fn note_store(&self, index: u64) {
         let index = place(index) as u32;
         self.low.set(self.low.get().min(index));
         self.high.set(self.high.get().max(index + 1));
     }
 
-    /// The words that were ever stored to lie in this range; all others are zero.
+    /// Returns the range of words that were ever stored to; all others are zero.
     pub(super) fn stored(&self) -> Range<u64> {
         u64::from(self.low.get())..u64::from(self.high.get())
     }
 
-    /// The words that are not zero, each with its index.
+    /// Returns the words that are not zero, each with its index.
     pub(super) fn nonzero(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.stored().map(|index| (index, self.word(index).load(Relaxed))).filter(|(_, value)| *value != 0)
     }
 }
 
-/// See the module's text.
+/// The frames of one memory, and the change log of the running step.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// By number. The first `used` hold something; of the others, some are allocated.
+    /// The frames by number. The first `used` are in use. Some of the others are allocated.
     frames: Vec<OnceCell<Box<Frame>>>,
-    /// The first frame of each bucket, its number + 1. The length is a power of two.
+    /// The number + 1 of the first frame of each bucket. The length is a power of two.
     buckets: Vec<Cell<u32>>,
     used: Cell<u32>,
-    /// `used` stays at or below it.
+    /// Limit of `used`.
     limit: u32,
     epoch: u32,
     /// Numbers of the frames that the step changed, in the order of the first changes.
@@ -167,7 +167,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Forgets everything and sets aside `frames` frames.
+    /// Forgets everything, and allocates `frames` frames in advance.
     pub(super) fn reset(&mut self, frames: u32) {
         let mask = self.mask();
         for frame in self.frames.iter_mut().take(self.used.get() as usize).filter_map(OnceCell::get_mut) {
@@ -187,7 +187,7 @@ impl Frames {
         for (number, frame) in (0..frames).zip(&self.frames) {
             frame.get_or_init(|| Frame::new(number));
         }
-        // Two buckets for a frame that is set aside. With more frames than that, buckets only get longer.
+        // Two buckets for each frame that is allocated in advance. With more frames, buckets only get longer.
         let buckets = (frames as usize * 2).next_power_of_two();
         if self.buckets.len() < buckets {
             self.buckets.resize_with(buckets, Cell::default);
@@ -213,14 +213,14 @@ impl Frames {
         self.buckets.len().wrapping_sub(1)
     }
 
-    /// The frame of that number, if it is in use. [`audit`](super::RealMemory::audit) sees to it that all in use are
-    /// allocated.
+    /// Returns the frame of that number, if it is allocated. [`audit`](super::RealMemory::audit) checks that all frames
+    /// in use are.
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Frame> {
         self.frames.get(number as usize)?.get().map(|frame| &**frame)
     }
 
-    /// The frame with that key, if a store has made it.
+    /// Returns the frame with that key, if a store has made it.
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<&Frame> {
         // Before the first reset there are no buckets.
@@ -235,7 +235,7 @@ impl Frames {
         None
     }
 
-    /// The frame with that key, made if it is not there; `None` when no frame is left.
+    /// Returns the frame with that key, and makes it if there is none; `None` when no frame is left.
     pub(super) fn find_or_make(&self, key: Key) -> Option<&Frame> {
         self.find(key).or_else(|| self.make(key))
     }
@@ -258,7 +258,7 @@ impl Frames {
         Some(frame)
     }
 
-    /// Notes that `actors` changed the word at `index` (modulo 512), which held `old` before.
+    /// Logs that `actors` changed the word at `index` (modulo 512), which held `old` before.
     #[inline]
     pub(super) fn log(&self, frame: &Frame, index: u64, old: u64, actors: Actors) {
         let index = place(index);
@@ -282,17 +282,18 @@ impl Frames {
         frame.logged.set(logged + 1);
     }
 
-    /// Whether this step changed the word at `index` (modulo 512).
+    /// Returns whether this step changed the word at `index` (modulo 512).
     pub(super) fn is_logged(&self, frame: &Frame, index: u64) -> bool {
         frame.stamps[place(index)].get() >> 32 == u64::from(self.epoch)
     }
 
-    /// The frames that this step changed.
+    /// Returns the frames that this step changed.
     pub(super) fn changed(&self) -> impl Iterator<Item = &Frame> + '_ {
         self.changed.iter().take(self.changed_length.get() as usize).filter_map(|number| self.get(number.get()))
     }
 
-    /// The words of a frame of [`changed`](Self::changed) that this step changed: index, value before the step, actors.
+    /// Returns the words that this step changed of a frame of [`changed`](Self::changed): index, value before the step,
+    /// actors.
     pub(super) fn logged(&self, frame: &Frame) -> impl Iterator<Item = (u64, u64, Actors)> {
         frame.log.iter().take(frame.logged.get() as usize).map(|index| {
             let index = usize::from(index.get()) % FRAME_WORDS;
@@ -300,30 +301,30 @@ impl Frames {
         })
     }
 
-    /// How many frames exist; none goes before the next reset.
+    /// Returns the number of frames in use. No frame is removed before the next reset.
     #[inline]
     pub(super) fn made(&self) -> u32 {
         self.used.get()
     }
 
-    /// Most frames that can exist.
+    /// Returns the limit of frames in use.
     pub(super) const fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Takes the frames away that are not in use yet.
+    /// Limits the frames in use to `frames`, for tests of a full memory.
     #[cfg(test)]
     pub(super) fn limit_to(&mut self, frames: u32) {
         self.limit = frames;
     }
 
-    /// The frames that exist, in the order in which they were made.
+    /// Returns the frames in use, in the order in which they were made.
     pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> + '_ {
         self.frames.iter().take(self.used.get() as usize).filter_map(|frame| frame.get().map(|frame| &**frame))
     }
 
-    /// Whether the directory leads to each frame in use and to no other, words were stored to only where frames say so,
-    /// and the log has each changed word once.
+    /// Checks that the directory leads to each frame in use and to no other, that frames know the range of their
+    /// stores, and that the log has each changed word once.
     pub(super) fn audit(&self) -> Result<(), Fault> {
         let used = self.used.get();
         let mut left = used;
@@ -355,7 +356,7 @@ impl Frames {
         Ok(())
     }
 
-    /// `noted` is how often the step's list of changed frames has this one.
+    /// Checks the log of a frame. `noted` is how often the step's list of changed frames has it.
     fn audit_log(&self, frame: &Frame, noted: usize) -> Result<(), Fault> {
         let logged = if frame.epoch.get() == self.epoch { frame.logged.get() as usize } else { 0 };
         let mut listed = [false; FRAME_WORDS];
@@ -374,10 +375,10 @@ impl Frames {
         Ok(())
     }
 
-    /// The frames of real memory that overlap `[start, end)`, which is not empty.
+    /// Returns the frames of real memory that overlap `[start, end)`, which must not be empty.
     pub(super) fn frames_within(&self, start: u64, end: u64) -> impl Iterator<Item = &Frame> + '_ {
         let (first, last) = (start >> FRAME_SHIFT, (end - 1) >> FRAME_SHIFT);
-        // Whichever is shorter: the range, looked up frame by frame, or all frames there are.
+        // The shorter way: look up each frame of the range, or search all frames in use.
         let by_key = last - first < u64::from(self.used.get());
         let looked_up = by_key.then(|| (first..=last).filter_map(|number| self.find(Key::new(Space::Real, number))));
         let filtered = (!by_key).then(|| {
@@ -391,7 +392,7 @@ impl Frames {
 
 #[inline]
 const fn bucket(key: Key, mask: usize) -> usize {
-    // Fibonacci hashing; neighbouring frames land apart, which is fine for tables of a few KiB.
+    // Fibonacci hashing. It spreads neighbouring frames, which is fine for tables of a few KiB.
     (key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask
 }
 
@@ -469,7 +470,7 @@ mod tests {
         frames.begin_step();
         assert_eq!((frames.epoch, frames.changed().count(), frames.audit()), (1, 0, Ok(())));
         assert!(!frames.is_logged(frame(&frames, 7), 3));
-        // A stamp of the first epoch, from long ago, would be taken for one of now.
+        // Without clearing, a stamp of an old epoch would look like one of this step.
         assert!(frames.frames().all(|frame| frame.stamps.iter().all(|stamp| stamp.get() == 0)));
     }
 

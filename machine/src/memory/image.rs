@@ -13,21 +13,21 @@ use super::frames::{FRAME_SHIFT, Frame, Frames, Key, NO_REGION, Space};
 use super::region::{Owner, Place, Region};
 use super::struct_page;
 
-/// How struct pages are found in this memory.
+/// The memory model, as far as finding struct pages needs it. All values are as in docs/semantics.md, section 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Model {
     Flatmem { array: u64, pages: u64 },
     Vmemmap { base: u64, block_shift: u32, list: u64 },
 }
 
-/// The simulated real memory, with the host's picture of what lies where. See the module's text.
+/// The simulated real memory, with the host's record of its regions, blocks and compound pages. See the module's text.
 ///
 /// It belongs to one thread: CPUs borrow it, and one of them runs at a time.
 pub struct RealMemory {
     pub(super) frames: Frames,
-    /// Regions by number; a number is not used again while a program runs.
+    /// Regions by number, removed ones included. Numbers are not reused while a program runs.
     pub(super) regions: Vec<Region>,
-    /// Numbers of the living regions, by start.
+    /// Numbers of the existing regions, by start address.
     pub(super) order: Vec<u32>,
     /// Backed blocks (number, real address), by number.
     pub(super) blocks: Vec<(u64, u64)>,
@@ -36,7 +36,7 @@ pub struct RealMemory {
     pub(super) page_shift: PageShift,
     pub(super) struct_page: u64,
     pub(super) model: Model,
-    /// The number of the next event: they rise, so that the earliest of several CPUs can be told.
+    /// The number of the next event. Numbers ascend, so that the earliest event of several CPUs is known.
     pub(super) sequence: Cell<u64>,
     fault: OnceCell<Fault>,
 }
@@ -50,18 +50,18 @@ impl Default for RealMemory {
 /// A word that a step changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LoggedWord {
-    /// Where it lies.
+    /// Its place.
     pub place: Place,
     /// Its value before the step, little-endian.
     pub before: u64,
     /// Its value now, little-endian; it may be the same again.
     pub now: u64,
-    /// Who changed it in this step.
+    /// The actors that changed it in this step.
     pub actors: Actors,
 }
 
 impl RealMemory {
-    /// An empty memory, for [`reset`](Self::reset).
+    /// Makes an empty memory, for [`reset`](Self::reset).
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -78,9 +78,9 @@ impl RealMemory {
         }
     }
 
-    /// Forgets everything, faults included, and sets aside `frames` frames of 4 KiB of words: what stores are known to
-    /// need ([`Program::frames_bound`](contract::Program::frames_bound)). A frame of the page table holds 512 entries.
-    /// `struct_page` is the size of a struct page in bytes.
+    /// Forgets everything, faults included, and allocates `frames` frames of 512 words in advance: as many as the
+    /// program's stores are known to need ([`Program::frames_bound`](contract::Program::frames_bound)). `struct_page`
+    /// is the size of a struct page in bytes.
     pub fn reset(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel, frames: u32) {
         self.frames.reset(frames);
         self.regions.clear();
@@ -104,14 +104,14 @@ impl RealMemory {
         self.frames.begin_step();
     }
 
-    /// The first thing since [`reset`](Self::reset) that cannot be, if there was one. What memory says after it means
-    /// nothing, so no finding may come of it.
+    /// Returns the first fault since [`reset`](Self::reset). After a fault the contents of memory mean nothing, so no
+    /// finding may be based on them.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         self.fault.get().copied()
     }
 
-    /// Notes a fault; of several, the first is kept.
+    /// Reports a fault. Only the first is kept.
     pub fn report_fault(&self, fault: Fault) {
         self.fault.get_or_init(|| fault);
     }
@@ -120,14 +120,14 @@ impl RealMemory {
         self.report_fault(Fault::NoFrame { place, frames: self.frames.limit() });
     }
 
-    /// How many frames of 4 KiB stores have made since [`reset`](Self::reset).
+    /// Returns the number of frames of 4 KiB that stores have made since [`reset`](Self::reset).
     #[must_use]
     pub fn frames_made(&self) -> u32 {
         self.frames.made()
     }
 
-    /// Adds a region, which is not empty, starts at a multiple of 4 KiB and overlaps no other: else it is a [`Fault`],
-    /// and not added.
+    /// Adds a region. It must not be empty, must start at a multiple of 4 KiB, and must not overlap another: else it is
+    /// a [`Fault`], and the region is not added.
     pub fn add_region(&mut self, region: Region) {
         if region.start >= region.end || !region.start.is_multiple_of(REGION_ALIGN) {
             return self.report_fault(Fault::RegionShape(region));
@@ -158,7 +158,7 @@ impl RealMemory {
         }
     }
 
-    /// Makes the bytes at real addresses `start .. end` zero: multiples of 8, `start` below `end`.
+    /// Zeroes the bytes at real addresses `start .. end`. Both are multiples of 8, and `start` is below `end`.
     pub fn zero(&mut self, start: u64, end: u64) {
         for frame in self.frames.frames_within(start, end) {
             let address = frame.key().number() << FRAME_SHIFT;
@@ -171,7 +171,7 @@ impl RealMemory {
         }
     }
 
-    /// The words at real addresses `start .. end` (multiples of 8, `start` below `end`) that are not zero,
+    /// Returns the words that are not zero at real addresses `start .. end` (multiples of 8, `start` below `end`),
     /// little-endian.
     pub fn contents_within(&self, start: u64, end: u64) -> impl Iterator<Item = (RealAddr, u64)> + '_ {
         let words = self.frames.frames_within(start, end).flat_map(|frame| {
@@ -181,18 +181,18 @@ impl RealMemory {
         words.filter(move |(real, _)| (start..end).contains(&real.0))
     }
 
-    /// All regions, lowest first.
+    /// Returns all regions, lowest first.
     pub fn regions(&self) -> impl Iterator<Item = Region> + '_ {
         self.order.iter().map(|&number| self.regions[number as usize])
     }
 
-    /// The region that holds the byte at `real`.
+    /// Returns the region that holds the byte at `real`.
     #[must_use]
     pub fn region_at(&self, real: u64) -> Option<Region> {
         self.region_number(real).map(|number| self.regions[number as usize])
     }
 
-    /// The last region that starts at or below `real`, whether it reaches that far or not.
+    /// Returns the last region that starts at or below `real`, whether it covers `real` or not.
     #[must_use]
     pub fn region_from_below(&self, real: u64) -> Option<Region> {
         self.number_from_below(real).map(|number| self.regions[number as usize])
@@ -207,7 +207,8 @@ impl RealMemory {
         self.number_from_below(real).filter(|&number| real < self.regions[number as usize].end)
     }
 
-    /// The frame that holds `real`, if a store has made it, and the number of the region that owns the byte.
+    /// Returns the number of the region that holds the byte at `real`, and the frame of the byte if a store has made
+    /// it.
     pub(super) fn find(&self, real: u64) -> Option<(Option<&Frame>, u32)> {
         let Some(frame) = self.frames.find(Key::new(Space::Real, real >> FRAME_SHIFT)) else {
             return self.region_number(real).map(|number| (None, number));
@@ -220,8 +221,8 @@ impl RealMemory {
         (real < self.regions[number as usize].end).then_some((Some(frame), number))
     }
 
-    /// Backs block `number` by memory at `real`, a multiple of the block's size. Memory must be sparsemem-vmemmap, and
-    /// the block not be backed: else it is a [`Fault`].
+    /// Backs block `number` by memory at `real`, a multiple of the block's size. The memory model must be
+    /// sparsemem-vmemmap, and the block must not be backed: else it is a [`Fault`].
     pub fn add_block(&mut self, number: u64, real: RealAddr) {
         let Model::Vmemmap { block_shift, .. } = self.model else {
             return self.report_fault(Fault::NoBlock { number });
@@ -234,7 +235,7 @@ impl RealMemory {
         self.add_region(Region { start: real.0, end: real.0 + (1 << block_shift), owner });
     }
 
-    /// Takes block `number` away, with what its struct pages say. It must be backed: else it is a [`Fault`].
+    /// Removes block `number`, with the contents of its struct pages. It must be backed: else it is a [`Fault`].
     pub fn remove_block(&mut self, number: u64) {
         match self.find_block(number) {
             Ok(at) => {
@@ -249,19 +250,19 @@ impl RealMemory {
         self.blocks.binary_search_by_key(&number, |&(number, _)| number)
     }
 
-    /// Where block `number` lies, if it is backed.
+    /// Returns the real address of block `number`, if it is backed.
     #[must_use]
     pub fn block(&self, number: u64) -> Option<RealAddr> {
         self.find_block(number).ok().map(|at| RealAddr(self.blocks[at].1))
     }
 
-    /// Backed blocks, as (number, real address), ascending by number.
+    /// Returns the backed blocks as (number, real address), ascending by number.
     #[must_use]
     pub fn blocks(&self) -> &[(u64, u64)] {
         &self.blocks
     }
 
-    /// The eight bytes at `real` (a multiple of 8), little-endian; zero where nothing was stored.
+    /// Returns the eight bytes at `real` (a multiple of 8), little-endian; zero if nothing was stored there.
     #[must_use]
     pub fn peek(&self, real: RealAddr) -> u64 {
         match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
@@ -270,7 +271,7 @@ impl RealMemory {
         }
     }
 
-    /// Like [`peek`](Self::peek), but `None` where [`changes`](Self::changes) tells of the word.
+    /// Like [`peek`](Self::peek), but `None` for a word that [`changes`](Self::changes) returns.
     #[must_use]
     pub fn peek_unchanged(&self, real: RealAddr) -> Option<u64> {
         match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
@@ -291,7 +292,7 @@ impl RealMemory {
         }
     }
 
-    /// The host stores a word of a frame.
+    /// Stores a word of a frame for the host.
     pub(super) fn put(&self, frame: &Frame, index: u64, value: u64) {
         let word = frame.word(index);
         let old = word.load(Relaxed);
@@ -301,8 +302,8 @@ impl RealMemory {
         }
     }
 
-    /// Real address of the word at byte `offset` of the page's struct page, if it is backed. Word by word: a struct
-    /// page that is split between two blocks has its words in both.
+    /// Returns the real address of the word at byte `offset` of the page's struct page, if it is backed. This works
+    /// word by word, because a struct page that is split between two blocks has words in both.
     #[must_use]
     pub fn struct_page_word(&self, pfn: Pfn, offset: u64) -> Option<RealAddr> {
         if pfn.0 >= self.page_shift.pfn_limit() {
@@ -315,14 +316,14 @@ impl RealMemory {
         }
     }
 
-    /// Real address of the byte at `offset` in the virtual array of struct pages, if it is backed.
+    /// Returns the real address of the byte at `offset` in the vmemmap range, if it is backed.
     pub(super) fn block_address(&self, offset: u64) -> Option<u64> {
         let Model::Vmemmap { block_shift, .. } = self.model else { return None };
         self.block(offset >> block_shift).map(|block| block.0 + (offset & ((1 << block_shift) - 1)))
     }
 
-    /// The word at byte `offset` of the page's struct page, little-endian. Zero where it is not backed: a subject may
-    /// name any page.
+    /// Returns the word at byte `offset` of the page's struct page, little-endian. It is zero if it is not backed,
+    /// because a subject may name any page.
     #[must_use]
     pub fn page_word(&self, pfn: Pfn, offset: u64) -> u64 {
         self.struct_page_word(pfn, offset).map_or(0, |real| self.peek(real))
@@ -336,7 +337,7 @@ impl RealMemory {
         }
     }
 
-    /// The page's reference count; 0 where its struct page is not backed.
+    /// Returns the page's reference count; 0 if its struct page is not backed.
     #[must_use]
     pub fn count(&self, pfn: Pfn) -> i32 {
         self.page_word(pfn, struct_page::COUNT) as i32
@@ -347,7 +348,7 @@ impl RealMemory {
         self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
     }
 
-    /// Host: changes the page's reference count by `delta`. It wraps, as the count of a page does that nobody names
+    /// Host: changes the page's reference count by `delta`. It wraps, like the count of an unnamed page
     /// (docs/semantics.md, section 3). Its struct page must be backed: else it is a [`Fault`].
     pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
         match self.struct_page_word(pfn, struct_page::COUNT) {
@@ -359,8 +360,8 @@ impl RealMemory {
         }
     }
 
-    /// The page that holds the references: the head for a tail, else the page itself. It comes from the host's picture
-    /// of compound pages, which no subject can change.
+    /// Returns the page that keeps the references: the head for a tail, else the page itself. It comes from the host's
+    /// record of compound pages, which no subject can change.
     #[must_use]
     pub fn head(&self, pfn: Pfn) -> Pfn {
         let after = self.compounds.partition_point(|&(head, _)| head <= pfn.0);
@@ -370,9 +371,9 @@ impl RealMemory {
         }
     }
 
-    /// Host: marks 2^`order` pages from `head` on as a compound page: HEAD, TAIL, and the words that name order and
-    /// head. References stay where they are. The pages must be of no compound page, the order 1 to 9, and `head` a
-    /// multiple of 2^`order`: else it is a [`Fault`].
+    /// Host: marks 2^`order` pages from `head` on as a compound page: flags HEAD and TAIL, and the words that name
+    /// order and head. References stay where they are. None of the pages may be compound, the order must be 1 to 9, and
+    /// `head` a multiple of 2^`order`: else it is a [`Fault`].
     pub fn mark_compound(&mut self, head: Pfn, order: u32) {
         let fault = Fault::Compound { pfn: head, order };
         if !(1..=MAX_ORDER).contains(&order) || !head.0.is_multiple_of(1 << order) {
@@ -395,7 +396,7 @@ impl RealMemory {
     }
 
     /// Host: makes single pages of the compound page with that head, each with the head's DIRTY. References stay where
-    /// they are. Answers with the order; `None`, and a [`Fault`], if there is no such compound page.
+    /// they are. Returns the order; `None`, and a [`Fault`], if there is no such compound page.
     pub fn unmark_compound(&mut self, head: Pfn) -> Option<u32> {
         let Ok(at) = self.compounds.binary_search_by_key(&head.0, |&(head, _)| head) else {
             self.report_fault(Fault::Compound { pfn: head, order: 0 });
@@ -428,42 +429,43 @@ impl RealMemory {
         }
     }
 
-    /// The host's PAGE_SHIFT.
+    /// Returns the host's PAGE_SHIFT.
     #[must_use]
     pub const fn page_shift(&self) -> PageShift {
         self.page_shift
     }
 
-    /// Size of a struct page in bytes.
+    /// Returns the size of a struct page in bytes.
     #[must_use]
     pub const fn struct_page_size(&self) -> u64 {
         self.struct_page
     }
 
-    /// The words that were changed since [`begin_step`](Self::begin_step), each once, with who changed them. Words that
-    /// are as they were are among them. Their order is that of the stores alone, so it is the same in every run.
+    /// Returns the words that were changed since [`begin_step`](Self::begin_step), each once, with its actors. Words
+    /// that were changed back are included. The order depends only on the stores, so it is the same in every run.
     pub fn log(&self) -> impl Iterator<Item = LoggedWord> + '_ {
         self.frames.changed().flat_map(move |frame| {
             let (key, region) = (frame.key(), self.frame_region(frame));
             self.frames.logged(frame).filter_map(move |(index, before, actors)| {
                 let now = frame.word(index).load(Relaxed);
-                // The account is no part of the image.
+                // The account is not part of the image.
                 self.place_in(key, region, index).map(|place| LoggedWord { place, before, now, actors })
             })
         })
     }
 
-    /// Like [`log`](Self::log): where, the value before the step, the value now.
+    /// Returns the words of [`log`](Self::log) as place, value before the step, value now.
     pub fn changes(&self) -> impl Iterator<Item = (Place, u64, u64)> + '_ {
         self.log().map(|word| (word.place, word.before, word.now))
     }
 
-    /// The [`changes`](Self::changes) of words that are not as they were at [`begin_step`](Self::begin_step).
+    /// Returns the [`changes`](Self::changes) of words that now differ from their value at
+    /// [`begin_step`](Self::begin_step).
     pub fn differences(&self) -> impl Iterator<Item = (Place, u64, u64)> + '_ {
         self.changes().filter(|(_, old, new)| old != new)
     }
 
-    /// All words that are not zero.
+    /// Returns all words that are not zero, without the account.
     pub fn contents(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
         self.frames.frames().filter(|frame| frame.key().space() != Space::Account).flat_map(move |frame| {
             let (key, region) = (frame.key(), self.frame_region(frame));
@@ -473,8 +475,8 @@ impl RealMemory {
         })
     }
 
-    /// The region that the frame's first byte lies in. Regions start where frames do, so it is that of every byte which
-    /// it reaches.
+    /// Returns the region of the frame's first byte. Regions start at the start of a frame, so any byte of the frame
+    /// that is in a region is in this one.
     #[inline]
     fn frame_region(&self, frame: &Frame) -> Option<&Region> {
         if frame.key().space() != Space::Real {

@@ -1,30 +1,30 @@
 //! The simulated real memory: the one place where struct pages, TCE tables, guest pages and page-table entries lie.
 //!
-//! A subject reaches memory through a [`Cpu`] only, which knows the CPU's mode and sees what breaks a rule: a last
-//! release, an address that real mode cannot reach, a store to memory that belongs to nobody. The host (the harness)
+//! A subject accesses memory only through a [`Cpu`], which knows the CPU's mode and notes what breaks a rule: a last
+//! release, an address that real mode cannot reach, a store to memory that belongs to no region. The host (the harness)
 //! sets memory up and changes it with the methods of [`RealMemory`] that take `&mut self`. The oracle reads it with
 //! [`RealMemory::peek`], [`RealMemory::changes`] and [`RealMemory::contents`]. Memory that nothing was stored to reads
-//! as zero and costs nothing.
+//! as zero and takes no space.
 //!
-//! Beside the image memory keeps an *account*: for each page own(p) and its holders (page-table entries and hardware
-//! TCEs that name the page, on the head), followed store by store, so that `REF.HELD` is seen at the store that breaks
-//! it.
+//! Beside the image, memory keeps an *account*: for each page its own references and its holders (page-table entries
+//! and hardware TCEs that name the page, on the head). The account follows each store, so that `REF.HELD` is noted at
+//! the store that breaks it.
 //!
-//! What cannot be is a [`Fault`] of the harness, and memory keeps the first one: [`RealMemory::fault`]. Cheap checks
-//! run always; [`RealMemory::audit`] makes the expensive ones.
+//! An impossible state is a [`Fault`] of the harness. Memory keeps the first one: [`RealMemory::fault`]. Cheap checks
+//! always run; [`RealMemory::audit`] makes the expensive ones.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `region` | regions, and where a word lies in them |
 //! | [`struct_page`] | offsets and bits of a struct page |
 //! | `actor` | who changes memory, and sets of them |
-//! | `account` | what the account says of a page |
-//! | `fault` | what cannot be |
+//! | `account` | the account of one page |
+//! | `fault` | impossible states |
 //! | `frames` | sparse storage of words, and the log of changes |
 //! | `image` | [`RealMemory`]: regions, blocks, struct pages, words |
-//! | `references` | the account, kept |
+//! | `references` | keeps the account |
 //! | `pte`, `page_table` | page-table entries as words; the page table |
-//! | `event`, `cpu` | [`Cpu`]: accesses and what they break |
+//! | `event`, `cpu` | [`Cpu`]: accesses, and the events that they cause |
 //! | `audit` | the expensive checks |
 
 mod account;

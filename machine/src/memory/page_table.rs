@@ -13,7 +13,7 @@ use super::image::RealMemory;
 use super::pte::{self, Entry};
 use super::region::Place;
 
-/// An entry with the word that holds it.
+/// A page-table entry, with the frame of the word that holds it.
 pub(super) struct Found<'m> {
     pub(super) frame: &'m Frame,
     /// The number of the entry's first page: its hva >> PAGE_SHIFT.
@@ -22,14 +22,14 @@ pub(super) struct Found<'m> {
 }
 
 impl RealMemory {
-    /// The word of the page with that number, where anything was stored near it.
+    /// Returns the page-table word of page number `page`; `None` if nothing was stored in its frame.
     pub(super) fn pte_word(&self, page: u64) -> Option<(&Frame, u64)> {
         let frame = self.frames.find(Key::new(Space::PageTable, page >> 9))?;
         Some((frame, frame.word(page).load(Relaxed)))
     }
 
-    /// The entry that covers `hva` (under a huge one, that one). `None` where nothing was stored near it, so that there
-    /// is a hole.
+    /// Returns the entry that covers `hva`; for a tail of a huge entry, the huge entry. `None`, a hole, if nothing was
+    /// stored in its frame.
     pub(super) fn find_pte(&self, hva: Hva) -> Option<Found<'_>> {
         let shift = self.page_shift.bits();
         let page = hva.0 >> shift;
@@ -50,15 +50,15 @@ impl RealMemory {
         None
     }
 
-    /// What the page table says of the page that holds `hva` (any byte of it); under a huge entry, that entry.
+    /// Returns the entry of the page that holds `hva` (any byte of it). Under a huge entry, that entry.
     #[must_use]
     pub fn pte(&self, hva: Hva) -> Pte {
         self.find_pte(hva).map_or(Pte::Hole, |found| found.entry)
     }
 
-    /// Host: sets the entry at `hva` in the place of the one there, or removes that one ([`Pte::Hole`]). Keeps the
-    /// account of holders, not the counts. The hva of a huge entry, old or new, is its first, and a new one covers no
-    /// third entry: else it is a [`Fault`].
+    /// Host: replaces the entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but not the
+    /// counts. `hva` must be the first of a huge entry, old or new, and a new huge entry must not cover a third entry:
+    /// else it is a [`Fault`].
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {
@@ -88,7 +88,7 @@ impl RealMemory {
         }
     }
 
-    /// A page-table word that [`changes`](Self::changes) gave, in the words of the text form.
+    /// Formats a page-table word of [`changes`](Self::changes) like the text form.
     #[must_use]
     pub fn show_pte_word(&self, word: u64) -> String {
         match pte::decode(word) {
@@ -97,7 +97,7 @@ impl RealMemory {
         }
     }
 
-    /// The entries of the page table that are no holes, in the order in which their frames were made.
+    /// Returns all entries that are not holes, in the order in which their frames were made.
     pub fn page_table(&self) -> impl Iterator<Item = (Hva, Pte)> + '_ {
         self.contents().filter_map(|(place, word)| match (place, pte::decode(word)) {
             (Place::PageTable(hva), Entry::Entry(entry)) => Some((hva, entry)),

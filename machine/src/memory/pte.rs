@@ -1,5 +1,4 @@
-//! Page-table entries as words of the image. Subjects see them decoded; the encoding is nobody's business but this
-//! module's.
+//! The encoding of page-table entries as words of the image. Only this module knows it; subjects see entries decoded.
 //!
 //! Bits 0-1: 0 a hole, 1 present, 2 huge, 3 absent. Bit 2 writable, 3 dirty, 4 young, 5 'not the first page of a huge
 //! entry'; bits 8-12 the order of a huge entry; bits 16 and up the pfn.
@@ -15,18 +14,18 @@ const DIRTY: u64 = 1 << 3;
 const YOUNG: u64 = 1 << 4;
 const TAIL: u64 = 1 << 5;
 
-/// What a word says.
+/// A decoded word.
 pub(super) enum Entry {
-    /// An entry.
+    /// An entry, or a hole.
     Entry(Pte),
-    /// Under a huge entry of that order, at the multiple of 2^order pages below.
+    /// Not the first page of a huge entry of that order. The entry is at the multiple of 2^order pages below.
     Tail {
         /// The order.
         order: u32,
     },
 }
 
-/// The word for page `index` of the entry.
+/// Returns the word of page `index` of the entry.
 pub(super) fn encode(entry: Pte, index: u64) -> u64 {
     let flags = |writable, dirty, young| {
         (if writable { WRITABLE } else { 0 }) | (if dirty { DIRTY } else { 0 }) | (if young { YOUNG } else { 0 })
@@ -43,7 +42,7 @@ pub(super) fn encode(entry: Pte, index: u64) -> u64 {
     }
 }
 
-/// What `word` says.
+/// Decodes a word.
 pub(super) fn decode(word: u64) -> Entry {
     let pfn = Pfn(word >> 16);
     let (writable, dirty, young) = (word & WRITABLE != 0, word & DIRTY != 0, word & YOUNG != 0);

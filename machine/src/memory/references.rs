@@ -1,5 +1,6 @@
-//! The account beside the image: who holds references on which page, kept store by store, so that `REF.HELD` is seen at
-//! the store that breaks it. A page is a head or an order-0 page; what names a tail counts for its head.
+//! Keeps the account beside the image: who holds references on which page. It follows each store, so that `REF.HELD` is
+//! noted at the store that breaks it. A page is a head or an order-0 page; an entry that names a tail counts for its
+//! head.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -11,7 +12,7 @@ use super::frames::{Key, Space};
 use super::image::RealMemory;
 
 impl RealMemory {
-    /// What the account says of the page (a head or an order-0 page).
+    /// Returns the account of the page (a head or an order-0 page).
     #[must_use]
     pub fn account(&self, pfn: Pfn) -> Account {
         match self.frames.find(Key::new(Space::Account, pfn.0 >> 9)) {
@@ -20,7 +21,7 @@ impl RealMemory {
         }
     }
 
-    /// What the account says of every page of which it says something.
+    /// Returns the accounts of all pages whose account is not zero.
     pub fn accounts(&self) -> impl Iterator<Item = (Pfn, Account)> + '_ {
         self.frames.frames().filter(|frame| frame.key().space() == Space::Account).flat_map(|frame| {
             let base = frame.key().number() << 9;
@@ -34,7 +35,7 @@ impl RealMemory {
         };
         let word = frame.word(pfn.0);
         let old = Account::of(word.load(Relaxed));
-        // own wraps together with the count of a page that nobody names. Holders are counted one by one, from 0.
+        // own wraps together with the count of an unnamed page. Holders are counted one by one, from 0.
         let new = Account { own: old.own.wrapping_add(own), holders: old.holders.wrapping_add(holders) };
         if new.holders < 0 {
             self.report_fault(Fault::Holders { pfn, holders: new.holders });
@@ -43,26 +44,26 @@ impl RealMemory {
         word.store(new.word(), Relaxed);
     }
 
-    /// References that the host itself holds on the page (a head or an order-0 page).
+    /// Returns the own references of the page (a head or an order-0 page).
     #[must_use]
     pub fn own(&self, pfn: Pfn) -> i32 {
         self.account(pfn).own
     }
 
-    /// Page-table entries and hardware TCEs that name the page, on the head.
+    /// Returns the number of page-table entries and hardware TCEs that name the page, given its head.
     #[must_use]
     pub fn holders(&self, pfn: Pfn) -> i32 {
         self.account(pfn).holders
     }
 
-    /// Host: changes own(p) by `delta`, not the count. It wraps, as own of a page does that nobody names
-    /// (docs/semantics.md, section 3).
+    /// Host: changes own(p) by `delta`, but not the count. It wraps, like own of an unnamed page (docs/semantics.md,
+    /// section 3).
     pub fn add_own(&mut self, pfn: Pfn, delta: i32) {
         self.change_account(pfn, delta, 0);
     }
 
-    /// Host: forgets what the account says of pages `first .. end`, whose struct pages were zeroed or have gone. No
-    /// entry may name them: else it is a [`Fault`].
+    /// Host: clears the account of pages `first .. end`, whose struct pages were zeroed or removed. No entry may name
+    /// them: else it is a [`Fault`].
     pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
             let base = frame.key().number() << 9;
@@ -86,7 +87,7 @@ impl RealMemory {
         self.change_account(pfn, 0, delta);
     }
 
-    /// The page (its head) that a hardware entry names, given as the little-endian word that lies in memory.
+    /// Returns the page (its head) that a hardware entry names. `entry` is the little-endian word in memory.
     pub(super) fn hardware_page(&self, entry: u64) -> Option<Pfn> {
         let tce = Tce(entry.swap_bytes());
         tce.has_permissions().then(|| self.head(Pfn(tce.0 >> self.page_shift.bits())))

@@ -1,13 +1,13 @@
-//! Regions: what real memory is divided into, and where a word lies in it.
+//! Regions, which real memory is divided into, and the place of a word in them.
 
 use contract::addr::{Hva, Liobn, RealAddr};
 
-/// What a region of real memory is for (docs/semantics.md, section 1).
+/// The purpose of a region of real memory (docs/semantics.md, section 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
     /// Struct pages. The region is a vmemmap block, or the one array of flatmem.
     StructPages {
-        /// Where the region begins in the array (or virtual array): bytes from the struct page of pfn 0.
+        /// Offset in bytes of the region's first byte from the struct page of pfn 0, in the array or the vmemmap range.
         offset: u64,
     },
     /// The guest values of a window, 8 bytes an entry, big-endian.
@@ -25,17 +25,16 @@ pub enum Owner {
 pub struct Region {
     /// Real address of the first byte.
     pub start: u64,
-    /// Real address of the first byte behind it; above `start`.
+    /// Real address of the first byte past the region; above `start`.
     pub end: u64,
-    /// What it is for.
+    /// Its purpose.
     pub owner: Owner,
 }
 
 /// Where a word of the image lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// At a real address (a multiple of 8), in a region; `None` where the region has been removed, which made the word
-    /// 0.
+    /// At a real address (a multiple of 8), in a region; `None` if the region was removed, which made the word 0.
     Real(RealAddr, Option<Region>),
     /// The page-table entry of an hva page.
     PageTable(Hva),

@@ -1,4 +1,4 @@
-//! What memory refuses and what its audit finds: each test spoils something and sees the fault named.
+//! Tests of what memory refuses and what its audit finds: each test makes an impossible state, and checks the fault.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -11,24 +11,24 @@ use super::region::{Owner, Place, Region};
 use super::{Account, Actor, Context, Cpu, LoggedWord, Mode, RealMemory, pte, struct_page};
 use crate::fixture::{ABSENT, BASE, BLOCKS, HARDWARE, HEAD, HOLE, HUGE, HVA, IDLE, LIST, PFN, TABLE, boot};
 
-/// What makes memory report.
+/// An operation that makes memory report a fault.
 type Spoil = fn(&mut RealMemory);
 
-/// What made memory report, with what was reported.
+/// Operations, each with the fault that it must report.
 type Case = (Spoil, Fault);
 
-/// Each of the cases is reported on a memory of its own.
+/// Checks that memory reports the fault of each case, each on a memory of its own.
 fn reported(cases: &[Case]) {
     for (spoil, fault) in cases {
         let (mut memory, _) = boot();
         spoil(&mut memory);
         assert_eq!(memory.fault(), Some(*fault));
-        // The audit says nothing else.
+        // The audit reports nothing else.
         assert_eq!(memory.audit(), Err(*fault));
     }
 }
 
-/// The audit, and nothing before it, finds each of the cases.
+/// Checks that the audit finds each of the cases, and nothing before it does.
 fn found_by_audit(cases: &[Case]) {
     for (spoil, fault) in cases {
         let (mut memory, _) = boot();
@@ -41,7 +41,7 @@ fn cpu(memory: &RealMemory) -> Cpu<'_> {
     memory.cpu(Mode::Real, 0, Context::Hypercall, 1 << 20)
 }
 
-/// The word at a real address, whatever stores are allowed there.
+/// Returns the word at a real address, whatever stores are allowed there.
 fn spoil(memory: &RealMemory, real: u64, value: u64) {
     let frame = memory.frames.find(Key::new(Space::Real, real >> 12)).expect("something was stored near it");
     frame.word(real >> 3).store(value, Relaxed);
@@ -63,7 +63,7 @@ fn struct_page_at(pfn: u64) -> u64 {
     BLOCKS + (pfn - PFN) * 64
 }
 
-/// A subject that stores where the reference does not needs frames that no bound counts.
+/// A subject that stores where the reference does not needs frames that the bound does not count.
 #[test]
 fn a_subject_may_store_all_over_struct_pages() {
     let model = MemoryModel::Flatmem { array: RealAddr(1 << 40), pages: 1 << 20 };
@@ -80,14 +80,14 @@ fn a_subject_may_store_all_over_struct_pages() {
         assert_eq!((cpu.load(Ea(at), Relaxed), memory.peek(RealAddr(at))), (at, at));
     }
     assert_eq!((cpu.report().event, memory.fault(), memory.frames_made()), (None, None, 1000));
-    // Another program finds nothing of it, and may need as many frames as if this one had not been.
+    // Another program finds no trace of it, and may use as many frames.
     memory.reset(PageShift::Shift12, 64, &model, 1);
     memory.add_region(Region { start, end, owner: Owner::StructPages { offset: 0 } });
     assert_eq!((memory.contents().count(), memory.frames.limit()), (0, 1 + SPARE_FRAMES));
     assert_eq!(memory.peek(RealAddr(start)), 0);
 }
 
-/// No store is lost silently, and no subject is blamed for a memory that is full.
+/// No store is lost silently, and no subject is blamed when memory is full.
 #[test]
 fn a_store_without_a_frame_is_a_fault_and_no_event() {
     const FREE: u64 = BLOCKS + 0x3_0000;
@@ -114,7 +114,7 @@ fn a_store_without_a_frame_is_a_fault_and_no_event() {
     let cpu = cpu(&memory);
     cpu.store(Ea(FREE), 1, Relaxed);
     assert_eq!(cpu.report().event, None);
-    // What is there already can be stored to.
+    // Stores to existing frames still work.
     cpu.store(Ea(struct_page_at(PFN)), struct_page::DIRTY, Relaxed);
     assert_eq!(memory.page_word(Pfn(PFN), struct_page::FLAGS), struct_page::DIRTY);
 }
@@ -195,7 +195,7 @@ fn holders_are_never_fewer_than_none() {
         (|memory| memory.move_holders(Pfn(IDLE), -1), Fault::Holders { pfn: Pfn(IDLE), holders: -1 }),
         (|memory| memory.clear_account(Pfn(PFN), Pfn(IDLE)), Fault::Holders { pfn: Pfn(PFN), holders: 1 }),
     ]);
-    // Where nobody names a page, what is known of it may be forgotten.
+    // The account of unnamed pages may be cleared.
     let (mut memory, _) = boot();
     memory.clear_account(Pfn(IDLE), Pfn(IDLE + 1));
     assert_eq!((memory.own(Pfn(IDLE)), memory.own(Pfn(PFN)), memory.fault()), (0, 1, None));
@@ -216,7 +216,7 @@ fn page_table_entries_replace_one_another() {
             },
             Fault::MappedTwice { hva: Hva(HOLE) },
         ),
-        // A page under a huge entry that is not there.
+        // A page under a huge entry that does not exist.
         (
             |memory| {
                 spoil_pte(memory, HUGE, 0);
@@ -280,7 +280,7 @@ fn the_audit_sees_regions_and_blocks() {
 fn the_audit_sees_the_page_table() {
     let at = |hva| Hva(hva);
     found_by_audit(&[
-        // Nothing that an entry is encoded as: bits without a kind, flags of an absent page.
+        // Words that no entry is encoded as: bits without a kind, flags of an absent page.
         (|memory| spoil_pte(memory, HOLE, 0x100), Fault::PageTable { hva: at(HOLE), word: 0x100 }),
         (|memory| spoil_pte(memory, ABSENT, 0x4001_0007), Fault::PageTable { hva: at(ABSENT), word: 0x4001_0007 }),
         // A tail that is missing, one of another order, and one without its head.
@@ -319,7 +319,7 @@ fn the_audit_counts_holders() {
         (|memory| spoil_account(memory, PFN, Account { own: 1, holders: 2 }), recount(PFN, 2, 1)),
         (|memory| spoil_account(memory, PFN, Account { own: 0, holders: 0 }), recount(PFN, 0, 1)),
         (|memory| spoil_account(memory, IDLE, Account { own: -1, holders: 1 }), recount(IDLE, 1, 0)),
-        // A hardware entry that came to be behind the account's back, on a tail.
+        // A hardware entry on a tail, stored without updating the account.
         (|memory| memory.poke(RealAddr(HARDWARE), ((HEAD + 1) << 12 | 3_u64).swap_bytes()), recount(HEAD, 1, 2)),
         (
             |memory| spoil_account(memory, PFN, Account { own: -1, holders: 1 }),
@@ -331,7 +331,7 @@ fn the_audit_counts_holders() {
 #[test]
 fn the_audit_walks_the_vmemmap_list() {
     let list = |at, expected, found| Fault::List { at: RealAddr(at), expected, found };
-    // Nodes of blocks 0x10 to 0x13 follow the first word; the list leads from the last to the first.
+    // Nodes of blocks 0x10 to 0x13 follow the first word. The list leads from the last to the first.
     const NODES: u64 = LIST + 8;
     let virt = |block: u64| (0xf << 60) + (block << 16);
     found_by_audit(&[
@@ -345,7 +345,7 @@ fn the_audit_walks_the_vmemmap_list() {
     ]);
 }
 
-/// The log has each word once, with the value before the step and everybody who changed it.
+/// The log has each word once, with the value before the step and everyone who changed it.
 #[test]
 fn the_log_says_who_changed_a_word() {
     let (mut memory, _) = boot();
@@ -354,7 +354,7 @@ fn the_log_says_who_changed_a_word() {
     let flags = struct_page_at(IDLE);
     memory.poke(RealAddr(flags), struct_page::DIRTY);
     for (vcpu, mode, value) in [(2, Mode::Real, 0), (2, Mode::Virtual, 4), (2, Mode::Virtual, 4), (3, Mode::Real, 4)] {
-        // The last two store what is there: that changes nothing.
+        // The last two store the value that is there: that changes nothing.
         memory.cpu(mode, vcpu, Context::Hypercall, 9).store(Ea(flags), value, Relaxed);
     }
     let cpu = memory.cpu(Mode::Virtual, 7, Context::Hypercall, 9);
@@ -376,8 +376,7 @@ fn the_log_says_who_changed_a_word() {
     assert_eq!((memory.log().count(), memory.peek_unchanged(RealAddr(flags))), (0, Some(4)));
 }
 
-/// A subject that does anything at all: memory has no fault of its own, and its audit blames what a subject can spoil
-/// alone.
+/// Whatever a subject does, memory has no fault of its own, and its audit blames only what a subject can spoil.
 #[test]
 fn no_subject_can_bring_a_fault_about() {
     let mut spoilt = [0; 3];
@@ -423,7 +422,7 @@ fn no_subject_can_bring_a_fault_about() {
         match memory.audit() {
             Ok(()) => spoilt[0] += 1,
             Err(Fault::CompoundWord { .. }) => spoilt[1] += 1,
-            // The subject lets a device at a page that nobody holds.
+            // The subject lets a device access a page without taking a reference on it.
             Err(Fault::Owed { .. }) => spoilt[2] += 1,
             Err(fault) => panic!("seed {seed}: {fault}"),
         }

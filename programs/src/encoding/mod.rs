@@ -1,8 +1,8 @@
-//! Programs as bytes, for fuzzing engines.
+//! The encoding: programs as bytes, for fuzzing engines.
 //!
-//! A header, then one record for each item of the machine and each step, in the order of the text form. Header and
-//! records are [`RECORD`] bytes, so an engine that copies, repeats or drops a record leaves all others in their places.
-//! All numbers are little-endian; what a record does not use is zero.
+//! The bytes are a header, then one record for each item of the machine and each step, in the order of the text form.
+//! Header and records are [`RECORD`] bytes each, so if an engine copies, repeats or drops a record, all others stay in
+//! their places. All numbers are little-endian. Unused bytes of a record are zero.
 //!
 //! | bytes | header | record |
 //! |---|---|---|
@@ -10,14 +10,14 @@
 //! | 4..8 | version, [`VERSION`] | flags and small numbers |
 //! | 8..48 | dialect, page shift, struct page, model, block shift, 0 (4 bytes each); array or base; pages or list (8 each) | five numbers of 8 bytes |
 //!
-//! A list (the words of `write` and `ram`, the places of `hot-add`) has a record for each run, behind the record it
-//! belongs to. Which number of a record is which comes from the [visitor](contract::visit) in both directions.
+//! A list (the words of `write` and `ram`, the places of `hot-add`) has one record for each run, right after the record
+//! that it belongs to. The [visitor](contract::visit) gives the order of a record's numbers, for encoding and decoding.
 //!
-//! **Every byte string decodes.** Bytes that do not begin with the header's eight are decisions of the generator
-//! ([`generate::decode`](crate::generate::decode)). Behind a header, a key that is none counts modulo their number, a
-//! number that is none of a few choices likewise, an incomplete record at the end is ignored, and what then contradicts
-//! itself is [repaired](crate::repair). **Encoding inverts exactly**: `decode(&encode(p)) == p` for every sound
-//! program.
+//! **Every byte string decodes.** Bytes that do not begin with the eight bytes of the header are decisions of the
+//! generator ([`generate::decode`](crate::generate::decode)). After a header, decoding reduces an unknown key modulo
+//! the number of keys, and a number that must be one of a few choices modulo the number of choices. It ignores an
+//! incomplete record at the end, and [repairs](crate::repair) the resulting program. **Encoding inverts exactly**:
+//! `decode(&encode(p)) == p` for every valid program.
 
 mod read;
 mod write;
@@ -28,9 +28,9 @@ use contract::visit::Field;
 pub use read::{EncodingError, Form, decode, decode_exact, form};
 pub use write::{encode, encode_into};
 
-/// Bytes of the header and of each record.
+/// Size of the header and of each record, in bytes.
 pub const RECORD: usize = 48;
-/// The version of the encoding that is written.
+/// The version of the encoding, the only one that is written and read.
 pub const VERSION: u32 = 1;
 /// The first four bytes of the header.
 pub const MAGIC: [u8; 4] = *b"RMDP";
@@ -47,24 +47,24 @@ macro_rules! keys {
         impl Key {
             const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The kind with that key; any other four bytes are some kind too.
+            /// Returns the kind with that key. Any other four bytes give some kind too.
             fn of(bytes: [u8; 4]) -> Self {
-                // As numbers they take a handful of comparisons.
+                // Comparing numbers takes a handful of comparisons.
                 match u32::from_le_bytes(bytes) {
                     $(number if number == u32::from_le_bytes(*$bytes) => Self::$name,)*
                     other => Self::ALL[other as usize % Self::ALL.len()],
                 }
             }
 
-            /// The kind of record that a step begins with.
+            /// Returns the kind of the first record of a step.
             const fn of_step(step: &Step) -> Self {
                 match step {
                     $($(Step::$step { .. } => Self::$name,)?)*
                 }
             }
 
-            /// A step of the kind that begins with such a record, all its numbers zero and its lists empty; `None` if
-            /// none does.
+            /// Returns a step of the kind whose first record this is, with all numbers zero and lists empty; `None` if
+            /// no step begins with such a record.
             #[inline]
             fn blank_step(self) -> Option<Step> {
                 match self {
@@ -74,12 +74,12 @@ macro_rules! keys {
             }
         }
 
-        /// Every key with what its records stand for; a dictionary for engines. New ones are appended.
+        /// Every key, and the item or step that its records stand for: a dictionary for engines. New keys are appended.
         pub const KEYS: &[([u8; 4], &str)] = &[$((*$bytes, $what),)*];
     };
 }
 
-// A record of a step names the step's variant and fields.
+// The line of a step names its variant and its fields.
 keys! {
     Section b"sect" "section";
     Block b"blok" "block";
@@ -114,11 +114,13 @@ keys! {
 }
 
 impl Key {
+    /// Returns the four letters of the key.
     const fn bytes(self) -> [u8; 4] {
         KEYS[self as usize].0
     }
 
-    /// The kind of record that begins with a field in the list behind a record of this kind.
+    /// Returns the kind of the record that `field` starts in the list after a record of this kind; `None` if it starts
+    /// none.
     const fn of_run(self, field: Field) -> Option<Self> {
         match field {
             Field::Word => Some(Self::Word),
@@ -128,8 +130,8 @@ impl Key {
     }
 }
 
-/// The lowest bit and the width of a field that has its place in a record's small number. All other fields take the
-/// record's five numbers, one after the other in the order of the [visitor](contract::visit).
+/// Returns the lowest bit and the width of a field that is kept in the small number of a record (bytes 4 to 7). All
+/// other fields take the record's five numbers in the order of the [visitor](contract::visit).
 const fn small(field: Field) -> Option<(u32, u32)> {
     match field {
         Field::Own | Field::Slot | Field::Order | Field::Vcpu => Some((0, 32)),
@@ -142,11 +144,11 @@ const fn small(field: Field) -> Option<(u32, u32)> {
     }
 }
 
-/// What a record's small number says of the kind of a page-table entry.
+/// The bits of a record's small number that give the kind of a page-table entry; neither bit for a present one.
 mod pte_bits {
     pub(super) const HUGE: u32 = 1;
     pub(super) const ABSENT: u32 = 2;
 }
 
-/// A bit of the small number of windows: whether the window is pinned.
+/// The bit of a window's small number that says that the window is pinned.
 const PINNED: u32 = 1 << 8;

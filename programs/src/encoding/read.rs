@@ -1,4 +1,4 @@
-//! Bytes to programs.
+//! Decodes bytes into programs.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ use super::{KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits, small};
 use crate::generate;
 use crate::repair::repair;
 
-/// What bytes say of how they were made.
+/// How bytes were made, judged by their first eight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
-    /// They begin with the header of [`VERSION`].
+    /// Packed: they begin with the header of [`VERSION`].
     Current,
-    /// They begin with the header of another version.
+    /// Packed: they begin with the header of another version, which is named.
     Other(u32),
-    /// They have no header: decisions of the generator.
+    /// Decisions of the generator: they have no header.
     Decisions,
 }
 
-/// How the bytes are to be read.
+/// Returns how the bytes were made.
 #[must_use]
 pub fn form(bytes: &[u8]) -> Form {
     match (bytes.get(..4), bytes.get(4..8)) {
@@ -37,12 +37,12 @@ pub fn form(bytes: &[u8]) -> Form {
     }
 }
 
-/// Bytes that are not the encoding of a program.
+/// Why bytes are not exactly the encoding of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EncodingError {
-    /// Offset in bytes.
+    /// Offset of the first wrong byte.
     pub offset: usize,
-    /// What was found there, and what was expected.
+    /// What was found at the offset, and what was expected.
     pub message: String,
 }
 
@@ -54,10 +54,10 @@ impl fmt::Display for EncodingError {
 
 impl std::error::Error for EncodingError {}
 
-/// The program that the bytes are the encoding of, without reading anything into them.
+/// Decodes bytes that [`encode`] wrote, and repairs nothing.
 ///
 /// # Errors
-/// Bytes that [`encode`] does not make, with the first place that is wrong.
+/// The bytes are not exactly what [`encode`] writes for a valid program. The error has the first wrong place.
 pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
     let fail = |offset: usize, message: String| Err(EncodingError { offset, message });
     match form(bytes) {
@@ -86,7 +86,7 @@ pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
     }
 }
 
-/// Some sound program, whatever the bytes; the one that was encoded, if one was.
+/// Decodes any bytes into some valid program. Bytes that [`encode`] wrote give the program that was encoded.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     if form(bytes) != Form::Current {
@@ -97,7 +97,7 @@ pub fn decode(bytes: &[u8]) -> Program {
     program
 }
 
-/// What stands behind a header, sound or not.
+/// Decodes the records after the header. The program may be invalid.
 fn read(bytes: &[u8]) -> Program {
     let mut header = [0; RECORD];
     let length = bytes.len().min(RECORD);
@@ -119,16 +119,17 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
-/// The value, if it is one of `choices`, else one of them all the same.
+/// Returns the value if it is one of `choices`, else one of them.
 fn choose<const N: usize>(value: u32, choices: [u32; N]) -> u32 {
     if choices.contains(&value) { value } else { choices[value as usize % N] }
 }
 
-/// The order, if it is in 1 ..= [`MAX_ORDER`], else one that is.
+/// Returns the order if it is in 1 ..= [`MAX_ORDER`], else one that is.
 const fn order(value: u32) -> u32 {
     1 + value.wrapping_sub(1) % MAX_ORDER
 }
 
+/// Returns the section number, reduced below 2^22 (2^46 bytes).
 fn section(value: u64) -> u64 {
     value & ((1 << (MAX_PHYSMEM_BITS - SECTION_SIZE_BITS)) - 1)
 }
@@ -153,7 +154,7 @@ fn read_header(header: &[u8; RECORD]) -> Program {
     Program { dialect, machine: Machine::bare(page_shift, struct_page, memory), steps: Vec::new() }
 }
 
-/// An entry of the kind that a record's small number says.
+/// Returns a page-table entry of the kind that a record's small number gives.
 const fn blank_entry(small: u32) -> Pte {
     let (pfn, writable, dirty, young) = (Pfn(0), false, false, false);
     if small & pte_bits::ABSENT != 0 {
@@ -165,12 +166,12 @@ const fn blank_entry(small: u32) -> Pte {
     }
 }
 
-/// A backing of the kind that a record's small number says.
+/// Returns a backing of the kind that a record's small number gives.
 const fn blank_backing(small: u32) -> Backing {
     if small & PINNED != 0 { Backing::Pinned { hardware: RealAddr(0) } } else { Backing::Emulated }
 }
 
-/// Gives `blank` the numbers of a record.
+/// Fills `blank` with the numbers of a record.
 #[inline]
 fn filled<T: Numbers>(mut blank: T, record: &[u8]) -> T {
     let bits = u32_at(record, 4);
@@ -187,7 +188,7 @@ fn filled<T: Numbers>(mut blank: T, record: &[u8]) -> T {
     blank
 }
 
-/// A small number as its field can hold it.
+/// Returns a small number, reduced to what its field can hold.
 const fn fitted(field: Field, value: u32) -> u64 {
     let value = match field {
         Field::Order | Field::HugeOrder => order(value),
@@ -201,12 +202,13 @@ fn key(record: &[u8]) -> Key {
     Key::of(std::array::from_fn(|index| record[index]))
 }
 
+/// The program that is being decoded, record by record.
 struct Reader {
     program: Program,
 }
 
 impl Reader {
-    /// Room for the items that most programs have many of, so that their lists do not grow one by one.
+    /// Reserves room for the items that most programs have many of, so that their lists do not grow one by one.
     fn make_room<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) {
         let (mut pages, mut mappings, mut blocks, mut steps) = (0, 0, 0, 0);
         for record in records {
@@ -226,6 +228,7 @@ impl Reader {
         }
     }
 
+    /// Adds the item or step of one record to the program.
     fn record(&mut self, record: &[u8]) {
         let small = u32_at(record, 4);
         let machine = &mut self.program.machine;
@@ -271,7 +274,7 @@ impl Reader {
         }
     }
 
-    /// A run of words belongs to the step, or before the first step to the memory, that came last.
+    /// Adds a run of words to the latest step, or, before the first step, to the latest contents of memory.
     fn word(&mut self, run: WordRun) {
         match (self.program.steps.last_mut(), self.program.machine.ram.last_mut()) {
             (Some(Step::Write { words, .. }), _) => words.push(run),
@@ -280,13 +283,14 @@ impl Reader {
         }
     }
 
+    /// Sorts sections, removes empty runs, and gives a word to lists that have none.
     fn finish(self) -> Program {
         let mut program = self.program;
         if let MemoryModel::SparsememVmemmap { sections, .. } = &mut program.machine.memory {
             sections.sort_unstable();
             sections.dedup();
         }
-        // Empty runs, and lists that lost all of theirs.
+        // Empty runs are invalid, and so is a list of words without runs.
         for ram in &mut program.machine.ram {
             ram.words.retain(|run| run.count > 0);
         }

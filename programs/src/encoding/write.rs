@@ -1,4 +1,4 @@
-//! Programs to bytes.
+//! Encodes programs as bytes.
 
 use contract::description::{Backing, Machine, MemoryModel};
 use contract::visit::Numbers;
@@ -6,7 +6,7 @@ use contract::{Dialect, Program, Pte, Step, WindowSpec};
 
 use super::{Key, MAGIC, PINNED, RECORD, VERSION, pte_bits, small};
 
-/// The program as bytes: the one encoding of it that [`decode`](super::decode) gives back.
+/// Encodes a valid program. [`decode`](super::decode) of the bytes gives it back.
 #[must_use]
 pub fn encode(program: &Program) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -14,7 +14,7 @@ pub fn encode(program: &Program) -> Vec<u8> {
     bytes
 }
 
-/// Like [`encode`], into a buffer that is emptied first.
+/// Encodes a program like [`encode`], into a buffer that is emptied first.
 pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     bytes.clear();
     let Program { dialect, machine, steps } = program;
@@ -42,7 +42,7 @@ pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The kind of a page-table entry, for a record's small number.
+/// Returns the bits of a record's small number for the kind of a page-table entry.
 const fn entry(pte: Pte) -> u32 {
     match pte {
         Pte::Present { .. } => 0,
@@ -51,7 +51,7 @@ const fn entry(pte: Pte) -> u32 {
     }
 }
 
-/// The kind of a window, for a record's small number.
+/// Returns the bits of a record's small number for the kind of a window.
 const fn window(window: &WindowSpec) -> u32 {
     match window.backing {
         Backing::Emulated => 0,
@@ -59,6 +59,7 @@ const fn window(window: &WindowSpec) -> u32 {
     }
 }
 
+/// Appends the header.
 fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
     let (model, block_shift, one, two) = match &machine.memory {
         MemoryModel::Flatmem { array, pages } => (0, 0, array.0, *pages),
@@ -75,19 +76,20 @@ fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
     }
 }
 
-/// Starts a record of zeros.
+/// Appends a record of zeros with that key.
 fn start(bytes: &mut Vec<u8>, key: Key) {
     bytes.extend_from_slice(&[0; RECORD]);
     put(bytes, 0, &key.bytes());
 }
 
-/// Writes into the last record, from byte `at` of it on.
+/// Writes `part` into the last record, from its byte `at` on.
 fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
     let start = bytes.len() - RECORD + at;
     bytes[start..start + part.len()].copy_from_slice(part);
 }
 
-/// A record of the numbers, and one for each run of their list. `kind` is what the small number holds beside numbers.
+/// Appends a record with the numbers, and one record for each run of their list. `kind` is the part of the small number
+/// that is not a number of an item.
 #[inline]
 fn record(bytes: &mut Vec<u8>, key: Key, kind: u32, numbers: &impl Numbers) {
     start(bytes, key);

@@ -1,19 +1,18 @@
-//! Where decisions come from: a seeded generator, or bytes of a fuzzing engine.
+//! Random decisions, drawn from a seeded generator or from the bytes of a fuzzing engine.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-/// A source of decisions. From bytes, what is missing at the end reads as zero, so every byte string decides
-/// everything.
+/// A source of decisions. Bytes that have run out read as zero, so every byte string decides everything.
 pub enum Dice<'a> {
     /// A seeded generator.
     Seeded(Box<Xoshiro256PlusPlus>),
-    /// The bytes of an engine's input that are not used up yet.
+    /// The unused rest of an engine's input.
     Bytes(&'a [u8]),
 }
 
 impl Dice<'_> {
-    /// Program number `index` of the campaign with this seed, whoever runs it.
+    /// Makes the source for program number `index` of the campaign with this seed, the same on every thread.
     #[must_use]
     pub fn seeded(seed: u64, index: u64) -> Self {
         let mut mixer = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -29,18 +28,18 @@ impl Dice<'_> {
                 let length = bytes.len().min(4);
                 word[..length].copy_from_slice(&bytes[..length]);
                 *bytes = &bytes[length..];
-                // Little-endian and taken from the top by `below`: the last byte of four decides most.
+                // `below` uses the top bits, so the last of the four bytes decides most.
                 u32::from_le_bytes(word)
             }
         }
     }
 
-    /// Any 64 bits.
+    /// Draws any 64 bits.
     pub fn u64(&mut self) -> u64 {
         u64::from(self.u32()) << 32 | u64::from(self.u32())
     }
 
-    /// 0 .. n; 0 for n = 0.
+    /// Draws a number from 0 to n - 1; 0 for n = 0.
     pub fn below(&mut self, n: u64) -> u64 {
         match u32::try_from(n) {
             Ok(n) => (u64::from(self.u32()) * u64::from(n)) >> 32,
@@ -48,27 +47,27 @@ impl Dice<'_> {
         }
     }
 
-    /// `low ..= high`.
+    /// Draws a number from `low` to `high`, both included. `low` must not exceed `high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True in `percent` of 100 cases; false where bytes have run out.
+    /// Returns true in `percent` of 100 cases; false when the bytes have run out and `percent` is below 100.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) >= 100 - percent
     }
 
-    /// One of `choices`, which is not empty.
+    /// Draws one of `choices`. Panics if there are none.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// One of `choices`, or `None` if there is none.
+    /// Draws one of `choices`; `None` if there are none.
     pub fn pick_from<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
         if choices.is_empty() { None } else { Some(self.pick(choices)) }
     }
 
-    /// The index of one of `weights`, which are not all zero.
+    /// Draws an index of `weights` with a probability in proportion to its weight. The weights must not all be zero.
     pub fn weighted(&mut self, weights: &[u32]) -> usize {
         let total: u32 = weights.iter().sum();
         let mut at = self.below(u64::from(total)) as u32;

@@ -1,4 +1,4 @@
-//! Random machines, and what the drawing of steps needs to know of them.
+//! Draws random machines, and collects what the drawing of steps can refer to on them.
 
 use std::ops::Range;
 
@@ -12,47 +12,51 @@ use super::dice::Dice;
 use super::swarm::{Limited, Swarm};
 use contract::description::blocks_of_section;
 
-/// Struct pages, tables and the list lie from here on, past all sections that are drawn but the very last.
+/// Real address from which struct pages, tables and the vmemmap list are placed: past all sections that are drawn,
+/// except the last one below 2^46.
 const TABLES: u64 = 1 << 45;
-/// The very last section below 2^46.
+/// Number of the last section below 2^46.
 const LAST_SECTION: u64 = (1 << 22) - 1;
 
-/// A guest page and where it leads.
+/// A guest page: its gfn, and the hva that its slot gives it.
 #[derive(Clone, Copy)]
 pub(crate) struct GuestPage {
     pub(crate) gfn: u64,
     pub(crate) hva: Hva,
 }
 
-/// A machine and what is worth naming on it.
+/// A machine, and what steps can refer to on it.
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
     /// Guest pages with a page-table entry at boot.
     pub(crate) mapped: Vec<GuestPage>,
-    /// Guest pages without one.
+    /// Guest pages without a page-table entry at boot.
     pub(crate) holes: Vec<GuestPage>,
-    /// Pages worth naming, those at the edges among them.
+    /// Pages for steps to name, pages at edges among them.
     pub(crate) pool: Vec<Pfn>,
-    /// Sections that may come.
+    /// Absent sections, for hot-plug steps.
     pub(crate) absent_sections: Vec<u64>,
-    /// Places for what is created later.
+    /// Allocates real memory for windows and blocks that steps create.
     pub(crate) places: Places,
-    /// A compound page that may be made: first page and order.
+    /// Groups of pages that are, or can be made, a compound page.
     pub(crate) groups: Vec<CompoundSpec>,
 }
 
-/// Hands out real memory for tables and blocks.
+/// Allocates real memory for tables and blocks, in ascending order.
 pub(crate) struct Places {
+    /// The lowest real address that is still free.
     next: u64,
+    /// Whether to leave gaps now and then.
     spread: bool,
 }
 
 impl Places {
-    /// Hands out what lies from `next` on.
+    /// Makes an allocator for the real memory from `next` on, without gaps.
     pub(crate) const fn from(next: u64) -> Self {
         Self { next, spread: false }
     }
 
+    /// Allocates `bytes` bytes at a multiple of `align`, a power of two.
     pub(crate) fn take(&mut self, bytes: u64, align: u64, dice: &mut Dice<'_>) -> RealAddr {
         if self.spread && dice.percent(50) {
             self.next += dice.between(1, 4) << 12;
@@ -63,11 +67,13 @@ impl Places {
     }
 }
 
-/// The pfn whose struct page is the first to straddle the block boundary, if one does.
+/// Returns the pfn whose struct page contains the first byte of the block `boundary`. The struct page is split if it
+/// begins before that byte.
 fn split_at(boundary: u64, swarm: &Swarm) -> u64 {
     (boundary << swarm.block_shift) / swarm.struct_page
 }
 
+/// Draws a machine with the features of the swarm.
 pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     let mut places = Places { next: TABLES, spread: dice.percent(50) };
     let (memory, absent_sections, pool) = memory(swarm, &mut places, dice);
@@ -98,6 +104,7 @@ pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     scene
 }
 
+/// Draws the memory model. Returns it with the absent sections and the pool of pages.
 fn memory(swarm: &Swarm, places: &mut Places, dice: &mut Dice<'_>) -> (MemoryModel, Vec<u64>, Vec<Pfn>) {
     let per_section = swarm.page_shift.pages_per_section();
     let mut pool = Vec::new();
@@ -116,7 +123,7 @@ fn memory(swarm: &Swarm, places: &mut Places, dice: &mut Dice<'_>) -> (MemoryMod
         pool.dedup();
         return (MemoryModel::Flatmem { array, pages }, Vec::new(), pool);
     }
-    // Boundaries whose first split lies in a low section come first; a far one needs a section of its own.
+    // Low boundaries are more likely: their split lies in a low section, and a far one needs a section of its own.
     let boundary = dice.pick(&[1, 1, 2, 3, 7, 8]);
     let split = split_at(boundary, swarm);
     let mut candidates = vec![0, 1, 2, 3, 5];
@@ -156,6 +163,7 @@ fn memory(swarm: &Swarm, places: &mut Places, dice: &mut Dice<'_>) -> (MemoryMod
     (MemoryModel::SparsememVmemmap { base, block_shift: swarm.block_shift, list, sections, blocks }, absent, pool)
 }
 
+/// Draws the places of the vmemmap blocks that the sections need.
 fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<'_>) -> Vec<BlockRun> {
     let bytes = swarm.page_shift.pages_per_section() * swarm.struct_page;
     let size = 1 << swarm.block_shift;
@@ -171,7 +179,7 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     for (first, end) in ranges {
         let mut next = first;
         while next < end {
-            // A few single blocks at places of their own, then the rest in one piece.
+            // Up to three single blocks at places of their own, then the rest of the range in one piece.
             let count = if next - first < 3 && dice.percent(60) { 1 } else { end - next };
             runs.push(BlockRun { first: next, places: AddrRun { at: RealAddr(0), count } });
             next += count;
@@ -188,6 +196,7 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     runs
 }
 
+/// Draws up to two groups of pages, most of which are compound pages at boot.
 fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     if !swarm.compound {
         return;
@@ -212,16 +221,17 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     scene.pool.dedup();
 }
 
+/// Draws memory slots and mappings.
 fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let shift = swarm.page_shift.bits();
     let mut gfn = dice.pick(&[0, 0, 0x10, 0x1000]);
     if swarm.limited.is_some() {
-        // Lists must lie in the voter's low memory; what TCEs name need not.
+        // Lists must lie in the voter's low memory. Pages that TCEs name need not.
         gfn &= 0xff;
     }
     let count = dice.pick(&[2, 1, 3]);
     for id in 0..count {
-        // Slots far larger than what is mapped give large window pages something to name.
+        // Some slots are far larger than what is mapped, so that TCEs with large window pages can lie in guest memory.
         let mut pages = dice.pick(&[16, 8, 32, 16, 0x1000, 0x10_0000]);
         if swarm.limited.is_some() {
             pages = pages.min(64);
@@ -244,7 +254,7 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
         gfn += pages + if dice.percent(50) { 0 } else { dice.pick(&[1, 0x100]) };
     }
     if dice.percent(10) && swarm.limited.is_none() {
-        // The very last guest frame.
+        // The last guest frame below 2^64.
         let last = (1 << (64 - shift)) - 1;
         let slot = SlotSpec { id: 500, gfn: Gfn(last), pages: 1, hva: Hva(0x7fff_0000_0000) };
         scene.machine.slots.push(slot);
@@ -252,7 +262,7 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     }
 }
 
-/// Maps a guest page, or leaves a hole; answers how many pages that took.
+/// Maps a guest page, a whole compound page from there on, or leaves a hole. Returns how many pages that covers.
 fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u64, dice: &mut Dice<'_>) -> u64 {
     if swarm.absent && dice.percent(10) {
         scene.holes.push(page);
@@ -277,7 +287,7 @@ fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u6
     let pfn = dice.pick(&scene.pool);
     let pte = if swarm.absent && dice.percent(25) {
         if dice.percent(30) {
-            // A list that must be faulted in before it can be read.
+            // A list on an absent page, which must be faulted in before it can be read.
             let value = TCE_OF_PAGE_0 | page.gfn << swarm.page_shift.bits();
             let words = vec![WordRun { value, stride: 0, count: 4 }];
             let at = RealAddr(pfn.0 << swarm.page_shift.bits());
@@ -294,8 +304,10 @@ fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u6
     1
 }
 
+/// A TCE that lets the device read gpa 0.
 const TCE_OF_PAGE_0: u64 = 1;
 
+/// Draws own references and DIRTY flags of pages in the pool.
 fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let machine = &mut scene.machine;
     let head = |pfn: Pfn| {
@@ -319,12 +331,12 @@ fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     }
 }
 
-/// The same window, its table at a place of its own.
+/// Returns the window with a newly allocated table.
 pub(crate) fn placed(window: &WindowSpec, places: &mut Places, dice: &mut Dice<'_>) -> WindowSpec {
     WindowSpec { table: places.take(window.entries * 8, 4096, dice), ..*window }
 }
 
-/// A window that the dialect allows, with a LIOBN that none of `others` has.
+/// Draws a window that the dialect allows, with a LIOBN that none of `others` has.
 pub(crate) fn window(swarm: &Swarm, others: &[WindowSpec], places: &mut Places, dice: &mut Dice<'_>) -> WindowSpec {
     let pinned = swarm.pinned && (!swarm.emulated || dice.percent(70));
     let page_shift = if pinned {

@@ -1,10 +1,10 @@
-//! Random programs.
+//! The generator: draws random programs.
 //!
-//! A program is drawn in three parts: a *swarm* (which features this program uses at all), a machine with those
-//! features, and steps that mostly make sense on that machine. Values near the edges of the machine (window end, block
-//! boundary, slot end, a split struct page, a count that makes the next drop the last) are likely everywhere.
+//! A program is drawn in three parts: a *swarm* (the features that this program uses), a machine with those features,
+//! and steps that mostly make sense on that machine. Values near the edges of the machine are likely everywhere: the
+//! end of a window or a slot, a block boundary, a split struct page, a count that makes the next drop the last.
 //!
-//! What is drawn is always a valid program. The same seed and index draw the same program, whatever thread draws it.
+//! A drawn program is always valid. The same configuration, seed and index give the same program on every thread.
 
 pub mod dice;
 mod limits;
@@ -23,13 +23,13 @@ use swarm::{Limited, Swarm};
 /// Which programs to draw.
 #[derive(Clone, Debug, Default)]
 pub struct GeneratorConfig {
-    /// Only this dialect; `None` mixes all, LoPAPR most.
+    /// The dialect of all programs; `None` draws one for each, LoPAPR most often.
     pub dialect: Option<Dialect>,
-    /// Only machines within a voter's limits.
+    /// A voter's limits, within which all machines lie; `None` for any machine.
     pub limits: Option<Arc<dyn Limits>>,
 }
 
-/// Program number `index` of the campaign with seed `seed`.
+/// Draws program number `index` of the campaign with seed `seed`.
 #[must_use]
 pub fn generate(config: &GeneratorConfig, seed: u64, index: u64) -> Program {
     let mut dice = Dice::seeded(seed, index);
@@ -41,7 +41,7 @@ pub fn generate(config: &GeneratorConfig, seed: u64, index: u64) -> Program {
     finish(&swarm, &mut dice)
 }
 
-/// The total decoder for fuzzing engines: every byte string is some valid program of bounded size.
+/// Decodes any byte string into some valid program of bounded size: the bytes are the generator's decisions.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     let mut dice = Dice::Bytes(bytes);

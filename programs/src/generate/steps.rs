@@ -1,4 +1,4 @@
-//! Random steps on a machine.
+//! Draws random steps for a machine.
 
 use contract::description::{AddrRun, Machine, MemoryModel, SlotSpec, WordRun};
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::machine::{GuestPage, Scene, placed, window};
 use super::swarm::{Limited, Swarm};
 
-/// Draws the steps and puts the program together.
+/// Draws the steps and makes the program.
 pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program {
     let mut writer = Writer {
         swarm,
@@ -34,24 +34,32 @@ pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program 
     Program { dialect: swarm.dialect, machine: scene.machine, steps }
 }
 
-/// What has been written so far, and what is worth naming.
+/// Draws steps: the steps so far, and what the next ones can refer to.
 pub(crate) struct Writer<'a> {
     pub(crate) swarm: &'a Swarm,
     pub(crate) machine: &'a Machine,
+    /// Open windows.
     pub(crate) windows: Vec<WindowSpec>,
+    /// Windows that a step closed.
     pub(crate) closed: Vec<WindowSpec>,
+    /// Guest pages that were mapped at boot.
     pub(crate) mapped: Vec<GuestPage>,
+    /// Guest pages that were holes at boot.
     pub(crate) holes: Vec<GuestPage>,
+    /// Pages for steps to name.
     pub(crate) pool: Vec<Pfn>,
+    /// Sections for hot-plug steps, absent at boot.
     pub(crate) absent_sections: Vec<u64>,
+    /// Groups of pages that are, or can be made, a compound page.
     pub(crate) groups: Vec<contract::description::CompoundSpec>,
+    /// Allocates real memory for windows and blocks.
     pub(crate) places: super::machine::Places,
-    /// The gpa of the list written last, and for how many words.
+    /// The gpa of the list that was written last, and its number of words.
     pub(crate) list: Option<(u64, u64)>,
     pub(crate) steps: Vec<Step>,
 }
 
-/// A range of a window's entries, as registers.
+/// A range of a window's entries, as the arguments of a call.
 struct Range {
     liobn: u64,
     ioba: u64,
@@ -60,6 +68,7 @@ struct Range {
 }
 
 impl Writer<'_> {
+    /// Draws a step of any kind that the swarm allows, together with the steps that belong to it.
     pub(crate) fn step(&mut self, dice: &mut Dice<'_>) {
         let on = |feature: bool, weight: u32| if feature { weight } else { 0 };
         let swarm = self.swarm;
@@ -91,17 +100,20 @@ impl Writer<'_> {
         }
     }
 
+    /// Draws a `take` or a `drop`.
     pub(crate) fn own_reference(&mut self, dice: &mut Dice<'_>) {
         let pfn = dice.pick(&self.pool);
         self.steps.push(if dice.percent(50) { Step::Take { pfn } } else { Step::Drop { pfn } });
     }
 
+    /// Draws a `migrate`.
     pub(crate) fn migrate(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         let pfn = dice.pick(&self.pool);
         self.steps.push(Step::Migrate { hva, pfn });
     }
 
+    /// Draws an `age`, a `clean` or a `write-protect`.
     pub(crate) fn flags(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         self.steps.push(match dice.below(3) {
@@ -111,6 +123,7 @@ impl Writer<'_> {
         });
     }
 
+    /// Draws a guest page: mostly a mapped one, rarely a hole.
     fn guest_page(&self, dice: &mut Dice<'_>) -> GuestPage {
         let hole = self.mapped.is_empty() || (self.swarm.wrong > 0 && dice.percent(4));
         match dice.pick_from(if hole { &self.holes } else { &self.mapped }) {
@@ -123,10 +136,11 @@ impl Writer<'_> {
         self.guest_page(dice).hva
     }
 
+    /// Draws a lookup or a conditional reference.
     pub(crate) fn probe(&mut self, dice: &mut Dice<'_>) {
         let pfn = match dice.below(8) {
             0 => {
-                // A page that may not be there, or past everything.
+                // A page that may not exist, or a pfn at or past the limit.
                 let near = self.outside(dice);
                 let limit = self.swarm.page_shift.pfn_limit();
                 Pfn(dice.pick(&[near, near, limit - 1, limit, u64::MAX, u64::MAX >> 6]))
@@ -140,7 +154,7 @@ impl Writer<'_> {
         });
     }
 
-    /// A pfn of an absent section, or one past those that are there: the first that is not, likely.
+    /// Draws a pfn in an absent section, or past all present ones; often the first that does not exist.
     fn outside(&self, dice: &mut Dice<'_>) -> u64 {
         let per_section = self.swarm.page_shift.pages_per_section();
         let first = match &self.machine.memory {
@@ -155,6 +169,7 @@ impl Writer<'_> {
         first + dice.pick(&[0, 1, inside])
     }
 
+    /// Draws an `unmap`, a `map`, or both for the same hva.
     pub(crate) fn mapping(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         if dice.percent(50) {
@@ -177,6 +192,7 @@ impl Writer<'_> {
         self.steps.push(Step::Map { hva, pte });
     }
 
+    /// Draws a `make-compound` or a `split-compound`.
     pub(crate) fn compound(&mut self, dice: &mut Dice<'_>) {
         if let Some(group) = dice.pick_from(&self.groups) {
             self.steps.push(match dice.below(2) {
@@ -186,6 +202,8 @@ impl Writer<'_> {
         }
     }
 
+    /// Draws a `hot-add` or a `hot-remove`, and a lookup in that section. Writes nothing if no section is absent at
+    /// boot.
     pub(crate) fn hotplug(&mut self, dice: &mut Dice<'_>) {
         let Some(section) = dice.pick_from(&self.absent_sections) else { return };
         let per_section = self.swarm.page_shift.pages_per_section();
@@ -209,6 +227,7 @@ impl Writer<'_> {
         }
     }
 
+    /// Draws a change of a memory slot: deleted, made smaller, or pointed at the memory of another.
     pub(crate) fn slot(&mut self, dice: &mut Dice<'_>) {
         let Some(slot) = dice.pick_from(&self.machine.slots) else { return };
         let other = dice.pick_from(&self.machine.slots).unwrap_or(slot);
@@ -219,7 +238,7 @@ impl Writer<'_> {
         }));
     }
 
-    /// A page that only TCEs hold, and a call that drops the last of them: perhaps.
+    /// Draws steps after which a page may be held by TCEs alone, and a call that may drop the last of those references.
     pub(crate) fn last_reference(&mut self, dice: &mut Dice<'_>) {
         let pinned: Vec<WindowSpec> =
             self.windows.iter().copied().filter(|window| window.backing != Backing::Emulated).collect();
@@ -245,7 +264,7 @@ impl Writer<'_> {
         let last = count - 1;
         let release = match dice.below(5) {
             0 => Hypercall::put(range.liobn, range.ioba, other),
-            // One entry is left, which names the page still.
+            // One entry is left, which still names the page.
             1 if last > 0 => Hypercall::stuff(range.liobn, range.ioba, 0, last),
             2 => {
                 let Some(list) = dice.pick_from(&self.mapped) else { return };
@@ -266,6 +285,7 @@ impl Writer<'_> {
         self.steps.push(call(release));
     }
 
+    /// Draws a `create-window` or a `close-window`.
     pub(crate) fn window(&mut self, dice: &mut Dice<'_>) {
         let close = if !dice.percent(50) {
             None
@@ -291,6 +311,7 @@ impl Writer<'_> {
         self.steps.push(Step::CreateWindow(window));
     }
 
+    /// Draws a hypercall on an open window; if none is open, a `create-window`.
     pub(crate) fn hypercall(&mut self, dice: &mut Dice<'_>) {
         let wrong = dice.percent(self.swarm.wrong);
         let vcpu = if dice.percent(70) { 0 } else { dice.below(4) as u8 };
@@ -302,7 +323,8 @@ impl Writer<'_> {
         self.call(&window, kind, wrong, vcpu, dice);
     }
 
-    /// PUT, GET, STUFF or INDIRECT, numbered so, of a range of the window.
+    /// Draws a call on a range of the window. `kind` is 0 for H_PUT_TCE, 1 for H_GET_TCE, 2 for H_STUFF_TCE, 3 for
+    /// H_PUT_TCE_INDIRECT. `wrong` puts one or two mistakes into it.
     pub(crate) fn call(&mut self, window: &WindowSpec, kind: usize, wrong: bool, vcpu: u8, dice: &mut Dice<'_>) {
         let mut range = self.range(window, kind >= 2, dice);
         let call = match kind {
@@ -320,13 +342,14 @@ impl Writer<'_> {
             }
         };
         let mut call = if wrong { self.spoil(call, window, dice) } else { call };
-        // Which of two mistakes decides is a promise of its own.
+        // Two mistakes test the order of checks: which of them decides (docs/semantics.md, section 4).
         if wrong && dice.percent(20) {
             call = self.spoil(call, window, dice);
         }
         self.steps.push(Step::Hypercall { vcpu, call });
     }
 
+    /// Draws a range of the window's entries; one entry unless `many`.
     fn range(&self, window: &WindowSpec, many: bool, dice: &mut Dice<'_>) -> Range {
         let first = match dice.below(5) {
             0 => 0,
@@ -342,13 +365,14 @@ impl Writer<'_> {
             2 if self.swarm.long => limit.min(MAX_TCES_PER_CALL),
             _ => dice.between(1, limit.min(6)),
         };
-        // Where the base is unaligned (qemu) the call rounds down, so the entry's own address names the one before it.
+        // In dialect `qemu` the base may be unaligned. The call rounds the IOBA down, so the entry's own address would
+        // name the entry before it.
         let page = window.page();
         let ioba = window.base.next_multiple_of(page).wrapping_add(first << window.page_shift);
         Range { liobn: window.liobn.0, ioba, count, page_shift: window.page_shift }
     }
 
-    /// A TCE that most likely is all right.
+    /// Draws a TCE: mostly one with permissions, else a fault TCE.
     fn tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         if dice.percent(18) {
             return dice.pick(&[0, 0, 0x1000, 0x5a5a_0000, !3]);
@@ -356,7 +380,7 @@ impl Writer<'_> {
         self.mapping_tce(page_shift, dice)
     }
 
-    /// A TCE with permissions for some guest page.
+    /// Draws a TCE with permissions for some guest page.
     fn mapping_tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         let page = self.guest_page(dice);
         let host = self.swarm.page_shift.bits();
@@ -366,7 +390,7 @@ impl Writer<'_> {
         address | dice.pick(&[3, 3, 1, 2])
     }
 
-    /// Writes a list for the range and answers its gpa; now and then one that is there already.
+    /// Writes a list for the range and returns its gpa; sometimes returns the gpa of the list written last instead.
     fn list(&mut self, range: &Range, dice: &mut Dice<'_>) -> u64 {
         if let Some((gpa, words)) = self.list
             && words >= range.count
@@ -385,10 +409,11 @@ impl Writer<'_> {
         gpa
     }
 
+    /// Draws the words of a list for the range.
     fn words(&self, range: &Range, dice: &mut Dice<'_>) -> Vec<WordRun> {
         let mut words = Vec::new();
         let mut left = range.count.max(1);
-        // Long lists are a few runs with something single between them or at the very end.
+        // A long list is one or two runs, with a single word between them or at the end.
         if left > 8 {
             let special = WordRun { value: self.mapping_tce(range.page_shift, dice), stride: 0, count: 1 };
             let at = dice.pick(&[left - 1, left - 1, 400.min(left - 1), 1]);
@@ -411,7 +436,7 @@ impl Writer<'_> {
         words
     }
 
-    /// Makes one thing about the call wrong, or puts it at an edge.
+    /// Makes one mistake in the call, or moves one argument to an edge.
     fn spoil(&mut self, mut call: Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) -> Hypercall {
         let page = window.page();
         let end = window.base.wrapping_add(window.entries << window.page_shift);
@@ -421,7 +446,7 @@ impl Writer<'_> {
                 let liobn = closed.map_or(0x1234, |window| window.liobn.0);
                 call.args[0] = dice.pick(&[liobn, liobn, call.args[0] | 1 << 40, u64::MAX, call.args[0] ^ 1]);
                 if let Some(window) = closed.filter(|window| window.liobn.0 == call.args[0]) {
-                    // An entry that it had: whoever still knows the window would answer.
+                    // An entry of the closed window: a subject that still knew the window would answer.
                     call.args[1] = window.base;
                 }
             }
@@ -437,7 +462,7 @@ impl Writer<'_> {
                 ])
             }
             4 | 5 => {
-                // Counts, and ranges that cross the end.
+                // Counts at an edge, and ranges that cross the end of the window.
                 let room = end.wrapping_sub(call.args[1]) >> window.page_shift;
                 call.args[3] = dice.pick(&[
                     0,
@@ -469,6 +494,7 @@ impl Writer<'_> {
         call
     }
 
+    /// Makes a mistake in the TCE of a call, or in one word of its list.
     fn spoil_tce(&mut self, call: &mut Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) {
         let good = self.mapping_tce(window.page_shift, dice);
         let last = dice.pick_from(&self.machine.slots).map_or(0, |slot| slot.gfn.0 + slot.pages);
@@ -483,7 +509,7 @@ impl Writer<'_> {
             1 << 60 | 1,
             past.wrapping_sub(4096) | 2,
         ]);
-        // H_PUT_TCE and H_STUFF_TCE take it in r6, INDIRECT somewhere in its list.
+        // H_PUT_TCE and H_STUFF_TCE have the TCE in r6, H_PUT_TCE_INDIRECT has it in its list.
         if call.opcode == contract::hcall::H_PUT_TCE_INDIRECT {
             let at = call.args[2].wrapping_add(8 * dice.below(call.args[3].min(MAX_TCES_PER_CALL)));
             self.steps.push(Step::Write { gpa: Gpa(at), words: vec![WordRun { value: bad, stride: 0, count: 1 }] });

@@ -1,4 +1,4 @@
-//! The features that one program uses: each run switches some on and the others off.
+//! The swarm: the features that one program uses. Each program switches some on and the others off.
 
 use std::sync::Arc;
 
@@ -7,47 +7,59 @@ use contract::{Dialect, PageShift, WindowSpec};
 use super::Limits;
 use super::dice::Dice;
 
-/// See the module's text.
+/// The features of one program, and the values that its machine and steps share.
 pub(crate) struct Swarm {
     pub(crate) dialect: Dialect,
+    /// PAGE_SHIFT of the host.
     pub(crate) page_shift: PageShift,
+    /// Size of a struct page in bytes: 56, 64, 72 or 80.
     pub(crate) struct_page: u64,
+    /// Flatmem; else sparsemem-vmemmap.
     pub(crate) flatmem: bool,
+    /// log2 of the size of a vmemmap block in bytes: 12, 16, 21 or 24.
     pub(crate) block_shift: u32,
-    /// Pinned windows, as far as the dialect has them.
+    /// Pinned windows. Dialect `qemu` has none.
     pub(crate) pinned: bool,
+    /// Emulated windows.
     pub(crate) emulated: bool,
+    /// Compound pages, and steps that make and split them.
     pub(crate) compound: bool,
-    /// Page-table entries that are absent, or missing.
+    /// Absent page-table entries, and holes.
     pub(crate) absent: bool,
     /// Page-table entries that are read-only, not young, or not dirty.
     pub(crate) imperfect: bool,
-    /// Pages of whom the host itself holds references, or with odd counts.
+    /// Pages with own references, unnamed pages with any count, and `take` and `drop` steps.
     pub(crate) own: bool,
+    /// Steps that hot-add and hot-remove sections.
     pub(crate) hotplug: bool,
+    /// Steps that migrate pages.
     pub(crate) migrate: bool,
+    /// Steps that change memory slots.
     pub(crate) slots: bool,
+    /// Steps that create and close windows.
     pub(crate) windows: bool,
+    /// Lookups and conditional references as steps of their own.
     pub(crate) probes: bool,
-    /// Calls of hundreds of entries.
+    /// Calls with hundreds of entries, and windows that are large enough for them.
     pub(crate) long: bool,
-    /// Struct pages that straddle blocks, pages at the edges of sections.
+    /// Split struct pages, and pages at the edges of sections.
     pub(crate) edges: bool,
-    /// Percent of hypercalls with something wrong on purpose.
+    /// Percentage of hypercalls with a deliberate mistake.
     pub(crate) wrong: u64,
-    /// How many steps to draw.
+    /// Limit of the draws of steps; at least half as many are made. One draw can add several steps.
     pub(crate) steps: u64,
-    /// Where the program must stay within a voter's limits.
+    /// The voter's limits that the program must keep to; `None` for any program.
     pub(crate) limited: Option<Limited>,
 }
 
-/// A voter's limits, and the windows that they allow this program.
+/// A voter's limits, and the windows that they allow for this program.
 pub(crate) struct Limited {
     pub(crate) limits: Arc<dyn Limits>,
     pub(crate) windows: Vec<WindowSpec>,
 }
 
 impl Swarm {
+    /// Draws the features of a program; its dialect too, if `dialect` is `None`.
     pub(crate) fn draw(dialect: Option<Dialect>, dice: &mut Dice<'_>) -> Self {
         let dialect = match dialect {
             Some(dialect) => dialect,
@@ -81,8 +93,8 @@ impl Swarm {
         }
     }
 
-    /// Keeps to a voter's limits. Tables and registers are exercised; what such a voter does not show (pages and their
-    /// references) is left out.
+    /// Restricts the swarm to a voter's limits: registers and tables are exercised. Pages and their references are left
+    /// out, because such a voter does not show them.
     pub(crate) fn limit(&mut self, limited: Limited, dice: &mut Dice<'_>) {
         self.limited = Some(limited);
         self.flatmem = true;
@@ -100,10 +112,10 @@ impl Swarm {
             *feature = false;
         }
         self.slots = dice.percent(5);
-        // Closing and creating windows costs such a voter as much as hundreds of hypercalls.
+        // Rare, because closing or creating a window takes such a voter as long as hundreds of hypercalls.
         self.windows = dice.percent(3);
         self.wrong = dice.pick(&[20, 10, 40, 5]);
-        // The whole of every table is read back at the end, so it is worth doing something before.
+        // Many steps, because every table is read back whole at the end, which takes long.
         self.steps = dice.pick(&[1024, 512, 256, 1536]);
     }
 }

@@ -1,20 +1,20 @@
-//! How large mutation lets a program grow: a check of it must stay quick, and an engine keeps what it has once grown.
+//! Limits on how large mutation makes a program. A run must stay quick, and an engine keeps what has grown once.
 
 use contract::description::{WordRun, word_count};
 use contract::{Program, Step, WindowSpec};
 
-/// Most steps; longer programs only shrink.
+/// Limit of the steps of a program. A program that has more does not grow.
 pub const MAX_GROWN_STEPS: usize = 64;
-/// Most entries of a window.
+/// Limit of the entries of one window.
 pub const MAX_GROWN_ENTRIES: u64 = 4096;
-/// Most entries of all windows together, those of steps that create one included.
+/// Limit of the entries of all windows together, those that steps create included.
 pub const MAX_GROWN_TOTAL: u64 = 1 << 13;
-/// Most words of a step that writes, and of a piece of memory.
+/// Limit of the 8-byte words of one `write` step, and of one range of memory contents (`ram`).
 pub const MAX_GROWN_WORDS: u64 = 512;
-/// Most pages that mappings cover.
+/// Limit of the pages that all mappings together cover.
 pub const MAX_GROWN_PAGES: u64 = 256;
 
-/// Most steps, entries, words and pages for one program: the constants, or what it came with where that is more.
+/// The limits for one program: the constants, or the program's own sizes where they are larger.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     steps: usize,
@@ -41,7 +41,7 @@ fn mapped(program: &Program) -> u64 {
 }
 
 impl Bounds {
-    /// The bounds of what comes of `program`.
+    /// Returns the limits for the mutations of `program`.
     pub(super) fn of(program: &Program) -> Self {
         let written = program.steps.iter().map(|step| match step {
             Step::Write { words, .. } => word_count(words),
@@ -57,7 +57,7 @@ impl Bounds {
         }
     }
 
-    /// Cuts what is over.
+    /// Cuts the program to the limits. The result may be invalid.
     pub(super) fn keep(self, program: &mut Program) {
         program.steps.truncate(self.steps);
         for step in &mut program.steps {
@@ -93,7 +93,7 @@ impl Bounds {
     }
 }
 
-/// The first `most` words.
+/// Keeps the first `most` words.
 fn cut(words: &mut Vec<WordRun>, most: u64) {
     if word_count(words) <= most {
         return;

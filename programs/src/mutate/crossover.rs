@@ -1,7 +1,8 @@
-//! Two programs make one: the machine of the first, with steps of both.
+//! Crossover: makes a program with the machine of one parent and steps of both.
 //!
-//! Steps of the second speak of another machine. Most of the time they are translated: its n-th window, slot, mapping
-//! and section are those of the first, counted round, so that what stood in a relation still does.
+//! Steps of the second parent refer to another machine. Most of the time they are translated: its n-th window, slot,
+//! mapping and section become those of the first parent, with n modulo their number there, so that steps which referred
+//! to the same thing still do.
 
 use contract::description::MemoryModel;
 use contract::visit::{NumberKind, Numbers as _};
@@ -14,12 +15,12 @@ use super::windows;
 use crate::generate::dice::Dice;
 use crate::links::move_call;
 
-/// The child of both; not yet repaired.
+/// Makes the child of both parents. It may be invalid.
 pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Program {
     let translate = dice.percent(92);
     let mut child = one.clone();
     let most = MAX_GROWN_STEPS.max(one.steps.len());
-    // What of the other is taken, and where that goes.
+    // The steps of the other parent: its tail, or a range of at most 16.
     let tail = other.steps.len().saturating_sub(dice.below(other.steps.len() as u64 + 1) as usize);
     let range = match dice.below(2) {
         0 => other.steps.len() - tail..other.steps.len(),
@@ -33,14 +34,14 @@ pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Prog
     }
     let cut = dice.below(one.steps.len() as u64 + 1) as usize;
     match dice.weighted(&[45, 30, 25]) {
-        // A prefix, then the other's.
+        // A prefix of the first parent's steps, then the other's.
         0 => {
             child.steps.truncate(cut.max(1));
             child.steps.extend(foreign);
         }
-        // The other's in the middle of the first's.
+        // The other's steps inserted among the first parent's.
         1 => _ = child.steps.splice(cut..cut, foreign),
-        // In turns, a few steps each.
+        // Both in turns, a few steps each.
         _ => {
             let mut own = std::mem::take(&mut child.steps).into_iter();
             let mut foreign = foreign.into_iter();
@@ -59,7 +60,7 @@ pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Prog
     child
 }
 
-/// Windows that steps create find room on this machine, each its own.
+/// Makes the windows that steps create valid on this machine, each with tables of its own.
 fn adapt_created(child: &mut Program) {
     for index in 0..child.steps.len() {
         let Step::CreateWindow(window) = child.steps[index] else { continue };
@@ -69,12 +70,12 @@ fn adapt_created(child: &mut Program) {
     }
 }
 
-/// `index` counted round among `count`.
+/// Returns `index` modulo `count`; 0 for `count` 0.
 const fn round(index: usize, count: usize) -> usize {
     if count == 0 { 0 } else { index % count }
 }
 
-/// Makes a step of `other`, which stood at `index` there, one of `one`.
+/// Translates a step, which has index `index` in `other`, to the machine of `one`.
 fn translated(step: &mut Step, one: &Program, other: &Program, index: usize) {
     let (to, from) = (&one.machine, &other.machine);
     step.numbers_mut(&mut |field, number| {
@@ -96,7 +97,7 @@ fn translated(step: &mut Step, one: &Program, other: &Program, index: usize) {
         _ => return,
     };
     let foreign = Sights::new(other, index);
-    // Windows that a step creates come along under their own name.
+    // A window that a step creates keeps its LIOBN.
     let Some(at) = from.windows.iter().position(|window| window.liobn.0 == name) else { return };
     let (Some(was), Some(is)) = (foreign.window_of(name), to.windows.get(round(at, to.windows.len()))) else { return };
     match step {
@@ -119,7 +120,7 @@ fn pfn(pfn: u64, from: &Machine, to: &Machine) -> u64 {
     {
         return first.0 + (pfn - was.0) % (is.pages * is.pte.pages());
     }
-    // An odd one goes by its place in its section; what is past everything stays there.
+    // A pfn that no mapping covers keeps its place in its section. A pfn past the limit stays as it is.
     let (per_from, per_to) = (from.page_shift.pages_per_section(), to.page_shift.pages_per_section());
     if pfn >= from.page_shift.pfn_limit() {
         return pfn;
@@ -164,7 +165,7 @@ fn gpa(gpa: u64, from: &Machine, to: &Machine) -> u64 {
     let slot = at.and_then(|at| Some((from.slots[at], to.slots.get(round(at, to.slots.len()))?)));
     let Some((was, is)) = slot else { return gpa };
     let index = frame - was.gfn.0;
-    // The last page stays the last.
+    // The last page of a slot stays the last.
     let index = if index + 1 == was.pages { is.pages - 1 } else { index % is.pages };
     (is.gfn.0 + index) << shift_to | within
 }

@@ -1,4 +1,4 @@
-//! What engines call: bytes in, bytes out, and no way to hurt the engine.
+//! The mutator as fuzzing engines call it: bytes in, bytes out. A mutation that panics does not end the engine.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,13 +9,14 @@ use crate::encoding::{Form, RECORD, decode, encode_into, form};
 use crate::focus::Focus;
 use crate::quiet::{last_message, quietly};
 
-/// Mutates and crosses encoded programs for a fuzz target; keeps its buffer from call to call.
+/// Mutates and crosses encoded programs for a fuzz target. It keeps its buffer from call to call.
 pub struct Mutator {
     focus: Focus,
     encoded: Vec<u8>,
+    failures: u64,
 }
 
-/// A mutation that came to no good, as the line that it leaves.
+/// A mutation or crossover that failed, formatted as a line for stderr.
 struct Failure<'a> {
     call: &'static str,
     focus: Focus,
@@ -37,7 +38,7 @@ impl fmt::Display for Failure<'_> {
     }
 }
 
-/// Runs `make`; its program if that is sound, else why not.
+/// Runs `make` and returns its program if that is valid; else the reason, such as the message of a panic.
 fn attempt(make: impl FnOnce() -> Program) -> Result<Program, String> {
     let program = quietly(|| catch_unwind(AssertUnwindSafe(make))).map_err(|_| format!("panic: {}", last_message()))?;
     match program.validate() {
@@ -46,7 +47,7 @@ fn attempt(make: impl FnOnce() -> Program) -> Result<Program, String> {
     }
 }
 
-/// Records that a step takes.
+/// Returns the number of records that a step takes in the encoding.
 fn records(step: &Step) -> usize {
     1 + match step {
         Step::Write { words, .. } => words.len(),
@@ -56,18 +57,25 @@ fn records(step: &Step) -> usize {
 }
 
 impl Mutator {
-    /// A mutator for the fuzz target of that focus.
+    /// Makes a mutator for the fuzz target of that focus.
     #[must_use]
     pub const fn new(focus: Focus) -> Self {
-        Self { focus, encoded: Vec::new() }
+        Self { focus, encoded: Vec::new(), failures: 0 }
     }
 
-    /// Mutates the program that is encoded in `buffer[..size]`, in place, and answers its new size: at most `max_size`
-    /// and the buffer's length. The same input, sizes and seed give the same output.
+    /// Returns how many mutations and crossovers of this mutator failed: they panicked or made an invalid program. Each
+    /// is a mistake of this crate. The engine sees an input that stays as it is, so only this number and stderr tell.
+    #[must_use]
+    pub const fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Mutates the program that is encoded in `buffer[..size]` in place and returns its new size in bytes: at most
+    /// `max_size` and the length of the buffer. The same input, sizes and seed give the same output.
     ///
-    /// The output is the encoding of a sound program inside the focus; steps at its end are left out where it would not
-    /// fit. Where not even the machine fits, or the mutation fails, which leaves a line on stderr, the input stays as
-    /// it is.
+    /// The output is the encoding of a valid program inside the focus. If it does not fit, steps at its end are
+    /// dropped. If even the machine does not fit, or the mutation fails (which prints a line on stderr), the input
+    /// stays as it is, cut to `max_size`.
     pub fn mutate(&mut self, buffer: &mut [u8], size: usize, max_size: usize, seed: u64) -> usize {
         let max_size = max_size.min(buffer.len());
         let size = size.min(buffer.len());
@@ -84,9 +92,9 @@ impl Mutator {
         self.encoded.len()
     }
 
-    /// Crosses the programs that are encoded in `one` and `other` into `out` and answers the size of the child. See
-    /// [`mutate`](Self::mutate) for what holds of it; where there is none, `out` is a copy of `one`, or empty if that
-    /// is too long.
+    /// Crosses the programs that are encoded in `one` and `other`, writes the child to `out` and returns its size in
+    /// bytes. The promises of [`mutate`](Self::mutate) hold for the child. If there is no child, `out` gets a copy of
+    /// `one`, cut to what fits.
     pub fn crossover(&mut self, one: &[u8], other: &[u8], out: &mut [u8], seed: u64) -> usize {
         let focus = self.focus;
         let made = self.make("crossover", &[one, other], out.len(), seed, || {
@@ -97,8 +105,8 @@ impl Mutator {
         child.len()
     }
 
-    /// Makes a program and encodes it; answers false, with a line on stderr unless it is merely too long, where it
-    /// can't be used.
+    /// Makes a program and encodes it into the buffer. Returns false if the program cannot be used, with a line on
+    /// stderr unless it is only too long.
     fn make(
         &mut self,
         call: &'static str,
@@ -110,6 +118,7 @@ impl Mutator {
         match attempt(make) {
             Ok(program) => self.encode(program, max_size),
             Err(reason) => {
+                self.failures += 1;
                 eprintln!("{}", Failure { call, focus: self.focus, seed, reason, inputs });
                 false
             }
@@ -127,13 +136,13 @@ impl Mutator {
             let Some(step) = program.steps.pop() else { return false };
             size -= records(&step) * RECORD;
         }
-        // Steps stand at the end, each with all that belongs to it.
+        // A step's records stand together, and the steps stand at the end, so cutting the bytes drops the last steps.
         self.encoded.truncate(size);
         true
     }
 }
 
-/// The size of an input that is handed back: all of it, or what of its records fits.
+/// Returns how much of an input is handed back unchanged: all of it, or as many of its whole records as fit.
 fn unchanged(input: &[u8], max_size: usize) -> usize {
     match form(input) {
         _ if input.len() <= max_size => input.len(),
@@ -182,7 +191,7 @@ mod tests {
         );
     }
 
-    /// A mutation that fails keeps the input, and the next one works again.
+    /// A mutation that fails keeps the input, and the next mutation works again.
     #[test]
     fn the_input_survives() {
         let mut mutator = Mutator::new(Focus::Program);

@@ -1,4 +1,4 @@
-//! New steps for a program that is there already, written by the generator's hand.
+//! Draws new steps for an existing program, with the generator's [`Writer`].
 
 use contract::description::{CompoundSpec, MemoryModel};
 use contract::{Backing, Dialect, Program, Step};
@@ -10,23 +10,24 @@ use crate::generate::machine::{GuestPage, Places};
 use crate::generate::steps::Writer;
 use crate::generate::swarm::Swarm;
 
-/// What kind of steps to write.
+/// The kind of steps to draw.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Whatever the focus runs.
+    /// Any kind that the focus runs.
     Any,
-    /// A list, then the H_PUT_TCE_INDIRECT that reads it.
+    /// A step that writes a list, then the H_PUT_TCE_INDIRECT that reads it.
     List,
-    /// A page that only TCEs hold, then a call that drops them.
+    /// Steps that leave a page held by TCEs alone, then a call that replaces them.
     LastReference,
-    /// A window comes or goes.
+    /// A step that creates or closes a window.
     Window,
 }
 
-/// Pages of each sort that the writer may choose from: enough that two steps can meet on one, or miss it.
+/// Number of pages of each kind that the writer may choose from: enough that two steps can name the same page or
+/// different ones.
 const CHOICE: usize = 8;
 
-/// Steps of kinds that the focus runs, to stand at index `at`; none where nothing came of a few tries.
+/// Draws steps of kinds that the focus runs, to be inserted at index `at`. Returns none if a few tries gave none.
 pub(super) fn steps(program: &Program, at: usize, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> Vec<Step> {
     let sights = Sights::new(program, at);
     let swarm = swarm(sights, dice);
@@ -88,7 +89,7 @@ fn write(writer: &mut Writer<'_>, wanted: Wanted, focus: Focus, dice: &mut Dice<
             6 => writer.slot(dice),
             _ => writer.flags(dice),
         },
-        // Where there is nothing to plug, hotplug writes nothing.
+        // `hotplug` writes nothing if no section is absent.
         Wanted::Any => match dice.below(2) {
             0 => writer.hotplug(dice),
             _ => writer.probe(dice),
@@ -96,7 +97,7 @@ fn write(writer: &mut Writer<'_>, wanted: Wanted, focus: Focus, dice: &mut Dice<
     }
 }
 
-/// All features are on: what fits this machine comes with the program, not with a draw.
+/// Returns a swarm with almost all features on: the program fixes what its machine has, so nothing of that is drawn.
 fn swarm(sights: Sights<'_>, dice: &mut Dice<'_>) -> Swarm {
     let machine = sights.machine();
     let dialect = sights.program.dialect;
@@ -120,7 +121,7 @@ fn swarm(sights: Sights<'_>, dice: &mut Dice<'_>) -> Swarm {
         hotplug: !flatmem,
         migrate: true,
         slots: true,
-        // Windows come and go by an operator of their own: a close that nobody asked for silences all calls behind it.
+        // Low, because windows have an operator of their own, and every call after a closed window is refused.
         windows: dice.percent(20),
         probes: true,
         long: dice.percent(3),

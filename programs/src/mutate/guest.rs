@@ -1,4 +1,5 @@
-//! Changes of the guest and its pages at boot: slots, mappings, references, compound pages, contents.
+//! Operators that change the guest as the machine starts it: slots, mappings, own references, compound pages, contents
+//! of memory.
 
 use contract::description::{CompoundSpec, Item, Mapping, PageSpec, RamSpec, SlotSpec, WordRun};
 use contract::visit::{Field, NumberKind, Place, visit, visit_mut};
@@ -10,10 +11,11 @@ use crate::focus::Focus;
 use crate::generate::dice::Dice;
 use crate::links::move_gpas;
 
-/// Most items of one sort that are added.
+/// Number of items of one kind from which on none is added. For slots, compound pages and contents of memory it is a
+/// quarter of this.
 const MAX_ITEMS: usize = 64;
 
-/// A slot comes, goes, grows, shrinks, moves, or takes another's memory.
+/// Adds, removes, resizes or moves a slot, or points it at the memory of another slot.
 pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let shift = program.machine.page_shift.bits();
     let slots = &mut program.machine.slots;
@@ -39,7 +41,7 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
         0 => slot.pages = dice.pick(&[slot.pages + 1, slot.pages - 1, slot.pages / 2, 1, 8, 16, 0x10_0000]).max(1),
         1 => slot.hva = other.hva,
         _ => {
-            // Calls name gpas: they move along.
+            // Gpas inside the slot move along, because calls refer to them.
             let new = dice.pick(&[0, end, slot.gfn.0.wrapping_add(1), slot.gfn.0.saturating_sub(1)]);
             let (first, pages) = (slot.gfn.0, slot.pages);
             slot.gfn.0 = new.min(frames - pages.min(frames));
@@ -51,7 +53,7 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     true
 }
 
-/// A page is mapped, unmapped, or mapped otherwise.
+/// Adds, removes or changes a mapping.
 pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let sights = Sights::new(program, 0);
     let pfn = sights.odd_pfn(dice);
@@ -89,7 +91,7 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
         }
         1 if pages == 1 || pte.pages() > 1 => values::change_pte(&mut mappings[at].pte, compounds, dice),
         1 => {
-            // One page of a long run becomes another sort than the rest.
+            // One page of a longer run gets an entry that differs from the rest.
             let index = dice.below(pages);
             let part = |from: u64, count: u64| Mapping {
                 hva: Hva(hva.0 + from * page),
@@ -118,7 +120,7 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     true
 }
 
-/// The entry `by` pages further on.
+/// Returns the entry of the page `by` pages further on.
 const fn shifted(pte: Pte, by: u64) -> Pte {
     match pte {
         Pte::Present { pfn, writable, dirty, young } => Pte::Present { pfn: Pfn(pfn.0 + by), writable, dirty, young },
@@ -127,7 +129,8 @@ const fn shifted(pte: Pte, by: u64) -> Pte {
     }
 }
 
-/// The host's own references of a page: so that the next drop is the last, or at an edge of the count.
+/// Sets the own references of a page: so that the next drop is the last, or so that the count is at an edge of its
+/// range.
 pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, program.steps.len()).present_pfn(dice);
     let machine = &mut program.machine;
@@ -140,7 +143,7 @@ pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
             first.0 <= last && pfn.0 < end
         })
     });
-    // A page that is mapped by nobody is held by nobody, so that its count may be anything.
+    // No mapping holds the page, so its count may be any i32.
     let own = if named {
         dice.pick(&[0, 0, 1, 1, 2, (1 << 30) - 1, 1 << 30])
     } else {
@@ -157,7 +160,7 @@ pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// A compound page comes, goes, or becomes one of another order; at a mapped page, so that somebody meets it.
+/// Adds or removes a compound page, or replaces one by one of another order.
 pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, 0).present_pfn(dice);
     let machine = &mut program.machine;
@@ -188,7 +191,7 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
         return false;
     }
     machine.compounds.push(new);
-    // References of its tails are the head's from now on.
+    // From now on the head has the references of the tails.
     let tail = |pfn: Pfn| pfn != new.pfn && pfn.0.wrapping_sub(new.pfn.0) < pages;
     machine.pages.retain(|page| !tail(page.pfn));
     if let Some(head) = machine.pages.iter_mut().find(|page| page.pfn == new.pfn) {
@@ -197,7 +200,7 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
     true
 }
 
-/// Contents of memory at boot: a list that was there before.
+/// Adds, changes or removes contents of memory at boot, such as a list that is there before the first step.
 pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if !matches!(focus, Focus::Indirect | Focus::Program) {
         return false;
@@ -230,7 +233,7 @@ pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> b
     true
 }
 
-/// Any number of the machine's items, by its kind.
+/// Changes any number of an item of the machine, within the bounds of its kind.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let mut found: Vec<(Place, u64)> = Vec::new();
     visit(program, &mut |place, number| {
@@ -240,7 +243,7 @@ pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     });
     let Some((place, old)) = dice.pick_from(&found) else { return false };
     let kind = place.field.kind();
-    // LIOBNs, bases and places of tables have operators that keep the calls of a window together.
+    // LIOBNs, bases and places of tables have operators that also adapt the calls on the window.
     if matches!(kind, NumberKind::Liobn | NumberKind::Ioba | NumberKind::Real) {
         return false;
     }
@@ -248,7 +251,7 @@ pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     if kind == NumberKind::Count && place.field != Field::MemoryPages {
         new = new.clamp(1, 1 << 20);
     }
-    // Only lists of words have a field twice; then the first that has the value changes.
+    // Only a list of words has the same field several times; then the first that has the old value changes.
     let mut left = true;
     visit_mut(program, &mut |other, number| {
         if left && other == place && *number == old {

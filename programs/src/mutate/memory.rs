@@ -1,7 +1,7 @@
-//! Changes of the host's memory: sections, blocks, struct pages, the memory model. What stands in steps follows where
-//! it can.
+//! Operators that change the host's memory: sections, vmemmap blocks, struct pages, the memory model. Steps are adapted
+//! where possible.
 //!
-//! Each leaves a machine that [`repair`](crate::repair) has little to do with.
+//! Each operator leaves a machine that needs little [`repair`](crate::repair).
 
 use contract::description::{AddrRun, BlockRun, MemoryModel, SECTION_SIZE_BITS};
 use contract::visit::{Field, visit_mut};
@@ -13,15 +13,17 @@ use crate::generate::dice::Dice;
 use crate::layout::{add_section, fit_blocks, free_place, remove_section};
 use crate::links::{move_gpas, move_hvas, move_pfns};
 
-/// Most sections that are added; each can need hundreds of blocks.
+/// Number of sections from which on none is added: each can need hundreds of blocks.
 const MAX_SECTIONS: usize = 8;
 
+/// Adds a section that is absent.
 pub(super) fn section_comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let section = Sights::new(program, 0).section(false, dice);
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     sections.len() < MAX_SECTIONS && section <= LAST_SECTION && add_section(&mut program.machine, section)
 }
 
+/// Removes a section, if it is not the only one.
 pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     if sections.len() < 2 {
@@ -32,8 +34,8 @@ pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
-/// A run of blocks moves: to a place of its own, next to its neighbour, or in exchange with another; or a run is cut in
-/// two.
+/// Moves a run of vmemmap blocks to a place of its own or right behind its predecessor, exchanges it with another run,
+/// or cuts it in two.
 pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let MemoryModel::SparsememVmemmap { block_shift, blocks, .. } = &machine.memory else { return false };
@@ -45,17 +47,17 @@ pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     let run = blocks[at];
     let cut = match run.places.count {
         0 | 1 => 0,
-        // Behind the first few blocks, where the pages are that programs name.
+        // The cut is within the first few blocks, where the struct pages lie that programs name.
         count => dice.between(1, (count - 1).min(3)),
     };
     let cut_off = blocks.len() < 64 && cut > 0 && dice.percent(60);
     let bytes = if cut_off { cut << shift } else { run.places.count << shift };
-    // One block of distance keeps what is moved apart from what lies before it.
+    // A gap of one block keeps the moved blocks from being adjacent to what lies before them.
     let gap = dice.below(2) << shift;
     let room = free_place(machine, bytes + gap, 1 << shift);
     let MemoryModel::SparsememVmemmap { blocks, .. } = &mut machine.memory else { return false };
     match dice.below(4) {
-        // Next to what stands before it in the virtual array: contiguous in real memory, and yet two blocks.
+        // Right behind the previous run: contiguous in real memory, but still two blocks.
         0 if at > 0 => {
             let before = blocks[at - 1].places;
             blocks[at].places.at = RealAddr(before.at.0 + (before.count << shift));
@@ -73,7 +75,7 @@ pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
             let Some(room) = room else { return false };
             let room = RealAddr(room.0 + gap);
             if cut_off {
-                // The first few blocks leave; the rest stays.
+                // The first few blocks move; the rest stays.
                 let rest = AddrRun { at: RealAddr(run.places.at.0 + (cut << shift)), count: run.places.count - cut };
                 blocks[at].places = rest;
                 blocks[at].first += cut;
@@ -86,7 +88,7 @@ pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Struct pages of another size; blocks of another size.
+/// Changes the size of struct pages, or the size of vmemmap blocks.
 pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let size = dice.pick(&[56, 56, 64, 72, 80]);
@@ -96,7 +98,7 @@ pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
         machine.struct_page = size;
     }
     let MemoryModel::SparsememVmemmap { block_shift, base, blocks, .. } = &mut machine.memory else {
-        // The array may have grown into what lies behind it.
+        // The array may now overlap what lies behind it.
         place_array(machine);
         return resize && old != size;
     };
@@ -112,12 +114,12 @@ pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     changed
 }
 
-/// Moves the array of flatmem to where there is room.
+/// Moves the array of flatmem to a free place.
 fn place_array(machine: &mut Machine) {
     let size = machine.struct_page;
     if let MemoryModel::Flatmem { array, pages } = &mut machine.memory {
         let bytes = *pages * size;
-        // Out of its own way.
+        // Past everything else, so that the search does not count the array itself as taken.
         *array = RealAddr(1 << 62);
         let room = free_place(machine, bytes, 4096);
         if let (MemoryModel::Flatmem { array, .. }, Some(room)) = (&mut machine.memory, room) {
@@ -126,7 +128,7 @@ fn place_array(machine: &mut Machine) {
     }
 }
 
-/// Gives every pfn, in the machine and its steps, another value; heads stay aligned.
+/// Replaces every pfn of the machine and its steps by `map` of it. Heads of compound pages are aligned again.
 fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     move_pfns(program, map);
     for compound in &mut program.machine.compounds {
@@ -134,7 +136,7 @@ fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     }
 }
 
-/// The other memory model, with the same pages as far as they fit.
+/// Switches to the other memory model, with the same pages as far as they fit.
 pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let per_section = program.machine.page_shift.pages_per_section();
     match program.machine.memory.clone() {
@@ -154,7 +156,7 @@ pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
             place_array(&mut program.machine);
         }
         MemoryModel::Flatmem { pages, .. } => {
-            // Windows' tables may lie where the sections come: repair finds them another place.
+            // Tables of windows may lie where the sections now are; repair moves them.
             let sections = (0..pages.div_ceil(per_section).min(MAX_SECTIONS as u64)).collect();
             let block_shift = dice.pick(&[16, 12, 21, 24]);
             let list = RealAddr(1 << 62);
@@ -171,7 +173,8 @@ pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     true
 }
 
-/// The other PAGE_SHIFT. Sections, slots and their pages keep their numbers; what is made of them is counted anew.
+/// Switches between PAGE_SHIFT 12 and 16. Sections, slots and their pages keep their numbers; everything that depends
+/// on them is computed again.
 pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> bool {
     let old = program.machine.page_shift;
     let new = if old == PageShift::Shift12 { PageShift::Shift16 } else { PageShift::Shift12 };
@@ -180,7 +183,7 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
     let sparse = matches!(program.machine.memory, MemoryModel::SparsememVmemmap { .. });
     let limits = (old.pfn_limit(), new.pfn_limit());
     map_pfns(program, |pfn| match pfn {
-        // Past everything it stays past everything.
+        // A pfn past the limit stays past the limit.
         _ if pfn >= limits.0 => (pfn - limits.0).saturating_add(limits.1),
         _ if sparse => {
             let offset = pfn % per_old;
@@ -191,7 +194,7 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
     });
     let frames = |gpa: u64| gpa >> from << to | gpa & ((1 << from.min(to)) - 1);
     let slots = program.machine.slots.clone();
-    // Hvas count from their slot's first.
+    // An hva keeps its page number inside its slot.
     let move_hva = |hva: u64| {
         let slot = slots.iter().find(|slot| hva.wrapping_sub(slot.hva.0) >> from < slot.pages);
         match slot {
@@ -220,7 +223,7 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
     }
     match &mut machine.memory {
         MemoryModel::Flatmem { pages, .. } => {
-            // Memory must not reach into its tables.
+            // Limits the memory to 2^40 bytes, below the place of the tables.
             *pages = (*pages).min(1 << (40 - to)).max(1);
             place_array(machine);
         }
@@ -232,7 +235,8 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
     true
 }
 
-/// The virtual array goes to another base: at the top of the address space, or where the kernel has it.
+/// Moves the vmemmap range to another base: to the top of the address space, or to where the kernel has it. Flatmem:
+/// moves the array.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let per_section = machine.page_shift.pages_per_section();
@@ -248,7 +252,8 @@ pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
         *base = 0xf << 60;
     }
     if *base == old {
-        // The list goes elsewhere instead: right behind a section, where a stray store would hit it.
+        // The base stays the same, so the vmemmap list moves instead: right behind a section, where a stray store would
+        // hit it, or to a free place.
         let end = sections.last().map_or(0, |last| (last + 1) << SECTION_SIZE_BITS);
         *list = RealAddr(1 << 62);
         let room = free_place(machine, contract::description::LIST_AREA_BYTES, 4096);

@@ -1,13 +1,13 @@
-//! Structure-aware mutation and crossover of programs, one implementation for every engine.
+//! Structure-aware mutation and crossover of programs: one implementation for every engine.
 //!
-//! An engine that changes bytes mostly makes programs that are refused at the first gate. What is here knows what a
-//! program is about: its windows, guest pages, blocks and references. A mutation is one to four *operators*, drawn from
-//! a table with weights: steps come, go and move; values go to the edges of the program's own machine; steps that
-//! belong together come together; the machine grows, shrinks and moves, and its steps follow. [`Mutator`] is what
-//! engines call; [`mutate`] and [`crossover`] work on programs.
+//! An engine that changes bytes mostly makes calls that the first check refuses. This module knows what a program is
+//! about: its windows, guest pages, blocks and references. A mutation applies one to four *operators*, drawn from a
+//! table with weights. Operators add, remove and move steps; set values to the edges of the program's own machine;
+//! insert steps that belong together; and grow, shrink or move parts of the machine and adapt the steps to that.
+//! Engines call [`Mutator`]; [`mutate`] and [`crossover`] work on programs.
 //!
-//! Everything is a function of the input and a seed. What comes out is sound, inside the [`Focus`], and bounded
-//! ([`MAX_GROWN_STEPS`] and its neighbours), unless the input was larger.
+//! The result depends only on the input and a seed. It is valid, lies inside the [`Focus`], and keeps to the size
+//! limits ([`MAX_GROWN_STEPS`] and its neighbours) unless the input exceeded them.
 
 mod bounds;
 mod crossover;
@@ -34,13 +34,13 @@ use crate::repair::repair;
 use bounds::Bounds;
 use operators::{OPERATORS, Operator};
 
-/// How often an operator that had nothing to change makes way for another.
+/// Number of operators that are tried until one finds something to change.
 const TRIES: u32 = 12;
-/// One to four operators: mostly one, so that an engine learns what it was good for; sometimes several, for what takes
-/// two.
+/// Weights of one, two, three and four operators. Mostly one, so that the engine sees its effect; sometimes several,
+/// because some changes need two.
 const STACKED: [u32; 4] = [50, 28, 14, 8];
 
-/// Mutates a sound program; it stays one, and comes to lie inside the focus.
+/// Mutates a valid program. The result is valid and inside the focus.
 pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
     let mut dice = Dice::seeded(seed, 1);
     let bounds = Bounds::of(program);
@@ -58,13 +58,13 @@ pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
     settle(program, bounds, focus);
 }
 
-/// The names of all operators, in the order of their table.
+/// Returns the names of all operators, in the order of their table.
 pub fn operators() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|operator| operator.name)
 }
 
-/// Mutates a sound program with one operator; answers whether there was something to change. An unknown name changes
-/// nothing.
+/// Mutates a valid program with the operator of that name. Returns whether the operator found something to change; an
+/// unknown name changes nothing.
 pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u64) -> bool {
     let Some(operator) = operators::named(operator) else { return false };
     let bounds = Bounds::of(program);
@@ -74,7 +74,7 @@ pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u6
     done
 }
 
-/// A program with the machine of `one` and steps of both sound programs; sound and inside the focus.
+/// Returns a program with the machine of `one` and steps of both valid programs. It is valid and inside the focus.
 #[must_use]
 pub fn crossover(one: &Program, other: &Program, focus: Focus, seed: u64) -> Program {
     let bounds = Bounds::of(one);
@@ -85,7 +85,8 @@ pub fn crossover(one: &Program, other: &Program, focus: Focus, seed: u64) -> Pro
     child
 }
 
-/// Operators count on a sound program: sections ascend, pages exist.
+/// Runs an operator, and repairs the program if the operator may leave it invalid: the next operator relies on a valid
+/// program, where sections ascend and pages exist.
 fn run(operator: &Operator, program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let done = (operator.run)(program, focus, dice);
     if operator.repairs && done {
@@ -94,6 +95,7 @@ fn run(operator: &Operator, program: &mut Program, focus: Focus, dice: &mut Dice
     done
 }
 
+/// Cuts the program to the bounds, applies the focus, and makes it valid.
 fn settle(program: &mut Program, bounds: Bounds, focus: Focus) {
     bounds.keep(program);
     focus.apply(program);

@@ -1,4 +1,4 @@
-//! Calls of windows that a change has closed go to windows that are open.
+//! Sends calls whose window a mutation has closed or removed to windows that are open.
 
 use contract::{Liobn, Program, Step, WindowSpec};
 
@@ -6,8 +6,8 @@ use super::sights::Sights;
 use crate::generate::dice::Dice;
 use crate::links::move_call;
 
-/// From step `start` on, calls of the window that is there no more go to another one that is open; a few stay, for they
-/// are to be refused too.
+/// From step `start` on, sends calls on the window `gone` to another open window. A few stay, because refused calls
+/// must be tested too.
 pub(super) fn away_from(program: &mut Program, start: usize, gone: &WindowSpec, dice: &mut Dice<'_>) {
     for index in start..program.steps.len() {
         let Step::Hypercall { vcpu, mut call } = program.steps[index] else { continue };
@@ -22,7 +22,7 @@ pub(super) fn away_from(program: &mut Program, start: usize, gone: &WindowSpec, 
     }
 }
 
-/// The steps that call a window which is not open then.
+/// Returns the indices of the calls whose window is not open at that step.
 pub(super) fn unheard(program: &Program) -> Vec<usize> {
     let mut open: Vec<Liobn> = program.machine.windows.iter().map(|window| window.liobn).collect();
     let mut found = Vec::new();
@@ -39,8 +39,8 @@ pub(super) fn unheard(program: &Program) -> Vec<usize> {
     found
 }
 
-/// Where a change has left more than `most` calls without a window, most of those go to one that is open; where none
-/// is, the step that closed theirs goes. Some stay unheard, for that too is an answer.
+/// If more than `most` calls have no open window, sends most of the others to one that is open. If none is open,
+/// removes the step that closed the call's window. A few calls stay refused, because that must be tested too.
 pub(super) fn reopen(program: &mut Program, most: usize, dice: &mut Dice<'_>) {
     let mut left = unheard(program);
     while left.len() > most {

@@ -1,4 +1,4 @@
-//! Several steps together that lead where single steps seldom do.
+//! Operators that insert several steps together, for situations that single steps seldom reach.
 
 use contract::description::WordRun;
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
@@ -12,7 +12,8 @@ use super::windows;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// A list is written right before an H_PUT_TCE_INDIRECT, or a call of what was written comes right after.
+/// Inserts a step that writes a list right before an H_PUT_TCE_INDIRECT, or an H_PUT_TCE_INDIRECT right after a step
+/// that writes.
 pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let writes = |step: &Step| matches!(step, Step::Write { .. });
     if dice.percent(40)
@@ -33,11 +34,12 @@ pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice
         words.push(WordRun { value: sights.tce(window.page_shift, dice), stride, count });
         left -= count;
     }
-    // A write that is not aligned would be skipped.
+    // The gpa is aligned down to 8 bytes because an unaligned `write` is skipped.
     let step = Step::Write { gpa: Gpa(call.args[2] & !7), words };
     put(program, index, vec![step])
 }
 
+/// Inserts an H_PUT_TCE_INDIRECT that reads the words which the step `index` writes, right after that step.
 fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Step::Write { gpa: Gpa(gpa), words } = &program.steps[index] else { return false };
     let Some(window) = Sights::new(program, index + 1).window(dice) else { return false };
@@ -49,8 +51,8 @@ fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice
     focus.keeps(&step) && put(program, index + 1, vec![step])
 }
 
-/// A call names as many entries as one can, its own first one among them, in a window that is as large; its list is as
-/// long.
+/// Makes a call name 512 entries, mostly with its own first entry among them. The window grows if it is too small, and
+/// a list of that length is written before an H_PUT_TCE_INDIRECT.
 pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
     let Some(index) = pick_step(program, many, dice) else { return false };
@@ -92,21 +94,22 @@ pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
     true
 }
 
-/// A list and its call, both new.
+/// Inserts a new list and the H_PUT_TCE_INDIRECT that reads it.
 pub(super) fn list(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::List, focus, dice)
 }
 
-/// A window comes or goes.
+/// Inserts a step that creates or closes a window.
 pub(super) fn window(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::Window, focus, dice)
 }
 
-/// A page that only TCEs hold, and the call that drops them, all new.
+/// Inserts steps that leave a page held by TCEs alone, and the call that replaces those TCEs.
 pub(super) fn last_reference(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::LastReference, focus, dice)
 }
 
+/// Inserts new steps of the wanted kind at a random place.
 fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
         return false;
@@ -117,7 +120,7 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
         Some(Step::CloseWindow { liobn }) => Sights::new(program, at).window_of(liobn.0),
         _ => None,
     };
-    // The last window stays: all calls behind would be refused alike.
+    // The last open window mostly stays: without it, all later calls would be refused for the same reason.
     if closes.is_some() && Sights::new(program, at).windows().count() == 1 && dice.percent(85) {
         return false;
     }
@@ -129,8 +132,8 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
     done
 }
 
-/// The host unmaps the page that a call's TCE names, and the entry is exchanged or cleared: the drop is the last,
-/// unless somebody else holds the page.
+/// After a call that stores a TCE, inserts an unmap of the page that it names and a call that replaces or clears the
+/// entry. That call drops the last reference, unless something else holds the page.
 pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE) && call.args[2] & 3 != 0);
     let Some(index) = pick_step(program, names, dice) else { return false };
@@ -147,7 +150,7 @@ pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut
         _ => Hypercall::put(liobn, ioba, tce),
     };
     let mut steps = vec![Step::Unmap { hva }];
-    // A page that comes back in another place; one that the host keeps.
+    // Sometimes the host maps a page at that hva again.
     if dice.percent(15) {
         let pfn = sights.present_pfn(dice);
         steps.push(Step::Map { hva, pte: Pte::Present { pfn, writable: true, dirty: true, young: true } });
@@ -157,7 +160,7 @@ pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut
     put(program, index + 1, steps)
 }
 
-/// The host takes a reference before a step and drops it after, or the other way round.
+/// Inserts a step that takes a reference before some steps and one that gives it back after them, or the reverse.
 pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
         return false;
@@ -176,14 +179,14 @@ pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice
     focus.keeps(&before) && put(program, end.max(at), vec![after]) && put(program, at, vec![before])
 }
 
-/// What the host does to the page that a call is about, right before it: it ages, is cleaned, write-protected, moved,
-/// collapsed.
+/// Inserts, right before a call, a host step on the page that the call is about: age, clean, write-protect, migrate or
+/// unmap.
 pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let calls = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.fields().len() > 2);
     let Some(index) = pick_step(program, calls, dice) else { return false };
     let Step::Hypercall { call, .. } = program.steps[index] else { return false };
     let sights = Sights::new(program, index);
-    // The list's own page for INDIRECT, the target's for the others.
+    // For H_PUT_TCE_INDIRECT this is the page of the list, for the other calls the page that the TCE names.
     let Some(hva) = sights.hva_of(call.args[2] & !3).or_else(|| sights.hva(dice)) else { return false };
     let pfn = sights.odd_pfn(dice);
     let step = match dice.weighted(&[25, 20, 15, 25, 15]) {
@@ -196,7 +199,7 @@ pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dic
     focus.keeps(&step) && put(program, index, vec![step])
 }
 
-/// A section goes and comes again around a lookup of one of its pages.
+/// Inserts a hot-remove and a hot-add of one section, and a lookup of one of its pages.
 pub(super) fn replug(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 3 {
         return false;

@@ -1,19 +1,19 @@
-//! What is worth naming on a program's machine at a step: open windows, guest pages, pfns at edges.
+//! Draws values that a step can usefully refer to on a program's machine: open windows, guest pages, pfns at edges.
 //!
-//! Each is drawn straight from the description, without making lists of everything first: most mutations need one or
-//! two.
+//! Each value is drawn directly from the description, without listing all candidates first, because most mutations need
+//! only one or two.
 
 use contract::description::{AddrRun, MemoryModel, SECTION_SIZE_BITS, SlotSpec};
 use contract::{Gpa, Hva, Liobn, Machine, Pfn, Program, RealAddr, Step, WindowSpec};
 
 use crate::generate::dice::Dice;
 
-/// The very last section below 2^46.
+/// Number of the last section below 2^46.
 pub(super) const LAST_SECTION: u64 = (1 << 22) - 1;
-/// Where tables of ordinary machines begin.
+/// Real address from which ordinary machines have their tables.
 const TABLES: u64 = 1 << 45;
 
-/// One of what the iterator yields, or `None` if it yields nothing.
+/// Draws one of the iterator's items; `None` if it has none.
 pub(super) fn choose<T>(items: impl Iterator<Item = T> + Clone, dice: &mut Dice<'_>) -> Option<T> {
     let count = items.clone().count() as u64;
     if count == 0 {
@@ -22,14 +22,14 @@ pub(super) fn choose<T>(items: impl Iterator<Item = T> + Clone, dice: &mut Dice<
     items.clone().nth(dice.below(count) as usize)
 }
 
-/// A program as the step with index `at` finds it, as far as that can be told without running it.
+/// A program as the step with index `at` finds it, as far as that is known without running the program.
 #[derive(Clone, Copy)]
 pub(super) struct Sights<'a> {
     pub(super) program: &'a Program,
     pub(super) at: usize,
 }
 
-/// A mapped page of the guest.
+/// A mapped guest page: the gpa and the hva of its first byte.
 #[derive(Clone, Copy)]
 pub(super) struct GuestPlace {
     pub(super) gpa: u64,
@@ -49,9 +49,10 @@ impl<'a> Sights<'a> {
         &self.program.steps[..self.at]
     }
 
-    /// Every window there was so far, with the index of the step from which on it was there.
+    /// Returns every window of the machine and of earlier `create-window` steps, each with the index of the step that
+    /// creates it (0 for the machine's).
     fn all_windows(self) -> impl Iterator<Item = (usize, &'a WindowSpec)> + Clone {
-        // A step may carry any window; one that can't be is never created.
+        // A step may name an invalid window, which is then never created.
         let sound = move |window: &WindowSpec| window.validate(self.machine().page_shift, self.program.dialect).is_ok();
         let created = self.before().iter().enumerate().filter_map(move |(index, step)| match step {
             Step::CreateWindow(window) if sound(window) => Some((index, window)),
@@ -60,7 +61,7 @@ impl<'a> Sights<'a> {
         self.machine().windows.iter().map(|window| (0, window)).chain(created)
     }
 
-    /// The windows that are open.
+    /// Returns the windows that are open.
     pub(super) fn windows(self) -> impl Iterator<Item = &'a WindowSpec> + Clone {
         let closed = move |since: usize, liobn: Liobn| {
             self.before()[since..].iter().any(|step| matches!(step, Step::CloseWindow { liobn: l } if *l == liobn))
@@ -68,27 +69,28 @@ impl<'a> Sights<'a> {
         self.all_windows().filter(move |&(since, window)| !closed(since, window.liobn)).map(|(_, window)| window)
     }
 
+    /// Draws an open window.
     pub(super) fn window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
         choose(self.windows(), dice).copied()
     }
 
-    /// The open window of that LIOBN.
+    /// Returns the open window with that LIOBN.
     pub(super) fn window_of(self, liobn: u64) -> Option<WindowSpec> {
         self.windows().find(|window| window.liobn.0 == liobn).copied()
     }
 
-    /// The window of that LIOBN, open or not.
+    /// Returns the window with that LIOBN, open or closed.
     pub(super) fn window_once(self, liobn: u64) -> Option<WindowSpec> {
         self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
     }
 
-    /// A window that was closed.
+    /// Draws a window that was closed.
     pub(super) fn closed_window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
         let liobn = self.closed(dice)?;
         self.all_windows().map(|(_, window)| window).find(|window| window.liobn.0 == liobn).copied()
     }
 
-    /// A LIOBN of a window that was closed.
+    /// Draws the LIOBN of a window that was closed.
     pub(super) fn closed(self, dice: &mut Dice<'_>) -> Option<u64> {
         let closed = self.before().iter().filter_map(|step| match step {
             Step::CloseWindow { liobn } => Some(liobn.0),
@@ -97,23 +99,26 @@ impl<'a> Sights<'a> {
         choose(closed, dice)
     }
 
+    /// Returns the size of the host's page in bytes.
     pub(super) fn page(self) -> u64 {
         self.machine().page_shift.bytes()
     }
 
+    /// Returns the gpa of an hva in the first slot that covers it.
     pub(super) fn gpa_of(self, hva: Hva) -> Option<u64> {
         let shift = self.machine().page_shift.bits();
         let slot = self.machine().slots.iter().find(|slot| hva.0.wrapping_sub(slot.hva.0) >> shift < slot.pages)?;
         Some((slot.gfn.0 << shift).wrapping_add(hva.0 - slot.hva.0))
     }
 
+    /// Returns the hva of the page that holds the gpa; `None` outside guest memory.
     pub(super) fn hva_of(self, gpa: u64) -> Option<Hva> {
         let shift = self.machine().page_shift.bits();
         let slot = self.machine().slots.iter().find(|slot| (gpa >> shift).wrapping_sub(slot.gfn.0) < slot.pages)?;
         Some(Hva(slot.hva.0.wrapping_add(gpa - (slot.gfn.0 << shift)) & !(self.page() - 1)))
     }
 
-    /// A mapped page.
+    /// Draws the hva of a mapped page.
     pub(super) fn mapped_hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
         let mapping = dice.pick_from(&self.machine().mappings)?;
         let pages = mapping.pages * mapping.pte.pages();
@@ -121,7 +126,7 @@ impl<'a> Sights<'a> {
         Some(Hva(mapping.hva.0 + index * self.page()))
     }
 
-    /// A page of the guest that the page table knows, if a few tries find one.
+    /// Draws a guest page that the page table maps; `None` if a few tries find none.
     pub(super) fn guest(self, dice: &mut Dice<'_>) -> Option<GuestPlace> {
         for _ in 0..4 {
             let hva = self.mapped_hva(dice)?;
@@ -132,14 +137,14 @@ impl<'a> Sights<'a> {
         None
     }
 
-    /// First and last page of a slot, the page past it.
+    /// Draws a slot and returns the gpas of its first page, of its last page, and of the page past it.
     pub(super) fn slot_edges(self, dice: &mut Dice<'_>) -> Option<[u64; 3]> {
         let SlotSpec { gfn, pages, .. } = dice.pick_from(&self.machine().slots)?;
         let shift = self.machine().page_shift.bits();
         Some([gfn.0, gfn.0 + (pages - 1), gfn.0 + pages].map(|gfn| gfn.wrapping_shl(shift)))
     }
 
-    /// An hva that a step may name: mapped, or at the edge of a slot, or one that a step maps.
+    /// Draws an hva: mostly a mapped one, else at the end of a slot, or one that an earlier step maps or unmaps.
     pub(super) fn hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
         match dice.below(10) {
             0 => self.slot_edges(dice).and_then(|[_, last, _]| self.hva_of(last)),
@@ -155,8 +160,8 @@ impl<'a> Sights<'a> {
         .or_else(|| self.mapped_hva(dice))
     }
 
-    /// A TCE address: a page of guest memory most of the time, else one at the edges of it; not masked to any window's
-    /// page.
+    /// Draws the address of a TCE: mostly a page of guest memory, else one at its edges. It is not masked to any
+    /// window's page.
     pub(super) fn target(self, dice: &mut Dice<'_>) -> u64 {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
@@ -171,7 +176,7 @@ impl<'a> Sights<'a> {
         }
     }
 
-    /// A TCE for a window of that page shift, with whatever permissions; wrong in its low bits now and then.
+    /// Draws a TCE for a window of that page shift, with any permissions. Its low bits are sometimes wrong.
     pub(super) fn tce(self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         let page = 1u64 << page_shift.min(63);
         let mut address = self.target(dice) & !(page - 1);
@@ -186,8 +191,8 @@ impl<'a> Sights<'a> {
         }
     }
 
-    /// Pages whose struct page meets a boundary of blocks in a present section: the first behind it, and the one that
-    /// straddles it.
+    /// Draws a boundary between two vmemmap blocks inside the struct pages of a present section, as an offset in bytes
+    /// from the base of the vmemmap range.
     fn boundary(self, dice: &mut Dice<'_>) -> Option<u64> {
         let MemoryModel::SparsememVmemmap { block_shift, sections, .. } = &self.machine().memory else { return None };
         let bytes = self.machine().page_shift.pages_per_section() * self.machine().struct_page;
@@ -204,14 +209,14 @@ impl<'a> Sights<'a> {
         Some(chosen << block_shift)
     }
 
-    /// A pfn whose struct page straddles two blocks.
+    /// Draws a pfn whose struct page is split between two blocks.
     pub(super) fn split(self, dice: &mut Dice<'_>) -> Option<Pfn> {
         let at = self.boundary(dice)?;
         let size = self.machine().struct_page;
         (at % size != 0).then_some(Pfn(at / size))
     }
 
-    /// A section: mostly one that is present, or one where something could be.
+    /// Draws the number of a section: a present one if `present`; else mostly one that could be added.
     pub(super) fn section(self, present: bool, dice: &mut Dice<'_>) -> u64 {
         let MemoryModel::SparsememVmemmap { sections, block_shift, .. } = &self.machine().memory else { return 0 };
         if let Some(section) = dice.pick_from(sections)
@@ -220,14 +225,15 @@ impl<'a> Sights<'a> {
             return section;
         }
         let next = dice.pick_from(sections).map_or(0, |section| section + 1).min(LAST_SECTION);
-        // Where the struct page of its pages straddles a boundary, which with large blocks is far from the start.
+        // The section where a struct page is split at a low block boundary. With large blocks that is far from section
+        // 0.
         let split = (dice.pick(&[1u64, 2, 3, 7]) << block_shift) / self.machine().struct_page;
         let split = split / self.machine().page_shift.pages_per_section();
         let any = dice.below(8);
         dice.pick(&[0, 1, 2, 3, next, next, split, split, LAST_SECTION, any])
     }
 
-    /// A page that exists.
+    /// Draws the pfn of a page that exists.
     pub(super) fn present_pfn(self, dice: &mut Dice<'_>) -> Pfn {
         for _ in 0..3 {
             let pfn = self.pfn(dice);
@@ -242,13 +248,14 @@ impl<'a> Sights<'a> {
         }
     }
 
-    /// A page that exists, one that real mode has no address of rather often.
+    /// Draws the pfn of a page that exists. Its struct page is often split, so that real mode has no address for it.
     pub(super) fn odd_pfn(self, dice: &mut Dice<'_>) -> Pfn {
         let split = if dice.percent(35) { self.split(dice) } else { None };
         split.unwrap_or_else(|| self.present_pfn(dice))
     }
 
-    /// A pfn worth naming, one that does not exist now and then.
+    /// Draws a pfn of interest: mapped, described, at an edge, or named by an earlier step. Sometimes the page does not
+    /// exist.
     pub(super) fn pfn(self, dice: &mut Dice<'_>) -> Pfn {
         let machine = self.machine();
         let per_section = machine.page_shift.pages_per_section();
@@ -291,7 +298,7 @@ impl<'a> Sights<'a> {
         }))
     }
 
-    /// Where the guest wrote words.
+    /// Draws the gpa of an earlier `write` step.
     pub(super) fn written(self, dice: &mut Dice<'_>) -> Option<Gpa> {
         choose(
             self.before().iter().filter_map(|step| match step {
@@ -302,7 +309,7 @@ impl<'a> Sights<'a> {
         )
     }
 
-    /// Past everything that the program places anywhere but in the very last section.
+    /// Returns a real address past everything that the program places anywhere, except in the last section.
     pub(super) fn room(self) -> u64 {
         let low = |end: u64| if end >> SECTION_SIZE_BITS < LAST_SECTION { end } else { 0 };
         let mut next = TABLES;

@@ -1,4 +1,4 @@
-//! Changes of which steps there are, and in which order.
+//! Operators that add, remove, repeat and reorder steps.
 
 use std::ops::Range;
 
@@ -10,17 +10,17 @@ use super::retarget;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// How many steps may still come.
+/// Returns how many steps can still be added.
 pub(super) fn room(program: &Program) -> usize {
     MAX_GROWN_STEPS.saturating_sub(program.steps.len())
 }
 
-/// A place between steps; the end is as likely as anything.
+/// Draws a place between steps; the end of the program is more likely than any other.
 fn gap(program: &Program, dice: &mut Dice<'_>) -> usize {
     if dice.percent(25) { program.steps.len() } else { dice.below(program.steps.len() as u64 + 1) as usize }
 }
 
-/// A stretch of 1 ..= `most` steps, or `None` of no steps.
+/// Draws a range of 1 to `most` consecutive steps; `None` if there are no steps or `most` is 0.
 pub(super) fn stretch(steps: &[Step], most: usize, dice: &mut Dice<'_>) -> Option<Range<usize>> {
     if steps.is_empty() || most == 0 {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn stretch(steps: &[Step], most: usize, dice: &mut Dice<'_>) -> Optio
     Some(start..start + length)
 }
 
-/// Puts steps in at `at`, as many as there is room for.
+/// Inserts steps at index `at`, as many as there is room for. Returns whether it inserted any.
 pub(super) fn put(program: &mut Program, at: usize, mut steps: Vec<Step>) -> bool {
     steps.truncate(room(program));
     let some = !steps.is_empty();
@@ -38,7 +38,7 @@ pub(super) fn put(program: &mut Program, at: usize, mut steps: Vec<Step>) -> boo
     some
 }
 
-/// New steps that make sense on this machine.
+/// Inserts new steps that fit this machine.
 pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) == 0 {
         return false;
@@ -48,7 +48,7 @@ pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     put(program, at, steps)
 }
 
-/// One step goes. Calls of a window that now is never created are made for another.
+/// Removes one step. If it created a window, calls on that window go to another window.
 pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.steps.len() < 2 {
         return false;
@@ -58,7 +58,7 @@ pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     true
 }
 
-/// A stretch goes.
+/// Removes up to half of the steps, in one range.
 pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let most = program.steps.len() / 2;
     let Some(range) = stretch(&program.steps, most, dice) else { return false };
@@ -66,6 +66,7 @@ pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
+/// Removes a range of steps. Calls on windows that are then never created go to other windows.
 fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     let start = range.start;
     let gone: Vec<Step> = program.steps.drain(range).collect();
@@ -78,7 +79,7 @@ fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     }
 }
 
-/// The same step again, or a stretch several times.
+/// Repeats one step, or a range of steps several times.
 pub(super) fn repeat(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let most = if dice.percent(50) { 1 } else { 6 };
@@ -88,7 +89,7 @@ pub(super) fn repeat(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     put(program, range.end, std::iter::repeat_n(steps, times).flatten().collect())
 }
 
-/// Two steps change places, or a stretch moves.
+/// Swaps two steps, or moves a range of steps.
 pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let length = program.steps.len();
     if length < 2 {
@@ -96,7 +97,7 @@ pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     }
     if dice.percent(50) {
         let one = dice.below(length as u64 - 1) as usize;
-        // Neighbours most of the time: two steps of one story told the other way round.
+        // Mostly neighbours: two steps that belong together run in the other order.
         let other = if dice.percent(60) { one + 1 } else { dice.below(length as u64) as usize };
         program.steps.swap(one, other);
         return one != other;
@@ -108,7 +109,7 @@ pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     at != range.start
 }
 
-/// A stretch stands in another place too.
+/// Copies a range of steps to another place.
 pub(super) fn splice(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let Some(range) = stretch(&program.steps, 8.min(room), dice) else { return false };

@@ -1,5 +1,5 @@
-//! Changes of single values of steps: to an edge of the program's own machine, to a neighbour, to what stands
-//! elsewhere.
+//! Operators that change a single value of a step: to an edge of the program's own machine, to a neighbouring value, or
+//! to a value from elsewhere in the program.
 
 use contract::description::{AddrRun, CompoundSpec, Item, WordRun, word_count};
 use contract::hcall::{
@@ -14,12 +14,12 @@ use crate::focus::Focus;
 use crate::generate::dice::Dice;
 use crate::links::move_call;
 
-/// The index of a step that `wanted` says yes to.
+/// Draws the index of a step that `wanted` accepts.
 pub(super) fn pick_step(program: &Program, wanted: impl Fn(&Step) -> bool, dice: &mut Dice<'_>) -> Option<usize> {
     choose(program.steps.iter().enumerate().filter(|(_, step)| wanted(step)).map(|(index, _)| index), dice)
 }
 
-/// A hypercall to change, and the window that it is for, if that is open.
+/// Draws a hypercall that `wanted` accepts. Returns its step's index, the call, and its window if that is open then.
 fn pick_call(
     program: &Program,
     wanted: impl Fn(&Hypercall) -> bool,
@@ -30,6 +30,7 @@ fn pick_call(
     Some((index, call, Sights::new(program, index).window_of(call.args[0])))
 }
 
+/// Replaces the hypercall of a step. Returns whether it differs from the old one.
 fn set_call(program: &mut Program, index: usize, new: Hypercall) -> bool {
     match &mut program.steps[index] {
         Step::Hypercall { call, .. } if *call != new => {
@@ -40,16 +41,18 @@ fn set_call(program: &mut Program, index: usize, new: Hypercall) -> bool {
     }
 }
 
+/// Returns whether the call has a count (H_STUFF_TCE, H_PUT_TCE_INDIRECT).
 const fn many(call: &Hypercall) -> bool {
     matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT)
 }
 
-/// Entries from the IOBA to the window's end; 0 outside.
+/// Returns the number of entries from the IOBA to the window's end; 0 outside the window.
 const fn room(window: &WindowSpec, ioba: u64) -> u64 {
     window.entries.saturating_sub(ioba.wrapping_sub(window.base) >> window.page_shift)
 }
 
-/// The IOBA goes to an edge of its window, mostly from inside.
+/// Sets the IOBA of a call to an edge of its window, to the IOBA of another call, or to any entry; seldom to the
+/// outside.
 pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, Some(window))) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -63,7 +66,7 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
         _ => None,
     });
     let other = choose(others, dice).unwrap_or(base);
-    // Outside is one way only to be refused, however many addresses lie there: seldom.
+    // Addresses outside the window are rare: however many there are, they all lead to the same refusal.
     call.args[1] = if dice.percent(91) {
         let entry = base.wrapping_add(dice.below(window.entries) << window.page_shift);
         dice.pick(&[base, end.wrapping_sub(page), fits, fits.wrapping_add(page), other, other, entry, entry])
@@ -82,7 +85,7 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     set_call(program, index, call)
 }
 
-/// The count goes to an edge: of the window's room, of what a list can hold.
+/// Sets the count of a call to an edge: of the room in its window, or of what a list can hold.
 pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, many, dice) else { return false };
     let Some(window) = window else { return false };
@@ -97,7 +100,7 @@ pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// The call goes to another window, to the same entry there; or to one that is closed or never was.
+/// Sends a call to the same entry of another window, or to a LIOBN that is closed or unknown.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -113,8 +116,8 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// What the first gate refuses comes inside: without feedback programs would pile such calls up, each hiding what it
-/// was to do.
+/// Makes a call valid that the first checks refuse (opcode, LIOBN, IOBA). Otherwise such calls would pile up in mutated
+/// programs, and a refused call tests nothing else.
 pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let refused = |index: usize, call: &Hypercall| match Sights::new(program, index).window_of(call.args[0]) {
         _ if call.name().is_none() => true,
@@ -140,7 +143,8 @@ pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// A TCE in a register, or a word of a list, becomes one at an edge of the guest's memory.
+/// Replaces a TCE in a register, or a word that a step writes, by one for guest memory or for an edge of it, or changes
+/// only its permissions.
 pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let reads = |step: &Step| match step {
         Step::Hypercall { call, .. } => matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE),
@@ -151,7 +155,7 @@ pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     let sights = Sights::new(program, index);
     let window = match &program.steps[index] {
         Step::Hypercall { call, .. } => sights.window_of(call.args[0]),
-        // A list is for the call that follows.
+        // A list belongs to the next call that reads one.
         _ => program.steps[index..].iter().find_map(|step| match step {
             Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT => sights.window_of(call.args[0]),
             _ => None,
@@ -172,7 +176,8 @@ pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Changes one word, the last of all rather often: it is then that all others have been taken.
+/// Changes one word of a list, the last one more often than others: an error there comes after the call has handled all
+/// other words.
 fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut Dice<'_>) {
     let total = word_count(words).max(1);
     let mut at = if dice.percent(30) { total - 1 } else { dice.below(total) };
@@ -191,7 +196,7 @@ fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut
     }
 }
 
-/// The list: its length, what lies between its words, and where it lies.
+/// Changes a list: its length, the distance between its words, or its place.
 pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let call = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
     if dice.percent(50)
@@ -232,7 +237,7 @@ pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Where a list may lie.
+/// Draws a gpa for a list: where a step wrote, any guest page, or an edge of a slot.
 fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     let within = dice.below(sights.page() / LIST_BYTES) * LIST_BYTES;
     match dice.weighted(&[35, 40, 10, 4]) {
@@ -245,7 +250,7 @@ fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     }
 }
 
-/// A call of one kind becomes one of another with the same window and entry.
+/// Turns a call into one of another kind with the same window and entry.
 pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |_| true, dice) else { return false };
     let sights = Sights::new(program, index);
@@ -271,7 +276,7 @@ pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     focus.keeps(&Step::Hypercall { vcpu: 0, call }) && set_call(program, index, call)
 }
 
-/// Another vCPU makes the call.
+/// Moves a call to another vCPU.
 pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |step| matches!(step, Step::Hypercall { .. }), dice) else { return false };
     if let Step::Hypercall { vcpu, .. } = &mut program.steps[index] {
@@ -280,7 +285,7 @@ pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// A step's pfn goes to an edge of memory, or to a page that something else names.
+/// Sets the pfn of a step to an edge of memory, or to a page that something else names.
 pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         let mut found = false;
@@ -309,7 +314,7 @@ pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// A step's hva goes to another mapped page.
+/// Sets the hva of a step to another page, mostly a mapped one.
 pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         matches!(
@@ -332,7 +337,7 @@ pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Flags, kind or order of a page-table entry.
+/// Changes the flags, the kind or the order of a page-table entry; a hole stays.
 pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut Dice<'_>) {
     let Some(at) = pte.pfn() else { return };
     match (dice.below(6), &mut *pte) {
@@ -355,7 +360,7 @@ pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut D
     }
 }
 
-/// What a step says besides of whom: page-table entries, orders, places, slots.
+/// Changes what a step says besides its address: page-table entry, order, places of blocks, section, slot.
 pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let has = |step: &Step| {
         matches!(
@@ -382,7 +387,7 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
                 blocks[at].count = dice.pick(&[1, count + 1, count.saturating_sub(1).max(1)]).min(4096);
             }
             2 if !blocks.is_empty() => {
-                // A place that is taken, perhaps, or one next to another.
+                // The run moves to a free place past everything else.
                 let at = dice.below(blocks.len() as u64) as usize;
                 blocks[at].at.0 = room.next_multiple_of(1 << 24);
             }
@@ -399,8 +404,8 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Any number of a step: one more or less, a page more or less, a bit, or what stands elsewhere for a number of its
-/// kind.
+/// Changes any number of a step: by one, by a page, by one bit, or to a number of the same kind from elsewhere in the
+/// program.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |_| true, dice) else { return false };
     let mut step = program.steps[index].clone();
@@ -423,7 +428,7 @@ pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
             return;
         }
         if count == at {
-            // A count of 0 would make the step unsound.
+            // A count of 0 would make the step invalid.
             *number = if field.kind() == NumberKind::Count { new.max(1) } else { new };
         }
         count += 1;
@@ -435,8 +440,8 @@ pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     program.steps[index] != step
 }
 
-/// Whether any number may come to stand there. Others have operators that know more of them, or the soundness of the
-/// machine hangs on them.
+/// Returns whether this place may get any number. Other places have operators that know more about them, or must stay
+/// as they are for the machine to be valid.
 pub(super) fn tweakable(place: Place) -> bool {
     use NumberKind as Kind;
     let kind = place.field.kind();
@@ -444,14 +449,15 @@ pub(super) fn tweakable(place: Place) -> bool {
         Item::Machine => place.field == Field::MemoryPages,
         Item::Section(_) | Item::Block(_) => false,
         Item::Step(_) if matches!(kind, Kind::Vcpu | Kind::Opcode | Kind::Unread | Kind::Order | Kind::Shift) => false,
-        // A huge entry has the order of its compound page, and any other is refused.
+        // The order of a huge entry stays: only that of its compound page is valid.
         _ => !matches!(kind, Kind::Slot | Kind::Own | Kind::Flag) && !matches!(place.field, Field::HugeOrder),
     }
 }
 
-/// Another number of that kind.
+/// Draws another number of that kind.
 pub(super) fn number(program: &Program, kind: NumberKind, old: u64, dice: &mut Dice<'_>) -> u64 {
-    // Names and bus addresses are all or nothing: near misses are drawn where windows are known, and seldom.
+    // LIOBNs and IOBAs are right or wrong, and a near miss is wrong like any other. Operators that know the windows
+    // draw near misses, and seldom.
     let all_or_nothing = matches!(kind, NumberKind::Liobn | NumberKind::Ioba);
     let host = program.machine.page_shift.bytes();
     match dice.weighted(if all_or_nothing { &[85, 2, 12, 1] } else { &[50, 18, 18, 14] }) {

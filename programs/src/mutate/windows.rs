@@ -1,5 +1,4 @@
-//! Changes of DMA windows. Their calls follow: a window that moves away from under its calls would only have them
-//! refused.
+//! Operators that change DMA windows and adapt the calls on them, which would otherwise all be refused.
 
 use contract::description::MAX_WINDOW_ENTRIES;
 use contract::{Backing, Dialect, Liobn, Program, RealAddr, Step, WindowSpec};
@@ -12,12 +11,13 @@ use crate::generate::dice::Dice;
 use crate::layout::{place_tables, put_tables};
 use crate::links::follow;
 
-/// Most windows that are added.
+/// Number of windows from which on none is added.
 const MAX_WINDOWS: usize = 6;
 
-/// The base that is aligned to the page and leaves room for all entries.
+/// Clamps page size and entries to their valid ranges, aligns the base, and moves it down so that the window ends at or
+/// below 2^64.
 fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
-    // What comes from a step may be anything.
+    // A window from a step can have any values.
     window.page_shift = window.page_shift.clamp(12, 34);
     window.entries = window.entries.clamp(1, MAX_WINDOW_ENTRIES);
     if dialect != Dialect::Qemu {
@@ -29,7 +29,7 @@ fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     }
 }
 
-/// A LIOBN that no window has.
+/// Draws a LIOBN that no window of the machine has.
 fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     let mut liobn = dice.pick(&[0x8000_0000, 0x8000_0001, 0, 0xffff_ff00]);
     if program.dialect != Dialect::Qemu && dice.percent(10) {
@@ -41,7 +41,8 @@ fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     liobn
 }
 
-/// Writes back a window that changed: finds it room, and makes its calls follow.
+/// Replaces the window `at` by `new`: makes it fit the dialect and host page, finds room for larger tables, and adapts
+/// its calls. Returns whether the window changed.
 pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
     let old = program.machine.windows[at];
     fit_base(&mut new, program.dialect);
@@ -61,11 +62,13 @@ pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> 
     fits && old != new
 }
 
+/// Draws the index of a window of the machine.
 fn pick(program: &Program, dice: &mut Dice<'_>) -> Option<usize> {
     let count = program.machine.windows.len() as u64;
     (count > 0).then(|| dice.below(count) as usize)
 }
 
+/// Adds a window.
 pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() >= MAX_WINDOWS {
         return false;
@@ -86,7 +89,7 @@ pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     fits
 }
 
-/// A window goes, or is created by a step only.
+/// Removes a window, or lets the first step create it. At least one window stays.
 pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() < 2 {
         return false;
@@ -101,6 +104,7 @@ pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
+/// Changes the number of entries of a window.
 pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -110,6 +114,7 @@ pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     replace(program, at, WindowSpec { entries: entries.clamp(1, MAX_GROWN_ENTRIES), ..old })
 }
 
+/// Changes the base of a window.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -122,6 +127,7 @@ pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     replace(program, at, WindowSpec { base, ..old })
 }
 
+/// Changes the page size of a window.
 pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -131,10 +137,11 @@ pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
         Backing::Pinned { .. } if dice.percent(60) => dice.pick(&[12, host]),
         Backing::Pinned { .. } => dice.between(12, u64::from(host)) as u32,
     };
-    // Entries that cover more than there are addresses become fewer.
+    // `replace` moves the base down if the window would end above 2^64.
     replace(program, at, WindowSpec { page_shift, ..old })
 }
 
+/// Makes a pinned window emulated, or an emulated window pinned.
 pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -146,7 +153,7 @@ pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     replace(program, at, WindowSpec { backing, ..old })
 }
 
-/// A window gets another name, in its calls too.
+/// Changes the LIOBN of a window, in its calls too.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -154,7 +161,7 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     replace(program, at, WindowSpec { liobn, ..old })
 }
 
-/// The same program by the book of another.
+/// Switches the program to another dialect, and adapts the windows to it.
 pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let new = Dialect::ALL[dice.weighted(&[50, 35, 15])];
     let old = std::mem::replace(&mut program.dialect, new);
@@ -185,7 +192,7 @@ pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     true
 }
 
-/// A step's window, so that it can be created on this machine.
+/// Makes a window that a step creates valid on this machine, with tables past everything else.
 pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
     if program.dialect == Dialect::Qemu {
         window.backing = Backing::Emulated;
@@ -198,7 +205,7 @@ pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
     put_tables(window, RealAddr(room));
 }
 
-/// A window that a step creates changes: its size, page, or backing.
+/// Changes a window that a step creates: its size, page, backing or LIOBN.
 pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = super::values::pick_step(program, |step| matches!(step, Step::CreateWindow(_)), dice) else {
         return false;
@@ -215,12 +222,12 @@ pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
                 Backing::Pinned { .. } => Backing::Emulated,
             }
         }
-        // The name of one that was closed: what was left of that must not be met in this.
+        // The LIOBN of a window that was closed: nothing of that window may show in the new one.
         _ => new.liobn.0 = closed.unwrap_or(old.liobn.0),
     }
     adapt(program, &mut new);
     program.steps[index] = Step::CreateWindow(new);
-    // Calls of one that could not be created had no entries that could be told from others.
+    // Calls are adapted only if the old window was valid: calls on one that could not be created refer to no entries.
     if old.validate(program.machine.page_shift, program.dialect).is_ok() {
         follow(program, index + 1, &old, &new);
     }

@@ -1,11 +1,12 @@
 /*
- * A small implementation for tests: H_GET_TCE and a virtual-mode H_PUT_TCE of fault TCEs on emulated windows, in dialect lopapr.
- * What it does wrong is chosen when it is compiled; the fault shows at the first H_GET_TCE of an entry that is there.
+ * A small implementation for tests: H_GET_TCE on emulated windows, in dialect lopapr. Macros of the compiler choose its
+ * mistakes. Most of them show at the first H_GET_TCE of an entry that exists:
  *
- * -DRAISE=signal raises it; -DCRASH_LOADED crashes while it is loaded.
- * -DBABBLE=text writes to whatever is open, as a program does that has mixed up its files.
+ * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
+ * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
  *
- * -DABORT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT -DLOG -DDIRECT -DABI=n -DNO_START -DUNSET -DEXIT
+ * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET
+ * -DDIRECT maps the memory and is no mistake.
  */
 #include <realmode.h>
 
@@ -24,7 +25,7 @@ static struct rm_window windows[512];
 static size_t window_count;
 
 #ifdef REMEMBER
-/* Whether an entry was ever read since the library was loaded: a later program's reads then go wrong. */
+/* Whether an entry was read since the library was loaded. If so, the reads of later programs are wrong. */
 static int read_once, read_before;
 #endif
 
@@ -74,7 +75,7 @@ static uint64_t load(struct rm_cpu *cpu, uint64_t real)
 #endif
 }
 
-/* What goes wrong. */
+/* Makes the chosen mistakes. */
 static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
 {
 	(void)cpu;
@@ -86,7 +87,7 @@ static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
 	exit(0);
 #endif
 #ifdef RAISE
-	/* Not the handlers of whoever runs this. */
+	/* Removes a handler that the process may have set. */
 	signal(RAISE, SIG_DFL);
 	raise(RAISE);
 #endif

@@ -228,6 +228,24 @@ pub fn all() -> Vec<Case> {
             ["accesses of a real-mode call of 1 entries", "at most 0 + 0 x 1 = 0", "1"],
         ),
         flat(
+            "a count that no list can have does not raise the bound",
+            Rule::RmBounded,
+            "accesses",
+            1,
+            "cpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x0 count=65536\n",
+            Hooks {
+                bound: |_| Bound { base: 10, per_entry: 1 },
+                real: |subject, cpu, call| {
+                    for _ in 0..600 {
+                        let _ = cpu.load(guest(1), SeqCst);
+                    }
+                    subject.real_mode(cpu, call)
+                },
+                ..HONEST
+            },
+            ["accesses of a real-mode call of 512 entries", "at most 10 + 1 x 512 = 522", "600"],
+        ),
+        flat(
             "real mode makes too many accesses, each of them allowed",
             Rule::RmBounded,
             "accesses",

@@ -1,4 +1,4 @@
-//! The two controls: the null control must never be found wrong, the canary always.
+//! Tests of the two controls: the null control must never be a finding, and the canary always must.
 
 use contract::StepKind;
 use programs::generate::{GeneratorConfig, generate};

@@ -1,4 +1,4 @@
-//! Which rule is reported when a step breaks several (docs/semantics.md, section 7).
+//! Tests of the judge: which rule it reports if a step breaks several (docs/semantics.md, section 7).
 
 use std::sync::atomic::Ordering::SeqCst;
 

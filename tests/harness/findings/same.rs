@@ -1,4 +1,4 @@
-//! A verdict depends on the program and the subject alone: not on the time, the thread or the programs checked before.
+//! Tests that a verdict depends on the program and the subject alone: not on the time, the thread or earlier programs.
 
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::findings::report::{Context, report};

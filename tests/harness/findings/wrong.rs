@@ -1,4 +1,5 @@
-//! Wrong subjects: the candidate with one method replaced. Addresses are those of the machines in `machines.rs`.
+//! Subjects with a mistake: the candidate with one or more methods replaced. Addresses are those of the machines in
+//! `machines.rs`.
 
 use std::sync::atomic::AtomicU64;
 
@@ -24,9 +25,9 @@ pub struct Hooks {
     pub set_slot: fn(&mut Candidate, &SlotSpec),
     pub create_window: fn(&mut Candidate, &WindowSpec),
     pub close_window: fn(&mut Candidate, &Cpu<'_>, Liobn),
-    /// Changes the answer of the real-mode half. It may use a number that the subject keeps from program to program.
+    /// Changes the answer of the real-mode half. The number is the subject's own and survives `start`.
     pub carry: fn(&AtomicU64, &Hypercall, HcallAnswer) -> HcallAnswer,
-    /// Changes that number at `start`. The candidate's own state would be forgotten there.
+    /// Changes that number at `start`. The candidate itself keeps no state from one program to the next.
     pub begin: fn(&AtomicU64),
     pub coverage: fn(&Candidate) -> Coverage,
 }

@@ -1,16 +1,20 @@
-//! The domain: which machines, which steps on each, and a number for every program.
+//! The domain of an exhaustive run: its machines, the steps on each machine, and a number for every program.
 //!
-//! **Machines.** For each memory model four, on the same number of sections: two alphabets, each on two layouts.
+//! **Machines.** Each memory model has four machines with the same number of sections: two alphabets, each on two
+//! layouts.
 //!
-//! | alphabet | layout |
-//! |---|---|
-//! | tables: every hypercall at its edge values, lists, slots | 64 KiB pages, struct pages of 56 bytes, 4 KiB pinned window, a short emulated one |
-//! | tables | 4 KiB pages, struct pages of 64 bytes, 4 KiB pinned window, an emulated one of 513 entries |
-//! | pages: lookups, references, mappings, compound pages, sections that come and go | 4 KiB pages, struct pages of 56 bytes |
-//! | pages | 64 KiB pages, struct pages of 64 bytes, a block for four sections |
+//! | alphabet | host pages | struct pages | pinned window | emulated window |
+//! |---|---|---|---|---|
+//! | tables | 64 KiB | 56 bytes | 3 entries of 4 KiB | 2 entries |
+//! | tables | 4 KiB | 64 bytes | 3 entries of 4 KiB | 513 entries |
+//! | pages | 4 KiB | 56 bytes | 2 entries of 4 KiB | 1 entry |
+//! | pages | 64 KiB | 64 bytes, in one block for four sections | 2 entries of 64 KiB | 1 entry |
 //!
-//! **Programs.** Every sequence of 0 to N steps of a machine's alphabet. A sequence comes before its extensions, and
-//! extensions come in the order of the alphabet; that order gives each program its number.
+//! The alphabet *tables* has every hypercall at its edge values, lists and slots. The alphabet *pages* has lookups,
+//! references, mappings, compound pages, and sections that steps add and remove.
+//!
+//! **Programs.** The programs of a machine are all sequences of 0 to N steps of its alphabet. A sequence comes before
+//! its extensions, and extensions come in the order of the alphabet. This order gives each program its number.
 
 use contract::{Dialect, Program};
 use programs::store;
@@ -21,29 +25,29 @@ use super::{pages, tables};
 pub use super::ground::Model;
 pub use super::scene::Scene;
 
-/// Most sections.
+/// Most sections of a domain.
 pub const MAX_SECTIONS: u64 = 4;
-/// Most programs of a domain: what takes many cores for weeks is no use.
+/// Most programs of a domain. A larger one would take many cores for weeks.
 pub const MAX_PROGRAMS: u64 = 1 << 40;
-/// A unit of work has at most so many programs, where the number of steps allows it.
+/// Most programs of a unit, if the number of steps allows so short a unit.
 const UNIT_PROGRAMS: u64 = 300_000;
-/// Each machine makes at least so many units, where the number of steps allows it.
+/// Least number of units for each machine, if the number of steps allows so many.
 const UNITS: u64 = 512;
 
-/// What bounds a domain.
+/// The bound of a domain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bound {
-    /// Sections of memory, 1 to [`MAX_SECTIONS`].
+    /// Number of sections of memory, 1 to [`MAX_SECTIONS`].
     pub sections: u64,
-    /// Most steps of a program.
+    /// Largest number of steps of a program.
     pub steps: usize,
-    /// Memory models, in order.
+    /// The memory models, in order.
     pub models: Vec<Model>,
-    /// Whose answers are expected.
+    /// The dialect whose answers are expected.
     pub dialect: Dialect,
 }
 
-/// The arguments of `realmode exhaust` that name the domain.
+/// Writes the arguments of `realmode exhaust` that give this domain.
 impl std::fmt::Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { sections, steps, dialect, .. } = self;
@@ -53,7 +57,7 @@ impl std::fmt::Display for Bound {
 }
 
 impl Bound {
-    /// The word for the memory models.
+    /// Returns the memory models as an argument of `realmode exhaust`.
     #[must_use]
     pub fn models_name(&self) -> &'static str {
         match self.models[..] {
@@ -64,25 +68,26 @@ impl Bound {
     }
 }
 
-/// A machine of the domain and how its programs are counted.
+/// A machine of the domain, and how its programs are numbered.
 pub(super) struct Part {
     pub scene: Scene,
-    /// Number of the first program.
+    /// Number of the machine's first program.
     pub offset: u64,
-    /// `trees[d]`: sequences of 0 to d steps, that is a sequence with all its extensions by up to d steps.
+    /// `trees[d]` is the number of sequences of 0 to d steps. A sequence with all its extensions by up to d steps has
+    /// as many programs.
     pub trees: Vec<u64>,
-    /// Steps that the programs of a unit have in common.
+    /// Number of steps that all programs of a unit begin with.
     pub stem: usize,
-    /// Number of the first unit.
+    /// Number of the machine's first unit.
     pub first_unit: u64,
 }
 
-/// What a unit of work holds: every extension of a stem, or all that is shorter than the stems.
+/// The programs of a unit of work.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Unit {
     /// All sequences that are shorter than the stems.
     Short,
-    /// The stem with its extensions.
+    /// A stem with all its extensions.
     Stem(Vec<u16>),
 }
 
@@ -95,10 +100,10 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// The domain.
+    /// Makes the domain of a bound.
     ///
     /// # Errors
-    /// The bound is out of range; the text says the number of programs.
+    /// There are too few or too many sections, or more than [`MAX_PROGRAMS`] programs; the text gives the number.
     pub fn new(bound: Bound) -> Result<Self, String> {
         let Bound { sections, steps, dialect, .. } = bound;
         if !(1..=MAX_SECTIONS).contains(&sections) {
@@ -138,10 +143,11 @@ impl Domain {
         Ok(domain)
     }
 
+    /// Adds a machine, and chooses the length of its stems.
     fn add(&mut self, scene: Scene) {
         let steps = self.bound.steps;
         let letters = scene.alphabet.len() as u64;
-        // The sum over all machines fits, so this does.
+        // Cannot fail, because the sum over all machines fits.
         let trees: Vec<u64> =
             trees(letters.into(), steps).unwrap_or_default().into_iter().map(|tree| tree as u64).collect();
         let enough = |stem: usize| trees[steps - stem] <= UNIT_PROGRAMS && letters.pow(stem as u32) >= UNITS;
@@ -153,36 +159,36 @@ impl Domain {
         self.parts.push(Part { scene, offset, trees, stem, first_unit });
     }
 
-    /// What bounds it.
+    /// Returns the bound.
     #[must_use]
     pub const fn bound(&self) -> &Bound {
         &self.bound
     }
 
-    /// How many programs there are.
+    /// Returns the number of programs.
     #[must_use]
     pub const fn programs(&self) -> u64 {
         self.programs
     }
 
-    /// How many units of work.
+    /// Returns the number of units of work.
     #[must_use]
     pub const fn units(&self) -> u64 {
         self.units
     }
 
-    /// The machines, in order.
+    /// Returns the machines, in order.
     pub fn scenes(&self) -> impl Iterator<Item = &Scene> {
         self.parts.iter().map(|part| &part.scene)
     }
 
-    /// Programs of the machine with that index, 0 where there is none.
+    /// Returns the number of programs of the machine with this index, 0 if there is no such machine.
     #[must_use]
     pub fn programs_of(&self, scene: usize) -> u64 {
         self.parts.get(scene).map_or(0, |part| part.trees[self.bound.steps])
     }
 
-    /// The program of that number.
+    /// Returns the program with this number, `None` if there is none.
     #[must_use]
     pub fn program(&self, number: u64) -> Option<Program> {
         let part = self.parts.iter().rev().find(|part| part.offset <= number)?;
@@ -201,13 +207,14 @@ impl Domain {
         Some(program)
     }
 
-    /// The number of a sequence of a part's letters.
+    /// Returns the number of the program with these steps, given as indices into the part's alphabet.
     pub(super) fn number(&self, part: &Part, letters: &[u16]) -> u64 {
         let place = |(depth, &letter): (usize, &u16)| 1 + u64::from(letter) * part.trees[self.bound.steps - depth - 1];
         part.offset + letters.iter().enumerate().map(place).sum::<u64>()
     }
 
-    /// The unit of that number, which is below [`units`](Self::units).
+    /// Returns the unit with this number, and the machine that it belongs to. The number must be below
+    /// [`units`](Self::units).
     pub(super) fn unit(&self, number: u64) -> (&Part, Unit) {
         let part = &self.parts[self.scene_of_unit(number)];
         let mut rest = number - part.first_unit;
@@ -226,12 +233,12 @@ impl Domain {
         (part, Unit::Stem(stem))
     }
 
-    /// Index of the machine whose unit that is.
+    /// Returns the index of the machine that the unit with this number belongs to.
     pub(super) fn scene_of_unit(&self, number: u64) -> usize {
         self.parts.partition_point(|part| part.first_unit <= number) - 1
     }
 
-    /// Programs of the unit of that number.
+    /// Returns the number of programs in the unit with this number.
     pub(super) fn programs_of_unit(&self, number: u64) -> u64 {
         match self.unit(number) {
             (part, Unit::Short) => part.trees[part.stem - 1],
@@ -239,14 +246,15 @@ impl Domain {
         }
     }
 
-    /// 64 bits that tell this domain from others: of the bound and of every machine and step.
+    /// Returns 16 hexadecimal digits that tell this domain from others: a hash of the bound and of all machines and
+    /// steps.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", store::hash(self.to_string()))
     }
 }
 
-/// Each machine as a program whose steps are its alphabet.
+/// Writes each machine as a program whose steps are the alphabet.
 impl std::fmt::Display for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "# realmode exhaust {}: {} programs", self.bound, self.programs)?;
@@ -261,9 +269,10 @@ impl std::fmt::Display for Domain {
     }
 }
 
-/// `trees(a, n)[d]` = 1 + a + ... + a^d for d = 0 to n; `None` where one does not fit.
+/// Returns `trees` with `trees[d]` = 1 + a + ... + a^d for d = 0 to `steps`, where a is `letters`. `None` if one of
+/// these numbers does not fit.
 fn trees(letters: u128, steps: usize) -> Option<Vec<u128>> {
-    // Far below, 2^128 is passed.
+    // A very large `steps` takes no time and no memory, because 2^128 is passed long before.
     let mut trees = vec![1u128];
     while trees.len() <= steps {
         let last = trees.last().copied()?;

@@ -1,65 +1,70 @@
-//! The ground that the machines of the domain stand on: sections, blocks, and where tables lie.
+//! The ground of the domain's machines: memory with its sections and blocks, and the addresses of tables.
 
 use contract::description::{AddrRun, Backing, MemoryModel, blocks_of_section};
-use contract::dialect::PinnedWindows;
 use contract::{Dialect, Liobn, Machine, PageShift, Pfn, RealAddr, Step, WindowSpec};
 use programs::layout::fit_blocks;
 
-/// The array, the list and the tables lie from here on, past all sections.
+/// The array of struct pages or the vmemmap list lies at this real address, and the tables lie after it. All sections
+/// lie below it.
 const STRUCT_PAGES: u64 = 1 << 44;
+/// Real address of the first window's tables.
 const TABLES: u64 = STRUCT_PAGES + (1 << 28);
-/// Hot-added blocks lie here, or here.
+/// Real addresses for hot-added blocks, for one step each.
 const HOT_PLACES: [u64; 2] = [STRUCT_PAGES + (2 << 28), STRUCT_PAGES + (3 << 28)];
 
-/// A memory model of the domain.
+/// A memory model of the domain (docs/semantics.md, section 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Model {
-    /// One array of struct pages.
+    /// One array of struct pages, without hot-plug.
     Flatmem,
-    /// Blocks of struct pages.
+    /// Struct pages in vmemmap blocks, with hot-plug.
     SparsememVmemmap,
 }
 
-/// Page size, size of a struct page, and for sparsemem-vmemmap the block size and base.
+/// Page size and size of a struct page; for sparsemem-vmemmap also the block size and the base.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     pub page_shift: PageShift,
+    /// In bytes.
     pub struct_page: u64,
+    /// log2 of the block size in bytes.
     pub block_shift: u32,
+    /// Virtual address of page 0's struct page.
     pub base: u64,
 }
 
 impl Layout {
-    /// 64 KiB pages; a section takes three and a half blocks, so that two share one, and struct pages are split.
+    /// 64 KiB pages. A section takes three and a half blocks, so two sections share a block, and struct pages are
+    /// split.
     pub const WIDE_SPLIT: Self =
         Self { page_shift: PageShift::Shift16, struct_page: 56, block_shift: 12, base: 0xf << 60 };
-    /// 4 KiB pages; a section takes four blocks of its own, none splits a struct page.
+    /// 4 KiB pages. A section takes four blocks of its own, and no struct page is split.
     pub const NARROW: Self =
         Self { page_shift: PageShift::Shift12, struct_page: 64, block_shift: 16, base: 0xc00c << 48 };
-    /// 4 KiB pages; three and a half blocks, as with [`WIDE_SPLIT`](Self::WIDE_SPLIT).
+    /// 4 KiB pages. A section takes three and a half blocks, as with [`WIDE_SPLIT`](Self::WIDE_SPLIT).
     pub const NARROW_SPLIT: Self =
         Self { page_shift: PageShift::Shift12, struct_page: 56, block_shift: 16, base: 0xf << 60 };
-    /// 64 KiB pages; one block serves four sections, so that pages of a section that is not there have a struct page.
+    /// 64 KiB pages. One block serves four sections, so pages of an absent section have a struct page.
     pub const WIDE_SHARED: Self =
         Self { page_shift: PageShift::Shift16, struct_page: 64, block_shift: 16, base: 0xc00c << 48 };
 }
 
-/// Memory with `sections` sections, and the pages of it that are worth naming.
+/// Memory with a given number of sections, and its pages that steps name.
 ///
-/// Flatmem: sections 0 to `sections` - 1 in one array. Sparsemem-vmemmap: 1; 1 and 0; 1, 3 and 0; 1, 3, 4 and 0, of
-/// which 0, where it is among them, is added and removed by steps: then the list of blocks is out of order. Section 2
-/// is never there.
+/// Flatmem has all sections from 0 on in one array. Sparsemem-vmemmap has at most these sections: for one section 1;
+/// for two 1 and 0; for three 1, 3 and 0; for four 1, 3, 4 and 0. Section 0 is absent at the start, and steps add and
+/// remove it. After that the vmemmap list is not in the order of the blocks. Section 2 is never present.
 pub(super) struct Ground {
     pub layout: Layout,
     pub dialect: Dialect,
     pub memory: MemoryModel,
-    /// First page of the first section that is present.
+    /// First page of the first section that is present at the start.
     pub main: u64,
-    /// First page of the last one.
+    /// First page of the last section that is present at the start.
     pub last: u64,
-    /// A page of the first section: the last whose struct page is split, where the layout splits one.
+    /// A page of the first section: the last one whose struct page is split, if the layout splits any.
     pub split: u64,
-    /// The section that comes and goes.
+    /// The section that steps add and remove; `None` if there is none.
     pub hot: Option<u64>,
 }
 
@@ -91,27 +96,30 @@ impl Ground {
                 (machine.memory, 1, boot[boot.len() - 1], (sections >= 2).then_some(0))
             }
         };
-        // The last block boundary inside the first section. With 64 KiB pages just 8 bytes of the struct page lie
-        // beyond it.
+        // The last block boundary inside the first section. With 64 KiB pages and split struct pages, only 8 bytes of
+        // the struct page lie past the boundary.
         let block = 1 << layout.block_shift;
         let boundary = ((main + 1) * per_section * layout.struct_page - 1) / block * block;
         let (main, last) = (main * per_section, last * per_section);
         let split = match boundary / layout.struct_page {
             split if split > main => split,
-            // The block is larger than the section.
+            // No boundary lies inside the section, because the block is larger. Any page will do.
             _ => main + 0x49,
         };
         Self { layout, dialect, memory, main, last, split, hot }
     }
 
+    /// Returns a machine with this memory and nothing else.
     pub(super) fn machine(&self) -> Machine {
         Machine::bare(self.layout.page_shift, self.layout.struct_page, self.memory.clone())
     }
 
+    /// Returns the host's page shift.
     pub(super) const fn shift(&self) -> u32 {
         self.layout.page_shift.bits()
     }
 
+    /// Returns the number of pages in a section.
     pub(super) const fn per_section(&self) -> u64 {
         self.layout.page_shift.pages_per_section()
     }
@@ -119,30 +127,32 @@ impl Ground {
     /// A window whose tables are number `place` of all tables, pinned where the dialect has such windows.
     pub(super) fn pinned(&self, liobn: Liobn, page_shift: u32, base: u64, entries: u64, place: u64) -> WindowSpec {
         let table = RealAddr(TABLES + place * 0x4000);
-        let backing = match self.dialect.answers().pinned_windows {
-            PinnedWindows::Refuse => Backing::Emulated,
-            _ => Backing::Pinned { hardware: RealAddr(table.0 + 0x2000) },
+        let backing = if self.dialect.has_pinned_windows() {
+            Backing::Pinned { hardware: RealAddr(table.0 + 0x2000) }
+        } else {
+            Backing::Emulated
         };
         WindowSpec { liobn, page_shift, base, entries, table, backing }
     }
 
-    /// An emulated window that ends at 2^64.
+    /// Returns an emulated window that ends at 2^64. Its table is number `place` of all tables.
     pub(super) fn emulated(&self, liobn: Liobn, page_shift: u32, entries: u64, place: u64) -> WindowSpec {
         let base = 0u64.wrapping_sub(entries << page_shift);
         WindowSpec { backing: Backing::Emulated, ..self.pinned(liobn, page_shift, base, entries, place) }
     }
 
-    /// Steps that add the section that comes and goes, its blocks at one place or the other.
+    /// Returns the steps that add the section [`hot`](Self::hot), one for each address of its blocks.
     pub(super) fn hot_adds(&self) -> Vec<Step> {
         let Some(section) = self.hot else { return Vec::new() };
         let bytes = self.per_section() * self.layout.struct_page;
         let count = blocks_of_section(section, bytes, self.layout.block_shift).count() as u64;
-        // Blocks that another section brought already need no place; what is named beyond those needed is passed over.
+        // Blocks that another section uses are there already and need no address. A hot-add ignores addresses that are
+        // left over.
         let at = |at: u64| Step::HotAdd { section, blocks: vec![AddrRun { at: RealAddr(at), count }] };
         HOT_PLACES.map(at).to_vec()
     }
 
-    /// Pages at the edges of what is there.
+    /// Returns the pages at the edges of memory, and some that do not exist.
     pub(super) fn edges(&self) -> Vec<Pfn> {
         let per_section = self.per_section();
         let limit = self.layout.page_shift.pfn_limit();
@@ -155,7 +165,7 @@ impl Ground {
             self.split,
             self.split + 1,
             self.last + per_section - 1,
-            // Of a section that is never there, past the end of an array.
+            // Pages of a section that is never present, or past the end of the array.
             self.last + per_section,
             2 * per_section,
             limit - 1,

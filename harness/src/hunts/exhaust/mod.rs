@@ -1,14 +1,14 @@
-//! Exhaustive checking: every program up to a bound, over a small domain that is stated, each accounted for exactly
-//! once.
+//! Exhaustive runs: check every program of a small domain, and account for each program exactly once.
 //!
-//! [`domain`] says which machines and steps, and gives each program a number. `walk` goes through a unit of work, a
-//! stem of steps with all its extensions, and says why not every program must be run. [`state`] keeps what is finished,
-//! so that a run that was stopped goes on where it was. Here is who hands out the units and adds up.
+//! [`domain`] defines the machines and steps, and gives each program a number. `walk` goes through a unit of work,
+//! which is a stem of steps with all its extensions, and explains why not every program must run. [`state`] keeps the
+//! finished units on disk, so that a run that was stopped can go on. This module hands out the units and adds their
+//! results up.
 //!
-//! Units are handed out in an order that is shuffled, always in the same way. So what is done at any moment is a sample
-//! of the whole, and the mean time of a unit so far is a fair guess for those left. All counts are sums over units, and
-//! of findings of one kind the one of fewest steps and lowest number is kept: neither depends on who walked which unit
-//! when.
+//! Units are handed out in a shuffled order, which is always the same. The units that are finished at any moment are
+//! therefore a sample of the whole, and their mean time is a fair estimate for the units that are left. All counts are
+//! sums over units. Of the findings of one kind the run keeps the one with the fewest steps, then the lowest number.
+//! Neither depends on which thread walked which unit when.
 
 pub mod domain;
 mod ground;
@@ -43,49 +43,49 @@ use programs::store;
 use state::{Line, State};
 use walk::{Broken, UnitFinding, Walked, Walker};
 
-/// What to run, and how.
+/// The settings of an exhaustive run.
 pub struct Exhaust {
-    /// Every program of this.
+    /// The programs to check.
     pub domain: Domain,
-    /// Who votes beside the reference.
+    /// The voters beside the reference.
     pub roster: Roster,
-    /// Threads, at least 1.
+    /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// Stop after this long.
+    /// Time limit of the run, without the time to read the state; `None` for no limit.
     pub time: Option<Duration>,
-    /// Where findings go.
+    /// Folder of the recorded findings.
     pub out: PathBuf,
-    /// Where it is kept what is finished; by default a file in `out` whose name tells runs apart.
+    /// File of the state; by default a file in `out` whose name tells runs apart.
     pub state: Option<PathBuf>,
-    /// Whether to begin anew, whatever the state says.
+    /// Whether to discard the state and start again.
     pub restart: bool,
 }
 
-/// How it went.
+/// The result of an exhaustive run.
 pub struct Summary {
-    /// What came of the programs that are accounted for.
+    /// Counts of the programs that are accounted for.
     pub counts: Counts,
-    /// The same for each machine.
+    /// The same counts for each machine.
     pub scenes: Vec<Counts>,
-    /// Counts of the runs, those among them that turned out to equal a shorter one too.
+    /// Counts of all runs, including runs of programs that then proved equal to a shorter one.
     pub tally: Tally,
-    /// How each voter's votes went; without voters where a subject votes alone.
+    /// Counts for each voter. It holds no voters if one subject votes alone.
     pub roll: Roll,
-    /// Findings, the first of each kind, in the order of their programs' numbers.
+    /// The first finding of each kind, in the order of the programs' numbers.
     pub findings: Vec<Recorded>,
     /// Whether every program of the domain is accounted for.
     pub complete: bool,
-    /// Programs that an earlier run accounted for.
+    /// Number of programs that an earlier run accounted for.
     pub before: u64,
-    /// The voter that was lost, which ended the run.
+    /// The voter that was lost for good, which ended the run; `None` if there was none.
     pub gone: Option<Unavailable>,
-    /// Where it is kept what is finished.
+    /// File of the state.
     pub state: PathBuf,
-    /// How long it took.
+    /// How long this run took.
     pub elapsed: Duration,
 }
 
-/// Where a run stands.
+/// How far a run is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     /// Units that are finished.
@@ -96,22 +96,22 @@ pub struct Progress {
     pub programs: u64,
     /// Programs of the domain.
     pub of_programs: u64,
-    /// Kinds of findings.
+    /// Number of different findings so far.
     pub findings: usize,
-    /// Programs that were run since the start of this run.
+    /// Programs that ran since this run started.
     pub run: u64,
-    /// What is likely left, once a unit is finished.
+    /// Estimate of the time that is left; `None` until this run has finished a unit.
     pub left: Option<Duration>,
 }
 
-/// Why there is no summary.
+/// Why a run has no summary.
 #[derive(Debug)]
 pub enum Failed {
-    /// The state is of another run, or damaged.
+    /// The state belongs to another run or is damaged, or the counts do not add up; the text says which.
     Refused(String),
-    /// A voter can't be had.
+    /// A voter cannot be had on this machine.
     Unavailable(Unavailable),
-    /// A file could not be read or written; it is named.
+    /// A file cannot be read or written; the error names it.
     Io(io::Error),
 }
 
@@ -130,14 +130,16 @@ impl From<Unusable> for Failed {
     }
 }
 
-/// What a worker tells.
+/// A message from a worker to the merging thread.
 enum Told {
+    /// A unit that was walked to its end.
     Walked(Box<Walked>),
+    /// The voter that was lost for good.
     Gone(Unavailable),
 }
 
 impl Exhaust {
-    /// What tells this run from others.
+    /// Returns the header of this run's state, which tells this run from others.
     #[must_use]
     pub fn header(&self) -> Header {
         Header {
@@ -152,7 +154,7 @@ impl Exhaust {
         }
     }
 
-    /// The file that keeps what is finished.
+    /// Returns the file of the state.
     fn state_file(&self, header: &Header) -> PathBuf {
         self.state.clone().unwrap_or_else(|| {
             let Bound { sections, steps, .. } = self.domain.bound();
@@ -162,10 +164,11 @@ impl Exhaust {
         })
     }
 
-    /// Runs what is left. `stop` ends it early; `progress` is called a few times a second.
+    /// Runs the units that are left. It ends early when `stop` becomes `true`. Calls `progress` a few times a second,
+    /// and at the end.
     ///
     /// # Errors
-    /// The state is refused, or a file could not be written.
+    /// The state is refused, a voter cannot be had, or a file cannot be read or written.
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Summary, Failed> {
         let started = Instant::now();
         let header = self.header();
@@ -179,8 +182,8 @@ impl Exhaust {
         }
         let before = sums.counts.programs();
         sums.before_units = sums.units;
-        // A limit is for units: what was read before them must not eat it up, or a short one would never come to
-        // anything.
+        // The time limit starts only here. If it included the time to read the state, a short limit could end every run
+        // before it finished a unit.
         sums.begun = Instant::now();
         let deadline = self.time.and_then(|time| sums.begun.checked_add(time));
         let mut todo = shuffled(self.domain.units());
@@ -209,12 +212,13 @@ impl Exhaust {
         })
     }
 
+    /// The work of one thread: walks units until none is left or the run is over.
     fn work(&self, todo: &[u64], next: &AtomicUsize, pool: &Pool<'_>, outbox: &Outbox<Told>) {
         let mut walker = match Walker::new(&self.domain, &self.roster, pool) {
             Ok(walker) => walker,
             Err(gone) => {
                 pool.end();
-                // Nobody listens any more only where the run is over.
+                // Sending fails only if the run is over, and then the loss does not matter.
                 outbox.send(Told::Gone(gone));
                 return;
             }
@@ -235,30 +239,34 @@ impl Exhaust {
         }
     }
 
+    /// Returns the source of program number `index`.
     fn origin(&self, index: u64) -> Origin {
         Origin::Exhaust { bound: self.domain.bound().to_string(), index }
     }
 }
 
-/// Adds units up, in whatever order they come.
+/// Adds units up in any order.
 struct Sums<'a> {
     exhaust: &'a Exhaust,
     state: State,
     progress: &'a mut dyn FnMut(Progress),
+    /// Start of the units' work, after the state was read.
     begun: Instant,
-    /// Units that an earlier run finished.
+    /// Number of units that an earlier run finished.
     before_units: u64,
     counts: Counts,
     scenes: Vec<Counts>,
     tally: Tally,
-    /// The voters, without votes; none where a subject votes alone.
+    /// The voters with counts of zero; no voters if one subject votes alone.
     blank: Roll,
     roll: Roll,
+    /// Number of units that are finished.
     units: u64,
-    /// Programs run since the start.
+    /// Number of programs that this run has run.
     run_now: u64,
+    /// The first finding of each kind so far.
     findings: Vec<UnitFinding>,
-    /// Files of the findings' programs, by number.
+    /// Files of the findings' programs, by program number.
     files: BTreeMap<u64, PathBuf>,
     gone: Option<Unavailable>,
 }
@@ -292,6 +300,7 @@ impl Merge<Told, Failed> for Sums<'_> {
 }
 
 impl<'a> Sums<'a> {
+    /// Makes sums of zero. Makes a panel to learn the voters, which fails if a voter cannot be had.
     fn new(exhaust: &'a Exhaust, state: State, progress: &'a mut dyn FnMut(Progress)) -> Result<Self, Failed> {
         let blank = exhaust.roster.panel(Look::Brief).map_err(Failed::Unavailable)?.take_roll();
         let scenes = exhaust.domain.scenes().map(|_| Counts::default()).collect();
@@ -314,11 +323,13 @@ impl<'a> Sums<'a> {
         })
     }
 
+    /// Returns the program with this number.
     fn program(&self, number: u64) -> Result<Program, String> {
         self.exhaust.domain.program(number).ok_or_else(|| format!("there is no program {number}"))
     }
 
-    /// Adds what an earlier run finished. Its findings are looked at again.
+    /// Adds a unit that an earlier run finished. Checks the unit's findings again, because the state holds only their
+    /// numbers.
     fn take_line(&mut self, line: &Line) -> Result<(), String> {
         let (counts, expected) = (line.counts(), self.exhaust.domain.programs_of_unit(line.unit));
         if counts.programs() != expected {
@@ -338,7 +349,7 @@ impl<'a> Sums<'a> {
         Ok(())
     }
 
-    /// Adds a unit and writes it down, its findings first.
+    /// Adds a unit, writes the programs of its new findings, and then the unit's line.
     fn take(&mut self, walked: &Walked) -> Result<(), Failed> {
         self.run_now += walked.counts.run;
         self.add(walked.unit, &walked.counts, &walked.tally, &walked.roll);
@@ -351,6 +362,7 @@ impl<'a> Sums<'a> {
         Ok(self.state.append(&Line::new(walked))?)
     }
 
+    /// Adds a unit's counts.
     fn add(&mut self, unit: u64, counts: &Counts, tally: &Tally, roll: &Roll) {
         self.units += 1;
         self.counts.add(counts);
@@ -359,7 +371,7 @@ impl<'a> Sums<'a> {
         self.roll.add(roll);
     }
 
-    /// Keeps a finding if none of its kind comes before it; whether it did.
+    /// Keeps a finding if no finding of its kind comes before it. Returns whether it did.
     fn keep(&mut self, found: UnitFinding) -> bool {
         match self.findings.iter_mut().find(|known| known.same(&found)) {
             Some(known) if found.place() < known.place() => *known = found,
@@ -369,12 +381,13 @@ impl<'a> Sums<'a> {
         true
     }
 
+    /// Returns the finding with its program, for the recorder.
     fn catch(&self, found: &UnitFinding) -> Result<Catch, Failed> {
         let program = self.program(found.number).map_err(Failed::Refused)?;
         Ok(Catch { origin: self.exhaust.origin(found.number), program, finding: (*found.finding).clone() })
     }
 
-    /// Shrinks and records the findings.
+    /// Shrinks and records the findings, in the order of their numbers.
     fn record(&mut self) -> Result<Vec<Recorded>, Failed> {
         self.findings.sort_by_key(|found| found.number);
         let Exhaust { roster, domain, out, .. } = self.exhaust;
@@ -395,7 +408,7 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// Numbers 0 to `count` - 1 in an order that is shuffled, always in the same way.
+/// Returns the numbers `0 .. count` in a shuffled order, which is always the same for one `count`.
 fn shuffled(count: u64) -> Vec<u64> {
     let mut numbers: Vec<u64> = (0..count).collect();
     numbers.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(count));

@@ -1,5 +1,5 @@
-//! The alphabet around pages: lookups, conditional references, the host's references, mappings, compound pages,
-//! sections that come and go.
+//! The scene about pages. Its alphabet has lookups, conditional references, the host's own references, mappings,
+//! compound pages, and sections that steps add and remove.
 
 use contract::description::{CompoundSpec, Mapping, PageSpec, RamSpec, SlotSpec};
 use contract::{Gfn, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step};
@@ -8,9 +8,17 @@ use super::ground::{Ground, Layout};
 use super::scene::Scene;
 use super::tables::{BOTH, EMULATED, HVA, PINNED, READ, WRITE, call, present, words};
 
-/// Guest pages: 0 plain with a list, 1 the first of two pages that can become a compound one, 2 a hole, 3 absent, 4 and
-/// 5 under a huge entry; 8, of a slot of its own, in the last section, where the host holds a reference too. Five idle
-/// pages with counts -1, 0, 1, 2 and the largest there is. A pinned window of 2 entries and an emulated one of 1.
+/// Makes the scene. It has these guest pages:
+///
+/// - 0: an ordinary page that holds a list
+/// - 1: the first of two host pages that can become a compound page
+/// - 2: a hole
+/// - 3: absent
+/// - 4 and 5: under a huge entry
+/// - 8: in a slot of its own, on a host page of the last section, on which the host holds a reference too
+///
+/// It also has five idle pages with counts -1, 0, 1, 2 and `i32::MAX`, a pinned window of 2 entries, and an emulated
+/// window of 1 entry.
 pub(super) fn scene(ground: &Ground) -> Scene {
     let shift = ground.shift();
     let at = |gfn: u64| gfn << shift;
@@ -74,7 +82,8 @@ pub(super) fn scene(ground: &Ground) -> Scene {
         Step::CreateWindow(ground.pinned(Liobn(PINNED), shift, 0, 2, 2)),
     ]);
     if let Some(section) = ground.hot {
-        // The last page of section 0 shares its block with section 1 where blocks are shared.
+        // The section's first page. With [`Layout::WIDE_SHARED`] its struct page lies in a block of section 1, so it is
+        // backed while the section is absent.
         let first = section * ground.per_section();
         alphabet.extend(ground.hot_adds());
         alphabet.extend([

@@ -1,11 +1,11 @@
-//! A scene: one machine of the domain, with the steps that its programs are made of.
+//! A scene: one machine of the domain, and the steps of which its programs consist.
 
 use contract::{Dialect, Machine, Program, Step};
 
-/// A machine with the steps that its programs are made of.
+/// A machine with the steps of which its programs consist.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scene {
-    /// What it is about, in a few words.
+    /// What the scene is about, in a few words.
     pub title: String,
     /// The program without steps.
     pub start: Program,

@@ -1,9 +1,9 @@
-//! Where a run stands, on disk: one JSON object a line, the first for what is run, then one for each unit that is
-//! finished.
+//! The state of an exhaustive run on disk. It has one JSON object a line: first the header, then a line for each
+//! finished unit.
 //!
-//! A unit's line is written when the unit is finished, in one call. A kill at any moment loses the units that were
-//! under way; a last line that was cut short is passed over and overwritten. Whatever else is wrong with the file is
-//! refused.
+//! A unit's line is written in one call when the unit is finished. If the process is killed, only the units under way
+//! are lost. A last line without its end is passed over and overwritten. Any other damage makes the run refuse the
+//! file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -16,36 +16,36 @@ use serde::{Deserialize, Serialize};
 
 use super::walk::{Counts, Walked};
 use crate::check::tally::{RuleTally, Tally};
-use crate::voters::Roll;
+use crate::voters::{Roll, VoterTally};
 use programs::store;
 
-/// Lines are given to the disk that often: a machine that loses its power loses that much.
+/// Time from one sync of the file to the next. A machine that loses power loses the lines of that time.
 const SYNC: Duration = Duration::from_secs(2);
 
-/// What is run. Units of one run are no units of another.
+/// What a run checks. Units of runs with different headers cannot be mixed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The bound, as arguments.
+    /// The bound, as arguments of `realmode exhaust`.
     pub exhaust: String,
-    /// Fingerprint of the machines and alphabets.
+    /// Fingerprint of the machines and alphabets: 16 hexadecimal digits, like the other fingerprints.
     pub domain: String,
-    /// Programs of the domain.
+    /// Number of programs in the domain.
     pub programs: u64,
-    /// Units of the domain.
+    /// Number of units in the domain.
     pub units: u64,
-    /// Who votes.
+    /// Names of the voters.
     pub voters: Vec<String>,
     /// Fingerprint of the ledger.
     pub ledger: String,
     /// Version of realmode-diff.
     pub version: String,
-    /// Fingerprint of the executable: an implementation that was changed is another one.
+    /// Fingerprint of the executable, because a changed implementation is another one.
     pub build: String,
 }
 
 impl Header {
-    /// The fields in which the other differs, with both values.
+    /// Returns the fields in which `other`, the header of the file, differs, with both values.
     fn differences(&self, other: &Self) -> Vec<String> {
         let list = |names: &[String]| names.join("+");
         let pairs = [
@@ -62,14 +62,14 @@ impl Header {
         differing.map(|(name, ours, theirs)| format!("{name}: {theirs} there, {ours} here")).collect()
     }
 
-    /// 64 bits that tell this run from others.
+    /// Returns 16 hexadecimal digits that tell this run from others.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", store::hash(format!("{self:?}")))
     }
 }
 
-/// Fingerprint of the running executable, or a word that says that it can't be read. It is worked out once.
+/// Returns the fingerprint of the running executable, or `unknown` if it cannot be read. Reads the file only once.
 #[must_use]
 pub fn build() -> &'static str {
     static BUILD: OnceLock<String> = OnceLock::new();
@@ -79,7 +79,7 @@ pub fn build() -> &'static str {
     })
 }
 
-/// A finished unit.
+/// A finished unit. `run`, `equal`, `behind` and `failing` are its [`Counts`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
@@ -90,16 +90,17 @@ pub(super) struct Line {
     pub behind: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failing: u64,
-    /// Numbers of programs, the first of each kind of finding.
+    /// Numbers of the programs that show the first finding of each kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<u64>,
-    /// Programs, steps, skipped, not asked, hypercalls, accepted, deferred, entries.
+    /// The fields of [`Tally`]: programs, steps, skipped, not asked, hypercalls, accepted, deferred, entries.
     tally: [u64; 8],
-    /// Of each rule that was decided: in real mode, deferred, accepted, refused.
+    /// For each rule that was decided, the fields of [`RuleTally`]: real, deferred, accepted, refused.
     rules: Vec<(Rule, [u64; 4])>,
-    /// One a voter: programs, hypercalls, read back, uncovered, declared, incidents. Empty for a subject alone.
+    /// One a voter: programs, compared, hypercalls, read back, uncovered, not asked, declared, incidents. Empty for a
+    /// subject alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    voters: Vec<[u64; 6]>,
+    voters: Vec<[u64; 8]>,
     /// How often each entry of the ledger was used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     uses: Vec<u64>,
@@ -110,6 +111,7 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Line {
+    /// Makes the line of a unit.
     pub(super) fn new(walked: &Walked) -> Self {
         let Counts { run, equal, behind, failing } = walked.counts;
         let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ref rules } =
@@ -118,8 +120,9 @@ impl Line {
             let &RuleTally { real, deferred, accepted, refused } = tally;
             (tally.total() > 0).then_some((*rule, [real, deferred, accepted, refused]))
         };
-        let votes = |voter: &crate::voters::VoterTally| {
-            [voter.programs, voter.hypercalls, voter.read_back, voter.uncovered, voter.declared, voter.incidents]
+        let votes = |voter: &VoterTally| {
+            let &VoterTally { programs, compared, hypercalls, read_back, uncovered, not_asked, .. } = voter;
+            [programs, compared, hypercalls, read_back, uncovered, not_asked, voter.declared, voter.incidents]
         };
         Self {
             unit: walked.unit,
@@ -135,10 +138,12 @@ impl Line {
         }
     }
 
+    /// Returns the unit's counts of programs.
     pub(super) const fn counts(&self) -> Counts {
         Counts { run: self.run, equal: self.equal, behind: self.behind, failing: self.failing }
     }
 
+    /// Returns the unit's tally.
     pub(super) fn tally(&self) -> Tally {
         let [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries] = self.tally;
         let mut tally =
@@ -149,16 +154,18 @@ impl Line {
         tally
     }
 
-    /// The votes, as those of the voters of `blank`, in their order.
+    /// Returns the voters' counts. `blank` has the voters in the order of the line.
     pub(super) fn roll(&self, blank: &Roll) -> Roll {
         let mut roll = blank.clone();
-        for (voter, &[programs, hypercalls, read_back, uncovered, declared, incidents]) in
+        for (voter, &[programs, compared, hypercalls, read_back, uncovered, not_asked, declared, incidents]) in
             roll.voters.iter_mut().zip(&self.voters)
         {
             voter.programs = programs;
+            voter.compared = compared;
             voter.hypercalls = hypercalls;
             voter.read_back = read_back;
             voter.uncovered = uncovered;
+            voter.not_asked = not_asked;
             voter.declared = declared;
             voter.incidents = incidents;
         }
@@ -167,12 +174,12 @@ impl Line {
     }
 }
 
-/// Why a state can't be used.
+/// Why a state cannot be used.
 #[derive(Debug)]
 pub enum Unusable {
-    /// It is of another run, or no state: what differs.
+    /// The file is the state of another run, is in use, or is damaged; the text says which.
     Refused(String),
-    /// What the system says.
+    /// The file cannot be read or written.
     Io(io::Error),
 }
 
@@ -182,7 +189,7 @@ impl From<io::Error> for Unusable {
     }
 }
 
-/// The file, open for the next line.
+/// The file of the state, open for the next line.
 pub(super) struct State {
     path: PathBuf,
     file: File,
@@ -190,7 +197,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Opens the file, or begins it where there is none or `anew` is wished. Also what it says is finished.
+    /// Opens the file and locks it. Writes a new one if there is none, or if `anew` is set. Also returns the units that
+    /// the file holds.
     pub(super) fn open(path: &Path, header: &Header, anew: bool) -> Result<(Self, Vec<Line>), Unusable> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         if anew || !path.exists() {
@@ -202,7 +210,7 @@ impl State {
         lock(&file, path)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(named)?;
-        // What follows the last end of a line was cut short.
+        // A line without its end was cut short.
         let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let lines = read(&text[..whole], path, header)?;
         file.set_len(whole as u64).map_err(named)?;
@@ -210,7 +218,7 @@ impl State {
         Ok((Self { path: path.to_path_buf(), file, synced: Instant::now() }, lines))
     }
 
-    /// Writes a finished unit down.
+    /// Writes the line of a finished unit.
     pub(super) fn append(&mut self, line: &Line) -> io::Result<()> {
         let text = serde_json::to_string(line)? + "\n";
         self.file.write_all(text.as_bytes()).map_err(|error| self.named(&error))?;
@@ -220,7 +228,7 @@ impl State {
         Ok(())
     }
 
-    /// Gives all lines to the disk.
+    /// Makes the system write all lines to the disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.synced = Instant::now();
         self.file.sync_data().map_err(|error| self.named(&error))
@@ -231,12 +239,12 @@ impl State {
     }
 }
 
-/// One run at a time goes on with a file; the lock goes with the process.
+/// Locks the file, so that only one run at a time uses it. The lock ends with the process.
 fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     #[cfg(unix)]
     {
         use rustix::fs::{FlockOperation, flock};
-        // A file system without locks is no reason to do without a state.
+        // A file system without locks is no reason to run without a state.
         if flock(file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
             return Err(Unusable::Refused(format!("{}: another run is going on with it", path.display())));
         }
@@ -245,6 +253,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     Ok(())
 }
 
+/// Reads the lines of a state and checks the header and the units' numbers.
 fn read(text: &[u8], path: &Path, header: &Header) -> Result<Vec<Line>, Unusable> {
     let at = |number: usize, what: String| Unusable::Refused(format!("{}:{number}: {what}", path.display()));
     let text = std::str::from_utf8(text).map_err(|error| at(1, error.to_string()))?;

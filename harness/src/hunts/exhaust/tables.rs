@@ -1,5 +1,5 @@
-//! The alphabet around tables: hypercalls at their edges, lists, slots, and what the host does to the pages that TCEs
-//! name.
+//! The scene about tables. Its alphabet has hypercalls at their edge values, lists, slots, and what the host does to
+//! pages that TCEs name.
 
 use contract::description::{CompoundSpec, Mapping, RamSpec, SlotSpec, WordRun};
 use contract::{Gfn, Gpa, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step, Tce};
@@ -7,34 +7,46 @@ use contract::{Gfn, Gpa, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step, Tce};
 use super::ground::{Ground, Layout};
 use super::scene::Scene;
 
+/// Host virtual address of guest page 0.
 pub(super) const HVA: u64 = 0x7f00_0000_0000;
 pub(super) const READ: u64 = Tce::READ;
 pub(super) const WRITE: u64 = Tce::WRITE;
 pub(super) const BOTH: u64 = READ | WRITE;
-/// The window whose entries hold references (dialect qemu has none such; there it is emulated).
+/// LIOBN of the pinned window. In dialect `qemu`, which has no pinned windows, this window is emulated.
 pub(super) const PINNED: u64 = 0x8000_0001;
-/// The emulated window.
+/// LIOBN of the emulated window.
 pub(super) const EMULATED: u64 = 0x7100_0005;
-/// What no window is called.
+/// A LIOBN that no window has.
 pub(super) const UNKNOWN: u64 = 0x7777;
 
+/// Returns the step in which vCPU 0 makes this call.
 pub(super) fn call(call: Hypercall) -> Step {
     Step::Hypercall { vcpu: 0, call }
 }
 
+/// Returns a present, young page-table entry.
 pub(super) fn present(pfn: u64, writable: bool, dirty: bool) -> Pte {
     Pte::Present { pfn: Pfn(pfn), writable, dirty, young: true }
 }
 
+/// Returns these words, a run for each.
 pub(super) fn words(words: &[u64]) -> Vec<WordRun> {
     words.iter().map(|&value| WordRun { value, stride: 0, count: 1 }).collect()
 }
 
-/// Guest pages: 0 plain with a list, 1 with a split struct page where the layout has one, 2 read-only, 3 absent with a
-/// list, 4 and 5 under a huge entry, 6 a hole; 7 of a slot of its own, in the last section. Guest page 8 is no memory.
+/// Makes the scene. It has these guest pages:
 ///
-/// A pinned window of 3 entries, of 4 KiB where `narrow`, else of the host's page; an emulated one of `entries` entries
-/// of two host pages that ends at 2^64.
+/// - 0: an ordinary page that holds a list
+/// - 1: a page with a split struct page, if the layout splits any
+/// - 2: read-only
+/// - 3: absent, with a list
+/// - 4 and 5: under a huge entry; 4 holds a list
+/// - 6: a hole
+/// - 7: in a slot of its own, on a host page of the last section
+/// - 8: no guest memory
+///
+/// The pinned window has 3 entries, of 4 KiB if `narrow` is set, else of the host's page size. The emulated window has
+/// `entries` entries of two host pages and ends at 2^64.
 pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
     let (shift, page) = (ground.shift(), 1 << ground.shift());
     let at = |gfn: u64| gfn << shift;
@@ -81,7 +93,7 @@ pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
         get(PINNED, past),
         put(UNKNOWN, 0, at(0) | BOTH),
         Hypercall { opcode: 0x24, args: [PINNED, first, 0, 0] },
-        // Every kind of page.
+        // A TCE for every kind of page.
         put(PINNED, first, at(0) | BOTH),
         put(PINNED, first, at(0) | READ),
         put(PINNED, first, at(0) | WRITE),
@@ -94,19 +106,19 @@ pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
         put(PINNED, first, at(6) | READ),
         put(PINNED, first, at(7) | BOTH),
         put(PINNED, first, at(8) | READ),
-        // Fault TCEs; a bit between; the end of the address space.
+        // Fault TCEs, a TCE with a bit set below its address, and the last page of the address space.
         put(PINNED, first, 0),
         put(PINNED, first, at(8) | 0xffc),
         put(PINNED, first, at(0) | 4 | BOTH),
         put(PINNED, first, 0u64.wrapping_sub(page) | BOTH),
-        // Other entries, and no entries.
+        // Other entries, and IOBAs that name no entry.
         put(PINNED, last, at(0) | BOTH),
         put(PINNED, last, at(7) | READ),
         put(PINNED, last, 0),
         put(PINNED, past, at(0) | READ),
         put(PINNED, first + 1, at(0) | READ),
         put(PINNED, first - pinned.page(), 0),
-        // A page of the emulated window is two of the host's: 6 and 7 are of two slots.
+        // A page of the emulated window covers two host pages. Guest pages 6 and 7 lie in different slots.
         put(EMULATED, top, at(0) | BOTH),
         put(EMULATED, top, at(6) | READ),
         put(EMULATED, top, at(8) | READ),
@@ -138,7 +150,7 @@ pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
         indirect(EMULATED, top, at(0), 513),
     ];
     if pinned.page_shift < shift {
-        // Inside a host page.
+        // A page of the window that does not start with the host page.
         calls.push(put(PINNED, first, at(0) | pinned.page() | BOTH));
     }
     let mut alphabet: Vec<Step> = calls.into_iter().map(call).collect();

@@ -1,19 +1,20 @@
-//! The walk through a unit: one program after the other, its steps pushed and popped, depth first.
+//! Walks through a unit depth first: pushes and pops steps, and runs one program after the other.
 //!
-//! Not every program is run; each that is not is accounted for by an argument.
+//! Not every program must run. For each one that does not run, one of two arguments accounts for it.
 //!
-//! **Equal to a shorter one.** Where the last step of a program is skipped (its precondition failed), nothing was done:
-//! the reference says so before anybody else is asked, the image stays, no subject hears of the step. So the run is
-//! that of the program without it, and the run of every extension is that of the same extension without it. Those are
-//! programs of the domain, one step shorter, and by the same argument again one whose every step is done stands for
-//! each of them. It is run, or lies behind a finding. For this the voters must be subjects: what another voter makes of
-//! a step that the reference skips is its own affair, so with other voters everything is run.
+//! **Equal to a shorter one.** The last step of a program is skipped, because its precondition failed. Then nothing was
+//! done: the reference reports the skip before anyone else is asked, real memory stays as it is, and no subject hears
+//! of the step. So the program runs like the program without this step, and each extension runs like the same extension
+//! without this step. Those programs are in the domain too, one step shorter. If such a program has a skipped step as
+//! well, the argument applies again, until a program is left of which no step is skipped. That program runs, or lies
+//! behind a finding. The argument holds for subjects only. Another voter may react to a step that the reference skips,
+//! so with other voters every program runs.
 //!
-//! **Behind a finding.** Where a step shows a finding, no later step is ever made: every extension shows the same
-//! finding at the same step. (A finding at the *end* of a program, where windows are closed, says nothing about
-//! extensions, which go on before that end.)
+//! **Behind a finding.** If a step shows a finding, no later step runs, so every extension shows the same finding at
+//! the same step. A finding at the *end* of a program, where windows are closed, says nothing about the extensions,
+//! which go on before that end.
 //!
-//! A step that was done and changed nothing is another matter: the subject saw it, and may remember.
+//! The argument does not apply to a step that ran and changed nothing: the subject saw that step and may remember it.
 
 use contract::Program;
 use programs::sequence;
@@ -23,27 +24,27 @@ use crate::check::{Checker, Ending, Finding, Kind, Tally, Verdict};
 use crate::hunts::pool::Pool;
 use crate::voters::{Look, Panel, Roll, Roster, Task, Unavailable};
 
-/// What came of a unit's programs.
+/// What happened to the programs of a unit or of several.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Programs that were run.
+    /// Programs that ran.
     pub run: u64,
     /// Programs that equal a shorter one.
     pub equal: u64,
-    /// Programs behind a finding.
+    /// Programs that lie behind a finding.
     pub behind: u64,
-    /// Programs that were run and show a finding.
+    /// Programs that ran and show a finding; they are a part of `run`.
     pub failing: u64,
 }
 
 impl Counts {
-    /// All programs that are accounted for.
+    /// Returns how many programs are accounted for.
     #[must_use]
     pub const fn programs(&self) -> u64 {
         self.run + self.equal + self.behind
     }
 
-    /// Adds another's counts.
+    /// Adds the counts of `other`.
     pub const fn add(&mut self, other: &Self) {
         self.run += other.run;
         self.equal += other.equal;
@@ -55,69 +56,75 @@ impl Counts {
 /// A finding with the program that shows it.
 #[derive(Clone, Debug)]
 pub(super) struct UnitFinding {
+    /// Number of the unit.
     pub unit: u64,
+    /// Number of steps of the program.
     pub steps: usize,
+    /// Number of the program.
     pub number: u64,
     pub finding: Box<Finding>,
 }
 
 impl UnitFinding {
-    /// Whether the two are of one kind.
+    /// Returns whether two findings are of one kind: the same identity and the same voter.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.finding.identity() == other.finding.identity() && self.finding.voter == other.finding.voter
     }
 
-    /// Which of one kind comes first.
+    /// Returns the key that orders findings of one kind: the number of steps, then the program's number.
     pub(super) const fn place(&self) -> (usize, u64) {
         (self.steps, self.number)
     }
 }
 
-/// A unit that was walked to its end.
+/// The result of a unit that was walked to its end.
 pub(super) struct Walked {
     pub unit: u64,
     pub counts: Counts,
     pub tally: Tally,
     pub roll: Roll,
-    /// Of each kind the first.
+    /// The first finding of each kind.
     pub findings: Vec<UnitFinding>,
 }
 
-/// Most programs that are remembered of those that ran before one.
+/// Most programs that [`Walker::before`] returns.
 const MOST_BEFORE: usize = 4096;
 
-/// Why a unit has no end.
+/// Why a walk ended before the end of its unit.
 pub(super) enum Broken {
-    /// It was stopped.
+    /// The hunt was stopped, or [`Walker::before`] has reached its program.
     Stopped,
-    /// A voter is gone.
+    /// A voter was lost for good.
     Gone(Unavailable),
 }
 
-/// Who answers. One subject alone is asked without the detour of a panel, because programs are short and many.
+/// Who is asked. A subject that votes alone is asked without a panel, which would take time for each of the many short
+/// programs.
 enum Asked {
     One(Box<Checker>),
     Many(Box<Panel>),
 }
 
-/// Walks units; keeps its allocations from unit to unit.
+/// Walks units. Keeps its allocations from unit to unit.
 pub(super) struct Walker<'a> {
     domain: &'a Domain,
     asked: Asked,
-    /// Whether a skipped last step makes a program equal to a shorter one.
+    /// Whether all voters are subjects, so that a skipped last step makes a program equal to a shorter one.
     subjects_only: bool,
     pool: &'a Pool<'a>,
-    /// Where the walk of a unit is repeated to see what ran before a program: that program's number, and what ran so
-    /// far.
+    /// For [`before`](Self::before): the number of the program to stop at, and the programs that ran so far.
     history: Option<(u64, Vec<Program>)>,
 }
 
-/// A unit on the way.
+/// The walk through one unit.
 struct Visit<'w, 'a> {
     walker: &'w mut Walker<'a>,
+    /// Number of the unit.
     unit: u64,
     part: &'a Part,
+    /// The program that the walk is at.
     program: Program,
+    /// The program's steps, as indices into the alphabet.
     letters: Vec<u16>,
     counts: Counts,
     tally: Tally,
@@ -125,6 +132,7 @@ struct Visit<'w, 'a> {
 }
 
 impl<'a> Walker<'a> {
+    /// Makes a walker, with a subject or a panel of its own. The error says which voter cannot be had.
     pub(super) fn new(domain: &'a Domain, roster: &Roster, pool: &'a Pool<'a>) -> Result<Self, Unavailable> {
         let asked = match roster.alone()? {
             Some(checker) => Asked::One(Box::new(checker)),
@@ -133,6 +141,7 @@ impl<'a> Walker<'a> {
         Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
     }
 
+    /// Runs a program. Returns its finding, if there is one.
     fn ask(&mut self, program: &Program, tally: &mut Tally) -> Result<Option<Box<Finding>>, Unavailable> {
         match &mut self.asked {
             Asked::One(checker) => Ok(match checker.check_into(program, Ending::Close, tally, &mut ()) {
@@ -148,18 +157,18 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The programs that ran on the same subject before program `number` of a unit, the last [`MOST_BEFORE`] of them,
-    /// in order.
+    /// Returns the programs that ran on the same subject before program `number` of a unit, in order, at most the last
+    /// [`MOST_BEFORE`]. Walks the unit again to find out.
     pub(super) fn before(&mut self, unit: u64, number: u64) -> Vec<sequence::Part> {
         self.history = Some((number, Vec::new()));
-        // It is stopped at that program; a voter that is gone leaves what ran so far.
+        // The walk stops at that program. If a voter is lost earlier, the programs up to there count.
         let _ = self.walk(unit).map(drop);
         let (_, programs) = self.history.take().unwrap_or_default();
         let from = programs.len().saturating_sub(MOST_BEFORE);
         programs.into_iter().skip(from).map(|program| sequence::Part { program, left_open: false }).collect()
     }
 
-    /// Walks the unit of that number, on subjects that have seen no other unit.
+    /// Walks the unit with this number, on subjects that have seen no other unit.
     pub(super) fn walk(&mut self, number: u64) -> Result<Walked, Broken> {
         let renewed = match &mut self.asked {
             Asked::One(checker) => checker.renew().map_err(Unavailable),
@@ -193,14 +202,14 @@ impl<'a> Walker<'a> {
 }
 
 impl Visit<'_, '_> {
-    /// Walks a stem with its extensions by up to `left` steps, unless what comes before its last step says what they
-    /// are.
+    /// Walks a stem with its extensions by up to `left` steps. First runs the stem without its last step: if that
+    /// accounts for all of them, none of them runs.
     fn from(&mut self, stem: &[u16], left: usize) -> Result<(), Broken> {
         if let Some((last, before)) = stem.split_last() {
             for &letter in before {
                 self.push(letter);
             }
-            // That program is another unit's: its counts are not taken.
+            // The program without the last step belongs to another unit, so its counts are not taken.
             let mut tally = Tally::default();
             self.note()?;
             let finding = self.walker.ask(&self.program, &mut tally).map_err(Broken::Gone)?;
@@ -221,17 +230,19 @@ impl Visit<'_, '_> {
         self.visit(left)
     }
 
+    /// Appends a letter's step to the program.
     fn push(&mut self, letter: u16) {
         self.program.steps.push(self.part.scene.alphabet[usize::from(letter)].clone());
         self.letters.push(letter);
     }
 
+    /// Removes the program's last step.
     fn pop(&mut self) {
         self.program.steps.pop();
         self.letters.pop();
     }
 
-    /// Notes that this program runs now, where that is asked for. Stops at the program up to which it is.
+    /// For [`Walker::before`]: notes that this program runs now, and stops the walk at the program it is looking for.
     fn note(&mut self) -> Result<(), Broken> {
         let Some((until, programs)) = &mut self.walker.history else { return Ok(()) };
         if self.walker.domain.number(self.part, &self.letters) == *until {
@@ -241,8 +252,8 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Runs the program that stands there, of whose steps at most the last is skipped, and its extensions by up to
-    /// `left` steps.
+    /// Runs the current program and its extensions by up to `left` steps. Of the program's steps at most the last one
+    /// is skipped.
     fn visit(&mut self, left: usize) -> Result<(), Broken> {
         if self.walker.pool.over() {
             return Err(Broken::Stopped);
@@ -274,8 +285,8 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Keeps a finding if it is the first of its identity: of fewest steps, then of lowest number. Depth first comes
-    /// upon long programs before short ones.
+    /// Keeps a finding if it is the first of its kind, by [`place`](UnitFinding::place). The walk is depth first, so it
+    /// meets long programs before some short ones.
     fn keep(&mut self, finding: Box<Finding>) {
         let number = self.walker.domain.number(self.part, &self.letters);
         let found = UnitFinding { unit: self.unit, steps: self.letters.len(), number, finding };

@@ -1,5 +1,5 @@
-//! What calls are expected to answer: the answers are compared as they come, and the first that differs becomes a
-//! finding.
+//! The answers that the reference expects. The system's answers are compared with them as they come, and the first one
+//! that differs becomes a finding.
 
 use std::collections::VecDeque;
 
@@ -9,34 +9,37 @@ use super::system::Answer;
 use crate::check::finding::Moment;
 use crate::check::{Finding, Place, Thing, words};
 
-/// Calls whose answers were compared, and machines that were started.
+/// How many answers were compared, and how many machines started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Hypercalls of programs.
+    /// Hypercalls of programs whose answers were compared.
     pub calls: u64,
-    /// Entries that were read back.
+    /// Table entries that were read back and compared.
     pub entries: u64,
     /// Machines started.
     pub boots: u64,
 }
 
-/// What a call is for.
+/// A call that was asked: its place, and the answer that is expected.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
-    /// Its program among the tasks.
+    /// The index of its program among the tasks.
     pub(super) program: usize,
-    /// Its step, or the number of steps for what is read back at the end.
+    /// The index of its step; the number of steps for entries that are read back at the end of the program.
     pub(super) step: usize,
-    /// The rule by which the reference decided the step before the call.
+    /// The last step before the call that both sides ran, if there is one. They agree on it if the call is the first
+    /// whose answer differs.
+    pub(super) agreed: Option<usize>,
+    /// The rule by which the reference decided the last step up to this call that the system was asked.
     pub(super) decided: Option<Rule>,
     pub(super) expect: Expect,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Expect {
-    /// A step: r3, and r4 as it comes back, stored to or not.
+    /// A step of the program: r3, the value of r4 afterwards, and whether the call stores to r4.
     Step { status: Status, r4: u64, stored: bool },
-    /// An entry, read back.
+    /// A table entry that is read back through H_GET_TCE: its guest value.
     Entry { liobn: Liobn, index: u64, value: u64 },
 }
 
@@ -54,7 +57,7 @@ impl Asked {
         (answer.others, answer.r3, answer.r4) == (0, status.0 as u64, r4)
     }
 
-    /// What an answer that does not agree shows.
+    /// The finding that an answer makes which [does not agree](Self::agrees).
     pub(super) fn finding(&self, voter: &str, program: &Program, answer: &Answer) -> Finding {
         let hex = |value: u64| format!("{value:#x}");
         let found_status = Status(answer.r3 as i64);
@@ -80,15 +83,16 @@ impl Asked {
             Expect::Entry { .. } => Moment::ReadBack,
         };
         let blank = Finding::new(voter, program, self.place(program), rule, thing);
-        Finding { decided: self.decided, agreed: self.step.checked_sub(1), moment, expected, found, ..blank }
+        Finding { decided: self.decided, agreed: self.agreed, moment, expected, found, ..blank }
     }
 }
 
-/// The answers that are awaited, in the order of their calls.
+/// The calls whose answers have not come yet, in the order in which they were asked.
 #[derive(Default)]
 pub struct Expected {
     asked: VecDeque<Asked>,
-    /// The first answer that differs. What comes behind it is dropped: the states differ.
+    /// The first answer that differs, and its call. Later answers are dropped, because the two sides are in different
+    /// states by then.
     wrong: Option<(Asked, Answer)>,
     pub(super) counts: Counts,
 }
@@ -97,7 +101,7 @@ impl Expected {
     /// Takes the answer to the oldest call that has none.
     ///
     /// # Panics
-    /// Every call has its answer: the system answered something that it was not asked.
+    /// All calls have been answered already: the system has answered more calls than it was asked.
     pub fn take(&mut self, answer: Answer) {
         let asked = self.asked.pop_front().expect("an answer to a call");
         if self.wrong.is_some() {
@@ -121,7 +125,8 @@ impl Expected {
         self.asked.front()
     }
 
-    /// Whether an answer differed from what was expected. What comes behind it is dropped and put again.
+    /// Whether an answer differed from what was expected. The pipeline drops the programs behind it and runs them
+    /// again.
     #[must_use]
     pub const fn differs(&self) -> bool {
         self.wrong().is_some()
@@ -132,7 +137,7 @@ impl Expected {
         self.wrong
     }
 
-    /// Expects nothing any more.
+    /// Forgets all calls, and the answer that differed.
     pub(super) fn clear(&mut self) {
         self.asked.clear();
         self.wrong = None;

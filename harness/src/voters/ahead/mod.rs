@@ -5,18 +5,18 @@
 //!                   └───────> calls, in batches ──> system ──> answers ───┴──> verdicts
 //! ```
 //!
-//! The reference says what each call should answer; calls and expectations go on their way, many programs deep, and are
-//! compared as answers come back. Where one differs, everything behind it is waited for and dropped, the tables are
-//! cleared, and the programs behind it are put again.
+//! The reference says what each call should answer. The pipeline sends calls without waiting for answers, many programs
+//! deep, and compares each answer when it comes. If one differs, the pipeline waits for all answers behind it and drops
+//! them. It then clears all tables and runs the programs behind it again.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `system` | the traits of a system, [`System`] and [`Running`], and what goes between it and the pipeline |
-//! | `expected` | what calls should answer, and the finding that a wrong answer is |
-//! | this one | programs on their way: their windows, lists, calls, and tables read back |
+//! | `expected` | what calls should answer, and the finding that a wrong answer makes |
+//! | this one | sends programs: their windows, lists and calls, and the calls that read tables back |
 //!
-//! The pipeline compares r3, r4, that r5 to r9 are left alone, and through H_GET_TCE the tables, as closely as its
-//! [`Look`] says. A new system implements the two traits, and [`Candidacy`](super::Candidacy) to be made a voter of.
+//! The pipeline compares r3 and r4, checks that r5 to r9 are left alone, and reads tables back through H_GET_TCE; its
+//! [`Look`] says how many entries. A new system implements the two traits, and [`Candidacy`](super::Candidacy).
 
 mod expected;
 mod system;
@@ -39,26 +39,26 @@ pub use system::{Answer, List, Running, System, Uncovered, Written, ioba};
 /// What is compared.
 pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 
-/// Programs that are handed over together.
+/// Programs that [`Voter::vote`] should get at once.
 const GROUP: usize = 64;
 /// Windows up to this many entries are read back whole at the end of each program.
 const WHOLE: u64 = 1024;
-/// Larger ones are read whole after one program in so many.
+/// Larger windows are read back whole after one program in this many, on average.
 const WHOLE_EVERY: u64 = 64;
-/// After the others as many entries of them are read, spread over what may have been written.
+/// After the other programs, this many entries of a larger window are read back, spread over the written range.
 const SAMPLE: u64 = 512;
-/// After every so many hypercalls of a program, what the last of them wrote is read back.
+/// After every eighth hypercall of a program, the entries that it wrote are read back.
 const GLANCE_EVERY: u64 = 8;
-/// Most entries of such a glance.
+/// At most this many entries are read back at once after a call, unless the look is [`Look::Whole`].
 const GLANCE: u64 = 16;
 
-/// What goes wrong while a program is put to the machine.
+/// Why a program was not sent to its end.
 enum Trouble {
-    /// An answer differs.
+    /// An answer differs, of this program or of an earlier one.
     Differs,
     /// The machine is lost.
     Lost(Loss),
-    /// The program goes no further: from where on, and why.
+    /// Something of the program is not compared: from which place on, and why.
     Uncovered(NotCompared),
 }
 
@@ -88,7 +88,7 @@ impl<S: System> Ahead<S> {
     /// A voter on such a system. A machine is started when the first program comes.
     ///
     /// # Errors
-    /// There can be no machine here; why, and what helps.
+    /// This computer cannot start a machine: why, and what the user can do.
     pub fn new(system: S) -> Result<Self, Unavailable> {
         system.find()?;
         let reference = Reference::new(system.own_dialect().unwrap_or(Dialect::Lopapr), &smallest());
@@ -96,20 +96,24 @@ impl<S: System> Ahead<S> {
         Ok(Self { system, booted: None, reference, expected, written, look: Look::default() })
     }
 
-    /// Looks so closely.
+    /// The same voter, reading back as many entries as `look` says.
     #[must_use]
     pub const fn looking(mut self, look: Look) -> Self {
         self.look = look;
         self
     }
 
-    /// What was asked so far.
+    /// What was asked and compared since the voter was made.
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.expected.counts
     }
 
-    /// Puts programs from `first` on until one of them stops the run; answers the one to go on with.
+    /// Sends the tasks from `first` on, until an answer differs or all are sent, and passes on the verdicts. Returns
+    /// the index of the task to go on with.
+    ///
+    /// # Errors
+    /// The machine is lost. All programs before the one at which it was lost have their verdicts.
     fn stretch(
         &mut self,
         tasks: &[Task],
@@ -135,7 +139,7 @@ impl<S: System> Ahead<S> {
             Err(Trouble::Lost(loss)) => Some(loss),
             _ => None,
         };
-        // All programs before the one in trouble have been answered in full: answers come in order.
+        // Answers come in order, so all programs before the one in trouble have all their answers.
         let wrong = self.expected.wrong();
         let oldest = if lost.is_some() { self.expected.oldest().copied() } else { None };
         let stopped_at = wrong.map(|(asked, _)| asked).or(oldest);
@@ -159,7 +163,7 @@ impl<S: System> Ahead<S> {
         match lost {
             Some(loss) => {
                 self.forget();
-                // It was lost at what is dropped, if at anything.
+                // The place is unknown, because the machine was lost at one of the calls that are dropped, or at none.
                 Err(Loss { place: None, ..loss })
             }
             None => {
@@ -170,14 +174,14 @@ impl<S: System> Ahead<S> {
         }
     }
 
-    /// Gives the machine up, with everything that was asked of it.
+    /// Drops the machine and all calls that it has not answered.
     fn forget(&mut self) {
         self.booted = None;
         self.expected.clear();
         self.written = Written::default();
     }
 
-    /// Counts the steps before `end` of a program that was compared up to there.
+    /// Counts a program that was compared up to step `end`, and its steps before that one.
     fn count(&mut self, program: &Program, end: usize, tally: &mut Tally) {
         self.reference.reset(program.dialect, &program.machine);
         tally.programs += 1;
@@ -188,16 +192,18 @@ impl<S: System> Ahead<S> {
             match (step, outcome.answer) {
                 (_, Answered::Skipped(_)) => tally.skipped += 1,
                 (Step::Hypercall { call, .. }, Answered::Hypercall { status, .. })
-                    if !self.system.leaves_out(call, window.as_ref()) =>
+                    if self.system.leaves_out(call, window.as_ref()).is_none() =>
                 {
                     count_call(tally, call, status, &outcome);
                 }
+                (Step::Hypercall { .. }, _) => tally.not_asked += 1,
                 _ => {}
             }
         }
     }
 
-    /// Puts one program on its way.
+    /// Sends one program; `index` is its place among the tasks. Starts a machine first if the program needs another
+    /// board.
     fn put(&mut self, program: &Program, index: usize, tally: &mut Tally) -> Result<(), Trouble> {
         tally.programs += 1;
         let board = self.system.board(program).map_err(|why| {
@@ -209,7 +215,8 @@ impl<S: System> Ahead<S> {
         }
         let Booted { running, .. } = self.booted.as_mut().expect("a machine was started");
         self.reference.reset(program.dialect, &program.machine);
-        // Where dialects are known to differ, a difference must be seen at the step that makes it.
+        // Another dialect is known to differ, and the ledger declares differences by step. So each call is looked at,
+        // and a difference is found at the step that makes it.
         let own = self.system.own_dialect().is_none_or(|own| own == program.dialect);
         let mut sender = Sender {
             system: &self.system,
@@ -221,21 +228,19 @@ impl<S: System> Ahead<S> {
             page_shift: program.machine.page_shift.bits(),
             look: if own { self.look } else { self.look.max(Look::EachCall) },
             decided: None,
+            agreed: None,
+            not_asked: None,
+            compared: false,
         };
-        sender.start(program)?;
-        for (step, what) in program.steps.iter().enumerate() {
-            tally.steps += 1;
-            sender.step(step, what, tally)?;
-        }
         let whole = match self.look {
             Look::Brief => key(program).is_multiple_of(WHOLE_EVERY),
             Look::EachCall => false,
             Look::Whole => true,
         };
-        sender.end(program.steps.len(), whole)
+        sender.run(program, whole, tally)
     }
 
-    /// Waits for everything that is on its way.
+    /// Waits for all answers.
     fn settle(&mut self) -> Result<(), Trouble> {
         match &mut self.booted {
             Some(Booted { running, .. }) => settle(running, &mut self.expected),
@@ -243,7 +248,7 @@ impl<S: System> Ahead<S> {
         }
     }
 
-    /// Starts a machine in the place of the one that runs, which has answered everything.
+    /// Starts a machine in the place of the one that runs, which must have answered all calls.
     fn boot(&mut self, board: S::Board) -> Result<(), Loss> {
         assert!(self.expected.oldest().is_none(), "a machine is given up with calls on their way");
         self.forget();
@@ -254,7 +259,7 @@ impl<S: System> Ahead<S> {
     }
 }
 
-/// Waits for everything that is on its way.
+/// Waits for all answers. Fails if one of them differs.
 fn settle(running: &mut impl Running, expected: &mut Expected) -> Result<(), Trouble> {
     running.drain(expected)?;
     differs(expected)
@@ -277,29 +282,63 @@ fn count_call(tally: &mut Tally, call: &Hypercall, status: Status, outcome: &Out
     tally.count_rules(outcome.rules, false, status == Status::SUCCESS);
 }
 
-/// A number of the program's last steps, the same in every run and with every toolchain: it says which programs are
-/// looked at whole.
+/// A hash of the program's last eight steps, the same in every run and with every toolchain. It decides which programs
+/// have their large windows read back whole.
 fn key(program: &Program) -> u64 {
     let last = program.steps.iter().rev().take(8);
     store::hash(last.flat_map(|step| step.to_string().into_bytes()).collect::<Vec<u8>>())
 }
 
-/// Puts one program on its way.
+/// Sends the steps of one program.
 struct Sender<'a, S: System> {
     system: &'a S,
     running: &'a mut S::Running,
     reference: &'a mut Reference,
     expected: &'a mut Expected,
     written: &'a mut Written,
-    /// Which of the tasks it is.
+    /// The index of the program among the tasks.
     program: usize,
     page_shift: u32,
     look: Look,
-    /// The rule by which the reference decided the last step.
+    /// The rule by which the reference decided the last step that the machine was asked.
     decided: Option<Rule>,
+    /// The index of the last step that both sides ran.
+    agreed: Option<usize>,
+    /// The first step that the machine was not asked, why, and how many there are.
+    not_asked: Option<(usize, String, u64)>,
+    /// Whether the machine was asked anything for one of the program's steps.
+    compared: bool,
 }
 
 impl<S: System> Sender<'_, S> {
+    /// Sends the program, from its start to its end.
+    ///
+    /// # Errors
+    /// [`Trouble::Uncovered`] also if the program was sent to its end, but the machine was not asked all of its steps.
+    fn run(&mut self, program: &Program, whole: bool, tally: &mut Tally) -> Result<(), Trouble> {
+        self.start(program)?;
+        let put = program.steps.iter().enumerate().try_for_each(|(index, step)| {
+            tally.steps += 1;
+            self.step(index, step, tally)
+        });
+        let put = put.and_then(|()| {
+            let compared = self.compared;
+            self.end(program.steps.len(), whole)?;
+            self.compared = compared;
+            Ok(())
+        });
+        let Some((first, why, steps)) = self.not_asked.take() else { return put };
+        let why = match put {
+            Ok(()) => Reason::Steps(steps, why),
+            // Steps before the one that ends the program were not asked either, and none of them may count as agreed.
+            Err(Trouble::Uncovered(NotCompared { from, why: then, .. })) => {
+                Reason::Step(format!("{why}; nothing is compared from {from} on: {then}"))
+            }
+            Err(other) => return Err(other),
+        };
+        Err(Trouble::Uncovered(NotCompared { from: Place::Step(first), why, compared: self.compared }))
+    }
+
     /// Gives the machine the program's windows, all zero.
     fn start(&mut self, program: &Program) -> Result<(), Trouble> {
         let written = std::mem::take(self.written);
@@ -326,8 +365,9 @@ impl<S: System> Sender<'_, S> {
         if self.system.mirrors(step) {
             settle(self.running, self.expected)?;
             let changed = self.running.change(step, self.reference).map_err(|loss| loss.at(Place::Step(index)))?;
-            changed.map_err(|why| not_from(index, why))?;
+            changed.map_err(|why| self.not_from(index, why))?;
         }
+        self.agreed = Some(index);
         if let Step::CreateWindow(WindowSpec { liobn, .. }) | Step::CloseWindow { liobn } = step {
             self.written.entries.remove(liobn);
         }
@@ -338,15 +378,21 @@ impl<S: System> Sender<'_, S> {
         let spec = named(self.reference, step);
         let [liobn, _, list, count] = call.args;
         let thing = self.system.thing();
-        if self.system.leaves_out(call, spec.as_ref()) {
+        if let Some(why) = self.system.leaves_out(call, spec.as_ref()) {
             self.reference.step(step);
-            return match self.reference.touched() {
-                [] => Ok(()),
-                _ => Err(not_from(index, format!("{thing} is not asked this call, which changes something"))),
+            if !self.reference.touched().is_empty() {
+                return Err(self.not_from(index, format!("{thing} is not asked this call, which changes something")));
+            }
+            tally.not_asked += 1;
+            let why = || {
+                let what = call.name().map_or_else(|| format!("opcode {:#x}", call.opcode), str::to_string);
+                (index, format!("{thing} is not asked {what}: {why}"), 0)
             };
+            self.not_asked.get_or_insert_with(why).2 += 1;
+            return Ok(());
         }
         if spec.is_none() && call.name().is_some() && self.running.has(Liobn(liobn)) {
-            return Err(not_from(index, format!("{thing} has a window {liobn:#x}")));
+            return Err(self.not_from(index, format!("{thing} has a window {liobn:#x}")));
         }
         if call.opcode == H_PUT_TCE_INDIRECT
             && list.is_multiple_of(LIST_BYTES)
@@ -359,7 +405,9 @@ impl<S: System> Sender<'_, S> {
         let Answered::Hypercall { status, r4 } = outcome.answer else { return Ok(()) };
         count_call(tally, call, status, &outcome);
         let expect = Expect::Step { status, r4: r4.unwrap_or(liobn), stored: r4.is_some() };
-        self.expected.add(Asked { program: self.program, step: index, decided: self.decided, expect });
+        let (decided, agreed) = (self.decided, self.agreed);
+        self.expected.add(Asked { program: self.program, step: index, agreed, decided, expect });
+        self.compared = true;
         self.running.call(call, self.expected)?;
         differs(self.expected)?;
         let writes = matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE | H_PUT_TCE_INDIRECT);
@@ -376,16 +424,17 @@ impl<S: System> Sender<'_, S> {
                 Look::Whole => self.read_entries(&spec, index, reach)?,
             }
         }
+        self.agreed = Some(index);
         Ok(())
     }
 
-    /// Brings in the list that the guest has at `gpa`.
+    /// Stores the list that the guest has at `gpa` in the machine's memory.
     fn list(&mut self, index: usize, gpa: u64, count: u64) -> Result<(), Trouble> {
         let real = real_address(self.reference, self.page_shift, gpa);
         let word = |i| real.map_or(0, |real| self.reference.ram_word(RealAddr(real.0 + 8 * i)));
         let words: Vec<u64> = (0..count).map(word).collect();
         let list = List { gpa, words: &words, backed: real.is_some() };
-        self.running.list(list, self.expected)?.map_err(|why| not_from(index, why))?;
+        self.running.list(list, self.expected)?.map_err(|why| self.not_from(index, why))?;
         differs(self.expected)
     }
 
@@ -397,7 +446,8 @@ impl<S: System> Sender<'_, S> {
         Ok(())
     }
 
-    /// Reads a table back: all of it, or what may have been written and what lies at its edges.
+    /// Reads a table back: all of it, or a sample of the entries that may have been written, their neighbours, and the
+    /// first and last entry of the table.
     fn read_back(&mut self, spec: &WindowSpec, index: usize, whole: bool) -> Result<(), Trouble> {
         if whole || spec.entries <= WHOLE {
             return self.read_entries(spec, index, 0..spec.entries);
@@ -415,26 +465,29 @@ impl<S: System> Sender<'_, S> {
         step: usize,
         entries: impl Iterator<Item = u64>,
     ) -> Result<(), Trouble> {
-        let Self { running, expected, program, decided, .. } = self;
+        let Self { running, expected, program, decided, agreed, compared, .. } = self;
         let window = self.reference.window(spec.liobn);
         for index in entries {
             let Some(ioba) = ioba(spec, index) else { continue };
             let value = window.map_or(0, |window| window.guest(index));
             let expect = Expect::Entry { liobn: spec.liobn, index, value };
-            expected.add(Asked { program: *program, step, decided: *decided, expect });
+            expected.add(Asked { program: *program, step, agreed: *agreed, decided: *decided, expect });
+            *compared = true;
             running.call(&Hypercall::get(spec.liobn.0, ioba), expected)?;
             differs(expected)?;
         }
         Ok(())
     }
+
+    /// The program ends before this step, because the machine cannot be asked it.
+    fn not_from(&self, step: usize, why: String) -> Trouble {
+        let (from, why) = (Place::Step(step), Reason::Step(why));
+        Trouble::Uncovered(NotCompared { from, why, compared: self.compared })
+    }
 }
 
-/// The system cannot be asked this step.
-fn not_from(step: usize, why: String) -> Trouble {
-    Trouble::Uncovered(NotCompared { from: Place::Step(step), why: Reason::Step(why), compared: step > 0 })
-}
-
-/// Where the byte at `gpa` lies in the machine's memory, if the guest has it; absent pages have their contents already.
+/// The real address of guest address `gpa`, in bytes; `None` if no slot or no page lies there. A page may be absent
+/// from the host's page table and have contents already.
 fn real_address(reference: &Reference, page_shift: u32, gpa: u64) -> Option<RealAddr> {
     let gfn = gpa >> page_shift;
     let slot = reference.slots().find(|slot| slot.gfn.0 <= gfn && gfn - slot.gfn.0 < slot.pages)?;
@@ -454,7 +507,8 @@ impl<S: System> Runner for Ahead<S> {
         self.system.thing()
     }
 
-    /// Answers come in order, so the call at which the machine is lost is known however many programs are on their way.
+    /// It sends programs in the same way however closely they are watched. Answers come in order, so the call at which
+    /// the machine is lost is always known.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -487,8 +541,8 @@ impl<S: System> Voter for Ahead<S> {
         self.system.own_dialect()
     }
 
-    /// Windows are cleared before each program. A machine that remembers more is given up, and the next program starts
-    /// another.
+    /// Windows are cleared before each program. A machine that [remembers](System::remembers) more is dropped, and the
+    /// next program starts another.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         if self.system.remembers() {
             self.forget();

@@ -1,4 +1,4 @@
-//! The child: one subject with its checker, on programs that the harness hands over.
+//! The child process: it runs the programs that the harness sends, on one subject with its own checker.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,27 +13,27 @@ use super::wire::{Frame, Request, Telling};
 use crate::check::{Checker, Place, Tally, Verdict, Watch};
 use crate::subjects::SubjectKind;
 
-/// What a child is told on its command line.
+/// The arguments of a child.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Orders {
     /// The subject: a name, or the path of a library.
     pub subject: String,
-    /// The process that started it, without which it has no business.
+    /// The id of the process that started it. The child ends if that process has ended.
     pub parent: u32,
-    /// The shared memory.
+    /// The path of the shared memory, below `/proc`.
     pub memory: PathBuf,
-    /// Bytes of data that it may have beyond what it has before the subject is loaded.
+    /// Bytes of data that it may allocate, beyond what it has before the subject is loaded.
     pub bytes: u64,
 }
 
-/// Runs until the harness has no more requests. What it says to standard output, it and the subject say to standard
-/// error: the pipe there belongs to the frames.
+/// Runs until the harness has no more requests. Standard output is the pipe for frames, so what the subject prints
+/// there goes to standard error.
 ///
 /// # Errors
-/// The other side is gone, or this side could not be set up.
+/// The harness is gone, or the child could not be set up.
 pub fn run(orders: &Orders) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Who was late to arm the signal sees it here.
+    // The parent may have ended before the signal was armed.
     if rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() as u32 != orders.parent) {
         return Ok(());
     }
@@ -57,14 +57,14 @@ pub fn run(orders: &Orders) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes standard output for the frames alone, and leaves standard error in its place.
+/// Returns the pipe at standard output, for frames, and makes standard output a copy of standard error.
 fn own_pipe() -> io::Result<OwnedFd> {
     let pipe = io::stdout().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     Ok(pipe)
 }
 
-/// Limits first, then the subject: what a library does while it is loaded is limited too.
+/// Sets the limits, then loads the subject, so that code which a library runs while it is loaded is limited too.
 fn start(orders: &Orders) -> Result<(String, Checker), String> {
     limit(orders.bytes).map_err(|error| format!("no limits for the child: {error}"))?;
     let subject: SubjectKind = orders.subject.parse().map_err(|error| format!("{error}"))?;
@@ -76,14 +76,14 @@ fn limit(bytes: u64) -> io::Result<()> {
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     rustix::process::setrlimit(Resource::Core, limit(0))?;
     rustix::process::setrlimit(Resource::Data, limit(data().saturating_add(bytes)))?;
-    // Landlock refuses to open files for writing. Where the kernel has none, a write to a file ends the process.
+    // Landlock refuses to open files for writing. If the kernel lacks it, a write to a file ends the process.
     if !landlocked() {
         rustix::process::setrlimit(Resource::Fsize, limit(0))?;
     }
     Ok(())
 }
 
-/// Bytes of data that this process has.
+/// Bytes of data that this process has (`VmData` of proc_pid_status(5)).
 fn data() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
@@ -100,7 +100,7 @@ fn landlocked() -> bool {
     ruled.is_ok_and(|status| status.ruleset == RulesetStatus::FullyEnforced)
 }
 
-/// Announces what is about to run.
+/// Sends a frame before each step, with its place.
 struct Marks<'a> {
     out: &'a mut File,
     number: u64,

@@ -6,23 +6,23 @@
 //!  verdicts <── frames, checksums <── pipe ── one a program
 //! ```
 //!
-//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. What becomes
-//! of the process is seen by the harness: it dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends what
-//! is no answer (`SUBJECT.PROTOCOL`). Its batch is then put to a fresh child that tells each verdict, and the program
-//! at which that one is lost to another that announces each step ([`restart`]). If it is lost as well, that is a
-//! finding at that step. The campaign goes on with another child.
+//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. The harness
+//! sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that is no answer
+//! (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The program at which
+//! that child is lost goes to a third one, which announces each step before it runs ([`restart`]). If the third child
+//! is lost as well, that is a finding at that step. The campaign goes on with another child.
 //!
-//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (Landlock; where the kernel
+//! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (by Landlock; if the kernel
 //! lacks it, a write to a file ends the process).
 //!
-//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe does; the shared memory has no
-//! name. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary. The
-//! signal is sent when the *thread* that started it ends: so an [`Isolated`] is used and dropped by the thread that
-//! made it.
+//! **Nothing is left behind.** A child has a parent-death signal, and ends when its pipe is closed. The shared memory
+//! has no name. A child has a process group of its own, so that Ctrl-C at the terminal does not end it before the
+//! summary. The kernel sends the signal when the *thread* that started the child ends. So the thread that made an
+//! [`Isolated`] must also use and drop it.
 //!
-//! **What it does not show.** The checker shares the child's address space with the library: a wild store could make it
-//! blind. It is told by the frames' checksums if it breaks those, and by the counts, which must fit the programs; a
-//! library that set out to cheat is beyond this.
+//! **What is not protected.** The checker shares the child's address space with the library, so a wild store can change
+//! what the checker sees. The harness notices broken frames by their checksums, and wrong counts of programs. It does
+//! not notice a library that cheats on purpose.
 
 mod child;
 mod process;
@@ -42,14 +42,14 @@ use wire::{Frame, Telling};
 /// Programs of a batch.
 const BATCH: usize = 64;
 
-/// How children are run.
+/// How children are run, and their limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The program: `realmode` itself, which has a command for it.
+    /// The program to start: `realmode` itself, which has a command for children.
     pub program: PathBuf,
-    /// How long a step may take.
+    /// The time after which a child that sends nothing counts as hung: the longest that a step may take.
     pub limit: Duration,
-    /// Bytes of data that a subject may have.
+    /// Bytes of data that a subject may allocate.
     pub bytes: u64,
 }
 
@@ -78,7 +78,7 @@ impl Isolated {
     /// Starts a child with the subject.
     ///
     /// # Errors
-    /// There can be none: the library cannot be used, or the process not be made.
+    /// The library cannot be used, or the process cannot be started.
     pub fn new(config: Config, subject: &str) -> Result<Self, Unavailable> {
         let mut isolated = Self { config, subject: subject.into(), name: String::new(), process: None, requests: 0 };
         let (process, hello) = isolated
@@ -88,12 +88,12 @@ impl Isolated {
         Ok(isolated)
     }
 
-    /// Starts a child. Answers its subject's name, or why there is no subject.
+    /// Starts a child. Returns it with the name of its subject, or the reason why it has none.
     fn start(&self) -> Result<(Process, Result<String, String>), Loss> {
         let mut process = Process::start(&self.config, &self.subject).map_err(|error| {
             Loss::new(Way::Host, format!("cannot be made ({}): {error}", self.config.program.display()))
         })?;
-        // Loading takes what it takes.
+        // Loading a library may take longer than a step.
         let hello = process.frame(0, self.config.limit.max(Duration::from_secs(10)));
         let (way, how) = match hello {
             Ok(Frame::Hello(name)) => return Ok((process, Ok(name))),
@@ -107,7 +107,7 @@ impl Isolated {
         Err(Loss::new(way, how))
     }
 
-    /// A child for programs.
+    /// The child that is running, or a new one.
     fn ready(&mut self) -> Result<Process, Loss> {
         if let Some(process) = self.process.take() {
             return Ok(process);
@@ -136,14 +136,13 @@ impl Runner for Isolated {
         "its process"
     }
 
-    /// A single program is watched step by step at once, and blamed at once: another process would not have what
-    /// earlier programs left in this one.
+    /// A single program is watched step by step from the start, and its first loss is a finding. A second try would run
+    /// in another process, without what earlier programs left in this one.
     fn at_first(&self, left: usize) -> Watching {
         if left == 1 { Watching::Steps } else { Watching::Together }
     }
 
-    /// Counts of programs that share a batch with one that ends the process are those of the programs alone, not of
-    /// their steps.
+    /// If the process is lost, the programs of the batch that have a verdict are counted, but their steps are not.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -202,7 +201,7 @@ impl Voter for Isolated {
         Shows::ALL
     }
 
-    /// The process is ended; the next program starts another.
+    /// Ends the process. The next program starts another.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         self.process = None;
         Ok(true)
@@ -214,5 +213,93 @@ impl Voter for Isolated {
 
     fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
         restart::vote(self, tasks, tally, tell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use contract::{Dialect, Program, Rule};
+
+    use super::*;
+    use crate::check::Place;
+    use crate::check::checker::smallest;
+
+    /// A child that sends these frames as answers to the first request, whatever it is asked; and its folder.
+    fn child(number: usize, frames: &[Frame]) -> (Isolated, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("realmode-frames-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (bytes, program) = (folder.join("frames"), folder.join("child"));
+        let mut sent = Vec::new();
+        Frame::Hello("tce".into()).write(&mut sent, 0).expect("memory takes it");
+        for frame in frames {
+            frame.write(&mut sent, 1).expect("memory takes it");
+        }
+        fs::write(&bytes, sent).expect("a file");
+        let script = format!("#!/bin/sh\ncat '{}'\nexec cat > /dev/null\n", bytes.display());
+        fs::write(&program, script).expect("a script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a script that runs");
+        let config = Config { program, limit: Duration::from_secs(20), bytes: 1 << 30 };
+        (Isolated::new(config, "anything").expect("it says its name"), folder)
+    }
+
+    fn task() -> Task {
+        Task::from(Program { dialect: Dialect::Lopapr, machine: smallest(), steps: vec![] })
+    }
+
+    /// What comes of one program in such a child: the verdict, the incidents, and how many programs are counted.
+    fn answers(number: usize, frames: &[Frame]) -> (Verdict, Vec<String>, u64) {
+        let (mut isolated, folder) = child(number, frames);
+        let (mut verdicts, mut incidents, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+        let voted = isolated.vote(&[task()], &mut tally, &mut |told| match told {
+            Told::Verdict(_, verdict) => verdicts.push(verdict),
+            Told::Incident(incident) => incidents.push(incident.what),
+        });
+        drop(isolated);
+        fs::remove_dir_all(&folder).expect("the folder");
+        assert_eq!((voted, verdicts.len()), (Ok(()), 1), "{verdicts:?}");
+        (verdicts.remove(0), incidents, tally.programs)
+    }
+
+    /// A library that overwrites memory may make its child send whole frames that do not fit the request. In front of
+    /// the verdict they are a finding. Behind it they are an incident, because the verdict is valid.
+    #[test]
+    fn frames_that_do_not_fit_the_request_are_noticed() {
+        let mark = || Frame::Mark(Place::Start);
+        let done = |programs| Frame::Done(Box::new(Tally { programs, ..Tally::default() }));
+        let (verdict, incidents, programs) = answers(0, &[mark(), Frame::Agreed, done(1)]);
+        assert_eq!((verdict, incidents.len(), programs), (Verdict::Agreed, 0, 1));
+        let hello = || Frame::Hello("tce".into());
+        for (number, wrong) in [done(1), done(0), hello(), Frame::Refused("no".into())].into_iter().enumerate() {
+            let (verdict, incidents, programs) = answers(10 + number, &[mark(), wrong]);
+            let finding = verdict.finding().unwrap_or_else(|| panic!("{number}: {verdict}"));
+            assert_eq!((finding.rule, finding.place), (Rule::SubjectProtocol, Place::Start), "{number}");
+            assert_eq!((incidents.len(), programs), (0, 1), "{number}");
+        }
+        for (number, wrong) in [done(0), done(2), hello(), Frame::Agreed].into_iter().enumerate() {
+            let (verdict, incidents, programs) = answers(20 + number, &[mark(), Frame::Agreed, wrong]);
+            assert_eq!((verdict, incidents.len(), programs), (Verdict::Agreed, 1, 1), "{number}: {incidents:?}");
+        }
+    }
+
+    /// Answers to an earlier request are none to a later one.
+    #[test]
+    fn frames_of_an_earlier_request_are_noticed() {
+        let done = || Frame::Done(Box::new(Tally { programs: 1, ..Tally::default() }));
+        let (mut isolated, folder) = child(30, &[Frame::Agreed, done(), Frame::Agreed, done()]);
+        let mut vote = || {
+            let mut agreed = 0;
+            let voted = isolated.vote(&[task()], &mut Tally::default(), &mut |told| {
+                agreed += usize::from(matches!(told, Told::Verdict(_, Verdict::Agreed)));
+            });
+            (voted.is_ok(), agreed)
+        };
+        assert_eq!(vote(), (true, 1));
+        // No fresh child does better, so the voter is given up.
+        assert_eq!(vote(), (false, 0));
+        drop(isolated);
+        fs::remove_dir_all(&folder).expect("the folder");
     }
 }

@@ -16,19 +16,19 @@ use super::wire::{Frame, Request, Telling};
 use crate::processes::{anonymous, ended, last_line, path};
 use crate::voters::Task;
 
-/// Bytes of its last words that are kept.
+/// At most this many bytes of the end of its standard error are kept.
 const LAST_WORDS: usize = 4096;
-/// How often its memory is looked at while it is waited for.
+/// How often its use of memory is read while the harness waits for it.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// How a child was lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Lost {
-    /// It ended; how.
+    /// It ended; how, in words.
     Ended(String),
     /// It made no progress.
     Silent,
-    /// What it sent is no answer.
+    /// It sent something that is no answer; what.
     Garbage(String),
 }
 
@@ -42,17 +42,17 @@ impl Lost {
     }
 }
 
-/// A child; it ends when this is dropped.
+/// A child. Dropping this ends it.
 pub(super) struct Process {
     child: std::process::Child,
     requests: ChildStdin,
     frames: ChildStdout,
-    /// What came through the pipe, and how much of it has been read as frames.
+    /// The bytes that came through the pipe, and how many of them have been read as frames.
     received: Vec<u8>,
     read: usize,
     memory: File,
     said: Arc<Mutex<Vec<u8>>>,
-    /// Bytes of data that it may have, and those that it was last seen with.
+    /// Bytes of data that it may have, and how many it had when that was last read.
     bytes: u64,
     data: u64,
 }
@@ -73,13 +73,13 @@ impl Process {
             return Err(io::Error::other("a process without pipes"));
         };
         let theirs = Arc::clone(&said);
-        // Ends when the other end of the pipe is closed, which the process's end does.
+        // This thread ends when the process does, because that closes the other end of the pipe.
         std::thread::Builder::new().name("last words".into()).spawn(move || listen(errors, &theirs))?;
         let received = Vec::new();
         Ok(Self { child, requests, frames, received, read: 0, memory, said, bytes: config.bytes, data: 0 })
     }
 
-    /// Hands programs over.
+    /// Sends programs.
     pub(super) fn request(&mut self, number: u64, telling: Telling, tasks: &[Task]) -> Result<(), Lost> {
         let sent = Request::bytes(number, telling, tasks).and_then(|bytes| {
             self.memory.write_all_at(&bytes, 0)?;
@@ -88,7 +88,7 @@ impl Process {
         sent.map_err(|_| self.ended())
     }
 
-    /// The next frame of the request. The child may send nothing for as long as `limit`.
+    /// Waits for the next frame that answers the request. The child is lost if it sends nothing for `limit`.
     pub(super) fn frame(&mut self, number: u64, limit: Duration) -> Result<Frame, Lost> {
         loop {
             match Frame::read(&self.received[self.read..], number).map_err(Lost::Garbage)? {
@@ -96,8 +96,8 @@ impl Process {
                     self.read += length;
                     return Ok(frame);
                 }
-                // A child that stops in the middle of a frame must not stop the harness: each part is waited for with
-                // the limit.
+                // The limit holds for each part, so that a child that stops in the middle of a frame does not stop the
+                // harness.
                 None => self.receive(limit)?,
             }
         }
@@ -128,16 +128,16 @@ impl Process {
         }
     }
 
-    /// Notes how much data it has.
+    /// Reads how much data it has.
     fn look(&mut self) {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        // The sixth number: data and stack, in pages of the host. A process that is about to end has none any more.
+        // The sixth number is data and stack, in pages of the host; 0 if the process is about to end.
         if let Some(pages @ 1..) = pages.split(' ').nth(5).and_then(|pages| pages.parse::<u64>().ok()) {
             self.data = pages.saturating_mul(rustix::param::page_size() as u64);
         }
     }
 
-    /// How it ended. What closed its pipe without ending is ended.
+    /// How it ended. A child that closed its pipe and still runs is killed.
     fn ended(&mut self) -> Lost {
         let started = Instant::now();
         let status = loop {
@@ -154,7 +154,7 @@ impl Process {
         if self.data >= self.bytes / 2 {
             how += &format!(", last seen with {} MiB of data (its limit is {} MiB)", self.data >> 20, self.bytes >> 20);
         }
-        // Its last words are on their way.
+        // The thread that reads its standard error may not be done.
         std::thread::sleep(Duration::from_millis(1));
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let said = String::from_utf8_lossy(&said);
@@ -172,7 +172,7 @@ impl Drop for Process {
     }
 }
 
-/// Keeps the end of what a child says.
+/// Keeps the end of what a child writes to standard error.
 fn listen(mut errors: impl Read, said: &Mutex<Vec<u8>>) {
     let mut bytes = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut bytes) {

@@ -1,9 +1,9 @@
-//! What goes between the harness and a child: programs in shared memory, answers through a pipe. Both are
-//! [sealed](sealed) values.
+//! The messages between the harness and a child: programs in shared memory, answers through a pipe. Both are
+//! [sealed] values, which have a length and a checksum.
 //!
-//! A request is eight bytes through the child's standard input, the length of what now stands in the shared memory: a
-//! [`Request`]. An answer is the request's number and a [`Frame`]. A library that breaks its process can break its
-//! answers too; the checksum, the number and the type tell those from real ones.
+//! To send a [`Request`], the harness writes it to the shared memory, and its length, eight bytes, to the child's
+//! standard input. An answer is the request's number and a [`Frame`]. A library that overwrites memory can damage the
+//! child's answers. The harness recognises damaged ones by checksum, number and type.
 
 use std::io::{self, Write};
 
@@ -15,23 +15,23 @@ use crate::check::{Ending, Finding, NotCompared, Place, Tally};
 use crate::processes::sealed::{self, Opened};
 use crate::voters::Task;
 
-/// Most bytes of a frame: what a library writes at random may look like the start of a longer one.
+/// The most bytes of a frame. Damaged bytes may look like the start of a very long one.
 const MAX_FRAME: usize = 16 << 20;
 
 /// An answer of a child.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Frame {
-    /// The child is up; the subject's name.
+    /// The child is ready; the subject's name.
     Hello(String),
-    /// There is no subject: why.
+    /// The subject cannot be used; why.
     Refused(String),
-    /// This is about to run.
+    /// The step at this place is about to run.
     Mark(Place),
     /// The next program agreed.
     Agreed,
     /// Something of the next program was not compared.
     NotCompared(NotCompared),
-    /// The next program showed this.
+    /// The next program showed a finding.
     Finding(Box<Finding>),
     /// All programs of the request are done; their counts.
     Done(Box<Tally>),
@@ -44,10 +44,10 @@ impl Frame {
         out.flush()
     }
 
-    /// The first frame of what was received, with its length in bytes; `None` if it is not whole yet.
+    /// The first frame of the bytes that were received, with its length in bytes; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// What came is no answer to this request: what is wrong with it.
+    /// The bytes are no answer to this request: what is wrong with them.
     pub(super) fn read(received: &[u8], request: u64) -> Result<Option<(Self, usize)>, String> {
         match sealed::open::<(u64, Self)>(received) {
             Opened::Part if received.len() > MAX_FRAME => Err("a frame without end".into()),
@@ -59,10 +59,10 @@ impl Frame {
     }
 }
 
-/// How much a child tells while it works.
+/// How much a child sends while it works.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) enum Telling {
-    /// All verdicts together: the fastest, and if the process is lost they are too.
+    /// All verdicts together, at the end. This is the fastest, but a loss of the process takes them with it.
     Together,
     /// Each verdict as soon as it is known.
     Verdicts,
@@ -72,7 +72,7 @@ pub(super) enum Telling {
 
 /// Programs to run.
 pub(super) struct Request {
-    /// Rises from request to request; answers carry it.
+    /// Goes up by 1 with each request. Answers have it too.
     pub number: u64,
     pub telling: Telling,
     pub tasks: Vec<Task>,
@@ -83,7 +83,7 @@ pub(super) struct Request {
 type Packed<'a> = (u64, Telling, Vec<(&'a Bytes, bool, bool)>);
 
 impl Request {
-    /// A request as it stands in the shared memory.
+    /// The bytes of a request, as the shared memory has them.
     pub fn bytes(number: u64, telling: Telling, tasks: &[Task]) -> io::Result<Vec<u8>> {
         let packed: Vec<Vec<u8>> = tasks.iter().map(|task| encoding::encode(&task.program)).collect();
         let task = |(task, packed): (&Task, _)| (packed, task.fresh, task.ending == Ending::LeaveOpen);
@@ -137,7 +137,11 @@ mod tests {
             Frame::Refused("no symbol".into()),
             Frame::Mark(Place::End),
             Frame::Agreed,
-            Frame::NotCompared(NotCompared { from: Place::Start, why: Reason::Steps(2), compared: false }),
+            Frame::NotCompared(NotCompared {
+                from: Place::Start,
+                why: Reason::Steps(2, "why".into()),
+                compared: false,
+            }),
             Frame::Finding(Box::new(finding())),
             Frame::Done(Box::new(tally)),
         ];

@@ -1,5 +1,5 @@
-//! Declared differences: where two voters are known to differ, and why. What the ledger declares is counted and is no
-//! finding.
+//! The ledger: differences between the reference and a voter that are known, with their reasons. A declared difference
+//! is counted and is no finding.
 //!
 //! ```toml
 //! [[difference]]
@@ -12,10 +12,10 @@
 //! expires = 2027-06-30                    # the last day on which it holds; optional
 //! ```
 //!
-//! A difference that is declared ends the program for that voter, for from there on the two are in different states. An
-//! entry that a campaign never used is reported as stale: either the difference is gone, or the campaign can't reach
-//! it. An entry that has expired is reported and declares nothing any more. When that is looked at is the command's
-//! business, once, before anything runs: a verdict depends on no date.
+//! A declared difference ends the program for that voter, because the two are in different states from there on. An
+//! entry that a campaign never used is reported as stale: the difference is gone, or the campaign cannot reach it. An
+//! entry that has expired is reported and declares nothing any more. The command looks at the date once, before
+//! anything runs, so no verdict depends on when its program ran.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,15 +29,15 @@ use crate::check::{Field, Finding, Kind};
 /// One declared difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// The two that differ.
+    /// The names of the two that differ, in any order: `reference` or `reference/DIALECT`, and a voter.
     pub between: [String; 2],
     /// The rule that the difference would break.
     pub rule: Rule,
-    /// Which kind of thing differs.
+    /// The kind of thing that differs.
     pub field: Field,
-    /// The rule by which the reference decided the step, if it matters.
+    /// The rule by which the reference decided the step; `None` for any.
     pub decided: Option<Rule>,
-    /// The kind of step, if it matters.
+    /// The kind of step; `None` for any.
     pub call: Option<Kind>,
     /// Why they differ.
     pub reason: String,
@@ -67,11 +67,11 @@ impl fmt::Display for Entry {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
-    /// Those that have expired.
+    /// Entries that have expired.
     expired: Vec<Entry>,
-    /// Those of whose voters one takes no part.
+    /// Entries that name a voter, or a dialect of the reference, that takes no part in this run.
     idle: Vec<Entry>,
-    /// The names of voters that they name and that take no part.
+    /// The names in `idle` entries that take no part.
     missing: BTreeSet<String>,
 }
 
@@ -95,8 +95,8 @@ struct Raw {
 }
 
 impl Ledger {
-    /// The one that comes with the harness: what the dialect table makes of the reference in one dialect and QEMU, or a
-    /// model in another.
+    /// The ledger that comes with the harness. It has every difference between QEMU, or its model, and the reference in
+    /// dialects `lopapr` and `kvm`.
     ///
     /// # Panics
     /// Never: a test parses it.
@@ -108,7 +108,8 @@ impl Ledger {
     /// Reads a ledger's text.
     ///
     /// # Errors
-    /// It is no TOML, a key is missing or unknown, or a rule is; where, and what was expected.
+    /// It is no TOML; a key is missing or unknown; a rule, field or kind of step is unknown; a reason is empty; or an
+    /// expiry is no day. The text has the line and what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
         let mut entries = Vec::new();
@@ -139,32 +140,32 @@ impl Ledger {
     /// Reads a ledger's file.
     ///
     /// # Errors
-    /// It cannot be read, or is no ledger; the message names it.
+    /// The file cannot be read, or [`parse`](Self::parse) refuses it. The text begins with its path.
     pub fn read(path: &Path) -> Result<Self, String> {
         let named = |error: String| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
         Self::parse(&text).map_err(named)
     }
 
-    /// How many entries it has.
+    /// How many entries are in force.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it has none.
+    /// Whether no entry is in force.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Its entries.
+    /// The entries in force, in the order of the file.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// Puts the entries aside that are not between the reference in one of `dialects` and one of `voters`: such a
-    /// campaign cannot use them.
+    /// Makes [idle](Self::idle) each entry that is not between the reference in one of `dialects` and one of `voters`.
+    /// The run cannot use it.
     #[must_use]
     pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
         let concerns =
@@ -182,14 +183,13 @@ impl Ledger {
         Self { entries, expired, idle, missing }
     }
 
-    /// Forgets the entries of whose voters one takes no part.
+    /// Drops the [idle](Self::idle) entries.
     #[must_use]
     pub fn without_idle(self) -> Self {
         Self { idle: Vec::new(), missing: BTreeSet::new(), ..self }
     }
 
-    /// A line about the entries that cannot be used because a voter that they name takes no part; `None` where there
-    /// are none.
+    /// A line for the user about the [idle](Self::idle) entries; `None` if there are none.
     #[must_use]
     pub fn told_idle(&self) -> Option<String> {
         let names: Vec<&str> = self.missing.iter().map(String::as_str).collect();
@@ -197,12 +197,12 @@ impl Ledger {
         (count > 0).then(|| format!("{count} declared differences cannot be used, these voters take no part: {names}"))
     }
 
-    /// The entries of whose voters one takes no part.
+    /// The entries that this run cannot use, because a voter or dialect that they name takes no part.
     pub fn idle(&self) -> impl Iterator<Item = &Entry> {
         self.idle.iter()
     }
 
-    /// Puts the entries aside whose last day is before `today` (as `2026-11-25`).
+    /// Makes [expired](Self::expired) each entry whose last day is before `today`, which is written as `2026-11-25`.
     #[must_use]
     pub fn on(self, today: &str) -> Self {
         let Self { entries, mut expired, idle, missing } = self;
@@ -212,13 +212,13 @@ impl Ledger {
         Self { entries, expired, idle, missing }
     }
 
-    /// The entries that were put aside.
+    /// The entries that have expired.
     pub fn expired(&self) -> impl Iterator<Item = &Entry> {
         self.expired.iter()
     }
 
-    /// The entry that declares the finding, by its number. The rule by which the reference decided the step is the
-    /// finding's own, because the voter may not have been asked all steps before it.
+    /// The number of the entry that declares the finding: its index among [`entries`](Self::entries). `decided` is
+    /// compared with the finding's own rule, because a step that the voter was not asked may not decide.
     #[must_use]
     pub fn declares(&self, program: &Program, finding: &Finding) -> Option<usize> {
         let identity = finding.identity();
@@ -231,7 +231,7 @@ impl Ledger {
         })
     }
 
-    /// The reason of an entry, by its number.
+    /// The reason of the entry of that number; empty if there is none.
     #[must_use]
     pub fn reason(&self, number: usize) -> String {
         self.entries.get(number).map_or(String::new(), |entry| entry.reason.clone())

@@ -1,4 +1,4 @@
-//! Which windows a QEMU can have: what it is started with, and what RTAS makes of it afterwards.
+//! The windows that a QEMU can have: those that it is started with, and those that RTAS can make.
 //!
 //! | LIOBN | window | how it comes to be |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | `0x80000001 \| index << 8` | any base, 2^n entries | a second window, created through RTAS |
 //! | any other of 32 bits | base 0, 65,536 entries of 4 KiB | a VIO device, whose LIOBN is its `reg` |
 //!
-//! Bridge 0, and the VIO window of the NVRAM, are there whether a program has them or not.
+//! Every QEMU has bridge 0 and the VIO window of the NVRAM, even if the program has no such windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,10 +23,10 @@ const MAX_BRIDGES: u64 = 31;
 pub const VIO_ENTRIES: u64 = 1 << 16;
 /// The VIO window that every machine has.
 pub const NVRAM: u64 = 0x7100_0000;
-/// Page sizes that bridges are told to offer: all that a window can have.
+/// The page sizes that bridges offer (`pgsz`), one bit each: 2^12 to 2^34 bytes, all that a window can have.
 const PAGE_SIZES: u64 = ((1 << 35) - 1) & !0xfff;
 
-/// Where a window's LIOBN puts it.
+/// The device that a window of some LIOBN belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     /// Window `number`, 0 or 1, of PCI host bridge `index`.
@@ -35,7 +35,7 @@ pub(super) enum Place {
     Vio,
 }
 
-/// The place of a LIOBN, none if it has more than 32 bits.
+/// The place of a LIOBN; `None` if it has more than 32 bits.
 pub(super) fn place(liobn: u64) -> Option<Place> {
     let (index, number) = (liobn.wrapping_sub(BRIDGE_LIOBNS) >> 8, liobn & 0xff);
     match (u32::try_from(liobn), u32::try_from(index)) {
@@ -47,19 +47,19 @@ pub(super) fn place(liobn: u64) -> Option<Place> {
     }
 }
 
-/// What a bridge is told at the start. What no window needs is left to QEMU.
+/// The properties with which a bridge is started. `None` for a property that no window needs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Bridge {
-    /// `dma_win_addr`: base of window 0.
+    /// `dma_win_addr`: base of window 0, in bytes.
     base: Option<u64>,
     /// `dma_win_size` in 4 KiB entries: of the default window.
     entries: Option<u64>,
-    /// `dma64_win_addr`: base of window 1.
+    /// `dma64_win_addr`: base of window 1, in bytes.
     second_base: Option<u64>,
 }
 
 impl Bridge {
-    /// With something for what nobody needs.
+    /// The same with a value for each property.
     fn filled(&self) -> Self {
         Self {
             base: self.base.or(Some(0)),
@@ -76,7 +76,7 @@ pub struct Board {
     vio: BTreeSet<u32>,
 }
 
-/// Takes `value` unless another is there already.
+/// Sets the slot to `value` if it is empty. Returns whether it now has `value`.
 fn agree(slot: &mut Option<u64>, value: u64) -> bool {
     *slot.get_or_insert(value) == value
 }
@@ -103,7 +103,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Makes room for a window.
+    /// Adds what a window needs.
     ///
     /// # Errors
     /// QEMU cannot have it, or not beside the others; why.
@@ -163,12 +163,12 @@ impl Board {
         first.into_iter().chain(self.bridges.keys().copied())
     }
 
-    /// The VIO windows that were asked for.
+    /// The LIOBNs of the VIO windows that the program needs.
     pub(super) fn vio(&self) -> impl Iterator<Item = u64> + '_ {
         self.vio.iter().map(|reg| u64::from(*reg))
     }
 
-    /// The default window of a bridge, by LIOBN: that which it starts with and is reset to.
+    /// The LIOBN and the default window of a bridge: the one that it starts with, and has again after a reset.
     pub(super) fn default_window(&self, index: u32) -> Option<(u64, WindowSpec)> {
         let bridge = self.bridges.get(&index).cloned().unwrap_or_default().filled();
         let liobn = BRIDGE_LIOBNS | u64::from(index) << 8;
@@ -187,7 +187,7 @@ impl Board {
             ];
             set.into_iter().filter_map(|(name, value)| Some((name, value?)))
         };
-        // Bridge 0 is the machine's own: it is reached through defaults, which the others do not keep.
+        // The machine makes bridge 0 itself, so its properties are set as defaults. The other bridges set their own.
         for (name, value) in properties(&self.bridges.get(&0).cloned().unwrap_or_default().filled()) {
             arguments.push("-global".into());
             arguments.push(format!("spapr-pci-host-bridge.{name}={value:#x}"));

@@ -1,9 +1,9 @@
-//! The QEMU process: found, started, watched, ended.
+//! The QEMU process: how it is found, started, watched and ended.
 //!
 //! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`,
 //! so there is no file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends
-//! when the *thread* that started it ends, however it ends: so a [`Child`] is used and dropped by the thread that
-//! booted it. It has a process group of its own, lest Ctrl-C at the terminal ends it in the middle of the summary.
+//! when the *thread* that started it ends. So the thread that booted a [`Child`] must also use and drop it. It has a
+//! process group of its own, so that Ctrl-C at the terminal does not end it before the summary.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -23,21 +23,21 @@ use crate::processes::{anonymous, ended, last_line, path};
 
 /// The command that is looked for on the `PATH`.
 pub const COMMAND: &str = "qemu-system-ppc64";
-/// What installs it on Debian and its relatives.
+/// The command that installs it on Debian and its relatives.
 pub const INSTALL: &str = "apt-get install --no-install-recommends qemu-system-ppc";
 /// The oldest version that knows `-M pseries,memory-backend=`.
 const OLDEST: (u32, u32) = (5, 0);
-/// Names another QEMU in the environment.
+/// The environment variable that names another QEMU.
 pub const ENVIRONMENT: &str = "REALMODE_QEMU";
 
-/// Which QEMU to run, and how patient to be.
+/// Which QEMU to run, and its limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// The program: a path, or a name on the `PATH`.
     pub program: PathBuf,
-    /// After how long without an answer a machine is silent. Booting has as long.
+    /// The time without an answer after which a machine counts as hung. It must also boot within that time.
     pub limit: Duration,
-    /// Most requests of a batch, 1 ..= 4096.
+    /// The most requests in a batch, 1 to 4096.
     pub batch: usize,
 }
 
@@ -49,7 +49,7 @@ impl Default for Config {
     }
 }
 
-/// Why there is no machine to ask.
+/// Why no machine can be started.
 #[derive(Debug)]
 pub enum Unavailable {
     /// There is no such program.
@@ -98,12 +98,12 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// What a QEMU that was found says of itself, such as `7.2.22`.
+/// The version of a QEMU that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Version {
     /// Major and minor number.
     pub number: (u32, u32),
-    /// As it says it, up to the end of the number.
+    /// The whole version, such as `7.2.22`.
     pub text: String,
 }
 
@@ -151,7 +151,7 @@ pub(super) struct Process {
 }
 
 impl Child {
-    /// Starts QEMU with the board's windows. The guest is not up yet when this returns.
+    /// Starts QEMU with the board's windows. It returns before the guest takes requests.
     pub(super) fn start(config: &Config, board: &Board) -> Result<Self, Unavailable> {
         let memory = anonymous("realmode-ram").and_then(|memory| {
             memory.set_len(layout::RAM)?;
@@ -168,8 +168,8 @@ impl Child {
         let (firmware, said, stderr) =
             files.map_err(|error| Unavailable::Host { what: "no file for QEMU's firmware", error })?;
 
-        // The shell checks, with the signal armed, that its parent is still there: then nothing can slip through
-        // between.
+        // The shell checks that its parent is still there after the signal is armed. Otherwise a parent that ends
+        // between fork and arming would leave QEMU behind.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "[ \"$PPID\" = \"$0\" ] && exec \"$@\""]);
         command.arg(std::process::id().to_string());

@@ -1,8 +1,9 @@
-//! Machines that a live QEMU can have: windows of one *board*, which many programs share, for a board costs a boot.
+//! Draws machines that a live QEMU can have: windows of one *board*, which many programs share, because another board
+//! needs another boot.
 //!
 //! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries of
-//! larger pages) and VIO windows (65,536 entries, any LIOBN). Programs of a board mostly have all of its windows; some
-//! lack one, and some close and create windows on the way, which costs RTAS calls.
+//! larger pages) and VIO windows (65,536 entries, any LIOBN). Most programs of a board have all of its windows. Some
+//! lack one, and some close and create windows between other steps, which needs RTAS calls.
 
 use contract::{Backing, Dialect, Liobn, RealAddr, WindowSpec};
 
@@ -10,7 +11,7 @@ use programs::generate::{Limits, dice::Dice};
 
 use super::{Board, VIO_ENTRIES};
 
-/// Programs with one board.
+/// How many programs in a row share a board.
 const PROGRAMS: u64 = 1024;
 
 /// The limits of QEMU's pseries machine.
@@ -19,7 +20,7 @@ pub struct BoardLimits;
 
 impl Limits for BoardLimits {
     fn windows(&self, dialect: Dialect, seed: u64, index: u64) -> Vec<WindowSpec> {
-        // Boards are numbered from the far end, so that none is drawn from a program's own dice.
+        // Boards are numbered from the other end than programs, so that no board has the dice of a program.
         let dice = &mut Dice::seeded(seed, !(index / PROGRAMS));
         let mut windows: Vec<WindowSpec> = Vec::new();
         let mut board = Board::default();
@@ -42,15 +43,15 @@ impl Limits for BoardLimits {
         windows
     }
 
-    /// Those that RTAS can take away; of two windows of a bridge not the first, because the bridge would make the next
-    /// one in its place.
+    /// The windows that RTAS can remove. If a bridge has two, not the first one, because RTAS would make the next
+    /// window in its place.
     fn closable(&self, open: &[WindowSpec]) -> Vec<WindowSpec> {
         let second = |window: &WindowSpec| open.iter().any(|other| other.liobn.0 == window.liobn.0 | 1);
         let can = |window: &&WindowSpec| window.entries < VIO_ENTRIES && (window.liobn.0 & 1 == 1 || !second(window));
         open.iter().filter(can).copied().collect()
     }
 
-    /// Those that RTAS can make again: the first of a bridge that has none, or a second one.
+    /// The windows that RTAS can make again: the first one of a bridge that has none, or a second one.
     fn creatable(&self, machine: &[WindowSpec], open: &[WindowSpec]) -> Vec<WindowSpec> {
         let there = |liobn: u64| open.iter().any(|other| other.liobn.0 == liobn);
         let can = |window: &&WindowSpec| {
@@ -82,7 +83,7 @@ fn window(liobn: u64, page_shift: u32, entries: u64, dialect: Dialect, dice: &mu
     let top = 0u64.wrapping_sub(bytes);
     let base = dice.pick(&[0, 0, 0x1000_0000, 1 << 59, 1 << 63, top]) >> page_shift << page_shift;
     let odd = if dialect == Dialect::Qemu && dice.percent(25) { dice.pick(&[0x800, 1, 0xfff]) } else { 0 };
-    // A window may end at 2^64, and nowhere past it.
+    // A window may end at 2^64, but not beyond.
     let fits = |base: u64| base.checked_add(bytes - 1).is_some();
     let base = [base + odd, base].into_iter().find(|base| fits(*base)).unwrap_or(0);
     spec(liobn, page_shift, base, entries)

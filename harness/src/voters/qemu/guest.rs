@@ -1,4 +1,4 @@
-//! The guest's machine code: the words that guest.s assembles to.
+//! The guest's machine code: the words that guest.s assembles to. A test assembles it again and compares.
 
 /// Where QEMU enters a firmware image.
 const ENTRY: usize = 0x100;
@@ -26,7 +26,7 @@ pub(super) fn firmware() -> Vec<u8> {
     image
 }
 
-/// Big-endian instructions in the order of memory.
+/// The bytes of big-endian instructions.
 pub(super) fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
     words.iter().flat_map(|word| word.to_be_bytes())
 }

@@ -1,4 +1,4 @@
-//! A running machine: its process, its mailbox, the windows that it has, and what it remembers.
+//! A running machine: its process, its mailbox, the windows that it has, and the lists in its memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -23,28 +23,28 @@ const LIST_WORDS: usize = (LIST_BYTES / 8) as usize;
 const CREATE: u32 = 0x2027;
 const REMOVE: u32 = 0x2028;
 const RESET: u32 = 0x2029;
-/// What they answer.
+/// The status that they return.
 const SUCCESS: i32 = 0;
 const NO_SUCH_WINDOW: i32 = -3;
 
-/// A QEMU that runs the monitor.
+/// A QEMU whose guest runs the monitor, which issues the requested hypercalls.
 pub struct Live {
     child: Child,
     config: Config,
     mailbox: Mailbox,
     batch: Batch,
-    /// Of each request that has no answer yet, whether its answer is expected. Those of the harness's own requests are
-    /// not.
+    /// For each request that has no answer yet: whether the pipeline expects the answer. It does not for requests that
+    /// this module makes itself.
     expects: VecDeque<bool>,
     board: Board,
-    /// The windows that it has, those of VIO devices left out.
+    /// The windows of PCI host bridges that it has, by LIOBN.
     windows: BTreeMap<u64, WindowSpec>,
-    /// Lists that were stored, by address; all other memory is 0.
+    /// The pages with lists that were stored, by guest address. All other memory of the program is 0.
     lists: HashMap<u64, Box<[u64; LIST_WORDS]>>,
 }
 
 impl Live {
-    /// Starts a machine and waits until its guest is up.
+    /// Starts a machine and waits until its guest takes requests.
     pub(super) fn boot(config: &Config, board: Board) -> Result<Self, Loss> {
         let failed = |way: Way, why: String| Loss::new(way, format!("({}) {why}", config.program.display()));
         let child =
@@ -72,12 +72,12 @@ impl Live {
                 return Err(failed(way, format!("did not start: {how}")));
             }
         }
-        // The firmware has done its work; where it lay is the program's memory, all zero.
+        // The firmware is not needed any more, and its place belongs to the program's memory, which is all zero.
         io(live.child.memory.write_all_at(&vec![0; guest::firmware().len()], 0))?;
         Ok(live)
     }
 
-    /// Adds to the batch what was just pushed to it; a full batch is on its way.
+    /// Notes a request that was just added to the batch. A full batch is sent.
     fn pushed(&mut self, expects: bool, expected: &mut Expected) -> Result<(), Loss> {
         self.expects.push_back(expects);
         if !self.batch.is_full(self.config.batch) {
@@ -109,12 +109,13 @@ impl Live {
         Ok(())
     }
 
-    /// Waits for the oldest batch and hands out its answers, as many as there are where the machine is lost.
+    /// Waits for the oldest batch and passes on its answers. If the machine is lost, it first passes on those that
+    /// came.
     fn collect(&mut self, expected: &mut Expected) -> Result<(), Loss> {
         let waited = self.wait()?;
         let Self { child: Child { memory, .. }, mailbox, expects, .. } = self;
         for answer in io(mailbox.take(memory, &waited))? {
-            // What is not expected was asked on behalf of what comes next.
+            // The other answers are to calls that clear tables or store lists.
             if expects.pop_front() == Some(true) {
                 expected.take(answer);
             }
@@ -128,7 +129,7 @@ impl Live {
         self.windows.get(&liobn.0).copied().or_else(vio)
     }
 
-    /// The windows that a bridge is to have, of those wanted.
+    /// The windows of one bridge among `wanted`, by number.
     fn wanted(index: u32, wanted: &[WindowSpec]) -> [Option<WindowSpec>; 2] {
         let mut windows = [None; 2];
         for spec in wanted {
@@ -148,12 +149,14 @@ impl Live {
         })
     }
 
-    /// Whether the windows are those of `wanted`; VIO ones, which cannot go, may be more.
+    /// Whether the bridges have exactly the windows of `wanted`. VIO windows do not count, because they cannot be
+    /// removed.
     fn has_exactly(&self, wanted: &[WindowSpec]) -> bool {
         self.board.bridges().all(|index| self.bridge_has(index, &Self::wanted(index, wanted)))
     }
 
-    /// Makes the windows exactly those of `wanted`, nothing being on its way. Answers the LIOBNs whose windows are new.
+    /// Gives the bridges exactly the windows of `wanted`. All calls must have been answered. Returns the LIOBNs whose
+    /// windows are new, or may be.
     fn arrange(&mut self, wanted: &[WindowSpec]) -> Result<Vec<Liobn>, Loss> {
         let mut made = Vec::new();
         for index in self.board.bridges().collect::<Vec<_>>() {
@@ -166,7 +169,7 @@ impl Live {
         Ok(made)
     }
 
-    /// Gives a bridge its windows anew: they come in the order of their numbers.
+    /// Resets a bridge and makes its windows, the first one first.
     fn rebuild(&mut self, index: u32, want: [Option<WindowSpec>; 2]) -> Result<(), Loss> {
         self.reset(index)?;
         let default = self.board.default_window(index).map(|(_, spec)| shape(&spec));
@@ -186,7 +189,7 @@ impl Live {
         Ok(())
     }
 
-    /// Takes a window away in the middle of a program. Nothing is on its way.
+    /// Removes a window in the middle of a program. All calls must have been answered.
     fn close(&mut self, window: Liobn) -> Result<Result<(), Uncovered>, Loss> {
         let Some(Place::Bridge { index, number }) = place(window.0) else {
             return Ok(Err("the window of a VIO device cannot be closed".into()));
@@ -194,14 +197,15 @@ impl Live {
         let first = liobn(index, 0);
         let restored = number == 1 && !self.windows.contains_key(&first);
         self.remove(window.0)?;
-        // QEMU brings the default window back with the last other one gone (seen in 7.2); the program has none.
+        // QEMU brings the default window back when the last other one is removed (seen in 7.2). The program has no such
+        // window, so it is removed again.
         if restored {
             self.rtas(REMOVE, &[first as u32], 1, &[SUCCESS, NO_SUCH_WINDOW])?;
         }
         Ok(Ok(()))
     }
 
-    /// Adds a window in the middle of a program, if RTAS can. Nothing is on its way.
+    /// Adds a window in the middle of a program, if RTAS can. All calls must have been answered.
     fn open(&mut self, spec: &WindowSpec) -> Result<Result<(), Uncovered>, Loss> {
         let mut board = self.board.clone();
         if let Err(why) = board.add(spec) {
@@ -213,7 +217,7 @@ impl Live {
         let other = self.windows.contains_key(&liobn(index, 1 - number));
         let default = self.board.default_window(index).is_some_and(|(_, default)| shape(&default) == shape(spec));
         match (number, other) {
-            // With both of a bridge's windows gone it is not said which comes next, but after a reset it is the first.
+            // If a bridge has no window, it is not specified which one RTAS makes next. After a reset it is the first.
             (0, false) if default || spec.entries.is_power_of_two() => self.rebuild(index, [Some(*spec), None]).map(Ok),
             (1, true) => self.create(index, spec).map(Ok),
             (0, _) => Ok(Err("a first window can be made only while there is no second".into())),
@@ -296,7 +300,7 @@ impl Running for Live {
         for (liobn, entries) in entries {
             let Some(window) = self.window(liobn) else { continue };
             let Some(ioba) = ioba(&window, entries.start) else { continue };
-            // A range that ends past 2^64 cannot be named; it is shorter by the entries that nobody can name.
+            // A range cannot go past 2^64. Entries beyond have no address, so no call can have written them.
             self.batch.call(&Hypercall::stuff(liobn.0, ioba, 0, entries.end - entries.start));
             self.pushed(false, expected)?;
         }
@@ -358,7 +362,7 @@ impl Running for Live {
     }
 }
 
-/// What QEMU knows of a window.
+/// The properties of a window that QEMU knows: LIOBN, page shift, base, entries.
 const fn shape(spec: &WindowSpec) -> (u64, u32, u64, u64) {
     (spec.liobn.0, spec.page_shift, spec.base, spec.entries)
 }
@@ -368,7 +372,7 @@ const fn liobn(index: u32, number: usize) -> u64 {
     0x8000_0000 | (index as u64) << 8 | number as u64
 }
 
-/// The bridge's unit identifier, as two words.
+/// The bridge's unit identifier (BUID) as RTAS takes it, in two words of 32 bits.
 const fn unit(index: u32) -> [u32; 2] {
     [0x0800_0000, 0x2000_0000 + index]
 }

@@ -1,5 +1,5 @@
-//! Requests to the guest's monitor and its answers, in batches, through shared memory: positioned reads and writes, no
-//! mapping.
+//! The mailbox: batches of requests to the guest's monitor, and its answers. Both lie in the memory that the harness
+//! shares with QEMU and accesses with positioned reads and writes, without mapping it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -21,7 +21,7 @@ const SPINS: u32 = 100;
 const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// Requests that go to the guest together.
+/// Requests that the guest gets together.
 #[derive(Default)]
 pub(super) struct Batch {
     requests: Vec<u8>,
@@ -38,7 +38,7 @@ impl Batch {
         self.requests.is_empty()
     }
 
-    /// Whether no request fits any more, or none with a list of data.
+    /// Whether no request fits any more, or no request with a page of data. `limit` is the most requests, 1 to 4096.
     pub(super) fn is_full(&self, limit: usize) -> bool {
         self.len() >= limit.clamp(1, MAX_BATCH) || self.data.len() + contract::hcall::LIST_BYTES as usize > DATA_BYTES
     }
@@ -54,14 +54,14 @@ impl Batch {
         }
     }
 
-    /// A hypercall.
+    /// Adds a hypercall.
     pub(super) fn call(&mut self, call: &Hypercall) {
         let [r4, r5, r6, r7] = call.args;
         let [r8, r9] = R8_R9;
         self.push([call.opcode, r4, r5, r6, r7, r8, r9, CALL]);
     }
 
-    /// Words to be stored at `to` before the next request; at most a page of them.
+    /// Adds a request that stores `words`, at most a page, at guest address `to`. `buffer` is where the batch will lie.
     pub(super) fn copy(&mut self, buffer: u64, to: u64, words: &[u64]) {
         let from = buffer + DATA + self.data.len() as u64;
         for word in words {
@@ -71,7 +71,7 @@ impl Batch {
     }
 }
 
-/// What became of a batch that was waited for.
+/// How waiting for a batch ended.
 pub(super) enum Waited<E> {
     /// It is done.
     Done,
@@ -86,17 +86,17 @@ struct Posted {
     requests: usize,
 }
 
-/// The two buffers.
+/// The two buffers, and the batches in them.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    /// Number of the last batch that was posted.
+    /// The number of the last batch that was posted; the first is 1.
     last: u64,
     posted: VecDeque<Posted>,
     bytes: Vec<u8>,
 }
 
 impl Mailbox {
-    /// Whether both buffers are taken.
+    /// Whether both buffers have a batch whose answers have not been taken.
     pub(super) fn is_full(&self) -> bool {
         self.posted.len() == BUFFERS.len()
     }
@@ -105,7 +105,7 @@ impl Mailbox {
         self.posted.is_empty()
     }
 
-    /// The buffer that the next batch goes to.
+    /// The address of the buffer that the next batch goes to.
     pub(super) const fn next_buffer(&self) -> u64 {
         BUFFERS[(self.last % 2) as usize]
     }
@@ -169,9 +169,9 @@ impl Mailbox {
         }
     }
 
-    /// The answers of the oldest batch, which was waited for, in the order of its requests; it is posted no more. A
-    /// machine that was lost has left those that it had made by then: behind them is the request that it hangs at, or
-    /// died of.
+    /// Takes the answers of the oldest batch, in the order of its requests. [`wait`](Self::wait) returned `waited`. If
+    /// the machine was lost, these are the answers that it had written by then. The request behind the last one is the
+    /// one at which it was lost.
     pub(super) fn take<E>(
         &mut self,
         memory: &File,

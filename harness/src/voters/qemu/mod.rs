@@ -1,23 +1,22 @@
 //! QEMU's pseries machine as a live voter.
 //!
-//! QEMU answers the four hypercalls on its own code. A `qemu-system-ppc64` runs as a child, with a guest of our own
-//! that does nothing but issue hypercalls; requests and answers go through the machine's memory, which both processes
-//! share.
+//! QEMU answers the four hypercalls with its own code. The harness starts `qemu-system-ppc64` with a guest of its own,
+//! which only issues hypercalls. Requests and answers go through the machine's memory, which both processes share.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `guest.s`, `guest` | the guest: assembly, and the words that it comes to |
+//! | `guest.s`, `guest` | the guest: assembly, and the machine words of it |
 //! | `layout` | where things lie in the shared memory |
 //! | `child` | the process: found, started, watched, ended |
 //! | `mailbox` | batches of requests and answers |
 //! | `board` | which windows QEMU can have |
-//! | `live` | a running machine: windows made and removed through RTAS, tables cleared, lists brought in |
+//! | `live` | a running machine: windows made and removed through RTAS, tables cleared, lists stored |
 //! | `draw` | machines that a QEMU can have, for campaigns |
 //! | `voter` | what the [pipeline](super::ahead) and rosters must know of it |
 //!
-//! Only registers and, through H_GET_TCE, tables are seen: there are no pages to count. What QEMU cannot have or should
-//! not be asked (windows it cannot make, hypercalls that it has beside the four, lists in the harness's own memory) is
-//! not asked, and counted.
+//! QEMU shows registers and, through H_GET_TCE, tables. It has no reference counts. A program whose windows QEMU cannot
+//! make is not compared. A list in the harness's own part of memory ends the program for QEMU. Opcodes of other
+//! hypercalls that QEMU has are not asked, and those steps are counted.
 
 mod board;
 mod child;
@@ -34,5 +33,6 @@ pub use draw::BoardLimits;
 pub use live::Live;
 pub use voter::{KIND, Qemu};
 
-/// Lists must lie below this guest address: what follows is the guest's own, and then the end of QEMU's memory.
+/// Lists must lie below this guest address, in bytes. The guest's own code and the mailbox follow, up to the end of
+/// QEMU's memory.
 pub const LISTS_BELOW: u64 = layout::RESERVED;

@@ -64,14 +64,15 @@ impl System for Config {
         Live::boot(self, board.clone())
     }
 
-    /// QEMU has other hypercalls under such numbers.
-    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> bool {
+    fn leaves_out(&self, call: &Hypercall, _: Option<&WindowSpec>) -> Option<&'static str> {
         match call.opcode {
-            H_GET_TCE | H_PUT_TCE | H_STUFF_TCE | H_PUT_TCE_INDIRECT => false,
-            // Its own hypercalls, RTAS among them.
-            0xef00..=0xf0ff => true,
-            // Those of LoPAPR are multiples of 4 and small.
-            opcode => opcode.is_multiple_of(4) && opcode <= 0xffff,
+            H_GET_TCE | H_PUT_TCE | H_STUFF_TCE | H_PUT_TCE_INDIRECT => None,
+            // RTAS is among them.
+            0xef00..=0xf0ff => Some("QEMU's own hypercalls lie there"),
+            opcode if opcode.is_multiple_of(4) && opcode <= 0xffff => {
+                Some("LoPAPR's hypercalls lie there, and QEMU has many of them")
+            }
+            _ => None,
         }
     }
 
