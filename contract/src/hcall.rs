@@ -93,7 +93,7 @@ pub struct Status(pub i64);
 impl Status {
     /// The call did all it was asked for.
     pub const SUCCESS: Self = Self(0);
-    /// The host cannot supply a page.
+    /// The host cannot supply a page, or maps it read-only and the device may write.
     pub const HARDWARE: Self = Self(-1);
     /// No hypercall has this opcode.
     pub const FUNCTION: Self = Self(-2);

@@ -136,7 +136,8 @@ pub enum Dialect {
     /// The specification, LoPAPR.
     #[default]
     Lopapr,
-    /// The in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first rule of 4.20.
+    /// The in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11, the check-first rule of 4.20 and the
+    /// pinned windows of 2013.
     Kvm,
     /// QEMU 7.2's pseries machine; emulated windows only.
     Qemu,
