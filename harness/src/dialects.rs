@@ -22,7 +22,7 @@ TCE without permissions.
 - `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. This project decides
   where LoPAPR says nothing. It also decides the order of INDIRECT's checks, where another order than LoPAPR's changes
   the rule that decides and not the status.
-- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with three answers of other versions: the range rule of 4.6 to
+- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with three rules of other versions: the range rule of 4.6 to
   4.11 (the whole range must lie in the window), the rule of 4.20 that all entries are checked before one is stored, and
   the pinned windows of 2013. A call that the handlers would leave to user space (H_TOO_HARD in both modes) is
   H_PARAMETER.

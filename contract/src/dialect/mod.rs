@@ -113,7 +113,7 @@ answers! {
         EntryByEntry "LIOBN, count limit, list alignment, count 0, then one entry at a time: list word, IOBA, store";
     }
     deferring Deferring "What real mode may leave to virtual mode (semantics 5)." {
-        AsOwed "the calls that it must or may defer by semantics 5, and no others";
+        AsOwed "the calls that real mode must or may defer by semantics 5, and no others";
         Always "every call";
     }
     pinned_windows PinnedWindows "Windows that pin the pages which their TCEs name." {
