@@ -97,7 +97,7 @@ pub struct Status(pub i64);
 impl Status {
     /// H_SUCCESS: the call did all that it was asked for.
     pub const SUCCESS: Self = Self(0);
-    /// H_HARDWARE: the host cannot supply a page that a TCE names.
+    /// H_HARDWARE: the host cannot supply a page that a TCE names, or maps it read-only and the device may write.
     pub const HARDWARE: Self = Self(-1);
     /// H_FUNCTION: no hypercall has this opcode.
     pub const FUNCTION: Self = Self(-2);

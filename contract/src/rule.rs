@@ -80,7 +80,7 @@ rules! {
     TceUnbacked "TCE.UNBACKED" "4" Outcome "a TCE's page is not guest memory";
     TceFault "TCE.FAULT" "4" Outcome "a fault TCE was stored over a fault TCE";
     TceRead "TCE.READ" "4" Outcome "H_GET_TCE returned an entry";
-    PinHardware "PIN.HARDWARE" "4" Outcome "the host cannot supply the page";
+    PinHardware "PIN.HARDWARE" "4" Outcome "the host cannot supply the page, or maps it read-only and the device may write";
     MapNew "MAP.NEW" "4" Outcome "permissions were stored over a fault TCE";
     MapExchange "MAP.EXCHANGE" "4" Outcome "an entry was exchanged for one of another page";
     MapSame "MAP.SAME" "4" Outcome "an entry was exchanged for one of the same page";

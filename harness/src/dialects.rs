@@ -15,21 +15,36 @@ const HEAD: &str = "\
 # Where the systems disagree
 
 A dialect is one system's answers to the questions on which LoPAPR, KVM and QEMU disagree. A program names the dialect
-it expects.
+it expects. Section 4 of [semantics.md](semantics.md) has the order of all checks and explains the rule ids, and the
+[glossary](glossary.md) explains the words. INDIRECT is H_PUT_TCE_INDIRECT, STUFF is H_STUFF_TCE, and a *fault TCE* is a
+TCE without permissions.
 
-`realmode rules --dialects > docs/dialects.md` writes this page: the answers are the reference's
-(`reference/src/dialects.rs`), the rest is in `contract/src/dialect/table.rs`. The test `tests/corpora/dialects.rs`
-compares page, rows, programs and reference: a program shows the difference of its row, and no other. It also compares
-the answers with the candidate's own reading. Section 4 of [semantics.md](semantics.md) has the order of all checks and
-explains the rule ids.
+- `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. This project decides
+  where LoPAPR says nothing. It also decides the order of INDIRECT's checks, where another order than LoPAPR's changes
+  the rule that decides and not the status.
+- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with three rules of other versions: the range rule of 4.6 to
+  4.11 (the whole range must lie in the window), the rule of 4.20 that all entries are checked before one is stored, and
+  the pinned windows of 2013. A call that the handlers would leave to user space (H_TOO_HARD in both modes) is
+  H_PARAMETER.
+- `qemu`: QEMU's pseries machine, version 7.2.22, as observed from inside a guest; emulated windows only. The column
+  *source* marks the answers that a guest cannot observe, and the one that is assumed.
 
-- `lopapr`: the specification, LoPAPR of August 2020, chapter on logical partitioning, TCE access. Where LoPAPR says
-  nothing, this project decides.
-- `kvm`: the in-kernel handlers of Linux 4.18 and 4.19, with the range rule of 4.6 to 4.11 and the check-first rule of
-  4.20. A call that they would leave to user space (H_TOO_HARD in both modes) is H_PARAMETER.
-- `qemu`: QEMU's pseries machine as of 7.2.22, as observed from inside a guest; emulated windows only.
+The table has a row for each *field*, which is one such question. A section for each program follows. In its table,
+*answer* is what the dialect answers in general. *The program shows* is what it answers in this program, with the rule
+that decided after the word `by`.
 
-Below, `by` names the rule that decided. The answer is the dialect's in general; the program shows one call.
+| part of this page | written in |
+|---|---|
+| this head, and the words around the tables | `harness/src/dialects.rs` |
+| the fields, and the texts of the answers | `contract/src/dialect/mod.rs` |
+| which dialect gives which answer | `reference/src/dialects.rs` |
+| situations, sources, and what the programs show | `contract/src/dialect/table.rs` |
+
+`realmode rules --dialects > docs/dialects.md` puts them together. The test `tests/corpora/dialects.rs` compares page,
+rows, programs and reference. It also checks that each program has one difference, which is that of its row: all other
+steps answer alike in all dialects in which the program's machine is valid. Last, it compares the reference's answers
+with a second reading. That is the contract's for `pinned_windows`, `window_base` and `liobn_width`, and the candidate's
+for the other fields; `deferring` has none.
 
 ## The table
 ";
@@ -104,11 +119,11 @@ fn section(text: &mut String, row: &Row) {
             seen_answers(text, row, &seen);
         }
         Shows::Duty(call, duties) => {
-            paragraph(text, &format!("{program} what real mode owes for `{call}` differs."));
+            paragraph(text, &format!("{program} the dialects differ in whether real mode must finish `{call}`."));
             rows_of(text, row, duties.map(|duty| duty_in_words(duty).into()));
         }
         Shows::Machine(refused) => {
-            paragraph(text, &format!("{program} the machine is not valid in every dialect."));
+            paragraph(text, &format!("{program} the machine is valid in some dialects only."));
             let shown = refused.map(|reason| reason.map_or("valid".into(), |reason| format!("refused: {reason}")));
             rows_of(text, row, shown);
         }

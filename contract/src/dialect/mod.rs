@@ -78,8 +78,8 @@ answers! {
         RoundDown "rounded down to a multiple";
     }
     count_zero CountZero "A count of 0 in STUFF or INDIRECT." {
-        SucceedAfterRange "H_SUCCESS once LIOBN, IOBA, count and list alignment passed";
-        SucceedAfterSlotOrPermission "H_SUCCESS once also the list's slot check, or STUFF's permission check, passed";
+        SucceedAfterRange "H_SUCCESS once LIOBN, IOBA, count limit, list alignment and range passed";
+        SucceedAfterSlotOrPermission "H_SUCCESS once LIOBN, IOBA, count limit, list alignment and range passed, then the list's memory slot (INDIRECT) or the value's permissions (STUFF)";
         Refuse "H_PARAMETER";
     }
     stuff_limit StuffLimit "The upper limit of STUFF's count." {
@@ -95,7 +95,7 @@ answers! {
         Refuse "H_PARAMETER, nothing stored";
         StorePrefix "entries up to the end are stored, then H_PARAMETER";
     }
-    unaligned_tce UnalignedTce "A TCE with permissions and non-zero bits between bit 1 and the window's page shift." {
+    unaligned_tce UnalignedTce "A TCE with permissions and a bit set that must be 0: bits 2 to page_shift - 1 of the window, bit 0 being the rightmost." {
         Refuse "H_PARAMETER";
         Store "stored as given";
     }
@@ -108,13 +108,13 @@ answers! {
         Refuse "H_PARAMETER";
         ReadZeros "its words read as zeros";
     }
-    order CheckOrder "The order of the checks of STUFF and INDIRECT." {
-        IobaFirst "LIOBN, IOBA, count, list alignment, range, count 0, list, TCEs";
-        CountFirst "LIOBN, count, list alignment, IOBA and range, list's slot, count 0, list page, TCEs";
-        EntryByEntry "LIOBN, count, list alignment, count 0, then one entry at a time: list word, IOBA, store";
+    order CheckOrder "The order of the checks of STUFF and INDIRECT; a call leaves out the checks that it does not have." {
+        IobaFirst "LIOBN, IOBA, count limit, list alignment, range, count 0, list, TCEs";
+        CountFirst "LIOBN, count limit, list alignment, IOBA and range, list's slot (INDIRECT) or permissions (STUFF), count 0, list page, TCEs";
+        EntryByEntry "LIOBN, count limit, list alignment, count 0, then one entry at a time: list word, IOBA, store";
     }
     deferring Deferring "What real mode may leave to virtual mode (semantics 5)." {
-        AsOwed "what it owes to virtual mode, and no more";
+        AsOwed "the calls that real mode must or may defer by semantics 5, and no others";
         Always "every call";
     }
     pinned_windows PinnedWindows "Windows that pin the pages which their TCEs name." {
@@ -137,8 +137,8 @@ pub enum Dialect {
     /// The answers of the specification, LoPAPR.
     #[default]
     Lopapr,
-    /// The answers of the in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11 and the check-first
-    /// rule of 4.20.
+    /// The answers of the in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11, the check-first rule of
+    /// 4.20 and the pinned windows of 2013.
     Kvm,
     /// The answers of the pseries machine of QEMU 7.2; emulated windows only.
     Qemu,

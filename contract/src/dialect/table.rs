@@ -178,7 +178,7 @@ rows! {
         ]);
     "stuff-limit-window" StuffLimit
         "H_STUFF_TCE of more entries than the window has. All refuse it and store nothing. QEMU refuses the \
-         count and not the range, for which it would store a prefix."
+         count; if it came to the range, it would store the entries up to the window's end before it refuses."
         ["LoPAPR, H_STUFF_TCE: the range is outside", "KVM 4.6 to 4.11: the range is outside", QEMU]
         Answer(Hypercall::stuff(WINDOW, 0, 4, 5), [
             parameter(Rule::IobaRange), parameter(Rule::IobaRange), parameter(Rule::CountStuff),
@@ -206,14 +206,14 @@ rows! {
             parameter(Rule::IobaRange),
             parameter(Rule::IobaRange).entries(&[(2, PAGE), (3, PAGE + 0x1000)]),
         ]);
-    "unaligned-tce" UnalignedTce "H_PUT_TCE of a value with permissions and a reserved bit."
-        ["LoPAPR: bits 52 to 61 are reserved; refused, as KVM does",
-         "KVM 4.6 and later; from 4.12 on with permissions only", QEMU]
+    "unaligned-tce" UnalignedTce "H_PUT_TCE of a value with permissions and bit 2, which is reserved."
+        ["LoPAPR: bits 52 to 61, counted from the left, are reserved (2 to 11 from the right); refused, as KVM does",
+         "KVM 4.6 and later refuse them; from 4.12 on only in a TCE with permissions", QEMU]
         Answer(Hypercall::put(WINDOW, 0, PAGE | 4), [
             parameter(Rule::TceAlign), parameter(Rule::TceAlign), success(Rule::MapNew).entries(&[(0, PAGE | 4)]),
         ]);
     "unaligned-tce-in-list" UnalignedTce
-        "H_PUT_TCE_INDIRECT with a reserved bit in the second of three TCEs. A dialect that refuses it stores none of them."
+        "H_PUT_TCE_INDIRECT with reserved bit 2 in the second of three TCEs. A dialect that refuses it stores none of them."
         ["LoPAPR, H_PUT_TCE_INDIRECT: all is checked before a table is written",
          "KVM 4.20 and later check the whole list first; earlier ones had stored the prefix", QEMU]
         Answer(Hypercall::indirect(WINDOW, 0, LIST, 3), [
@@ -246,7 +246,8 @@ rows! {
             parameter(Rule::TceUnbacked),
             success(Rule::MapNew).entries(&[(0, PAGE), (1, OUTSIDE)]),
         ]);
-    "unbacked-list" UnbackedList "H_PUT_TCE_INDIRECT of a list that is not guest memory, over an entry that has permissions."
+    "unbacked-list" UnbackedList
+        "H_PUT_TCE_INDIRECT of a list that is not guest memory. The entry that the call would replace has permissions."
         ["LoPAPR, H_PUT_TCE_INDIRECT: a list page that is not valid is H_PARAMETER",
          "KVM, all versions: H_TOO_HARD, which is H_PARAMETER here", QEMU]
         Answer(Hypercall::indirect(WINDOW, 0, OUTSIDE, 1), [
@@ -255,8 +256,8 @@ rows! {
             success(Rule::Unmap),
         ]);
     "unbacked-list-hole" UnbackedList
-        "H_PUT_TCE_INDIRECT of a list whose page has a memory slot and no host page behind it, over an entry that has permissions. \
-         A live QEMU has RAM there, full of zeros."
+        "H_PUT_TCE_INDIRECT of a list whose page has a memory slot and no host page behind it. The entry that the call would \
+         replace has permissions. A live QEMU has RAM there, full of zeros."
         ["LoPAPR knows no host pages; like a list outside guest memory",
          "KVM, all versions: reading the list fails, H_TOO_HARD, which is H_PARAMETER here",
          "not observed; assumed to be like a list outside guest memory"]
@@ -268,7 +269,7 @@ rows! {
     "order-ioba-or-count" CheckOrder
         "H_PUT_TCE_INDIRECT outside the window, of 513 entries. The status is the same, so a guest cannot tell which \
          check decided."
-        ["the order stated for this project; LoPAPR, H_PUT_TCE_INDIRECT, has the count earlier, with the same status",
+        ["this project's order (semantics 4); LoPAPR, H_PUT_TCE_INDIRECT, has the count earlier, with the same status",
          "KVM, all versions: the count comes first", QEMU]
         Answer(Hypercall::indirect(WINDOW, END, LIST, 513), [
             parameter(Rule::IobaRange), parameter(Rule::CountIndirect), parameter(Rule::CountIndirect),
@@ -276,7 +277,7 @@ rows! {
     "order-ioba-or-list" CheckOrder
         "H_PUT_TCE_INDIRECT outside the window, of a list that is not 4 KiB aligned. The status is the same, so a guest \
          cannot tell which check decided."
-        ["the order stated for this project", "KVM, all versions: the list's alignment comes first", QEMU]
+        ["this project's order (semantics 4)", "KVM, all versions: the list's alignment comes first", QEMU]
         Answer(Hypercall::indirect(WINDOW, END, LIST + 8, 1), [
             parameter(Rule::IobaRange), parameter(Rule::ListAlign), parameter(Rule::ListAlign),
         ]);
@@ -298,7 +299,7 @@ rows! {
         "H_PUT_TCE_INDIRECT outside the window, of a list whose host page is absent. QEMU reads the first word before it \
          looks at the IOBA, which faults the page in: the host can see that, the guest cannot."
         ["LoPAPR, H_PUT_TCE_INDIRECT: the range comes before the list", "KVM, all versions: the range comes before the list",
-         "a guest cannot observe it; the order stated for this project"]
+         "a guest cannot observe it; this project's order (semantics 4)"]
         Answer(Hypercall::indirect(WINDOW, END, LIST, 1), [
             parameter(Rule::IobaRange), parameter(Rule::IobaRange), parameter(Rule::IobaRange).faulted_in(1),
         ]);
@@ -307,7 +308,7 @@ rows! {
          "QEMU has no real mode: it answers every call that reaches it"]
         Duty(Hypercall::put(WINDOW, 0, PAGE), [Duty::Finish, Duty::Finish, Duty::MayDefer]);
     "pinned-windows" PinnedWindows "A window with a hardware table beside the guest's."
-        ["the 2013 design of real-mode handlers (v3.13)", "the 2013 design of real-mode handlers (v3.13)",
+        ["LoPAPR knows no host pages; as in dialect kvm", "the real-mode handlers that were posted in 2013, for Linux 3.13",
          "QEMU's tables are emulated; pages are pinned elsewhere, if at all"]
         Machine([None, None, Some("dialect qemu has no pinned windows")]);
     "window-base" WindowBase "A window that starts in the middle of one of its pages."
@@ -339,8 +340,8 @@ agreed! {
     "an IOBA one past the end" Hypercall::get(WINDOW, END) => PARAMETER;
     "the largest aligned IOBA" Hypercall::put(WINDOW, u64::MAX - 0xfff, PAGE) => PARAMETER;
     "an IOBA outside with a count of 0" Hypercall::indirect(WINDOW, END, LIST, 0) => PARAMETER;
-    "a TCE over an empty entry" Hypercall::put(WINDOW, 0, PAGE) => SUCCESS;
-    "another TCE over that one" Hypercall::put(WINDOW, 0, PAGE + 0x1000) => SUCCESS;
+    "a TCE into an entry that is 0" Hypercall::put(WINDOW, 0, PAGE) => SUCCESS;
+    "another TCE into the same entry" Hypercall::put(WINDOW, 0, PAGE + 0x1000) => SUCCESS;
     "a fault TCE with junk in all other bits" Hypercall::put(WINDOW, 0x1000, u64::MAX - 3) => SUCCESS;
     "513 entries in H_PUT_TCE_INDIRECT" Hypercall::indirect(WINDOW, 0, LIST, 513) => PARAMETER;
     "a list that is not 4 KiB aligned" Hypercall::indirect(WINDOW, 0, LIST + 8, 1) => PARAMETER;
@@ -361,8 +362,8 @@ outside! {
         "Steps follow one another, so no guest writes during a call. The rule `LIST.SNAPSHOT` requires that each word is \
          read once.";
     "the hardware refuses an update: H_HARDWARE, or success with the entry zapped, or only a line in a log"
-        "A hardware table is memory here and accepts every store. The only H_HARDWARE is for a page that the host cannot \
-         supply (`PIN.HARDWARE`).";
+        "A hardware table is memory here and accepts every store. H_HARDWARE has one cause here, `PIN.HARDWARE`: the host \
+         cannot supply the page, or the device may write and the host maps the page read-only.";
     "a TCE that only lets the device write: KVM 4.12 and later let it read too, in the hardware's entry"
         "Hardware entries hold the permissions as the guest gave them, in all dialects that have hardware entries. No \
          device does DMA.";
