@@ -64,7 +64,7 @@ pub use contract::{Dialect, Program, Rule};
 pub use findings::report;
 pub use subjects::SubjectKind;
 
-/// Runs a program on the reference and a new candidate. The verdict depends on the program alone.
+/// Checks a program with a new candidate as the subject. The verdict depends on the program alone.
 #[must_use]
 pub fn check(program: &Program) -> Verdict {
     SubjectKind::Candidate.checker().check(program)

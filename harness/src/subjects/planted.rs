@@ -1,5 +1,6 @@
-//! Candidates with a planted fault each. The list is empty here, because planted faults are patches (tests/defects/).
-//! `scripts/defects` writes its own list over this file in its scratch copy, so that one build holds all of them.
+//! The candidates with one planted fault each. The list is empty here, because planted faults are patches
+//! (tests/defects/). `scripts/defects` writes its own list over this file in its scratch copy, so that one build holds
+//! all planted faults.
 
 use machine::Subject;
 
@@ -7,9 +8,9 @@ use machine::Subject;
 pub(super) struct Planted {
     /// Name of the planted fault: that of its patch.
     pub name: &'static str,
-    /// Makes the candidate.
+    /// Makes a new candidate with this fault.
     pub make: fn() -> Box<dyn Subject + Send>,
 }
 
-/// All planted candidates.
+/// All candidates with a planted fault.
 pub(super) static PLANTED: &[Planted] = &[];
