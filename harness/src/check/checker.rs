@@ -63,7 +63,7 @@ pub struct Observation<'a> {
 
 /// Follows a check while it runs: the checker calls it at each place of the program.
 pub trait Watch {
-    /// Called when `place` is about to run.
+    /// Called when the check is about to run `place`: the start, a step, or the end.
     fn begins(&mut self, place: Place) {
         let _ = place;
     }
@@ -625,7 +625,7 @@ impl CallBound {
 
 /// Runs the subject's code for the checker, catches the subject's panics, and turns what the CPU reports into failures.
 struct Watched {
-    /// Hang limit of a call, in accesses. Closing a window has a limit of its own.
+    /// Hang limit of a hypercall or a probe, in accesses. Closing a window has a limit of its own.
     limit: u64,
     /// The most accesses of the real-mode half. `None` if the subject publishes no bound, or the step is no hypercall.
     bound: Option<CallBound>,

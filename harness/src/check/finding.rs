@@ -466,11 +466,11 @@ pub struct Identity {
 /// An object that differs, as the reference has it and as real memory has it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ObjectDiff {
-    /// The object's name.
+    /// The name of the object, such as `page 0x10`.
     pub name: String,
-    /// The object as the reference has it.
+    /// The object as the reference has it, in lines of text.
     pub reference: String,
-    /// The object as real memory has it.
+    /// The object as real memory has it, in lines of text.
     pub memory: String,
 }
 
@@ -577,7 +577,7 @@ pub enum Answer {
     /// The voter breaks another rule than the finding's at the same place. The first text is the thing, the second the
     /// value found.
     Breaks(Rule, String, String),
-    /// The voter did not run the program that far.
+    /// The voter did not run the program up to the finding, or was not asked an earlier step.
     NotAsked,
     /// The voter does not show this field, so its value cannot be compared.
     NotShown,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// In how many steps one rule was decided, by mode and by answer.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct RuleTally {
-    /// In steps that real mode finished.
+    /// Number of steps that real mode finished and in which the rule was decided. Probes count here.
     pub real: u64,
-    /// In calls that virtual mode finished.
+    /// Number of hypercalls that virtual mode finished and in which the rule was decided.
     pub deferred: u64,
     /// Number of steps with the rule that succeeded: hypercalls answered H_SUCCESS, lookups that found a struct page,
     /// and probes answered `true`.

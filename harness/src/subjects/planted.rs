@@ -6,7 +6,7 @@ use machine::Subject;
 
 /// A candidate with one planted fault.
 pub(super) struct Planted {
-    /// Name of the planted fault: that of its patch.
+    /// Name of the planted fault, which is also the name of its patch.
     pub name: &'static str,
     /// Makes a new candidate with this fault.
     pub make: fn() -> Box<dyn Subject + Send>,
