@@ -70,7 +70,7 @@ pub fn check(program: &Program) -> Verdict {
     SubjectKind::Candidate.checker().check(program)
 }
 
-/// Runs the code blocks of docs/implementations.md as doc tests.
+/// Holds the code blocks of docs/implementations.md, which run as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/implementations.md")]
 struct Implementations;

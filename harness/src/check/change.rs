@@ -14,7 +14,7 @@ pub(crate) struct Change {
     pub(crate) address: u64,
     /// The thing that the word holds, for example the reference count of a page.
     pub(crate) thing: Thing,
-    /// The value before the step, as text.
+    /// The value of the word before the step, as text.
     pub(crate) old: String,
     /// The value after the step, as text.
     pub(crate) new: String,

@@ -34,7 +34,7 @@ pub enum Handled {
     /// Neither the reference nor the subject ran the step: the step was skipped because its precondition failed, or it
     /// was not asked because the subject does not cover it.
     Skipped,
-    /// The host did the step, or the subject closed a window.
+    /// The host did the step, for example `unmap`, or the subject closed a window.
     Host,
     /// The subject's real-mode half finished the hypercall. Probes count here too.
     Real,
@@ -97,7 +97,7 @@ pub(crate) trait Witness: Send + Sync {
     fn step(&self, step: &Step);
 }
 
-/// What the checker does at the end of a program.
+/// What the checker does at the end of a program, after the last step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ending {
     /// Compares everything, closes all windows that the subject covers, and searches for leaks (`REF.LEAK`).
@@ -124,7 +124,7 @@ impl Instance {
     }
 }
 
-/// Makes subjects of one kind. The text of an error says why the subject cannot be made.
+/// Makes new subjects of one kind. The error says why the subject cannot be made.
 pub(crate) type Make = Box<dyn Fn() -> Result<Instance, String> + Send>;
 
 /// Runs programs on the reference and on a subject, and compares them. Reuses its allocations, and the subject, for the

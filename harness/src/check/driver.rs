@@ -61,10 +61,10 @@ pub(crate) enum Ran {
     Host,
 }
 
-/// The subject's answer to a hypercall.
+/// The subject's answer to a hypercall, and how the subject came to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Answered {
-    /// The registers that the guest sees.
+    /// The registers r3 and r4 as the guest sees them after the hypercall.
     pub(crate) answer: HcallAnswer,
     /// Whether virtual mode gave the answer. It does so if real mode deferred the call or the subject has no real-mode
     /// half.

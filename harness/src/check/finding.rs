@@ -40,7 +40,7 @@ impl Place {
         }
     }
 
-    /// Returns how many of the program's steps come before this place.
+    /// Returns the number of steps of `program` that come before this place: 0 for the start, all steps for the end.
     #[must_use]
     pub fn steps_before(self, program: &Program) -> usize {
         match self {
@@ -64,11 +64,11 @@ impl fmt::Display for Place {
 /// The kind of what runs at a [`Place`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Kind {
-    /// The start of the subject.
+    /// The start of the program, at which the subject gets the machine.
     Start,
-    /// A step of this kind.
+    /// A step of this kind, for example `unmap` or H_PUT_TCE.
     Step(StepKind),
-    /// The end of the program.
+    /// The end of the program, after its last step.
     End,
 }
 
@@ -154,7 +154,7 @@ fields! {
 }
 
 impl Field {
-    /// Returns the field with this name, `None` if there is none.
+    /// Returns the field with this name, or `None` if no field has it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.name() == name)
@@ -167,16 +167,16 @@ impl fmt::Display for Field {
     }
 }
 
-/// A part of a subject's code that the harness calls.
+/// A part of a subject's code that the harness calls, for example one half of a hypercall.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Code {
     /// The method `start`, which gives the subject a machine.
     Start,
     /// The method `see`, in which a subject looks at memory that the host has changed.
     See,
-    /// The real-mode half of a hypercall, or a probe.
+    /// The subject's real-mode half of a hypercall, or its code for a probe.
     RealMode,
-    /// The virtual-mode half of a hypercall.
+    /// The subject's virtual-mode half of a hypercall.
     VirtualMode,
     /// The method `close_window`.
     CloseWindow,
@@ -455,9 +455,9 @@ impl fmt::Display for Moment {
 /// Tells findings apart: two findings with equal identity count as one finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Identity {
-    /// The rule that is broken.
+    /// The rule that the voter broke.
     pub rule: Rule,
-    /// The kind of thing that differs.
+    /// The kind of thing that differs, for example `status`.
     pub field: Field,
     /// The kind of the place where the finding shows: the start, a step of some kind, or the end.
     pub kind: Kind,
@@ -480,7 +480,7 @@ pub const MAX_OBJECTS: usize = 8;
 /// A broken rule with its place in a program, and the values of reference and voter.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Finding {
-    /// The rule that is broken.
+    /// The rule that the voter broke.
     pub rule: Rule,
     /// The place of the program where the finding shows.
     pub place: Place,
@@ -493,7 +493,7 @@ pub struct Finding {
     pub agreed: Option<usize>,
     /// The thing that differs, for example the count of a page.
     pub thing: Thing,
-    /// The moment, within the place, at which the difference was seen.
+    /// The moment, within `place`, at which the difference was seen.
     pub moment: Moment,
     /// The value of the reference, or what the rule demands, as text.
     pub expected: String,
@@ -561,9 +561,9 @@ impl fmt::Display for Finding {
 /// One voter's answer about the thing that differs in a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vote {
-    /// The voter's name.
+    /// The name of the voter, or `reference`.
     pub voter: String,
-    /// The voter's answer.
+    /// What this voter has for the thing that differs.
     pub answer: Answer,
 }
 

@@ -28,9 +28,9 @@ pub(crate) struct Mismatch {
     pub(crate) object: Object,
     /// The thing that differs, for example the page's count.
     pub(crate) thing: Thing,
-    /// The reference's value, as text.
+    /// The value in the reference's state, as text.
     pub(crate) expected: String,
-    /// Memory's value, as text.
+    /// The value in real memory, as text.
     pub(crate) found: String,
 }
 
@@ -430,7 +430,7 @@ window 0x1 page_shift=12 base=0x0 entries=16 emulated table=0x9000000
 steps
 ";
     const TABLE: RealAddr = RealAddr(0x900_0000);
-    /// No memory is present at this address.
+    /// A real address at which the test machine has no memory.
     const NOWHERE: RealAddr = RealAddr(0xa00_0000);
 
     /// Returns a memory and a reference of the same machine, which agree with each other.

@@ -36,7 +36,7 @@ pub struct Tally {
     pub skipped: u64,
     /// Number of steps that were not asked: the voter does not cover the step, or would take it for something else.
     pub not_asked: u64,
-    /// Number of hypercalls that the reference and the subject answered alike.
+    /// Number of hypercalls that the reference and the voter answered alike.
     pub hypercalls: u64,
     /// Of `hypercalls`, the number of those answered H_SUCCESS.
     pub accepted: u64,

@@ -86,7 +86,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A finding with its program, on the way from the check to the recorder.
+/// A finding with its program and where the program comes from, on the way from the check to the recorder.
 #[derive(Clone, Debug)]
 pub struct Catch {
     /// Where the program comes from.
@@ -277,8 +277,8 @@ impl Recorder<'_> {
 /// Shrinks the program of a catch, and makes sure that a fresh subject shows the finding on the shrunk program.
 ///
 /// Returns `None` if a fresh subject shows no finding on the catch's program. With `exact` a finding of another
-/// identity counts as no finding. Callers leave `exact` out for a voter that may look more closely now than during the
-/// hunt, because it may show the same mistake at another place.
+/// identity counts as no finding. `exact` is `false` for a voter that may look more closely now than during the hunt,
+/// because such a voter may show the same mistake at another place.
 ///
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once

@@ -26,7 +26,7 @@ use crate::check::{Ending, Identity, Tally};
 use crate::findings::record::{Catch, Origin, Recorded, Recorder};
 use crate::voters::{Incident, Look, Panel, Roll, Roster, Task, Unavailable};
 
-/// Number of programs in a batch.
+/// Number of programs in a batch, which a worker sends to the merging thread as one result.
 pub const BATCH: u64 = 64;
 /// Number of batches in a stretch. One worker checks a stretch on one subject.
 const BATCHES: u64 = 16;
@@ -35,7 +35,7 @@ pub const FRESH_EVERY: u64 = 64;
 /// One program in this many leaves its windows open at its end.
 pub const LEAVE_OPEN_EVERY: u64 = 11;
 
-/// When a campaign ends.
+/// When a campaign ends: after a number of programs or after a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Limit {
     /// The campaign ends after this many programs.
@@ -63,7 +63,7 @@ pub struct Campaign {
     pub out: PathBuf,
 }
 
-/// A finding of a campaign.
+/// A finding of a campaign, with its files and times.
 #[derive(Clone, Debug)]
 pub struct CampaignFinding {
     /// The recorded finding and its files.
@@ -83,7 +83,7 @@ pub struct Summary {
     pub findings: Vec<CampaignFinding>,
     /// Number of programs that showed a finding, including findings that are no longer new.
     pub failing: u64,
-    /// Counts for each voter.
+    /// Counts for each voter, and for each entry of the ledger.
     pub roll: Roll,
     /// The incidents, in which a voter was lost and came back: the number of the program that ran, and what happened.
     pub incidents: Vec<(u64, String)>,
@@ -98,7 +98,7 @@ pub struct Summary {
 pub struct Progress {
     /// Number of programs that were checked.
     pub programs: u64,
-    /// Number of hypercalls that the reference and the voter answered alike.
+    /// Number of hypercalls whose answers were compared, by the count of the first voter.
     pub hypercalls: u64,
     /// Of `hypercalls`, the number of those answered H_SUCCESS.
     pub accepted: u64,
@@ -121,9 +121,9 @@ struct Caught {
     kept: Option<PathBuf>,
 }
 
-/// The result of one batch.
+/// The result of one batch of programs.
 struct Batch {
-    /// Number of the batch, from 0.
+    /// Number of the batch in the campaign, from 0.
     number: u64,
     tally: Tally,
     roll: Roll,

@@ -46,7 +46,7 @@ impl Engine {
         self.focus
     }
 
-    /// Returns which subject runs against the reference.
+    /// Returns which kind of subject runs against the reference.
     #[must_use]
     pub const fn subject(&self) -> SubjectKind {
         self.subject

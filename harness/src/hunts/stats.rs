@@ -104,7 +104,7 @@ impl Values {
     }
 }
 
-/// The figures of a corpus.
+/// The figures of a corpus: for example its forms, sizes, values and rules.
 #[derive(Clone, Default, Debug)]
 pub struct Stats {
     /// Number of programs, by the form in which their files keep them.

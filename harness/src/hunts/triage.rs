@@ -55,7 +55,7 @@ pub struct Shown {
 /// Checks crash files and records their findings, each identity once.
 #[derive(Clone, Debug)]
 pub struct Triage {
-    /// Which subject runs against the reference.
+    /// Which kind of subject runs against the reference.
     pub subject: SubjectKind,
     /// Time limit of one check. Shrinking may take [`SHRINK_LIMITS`] times as long.
     pub limit: Duration,

@@ -44,7 +44,7 @@ pub struct Limits {
 
 /// Default of [`Limits::checks`], in programs.
 pub const MAX_CHECKS: u64 = 50_000;
-/// Default of [`Limits::time`].
+/// Default of [`Limits::time`]: 10 seconds.
 pub const MAX_TIME: Duration = Duration::from_secs(10);
 
 impl Limits {
@@ -85,7 +85,7 @@ impl fmt::Display for Ended {
 /// The result of shrinking a program.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// The shrunk program.
+    /// The shrunk program, which is the smallest one that was found.
     pub program: Program,
     /// The finding on the shrunk program. It has the identity of the finding on the program to shrink.
     pub finding: Finding,
@@ -169,7 +169,7 @@ struct Shrinker<'a> {
     best: Program,
     /// The finding on `best`.
     finding: Finding,
-    /// Hashes of the encodings of all valid programs that were tried.
+    /// Hashes of the encodings of all valid programs that were tried. No program is tried twice.
     tried: HashSet<u64>,
     /// Buffer for the encoding of a program, reused to save allocations.
     bytes: Vec<u8>,

@@ -39,7 +39,7 @@ struct State {
     outcome: Option<Outcome>,
     /// The window that the running step closed; `None` if it closed none.
     closed: Option<WindowSpec>,
-    /// Size of a struct page in bytes.
+    /// Size of a struct page of the machine, in bytes.
     struct_page: u64,
     /// The memory model of the machine, which says where struct pages lie.
     memory: MemoryModel,

@@ -56,7 +56,7 @@ impl VoterTally {
         }
     }
 
-    /// Adds the counts of the same voter on another thread.
+    /// Adds the counts in `other`, which another thread made of the same voter.
     pub fn add(&mut self, other: &Self) {
         let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, not_asked, .. } = other;
         self.programs += programs;

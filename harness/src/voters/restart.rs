@@ -1,15 +1,15 @@
 //! Starts lost machines and processes again, and decides which program caused a loss.
 //!
 //! A [`Runner`] runs programs in a machine or a process, and may lose it on the way: the machine ends, gives no answer,
-//! or answers what its interface does not allow. [`vote`] then runs the programs that have no verdict in a fresh one
-//! and watches them more closely. What it reports of a loss:
+//! or gives an answer that its interface does not allow. [`vote`] then runs the programs that have no verdict in a
+//! fresh machine and watches them more closely. What [`vote`] reports of a loss:
 //!
 //! | what happens next | what is reported |
 //! |---|---|
-//! | the program at which it was lost passes on the fresh one | an incident |
-//! | that program, alone and watched step by step, loses the fresh one the same way | a finding at the step |
+//! | the program at which the machine was lost passes on the fresh machine | an incident |
+//! | the program, alone and watched step by step, loses the fresh machine in the same way | a finding at the step |
 //! | the machine [refuses](Way::Refused) to start with the same message again, and starts for less | not compared |
-//! | it is lost more than [`MOST`] times without a verdict between | an incident, and the voter is [`Unavailable`] |
+//! | the machine is lost more than [`MOST`] times without a verdict between | incidents; the voter is [`Unavailable`] |
 //!
 //! The finding's rule is `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL`, by the [`Way`].
 //!

@@ -80,7 +80,7 @@ pub struct VoterKind {
 /// Every kind of voter that the option `--against` can name.
 pub const KINDS: &[VoterKind] = &[qemu::KIND, model::KIND];
 
-/// The options of the command line for voters that are no subjects.
+/// The options of the command line for voters that are no subjects, such as QEMU.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     /// Which QEMU is run, and its limits.

@@ -29,8 +29,8 @@ pub use super::scene::Scene;
 pub const MAX_SECTIONS: u64 = 4;
 /// Largest number of programs that a domain can have. A larger domain would take many cores for weeks.
 pub const MAX_PROGRAMS: u64 = 1 << 40;
-/// Number of programs that a unit should not exceed. It does exceed it if the bound on steps is too small for shorter
-/// units.
+/// Largest number of programs that a unit should have. Stems are made long enough for it, as far as the bound on steps
+/// allows.
 const UNIT_PROGRAMS: u64 = 300_000;
 /// Number of units that each machine should have at least, if the bound on steps allows so many.
 const UNITS: u64 = 512;
@@ -217,8 +217,8 @@ impl Domain {
         part.offset + letters.iter().enumerate().map(place).sum::<u64>()
     }
 
-    /// Returns the unit with this number, from 0, and the part with the unit's machine. Panics if the number is not
-    /// below [`units`](Self::units).
+    /// Returns the unit with this number, from 0, and the part with the machine that the unit belongs to. The number
+    /// must be below [`units`](Self::units).
     pub(super) fn unit(&self, number: u64) -> (&Part, Unit) {
         let part = &self.parts[self.scene_of_unit(number)];
         let mut rest = number - part.first_unit;

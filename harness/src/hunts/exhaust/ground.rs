@@ -53,11 +53,12 @@ impl Layout {
         Self { page_shift: PageShift::Shift16, struct_page: 64, block_shift: 16, base: 0xc00c << 48 };
 }
 
-/// Memory with a given number of sections, and its pages that steps name.
+/// The memory of a machine with 1 to 4 sections, and the pages in it that steps name.
 ///
-/// Flatmem has all sections from 0 on in one array. Sparsemem-vmemmap has at most these sections: for one section 1;
-/// for two 1 and 0; for three 1, 3 and 0; for four 1, 3, 4 and 0. Section 0 is absent at the start, and steps add and
-/// remove it. After that the vmemmap list is not in the order of the blocks. Section 2 is never present.
+/// Flatmem has all sections in one array, numbered from 0. Sparsemem-vmemmap has the sections with these numbers: 1 for
+/// one section; 1 and 0 for two; 1, 3 and 0 for three; 1, 3, 4 and 0 for four. Section 0 is absent at the start, and
+/// steps add and remove it. After a hot-add of section 0 the vmemmap list is not in the order of the blocks. Section 2
+/// is never present.
 pub(super) struct Ground {
     pub layout: Layout,
     pub dialect: Dialect,

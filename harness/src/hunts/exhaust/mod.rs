@@ -7,8 +7,9 @@
 //!
 //! Units are handed out in a shuffled order, which is always the same. The units that are finished at any moment are
 //! therefore a sample of the whole, and their mean time is a fair estimate for the units that are left. All counts are
-//! sums over units. Of the findings of one kind the run keeps the one with the fewest steps, then the lowest number.
-//! Neither depends on which thread walked which unit when.
+//! sums over units. Of the findings of one kind the run keeps the finding with the fewest steps, and of several such
+//! findings the one with the lowest program number. Neither the sums nor this choice depends on which thread walked
+//! which unit when.
 
 pub mod domain;
 mod ground;
@@ -71,9 +72,9 @@ pub struct Summary {
     pub tally: Tally,
     /// Counts for each voter. Empty if one subject alone is compared.
     pub roll: Roll,
-    /// The first finding of each kind, in the order of the programs' numbers.
+    /// The recorded findings: the first one of each kind, in the order of the numbers of their programs.
     pub findings: Vec<Recorded>,
-    /// Whether every program of the domain is accounted for.
+    /// Whether this run and earlier ones have accounted for every program of the domain.
     pub complete: bool,
     /// Number of programs that an earlier run with the same state accounted for.
     pub before: u64,
@@ -100,14 +101,14 @@ pub struct Progress {
     pub findings: usize,
     /// Number of programs that this run has run itself.
     pub run: u64,
-    /// Estimate of the time that is left; `None` until this run has finished a unit.
+    /// Estimate of the time that the rest of the run takes; `None` until this run has finished a unit.
     pub left: Option<Duration>,
 }
 
 /// Why an exhaustive run has no summary.
 #[derive(Debug)]
 pub enum Failed {
-    /// The state belongs to another run or is damaged, or the counts do not add up; the text says which.
+    /// The state belongs to a run with another header or is damaged, or the counts do not add up; the text says which.
     Refused(String),
     /// This computer cannot run one of the voters.
     Unavailable(Unavailable),
@@ -254,7 +255,7 @@ struct Sums<'a> {
     progress: &'a mut dyn FnMut(Progress),
     /// When the work on units began, after the state was read.
     begun: Instant,
-    /// Number of units that an earlier run finished.
+    /// Number of units that earlier runs with the same state finished.
     before_units: u64,
     counts: Counts,
     scenes: Vec<Counts>,
@@ -266,7 +267,7 @@ struct Sums<'a> {
     units: u64,
     /// Number of programs that this run has run itself.
     run_now: u64,
-    /// The first finding of each kind so far.
+    /// The first finding of each kind in all units so far, by [`UnitFinding::place`].
     findings: Vec<UnitFinding>,
     /// Paths of the programs that show findings and are on disk already, by program number.
     files: BTreeMap<u64, PathBuf>,

@@ -34,7 +34,7 @@ pub(super) fn words(words: &[u64]) -> Vec<WordRun> {
     words.iter().map(|&value| WordRun { value, stride: 0, count: 1 }).collect()
 }
 
-/// Makes the scene. It has these guest pages:
+/// Makes the scene about tables on the memory of `ground`. The scene has guest pages with these gfns:
 ///
 /// - 0: an ordinary page that holds a list
 /// - 1: a page with a split struct page, if the layout splits any
@@ -45,8 +45,8 @@ pub(super) fn words(words: &[u64]) -> Vec<WordRun> {
 /// - 7: in a slot of its own, on a host page of the last section
 /// - 8: no guest memory
 ///
-/// The pinned window has 3 entries, of 4 KiB if `narrow` is set, else of the host's page size. The emulated window has
-/// `entries` entries of two host pages and ends at 2^64.
+/// The pinned window has 3 entries. Each is 4 KiB if `narrow` is set, else as large as a host page. The emulated window
+/// has `entries` entries, each as large as two host pages, and ends at I/O bus address 2^64.
 pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
     let (shift, page) = (ground.shift(), 1 << ground.shift());
     let at = |gfn: u64| gfn << shift;

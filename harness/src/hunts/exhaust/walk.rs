@@ -123,7 +123,7 @@ struct Visit<'w, 'a> {
     /// Number of the unit in the domain, from 0.
     unit: u64,
     part: &'a Part,
-    /// The program that the walk is at.
+    /// The program that the walk runs now or has just run.
     program: Program,
     /// The steps of `program`, as indices into the alphabet of the part, from 0.
     letters: Vec<u16>,

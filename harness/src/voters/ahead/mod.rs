@@ -304,23 +304,26 @@ struct Sender<'a, S: System> {
     program: usize,
     page_shift: u32,
     look: Look,
-    /// The rule by which the reference decided the last step that it ran and that the machine was not left out of;
-    /// `None` if no rule did.
+    /// The rule by which the reference decided the last step, not counting steps that the machine was not asked; `None`
+    /// if no rule decided that step.
     decided: Option<Rule>,
     /// Index, from 0, of the last step that reference and machine both ran; `None` if there is none.
     agreed: Option<usize>,
     /// Index of the first step that the machine was not asked, why it was not asked, and the number of such steps;
     /// `None` if there is none.
     not_asked: Option<(usize, String, u64)>,
-    /// Whether the machine was asked anything for one of the program's steps.
+    /// Whether the machine was asked a hypercall for one of the program's steps, so that a part of the program is
+    /// compared.
     compared: bool,
 }
 
 impl<S: System> Sender<'_, S> {
-    /// Sends the program, from its start to its end.
+    /// Sends the program to the machine, from its start to its end, and the hypercalls that read tables back. With
+    /// `whole` all windows are read back whole at the end.
     ///
     /// # Errors
-    /// [`Trouble::Uncovered`] also if the program was sent to its end, but the machine was not asked all of its steps.
+    /// Fails if an answer differs, if the machine is lost, or if a part of the program is not compared. The last error
+    /// is also returned if the program was sent to its end, but the machine was not asked all of its steps.
     fn run(&mut self, program: &Program, whole: bool, tally: &mut Tally) -> Result<(), Trouble> {
         self.start(program)?;
         let put = program.steps.iter().enumerate().try_for_each(|(index, step)| {

@@ -139,7 +139,8 @@ pub struct List<'a> {
     pub backed: bool,
 }
 
-/// The table entries that may not be zero, because a program may have written them since they were last cleared.
+/// The table entries of a machine that may not be zero, because a program may have written them since they were last
+/// cleared.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Written {
     /// Whether any entry of any window may have been written, whatever `entries` says. Set after an answer that

@@ -20,7 +20,7 @@ pub struct Orders {
     pub subject: String,
     /// The id of the process that started the child. The child ends if that process has ended.
     pub parent: u32,
-    /// The path of the shared memory, below `/proc`.
+    /// The path of the memory that the child shares with the harness, below `/proc`.
     pub memory: PathBuf,
     /// How many bytes of data the child may allocate, beyond what it has before the subject is loaded.
     pub bytes: u64,

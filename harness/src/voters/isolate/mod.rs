@@ -6,11 +6,12 @@
 //!  verdicts <── frames, checksums <── pipe ── one a program
 //! ```
 //!
-//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. The harness
-//! sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that is no answer
-//! (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The program at which
-//! that child is lost goes to a third one, which announces each step before it runs ([`restart`]). If the third child
-//! is lost as well, that is a finding at that step. The campaign goes on with another child.
+//! A child has one subject with a checker of its own: reference, memory, oracle. Programs go to the child in batches.
+//! The harness sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that
+//! is no answer (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The
+//! program at which the second child is lost goes to a third child, which announces each step before it runs
+//! ([`restart`]). If the third child is lost as well, the loss is a finding at that step. The campaign goes on with
+//! another child.
 //!
 //! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (by Landlock; if the kernel
 //! lacks it, a write to a file ends the process).
@@ -42,7 +43,7 @@ use wire::{Frame, Telling};
 /// Number of programs in a batch.
 const BATCH: usize = 64;
 
-/// How children are run, and their limits.
+/// How the child processes of isolated subjects are run, and their limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Path of the program to start: `realmode` itself, which has a command for children.
@@ -54,10 +55,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// This program, one second a step, 256 MiB.
+    /// Makes the configuration that starts this executable as the child, with a limit of 1 second for each step and 256
+    /// MiB of data.
     ///
     /// # Errors
-    /// The system does not say where this program is.
+    /// Fails if the system does not say where this executable lies.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self { program: std::env::current_exe()?, limit: Duration::from_secs(1), bytes: 256 << 20 })
     }

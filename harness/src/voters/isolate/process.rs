@@ -21,7 +21,7 @@ const LAST_WORDS: usize = 4096;
 /// Time between two reads of the child's use of memory while the harness waits for the child.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How a child was lost.
+/// How the harness lost a child process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Lost {
     /// The child ended; the text says how.

@@ -1,9 +1,9 @@
-//! The messages between the harness and a child: programs in shared memory, answers through a pipe. Both are
-//! [sealed] values, which have a length and a checksum.
+//! The messages between the harness and a child: programs in shared memory, answers through a pipe. Programs and
+//! answers are [sealed] values, which have a length and a checksum.
 //!
-//! To send a [`Request`], the harness writes it to the shared memory, and its length, eight bytes, to the child's
-//! standard input. An answer is the request's number and a [`Frame`]. A library that overwrites memory can damage the
-//! child's answers. The harness recognises damaged ones by checksum, number and type.
+//! To send a [`Request`], the harness writes the request to the shared memory, and its length, as eight bytes, to the
+//! child's standard input. An answer is the request's number and a [`Frame`]. A library that overwrites memory can
+//! damage the child's answers. The harness recognises damaged answers by checksum, number and type.
 
 use std::io::{self, Write};
 

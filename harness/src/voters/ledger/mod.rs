@@ -32,9 +32,9 @@ pub struct Entry {
     /// The names of the two that differ, in any order. One is `reference` or `reference/DIALECT`, the other a voter's
     /// name.
     pub between: [String; 2],
-    /// The rule that the difference would break.
+    /// The rule that the declared difference would break.
     pub rule: Rule,
-    /// The kind of thing that differs.
+    /// The kind of thing that differs, for example `status`.
     pub field: Field,
     /// The rule by which the reference decided the step; `None` if the entry is for any rule.
     pub decided: Option<Rule>,

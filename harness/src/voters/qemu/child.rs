@@ -31,7 +31,7 @@ const OLDEST: (u32, u32) = (5, 0);
 /// Name of the environment variable that names another QEMU command.
 pub const ENVIRONMENT: &str = "REALMODE_QEMU";
 
-/// Which QEMU to run, and its limits.
+/// Which QEMU command to run, and the limits of its machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// The QEMU command: a path, or a name on the `PATH`.
@@ -136,7 +136,7 @@ fn parse_version(said: &str) -> Option<Version> {
     Some(Version { number, text: text.into() })
 }
 
-/// A QEMU process and the memory of its machine.
+/// A QEMU process, and the memory of the machine that it runs.
 pub(super) struct Child {
     pub(super) process: Process,
     /// The machine's RAM, as a file in memory that QEMU shares with the harness.

@@ -11,7 +11,7 @@ use programs::generate::{Limits, dice::Dice};
 
 use super::{Board, VIO_ENTRIES};
 
-/// How many programs in a row share a board.
+/// How many programs in a row, by their numbers, have the same board.
 const PROGRAMS: u64 = 1024;
 
 /// The machines that QEMU's pseries machine can have, for the generator.

@@ -25,7 +25,7 @@ pub const KIND: VoterKind = VoterKind {
     named: |name, options| (name == NAME).then(|| Arc::new(options.qemu.clone()) as Arc<dyn Candidacy>),
 };
 
-/// QEMU's pseries machine as a voter.
+/// QEMU's pseries machine as a voter: the reference runs ahead of it.
 pub type Qemu = Ahead<Config>;
 
 impl System for Config {
