@@ -616,7 +616,7 @@ struct CallBound {
 }
 
 impl CallBound {
-    /// Returns how many accesses the call may make: base + per_entry x entries.
+    /// Returns how many accesses the call may make: `base + per_entry x entries` of its fields.
     const fn accesses(self) -> u64 {
         let Bound { base, per_entry } = self.published;
         base.saturating_add(per_entry.saturating_mul(self.entries))

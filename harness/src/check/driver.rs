@@ -119,7 +119,8 @@ impl<S: Subject + ?Sized> Driver<S> {
     }
 
     /// Sets memory, host and windows up as the program's machine says. Lets the subject look at memory (`see`), then
-    /// starts it with the program's dialect and machine. The error is why `conduct` stops.
+    /// starts the subject with the program's dialect and machine. The error is the reason why `conduct` stops the
+    /// program.
     pub(crate) fn start<C: Conduct>(&mut self, program: &Program, conduct: &mut C) -> Result<(), C::Stop> {
         self.host.boot(&mut self.memory, program);
         self.open.clear();
@@ -139,8 +140,8 @@ impl<S: Subject + ?Sized> Driver<S> {
     }
 
     /// Runs a step whose precondition holds, on the subject or on the host. With `real_mode` the subject's real-mode
-    /// half gets a hypercall first; without it virtual mode gets the hypercall at once. The error is why `conduct`
-    /// stops.
+    /// half gets a hypercall first; without it virtual mode gets the hypercall at once. The error is the reason why
+    /// `conduct` stops the program.
     pub(crate) fn step<C: Conduct>(&mut self, step: &Step, real_mode: bool, conduct: &mut C) -> Result<Ran, C::Stop> {
         match step {
             Step::Hypercall { vcpu, call } => self.hypercall(*vcpu, call, real_mode, conduct).map(Ran::Hypercall),

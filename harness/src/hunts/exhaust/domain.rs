@@ -250,8 +250,8 @@ impl Domain {
         }
     }
 
-    /// Returns 16 hexadecimal digits by which this domain can be told from others: a hash of the bound and of all
-    /// machines and steps.
+    /// Returns 16 hexadecimal digits that differ from domain to domain: a hash of the bound and of all machines and
+    /// steps.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", store::hash(self.to_string()))

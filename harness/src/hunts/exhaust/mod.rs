@@ -140,7 +140,7 @@ enum Told {
 }
 
 impl Exhaust {
-    /// Returns the header of this run's state, by which this run is told from others.
+    /// Returns the header of this run's state, which differs from the headers of other runs.
     #[must_use]
     pub fn header(&self) -> Header {
         Header {

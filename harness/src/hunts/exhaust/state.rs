@@ -63,7 +63,7 @@ impl Header {
         differing.map(|(name, ours, theirs)| format!("{name}: {theirs} there, {ours} here")).collect()
     }
 
-    /// Returns 16 hexadecimal digits by which this run can be told from runs with another header.
+    /// Returns 16 hexadecimal digits, a hash of the header, which differ for runs with different headers.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", store::hash(format!("{self:?}")))

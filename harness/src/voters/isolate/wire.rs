@@ -27,7 +27,7 @@ pub(super) enum Frame {
     Refused(String),
     /// The start, step or end at this place of the program is about to run.
     Mark(Place),
-    /// The verdict on the next program without one is that it agreed.
+    /// The next program without a verdict agreed: everything of it was compared and is equal.
     Agreed,
     /// The next program without a verdict was not compared or only in part.
     NotCompared(NotCompared),
