@@ -36,8 +36,8 @@ use crate::processes::{anonymous, ended, path};
 /// so that a debugger has only one process to follow.
 pub const ENVIRONMENT: &str = "REALMODE_WATCHED";
 
-/// Number of bytes of the shared memory for each checker, which is more than any packed program has. Stretch 0 holds
-/// [`FINISHED`] instead of a program.
+/// Number of bytes of a stretch, the part of the shared memory that one checker has. It is more than any packed program
+/// has. Stretch 0 belongs to no checker and holds [`FINISHED`].
 const STRETCH: u64 = 1 << 27;
 /// Value of the first byte of the shared memory once the watched command has ended by itself.
 const FINISHED: u8 = 1;
@@ -100,7 +100,7 @@ pub fn finish() {
     }
 }
 
-/// Returns whether another process watches this process. It is known after [`role`] has run.
+/// Returns whether another process watches this process, as [`role`] has found out; `false` before `role` has run.
 #[must_use]
 pub fn is_watched() -> bool {
     MEMORY.get().is_some()

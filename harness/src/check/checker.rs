@@ -139,7 +139,7 @@ pub struct Checker {
     tally: Tally,
     /// Whether the [audit](super::audit) runs at the end of the program that runs now.
     audits: bool,
-    /// The place of the running program that runs now.
+    /// The place that runs now in the program: the start, a step, or the end.
     place: Place,
     /// Number of memory accesses that the real-mode half made in the running step.
     accesses: u64,

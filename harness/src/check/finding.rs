@@ -272,7 +272,7 @@ pub enum Thing {
     ListNode(u64),
     /// An effective address that the subject touched and must not touch, and where the address leads.
     Address(u64, Whereabouts),
-    /// The word at this real address, in the list of a H_PUT_TCE_INDIRECT.
+    /// The word at this real address, in the list of an H_PUT_TCE_INDIRECT.
     ListWord(RealAddr),
     /// Memory that the subject asked the CPU for in real mode.
     Allocation,

@@ -41,7 +41,8 @@ impl Candidacy for ModelOf {
     }
 }
 
-/// The reference as a voter. It answers in one dialect, whatever the dialect of the program is.
+/// The reference as a voter. It answers in one dialect (`own`) and is compared with the reference in the dialect of the
+/// program.
 pub struct Model {
     dialect: Dialect,
     name: String,

@@ -127,7 +127,7 @@ pub trait Runner {
 #[derive(Default)]
 struct Unexplained {
     losses: Vec<(usize, Loss)>,
-    /// Number of all losses so far. `explained` is the number of losses that a verdict or an incident has reported.
+    /// Number of all losses so far. `explained` is the number of those that a verdict or an incident has reported.
     all: usize,
     explained: usize,
 }

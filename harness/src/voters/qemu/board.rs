@@ -30,7 +30,7 @@ const PAGE_SIZES: u64 = ((1 << 35) - 1) & !0xfff;
 /// The device that the window of a LIOBN belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
-    /// PCI host bridge `index`, from 0. The window is its first (`number` 0) or its second (`number` 1).
+    /// PCI host bridge `index`, from 0. `number` is 0 for the first window of the bridge and 1 for its second window.
     Bridge { index: u32, number: usize },
     /// A VIO device, which has one window.
     Vio,

@@ -22,7 +22,7 @@ const SPINS: u32 = 100;
 const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// Requests that the harness hands to the guest together, with the words of lists that they copy.
+/// Requests that the harness hands to the guest together, and the words that copy requests among them store.
 #[derive(Default)]
 pub(super) struct Batch {
     requests: Vec<u8>,
