@@ -1,4 +1,4 @@
-//! docs/dialects.md, printed from the reference's answers ([`reference::answers`]) and the rows of
+//! Writes docs/dialects.md from the reference's answers ([`reference::answers`]) and the rows of
 //! [`contract::dialect::table`].
 
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, OUTSIDE_THE_TEST, R
 use contract::dialect::{Dialect, Field};
 use reference::answers;
 
-/// The folder of the programs that show the rows, from the root of the repository.
+/// Folder of the programs that show the rows of the table of dialects, relative to the root of the repository.
 pub const FOLDER: &str = "corpora/dialects";
 
 const HEAD: &str = "\
@@ -49,7 +49,7 @@ for the other fields; `deferring` has none.
 ## The table
 ";
 
-/// The whole of docs/dialects.md.
+/// Returns the whole text of docs/dialects.md.
 #[must_use]
 pub fn document() -> String {
     let mut text = HEAD.to_string();
@@ -62,7 +62,7 @@ pub fn document() -> String {
     text
 }
 
-/// The program that shows a row, from the root of the repository.
+/// Returns the path of the program that shows the row with this name, relative to the root of the repository.
 #[must_use]
 pub fn program_of(name: &str) -> String {
     format!("{FOLDER}/{name}.realmode")
@@ -73,7 +73,7 @@ fn table_head(text: &mut String, columns: &[&str]) {
     let _ = writeln!(text, "|{}", "---|".repeat(columns.len()));
 }
 
-/// A line for each field: each dialect's answer, and the rows that show it.
+/// Adds the table of all fields to `text`: a line for each field, with each dialect's answer and the rows that show it.
 fn overview(text: &mut String) {
     let dialects = Dialect::ALL.map(Dialect::name);
     table_head(text, &[&["field"], &dialects[..], &["shown by"]].concat());
@@ -88,12 +88,12 @@ fn overview(text: &mut String) {
     }
 }
 
-/// The anchor of a heading: what is no letter, digit or hyphen is left out.
+/// Returns the anchor of a heading: its letters, digits and hyphens, without all other characters.
 fn anchor(heading: &str) -> String {
     heading.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
-/// A paragraph in lines of at most 120 columns.
+/// Adds `words` to `text` as a paragraph of lines of at most 120 columns.
 fn paragraph(text: &mut String, words: &str) {
     let mut columns = 0;
     for word in words.split(' ') {
@@ -130,7 +130,8 @@ fn section(text: &mut String, row: &Row) {
     }
 }
 
-/// One line a dialect: its answer in general, what the program shows, and where that comes from.
+/// Adds a table to `text` with one line for each dialect: the dialect's answer in general, what the row's program shows
+/// (`shown`), and the source.
 fn rows_of(text: &mut String, row: &Row, shown: [String; Dialect::ALL.len()]) {
     table_head(text, &["dialect", "answer", "the program shows", "source"]);
     for ((dialect, shown), source) in Dialect::ALL.into_iter().zip(shown).zip(row.sources) {
@@ -139,7 +140,8 @@ fn rows_of(text: &mut String, row: &Row, shown: [String; Dialect::ALL.len()]) {
     }
 }
 
-/// What the program shows; what is left behind only where it differs.
+/// Adds the table of what the row's program shows in each dialect: status, rule and r4. Entries and faulted-in pages
+/// are added only if the dialects differ in them.
 fn seen_answers(text: &mut String, row: &Row, seen: &[Seen; Dialect::ALL.len()]) {
     let entries = seen.iter().any(|one| one.entries != seen[0].entries);
     let pages = seen.iter().any(|one| one.faulted_in != seen[0].faulted_in);

@@ -64,13 +64,13 @@ pub use contract::{Dialect, Program, Rule};
 pub use findings::report;
 pub use subjects::SubjectKind;
 
-/// Runs a program on the reference and a new candidate. The verdict depends on the program alone.
+/// Checks a program with a new candidate as the subject. The verdict depends on the program alone.
 #[must_use]
 pub fn check(program: &Program) -> Verdict {
     SubjectKind::Candidate.checker().check(program)
 }
 
-/// Runs the code blocks of docs/implementations.md as doc tests.
+/// Holds the code blocks of docs/implementations.md, which run as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/implementations.md")]
 struct Implementations;

@@ -31,48 +31,48 @@ use crate::check::checker::Witness;
 use crate::processes::sealed::{self, Opened};
 use crate::processes::{anonymous, ended, path};
 
-/// Environment variable that tells a process that it is watched. Its value is the watching process's id, `:`, and the
-/// path of the shared memory. With a value without `:`, such as `no`, a command runs libraries unwatched, so that a
-/// debugger has only one process to follow.
+/// Name of the environment variable that tells a process that it is watched. Its value is the watching process's id,
+/// `:`, and the path of the shared memory. If the value has no `:`, such as `no`, a command runs libraries unwatched,
+/// so that a debugger has only one process to follow.
 pub const ENVIRONMENT: &str = "REALMODE_WATCHED";
 
-/// Bytes of the shared memory for each checker, more than any packed program has. The first stretch holds [`FINISHED`]
-/// instead.
+/// Number of bytes of a stretch, the part of the shared memory that one checker has. It is more than any packed program
+/// has. Stretch 0 belongs to no checker and holds [`FINISHED`].
 const STRETCH: u64 = 1 << 27;
-/// First byte of the shared memory once the command has ended by itself.
+/// Value of the first byte of the shared memory once the watched command has ended by itself.
 const FINISHED: u8 = 1;
 
-/// A record in the shared memory: the path of the library, and the [packed](encoding) program that runs on it.
+/// A record in the shared memory: the path of a library, and the [packed](encoding) program that the library runs.
 type Record<'a> = (&'a str, &'a Bytes);
 
 // ---- the process that is watched ------------------------------------------------------------------------------------
 
-/// The shared memory, in a process that is watched.
+/// The shared memory, as a watched process uses it.
 struct Memory {
     file: File,
-    /// The stretches that no checker uses any more, and how many stretches were ever used.
+    /// The numbers of the stretches that no checker uses any more, and how many stretches were ever used.
     free: Mutex<(Vec<u64>, u64)>,
 }
 
-/// The shared memory; set only in a process that is watched.
+/// The shared memory. It is set only in a process that is watched.
 static MEMORY: OnceLock<Memory> = OnceLock::new();
 
-/// Whether this process is watched by another.
+/// Whether another process watches this process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// No process watches it, and it may start itself again to be watched.
+    /// No process watches this process. It may start itself again to be watched.
     Alone,
-    /// Another process watches it.
+    /// Another process watches this process.
     Watched,
-    /// The user wants no process to watch it.
+    /// The user wants this process to run libraries without being watched.
     Unwatched,
 }
 
-/// Returns the role of this process by its [environment](ENVIRONMENT). In a watched process it also opens the shared
-/// memory, and asks the system to kill this process when the watching process ends.
+/// Returns the role of this process by the [environment variable](ENVIRONMENT). If the process is watched, it also
+/// opens the shared memory, and asks the system to kill this process when the watching process ends.
 ///
 /// # Errors
-/// The watching process has ended, or the shared memory cannot be opened.
+/// Fails if the watching process has ended, or if the shared memory cannot be opened.
 pub fn role() -> io::Result<Role> {
     let Some(value) = std::env::var_os(ENVIRONMENT) else { return Ok(Role::Alone) };
     let value = value.to_string_lossy();
@@ -91,7 +91,8 @@ pub fn role() -> io::Result<Role> {
     Ok(Role::Watched)
 }
 
-/// Marks that the command ends by itself. If a process ends without this mark, the watching process blames a library.
+/// Marks in the shared memory that this command ends by itself. If a watched process ends without the mark, the
+/// watching process blames a library. Does nothing in a process that is not watched.
 pub fn finish() {
     if let Some(memory) = MEMORY.get() {
         // An error is ignored: without the mark there is a report too many, which is better than one too few.
@@ -99,22 +100,24 @@ pub fn finish() {
     }
 }
 
-/// Returns whether this process is watched.
+/// Returns whether another process watches this process, as [`role`] has found out; `false` before `role` has run.
 #[must_use]
 pub fn is_watched() -> bool {
     MEMORY.get().is_some()
 }
 
-/// Writes each program that a checker begins to the shared memory, until the checker is dropped.
+/// Writes each program that one checker begins to the shared memory. Clears the record when the checker drops the
+/// recorder.
 struct Recorder {
     memory: &'static Memory,
-    /// Number of the recorder's stretch, from 1.
+    /// Number of the recorder's stretch of the shared memory, from 1.
     stretch: u64,
-    /// Path of the library.
+    /// Path of the library that the checker runs.
     library: String,
 }
 
-/// Makes a recorder of the programs that one checker runs on this library. `None` if this process is not watched.
+/// Makes a recorder of the programs that one checker runs on the library at this path. Returns `None` if this process
+/// is not watched.
 pub(crate) fn recorder(library: &Path) -> Option<Arc<dyn Witness>> {
     let memory = MEMORY.get()?;
     let mut free = memory.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +129,7 @@ pub(crate) fn recorder(library: &Path) -> Option<Arc<dyn Witness>> {
 }
 
 impl Recorder {
-    /// Writes bytes to the start of the recorder's stretch.
+    /// Writes bytes to the start of the recorder's stretch of the shared memory.
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.memory.file.write_all_at(bytes, self.stretch * STRETCH)
     }
@@ -152,7 +155,7 @@ impl Drop for Recorder {
 
 // ---- the process that watches ---------------------------------------------------------------------------------------
 
-/// A second process of this command, which runs a library while this process waits for it.
+/// A second process of this command, which runs a library while this process waits for the second one to end.
 pub struct Watched {
     child: Child,
     memory: File,
@@ -161,24 +164,25 @@ pub struct Watched {
 /// How a watched process ended.
 #[derive(Debug)]
 pub enum End {
-    /// By itself, or by a signal that others send: SIGHUP, SIGINT, SIGPIPE, SIGQUIT or SIGTERM.
+    /// The process ended by itself, or by a signal that people and systems send: SIGHUP, SIGINT, SIGPIPE, SIGQUIT or
+    /// SIGTERM.
     Own(ExitStatus),
-    /// Most likely because of a library.
+    /// The process ended most likely because of a library: by any other signal, or without the mark of [`finish`].
     Lost(Loss),
 }
 
-/// What is known of a process that a library ended.
+/// What is known of a watched process that a library ended.
 #[derive(Debug)]
 pub struct Loss {
-    /// How the process ended.
+    /// How the watched process ended: its exit status or signal.
     pub status: ExitStatus,
-    /// The programs that ran, one for each checker, each with the path of its library. Empty if the process ended while
-    /// a library was being loaded.
+    /// The programs that ran, one for each checker, each with the path of its library. Empty if no program ran, for
+    /// example while a library was being loaded.
     pub running: Vec<(PathBuf, Program)>,
 }
 
 impl Loss {
-    /// Returns how the process ended, in words.
+    /// Returns how the watched process ended, in words.
     #[must_use]
     pub fn how(&self) -> String {
         ended(self.status)
@@ -186,11 +190,11 @@ impl Loss {
 }
 
 impl Watched {
-    /// Starts this command again with the same arguments. The calling thread must live as long as the second process,
-    /// because the system kills that process when the thread ends.
+    /// Starts this command again with the same arguments, as a watched process. The calling thread must live as long as
+    /// the watched process, because the system kills the watched process when the thread ends.
     ///
     /// # Errors
-    /// The shared memory or the process cannot be made.
+    /// Fails if the shared memory or the process cannot be made.
     pub fn start() -> io::Result<Self> {
         let memory = anonymous("realmode-watched")?;
         let mut arguments = std::env::args_os();
@@ -202,7 +206,7 @@ impl Watched {
         Ok(Self { child: command.env(ENVIRONMENT, value).spawn()?, memory })
     }
 
-    /// Returns a function that sends SIGINT to the process. Any thread may call it.
+    /// Returns a function that sends SIGINT to the watched process. Any thread may call the function.
     pub fn interrupter(&self) -> impl Fn() + Send + 'static {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         move || {
@@ -213,10 +217,10 @@ impl Watched {
         }
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the watched process ends, and returns how it ended.
     ///
     /// # Errors
-    /// The system cannot wait for the process, or the shared memory cannot be read.
+    /// Fails if the system cannot wait for the process, or if the shared memory cannot be read.
     pub fn end(mut self) -> io::Result<End> {
         let status = self.child.wait()?;
         let by_somebody = [Signal::HUP, Signal::INT, Signal::PIPE, Signal::QUIT, Signal::TERM];
@@ -230,7 +234,8 @@ impl Watched {
         Ok(if own { End::Own(status) } else { End::Lost(Loss { status, running: self.running()? }) })
     }
 
-    /// Returns the programs whose records stand in the shared memory.
+    /// Returns the programs whose records stand in the shared memory, each with the path of its library. The error says
+    /// why the shared memory cannot be read.
     fn running(&self) -> io::Result<Vec<(PathBuf, Program)>> {
         let mut running = Vec::new();
         let bytes = self.memory.metadata()?.len();
@@ -257,8 +262,9 @@ impl Watched {
     }
 }
 
-/// Ends this process by the signal that ended the watched process, so that the parent of this process sees the same
-/// signal. Leaves no core dump, because the watched process has left one. Returns if the number is no signal.
+/// Ends this process by the same signal that ended the watched process, so that this process's parent sees that signal.
+/// Leaves no core dump, because the watched process has left one. Returns only if `signal` is no signal that ends a
+/// process.
 pub fn end_by(signal: i32) {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let Some(signal) = Signal::from_named_raw(signal) else { return };

@@ -1,7 +1,8 @@
 //! Checks how often the harness and the candidate allocate beyond what the reference allocates: less than once in 50
 //! steps, and fewer than 40 times for a program.
 //!
-//! The reference consists of maps and vectors, and allocates as they do. Everything around it keeps the memory that it
+//! The reference consists of maps and vectors, which allocate. Everything around the reference keeps the memory that it
+//! has grown to: for example real memory and its log, the candidate's tables, and the oracle's lists.
 //! has grown to: real memory and its log, the candidate's tables, the oracle's lists.
 
 use allocation_counter::measure;
@@ -10,7 +11,8 @@ use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::solo::{Plan, reference, run_reference};
 use realmode_diff::{SubjectKind, Verdict};
 
-/// Returns 60 drawn programs with their steps repeated `rounds` times, without the invalid ones.
+/// Returns plans of 60 drawn programs with the steps of each repeated `rounds` times. Leaves out the programs that are
+/// invalid then.
 fn programs(rounds: usize) -> Vec<Plan> {
     let config = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
     let program = |index| {
@@ -21,7 +23,8 @@ fn programs(rounds: usize) -> Vec<Plan> {
     (0..60).map(program).filter(|plan| plan.program().validate().is_ok()).collect()
 }
 
-/// Returns two numbers of a second pass over the programs: the allocations beyond the reference's, and the steps.
+/// Checks all programs twice and measures the second pass. Returns the number of allocations beyond those of the
+/// reference alone, and the number of steps of all programs.
 fn beyond_the_reference(plans: &[Plan]) -> (i64, i64) {
     let mut model = reference(&plans[0]);
     let mut checker = SubjectKind::Candidate.checker();

@@ -1,7 +1,7 @@
-//! Checks that the candidate's real-mode half never allocates, in whatever call.
+//! Checks that the candidate's real-mode half never allocates, whatever the hypercall or probe.
 //!
-//! The types rule this out already, because that folder cannot name the allocator. Here the allocator aborts the test
-//! if anything allocates while real mode runs.
+//! The types of the candidate rule this out already, because its folder `real_mode/` cannot name the allocator. In this
+//! test the allocator aborts the process if anything allocates while real mode runs.
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use candidate::Candidate;
@@ -15,7 +15,7 @@ use realmode_diff::{Checker, Verdict};
 #[global_allocator]
 static ALLOCATOR: AllocDisabler = AllocDisabler;
 
-/// The candidate, for which the allocator is forbidden while it runs in real mode.
+/// The candidate. The allocator aborts the process if the candidate allocates while it runs in real mode.
 #[derive(Default)]
 struct Watched(Candidate);
 

@@ -1,4 +1,4 @@
-//! The audit: expensive checks of the harness itself. It runs the machine's own audit, then compares the state of
+//! The audit: expensive checks of the harness itself. It runs the machine's own audit, then compares those parts of
 //! memory that no subject can change with the reference.
 
 use std::collections::BTreeMap;
@@ -7,12 +7,12 @@ use contract::{Pfn, RealAddr};
 use machine::memory::{Account, Fault, Owner, RealMemory};
 use reference::Reference;
 
-/// Runs the audit: [`RealMemory::audit`], then own and holders of every page, the blocks, and the windows against the
-/// reference. It takes time in proportion to what memory and reference hold. Call it while memory and reference agree,
-/// after a step or at the end of a program.
+/// Runs the audit: [`RealMemory::audit`], then compares own references and holders of every page, the vmemmap blocks,
+/// and the windows with the reference. Takes time in proportion to the size of both. Call it only while memory and
+/// reference agree, after a step or at the end of a program.
 ///
 /// # Errors
-/// Returns the first fault.
+/// Returns the first fault that the audit finds.
 pub fn audit(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     memory.audit()?;
     accounts(reference, memory)?;
@@ -20,7 +20,8 @@ pub fn audit(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     windows(reference, memory)
 }
 
-/// Compares the account, which memory keeps store by store, with a count over the reference's state.
+/// Compares the account, which memory keeps store by store, with a count of own references and holders over the
+/// reference's state. The error is the first page on which the two differ.
 fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     let mut due: BTreeMap<Pfn, Account> = BTreeMap::new();
     let mut account = |pfn: Pfn, own: i32, holders: i32| {
@@ -52,8 +53,8 @@ fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     }
 }
 
-/// Checks that each block of memory lies where the reference has it. A block that only the reference has is not looked
-/// for here: the first use of a struct page in it shows a difference.
+/// Checks that each vmemmap block of memory lies at the real address that the reference has for it. A block that only
+/// the reference has is not looked for: the first use of a struct page in it shows a difference.
 fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for &(number, real) in memory.blocks() {
         let (memory, reference) = (Some(RealAddr(real)), reference.block(number));
@@ -64,8 +65,8 @@ fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that each window of the reference has its tables, and that a table without a window is empty. Such tables
-/// exist at the end of a program, when windows are closed and their tables stay.
+/// Checks that each window of the reference has its tables in memory, and that a table in memory without a window in
+/// the reference is all zero. Such tables exist at the end of a program, when windows are closed and their tables stay.
 fn windows(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for window in reference.windows() {
         let liobn = window.spec.liobn;
@@ -112,8 +113,8 @@ cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3
 ";
     const PFN: Pfn = Pfn(0x4000);
 
-    /// Runs these steps (by index) on the host, those on the reference, then `spoil` on memory. Returns the audit's
-    /// result.
+    /// Runs some steps of the program on the host and some on the reference, both given by index from 0. Then `spoil`
+    /// changes memory. Returns the audit's result.
     fn after(host: &[usize], reference: &[usize], spoil: fn(&mut RealMemory)) -> Result<(), Fault> {
         let program = contract::text::parse(MACHINE).expect("a program");
         let (mut memory, mut actor) = (RealMemory::new(), Host::new());

@@ -1,4 +1,5 @@
-//! Names the words of real memory that a step changed, and the values they had before and after.
+//! Names the words of real memory and the page-table entries that a step changed, with their values before and after
+//! it.
 
 use contract::Pfn;
 use contract::addr::{LINEAR_MAP, REAL_MASK};
@@ -7,21 +8,21 @@ use machine::memory::{Owner, Place, RealMemory, Region, struct_page};
 
 use super::finding::{Area, Field, Thing, Whereabouts};
 
-/// A word that changed, in words.
+/// A word of real memory or a page-table entry that a step changed, with both values as text.
 pub(crate) struct Change {
-    /// The word's real address; for a page-table entry, the hva.
+    /// The word's real address. For a page-table entry, its hva.
     pub(crate) address: u64,
-    /// The thing that the word holds.
+    /// The thing that the word holds, for example the reference count of a page.
     pub(crate) thing: Thing,
-    /// The value before the step, as text.
+    /// The value of the word before the step, as text.
     pub(crate) old: String,
-    /// The value after it, as text.
+    /// The value after the step, as text.
     pub(crate) new: String,
 }
 
 impl Change {
-    /// Returns whether this word follows `before` in memory and changed in the same way. Words of the vmemmap list
-    /// always do.
+    /// Returns whether this word lies directly after `before` in memory, holds the same kind of thing, and changed from
+    /// the same old to the same new value. Any two words of the vmemmap list count as such neighbours.
     fn follows(&self, before: &Self) -> bool {
         let (field, list) = (self.thing.field(), self.thing.field() == Field::VmemmapList);
         let neighbours = self.address == before.address.wrapping_add(8) || list;
@@ -29,7 +30,8 @@ impl Change {
     }
 }
 
-/// Says which thing the word at `place` is, and what its two values mean.
+/// Makes the [`Change`] of the word at `place` from its value before the step (`old`) and after it (`new`). The owner
+/// of the word's region says which thing the word holds and how its values are printed.
 pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Change {
     let hex = |value: u64| format!("{value:#x}");
     let tce = |value: u64| hex(value.swap_bytes());
@@ -63,8 +65,8 @@ pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Chang
     Change { address, thing, old, new }
 }
 
-/// Returns where an effective address leads: into the region that holds it, or past the end of the last region below
-/// it.
+/// Returns where the effective address `ea` leads: into a region, past the end of the last region below it, below all
+/// regions, or to no real address at all.
 pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> Whereabouts {
     let area = |region: Region| match region.owner {
         Owner::StructPages { offset } => Area::StructPages(Pfn(offset.div_ceil(memory.struct_page_size()))),
@@ -84,7 +86,8 @@ pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> Whereabouts {
     }
 }
 
-/// Returns the names of a struct page's flags, such as `HEAD DIRTY`; `none` for no flag.
+/// Returns the names of the flags that are set in a struct page's flags word, such as `HEAD DIRTY`. Bits without a name
+/// follow as one hex number. Returns `none` if no bit is set.
 pub(crate) fn flag_names(flags: u64) -> String {
     let mut names: Vec<String> = Vec::new();
     for (bit, name) in [(struct_page::HEAD, "HEAD"), (struct_page::TAIL, "TAIL"), (struct_page::DIRTY, "DIRTY")] {
@@ -99,9 +102,9 @@ pub(crate) fn flag_names(flags: u64) -> String {
     if names.is_empty() { "none".into() } else { names.join(" ") }
 }
 
-/// Returns the changes since the step began as lines, lowest address first, such as `count of page 0x10: 1 -> 2`.
-/// Neighbouring words that changed in the same way share a line. All words of the vmemmap list, which the host keeps,
-/// share one.
+/// Returns what the running step has changed in real memory, as lines of text in ascending order of address, such as
+/// `count of page 0x10: 1 -> 2`. Neighbouring words with the same kind of thing and the same change share a line. All
+/// words of the vmemmap list share one line.
 #[must_use]
 pub fn changes(memory: &RealMemory) -> Vec<String> {
     let mut changes: Vec<_> = memory.differences().map(|(place, old, new)| of(memory, place, old, new)).collect();

@@ -1,4 +1,4 @@
-//! The checker: runs one program on the reference and on a subject, step by step, until they differ or the program
+//! The checker: runs one program on the reference and on a subject, step by step, until a rule is broken or the program
 //! ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,57 +25,61 @@ use super::tally::Tally;
 use super::verdict::{NotCompared, Reason, Verdict};
 use super::words;
 
-/// Hang limit of a probe, in accesses. A walk of the longest vmemmap list needs fewer.
+/// Hang limit of a probe, in accesses. A walk of the longest possible vmemmap list needs fewer.
 const PROBE_LIMIT: u64 = 8 * contract::description::MAX_BLOCKS;
 
-/// How a step was handled, as a [`Watch`] sees it.
+/// How the check handled a step, as a [`Watch`] sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handled {
-    /// Both sides left the step out: its precondition failed, or the subject does not cover it.
+    /// Neither the reference nor the subject ran the step: the step was skipped because its precondition failed, or it
+    /// was not asked because the subject does not cover it.
     Skipped,
-    /// The host did the step, or the subject closed a window.
+    /// The host did the step, for example `unmap`, or the subject closed a window.
     Host,
-    /// Real mode finished the step. Probes count here too.
+    /// The subject's real-mode half finished the hypercall. Probes count here too.
     Real,
-    /// Real mode deferred the call and virtual mode finished it, or the subject has no real-mode half.
+    /// Virtual mode finished the hypercall: real mode deferred it, or the subject has no real-mode half.
     Deferred,
 }
 
-/// A step on which both sides agreed, or which both left out, as a [`Watch`] sees it.
+/// What a [`Watch`] sees of a step that passed: the reference and the subject agreed on it, or it was skipped or not
+/// asked.
 pub struct Observation<'a> {
     /// Index of the step in the program, from 0.
     pub index: usize,
-    /// The step.
+    /// The step itself, as the program has it.
     pub step: &'a Step,
-    /// The reference's outcome.
+    /// The reference's outcome. For a step that was not asked, a made-up outcome that says so.
     pub outcome: &'a Outcome,
-    /// How the step was handled.
+    /// How the check handled the step.
     pub handled: Handled,
-    /// Number of accesses of the real-mode half of a hypercall; 0 for other steps that ran.
+    /// Number of memory accesses that the real-mode half made for a hypercall; 0 for every other step.
     pub accesses: u64,
-    /// The memory after the step. Its [changes](RealMemory::changes) are those of this step.
+    /// The real memory after the step. Its [changes](RealMemory::changes) are those of this step.
     pub memory: &'a RealMemory,
-    /// The reference after the step.
+    /// The reference in its state after the step.
     pub reference: &'a Reference,
 }
 
-/// Follows a check while it runs.
+/// Follows a check while it runs: the checker calls it at each place of the program.
 pub trait Watch {
-    /// Called when `place` is about to run.
+    /// Called when the check is about to run `place`: the start, a step, or the end.
     fn begins(&mut self, place: Place) {
         let _ = place;
     }
 
-    /// Called after a step on which both sides agreed, or which both left out.
+    /// Called after each step on which the reference and the subject agreed, and after each step that was skipped or
+    /// not asked. Not called for a step with a finding.
     fn agreed(&mut self, seen: &Observation<'_>) {
         let _ = seen;
     }
 }
 
-/// Does nothing.
+/// A watch that does nothing.
 impl Watch for () {}
 
-/// Calls a function after each step on which both sides agreed, or which both left out.
+/// A function is a watch: it is called after each step on which the reference and the subject agreed, and after each
+/// step that was skipped or not asked.
 impl<F: FnMut(&Observation<'_>)> Watch for F {
     fn agreed(&mut self, seen: &Observation<'_>) {
         self(seen);
@@ -83,79 +87,84 @@ impl<F: FnMut(&Observation<'_>)> Watch for F {
 }
 
 /// Sees each program and each step before the subject runs it. Only the null control's second reference may answer from
-/// what it sees; the recorder of a [watched](crate::watch) library only writes the program down.
+/// what it sees. The recorder of a [watched](crate::watch) library only writes the program down.
 pub(crate) trait Witness: Send + Sync {
-    /// Called when a program begins.
+    /// Called when a check of `program` begins, before the subject starts.
     fn reset(&self, program: &Program);
 
-    /// Called when a step is about to run.
+    /// Called when the reference is about to run this step. A step that was not asked is not shown; a step that is
+    /// skipped is shown.
     fn step(&self, step: &Step);
 }
 
-/// What the checker does at the end of a program.
+/// What the checker does at the end of a program, after the last step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ending {
-    /// Compares everything, closes all windows, and searches for leaks (`REF.LEAK`).
+    /// Compares everything, closes all windows that the subject covers, and searches for leaks (`REF.LEAK`).
     #[default]
     Close,
-    /// Compares everything. The windows stay open when the subject starts on the next program.
+    /// Compares everything. The windows stay open and leaks are not searched for; the subject starts on the next
+    /// program so.
     LeaveOpen,
 }
 
-/// A new subject.
+/// A new subject, with the witness that belongs to it.
 pub(crate) struct Instance {
-    /// The subject.
+    /// The subject. It has seen no program yet.
     pub(crate) subject: Box<dyn Subject + Send>,
-    /// Sees each step before the subject; `None` for most subjects.
+    /// Sees each step before the subject runs it. `None` for most subjects; the null control and watched libraries have
+    /// one.
     pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
 impl Instance {
-    /// Makes an instance without a witness.
+    /// Makes an instance of `subject` without a witness.
     pub(crate) fn of(subject: impl Subject + Send + 'static) -> Self {
         Self { subject: Box::new(subject), witness: None }
     }
 }
 
-/// Makes subjects of one kind. The text of an error says why the subject cannot be made.
+/// Makes new subjects of one kind. The error says why the subject cannot be made.
 pub(crate) type Make = Box<dyn Fn() -> Result<Instance, String> + Send>;
 
-/// Runs programs on the reference and a subject. Keeps its allocations, and the subject, from program to program.
+/// Runs programs on the reference and on a subject, and compares them. Reuses its allocations, and the subject, for the
+/// next program.
 pub struct Checker {
     reference: Reference,
     driver: Driver<dyn Subject + Send>,
     witness: Option<Arc<dyn Witness>>,
     make: Option<Make>,
-    /// Whether an attempt to make a second subject beside this one has failed.
+    /// Whether the checker once failed to make a second subject beside its own. It then does not try again.
     only_one: bool,
     tally: Tally,
-    /// Whether the [audit](super::audit) runs at the end of the running program.
+    /// Whether the [audit](super::audit) runs at the end of the program that runs now.
     audits: bool,
-    /// Where the running program is.
+    /// The place that runs now in the program: the start, a step, or the end.
     place: Place,
-    /// Accesses of the running step's real-mode half.
+    /// Number of memory accesses that the real-mode half made in the running step.
     accesses: u64,
-    /// The rule by which the reference decided the running step.
+    /// The rule by which the reference decided the running step; `None` if no rule decides it, as for host steps.
     decided: Option<Rule>,
-    /// What the subject covers of the running program's machine.
+    /// What the subject covers on the running program's machine.
     coverage: Coverage,
 }
 
 impl Checker {
-    /// Makes a checker of `subject`. It cannot be [renewed](Self::renew).
+    /// Makes a checker that runs `subject`. The checker cannot be [renewed](Self::renew), because it cannot make
+    /// subjects.
     #[must_use]
     pub fn new(subject: Box<dyn Subject + Send>) -> Self {
         Self::of(Instance { subject, witness: None }, None)
     }
 
-    /// Makes a checker of the subject that `make` returns. It can be [renewed](Self::renew).
+    /// Makes a checker that runs the subject that `make` returns. The checker can be [renewed](Self::renew).
     #[must_use]
     pub fn made<S: Subject + Send + 'static>(make: impl Fn() -> S + Send + 'static) -> Self {
         let instance = Instance::of(make());
         Self::of(instance, Some(Box::new(move || Ok(Instance::of(make())))))
     }
 
-    /// Makes a checker. With `make` it can be [renewed](Self::renew).
+    /// Makes a checker that runs this subject. It can be [renewed](Self::renew) if `make` is `Some`.
     pub(crate) fn of(instance: Instance, make: Option<Make>) -> Self {
         Self {
             reference: Reference::new(Dialect::Lopapr, &smallest()),
@@ -172,11 +181,12 @@ impl Checker {
         }
     }
 
-    /// Replaces the subject by a new one that has seen no program. Returns `false` if the checker cannot make subjects.
+    /// Replaces the subject by a new one that has seen no program. Returns `true` if it did so, and `false` if the
+    /// checker has no way to make subjects.
     ///
     /// # Errors
-    /// The checker makes subjects, and this one cannot be made now; the text says why. Afterwards the checker has no
-    /// subject: only a later `renew` may be called.
+    /// The checker has a way to make subjects, but it failed this time; the text says why. Afterwards the checker has
+    /// no subject: only a later `renew` may be called.
     pub fn renew(&mut self) -> Result<bool, String> {
         let Some(make) = &self.make else { return Ok(false) };
         // Drops the old subject first, because of some subjects only one can exist at a time, such as a library that
@@ -188,8 +198,8 @@ impl Checker {
         Ok(true)
     }
 
-    /// Like [`check_into`](Self::check_into), but runs the program on a new subject that has seen no other program,
-    /// beside the checker's own. If no second subject can be made, the checker's own subject runs it.
+    /// Like [`check_into`](Self::check_into), but runs the program on a second, new subject that has seen no other
+    /// program. If no second subject can be made, the checker's own subject runs the program.
     pub(crate) fn check_aside(
         &mut self,
         program: &Program,
@@ -211,19 +221,19 @@ impl Checker {
         verdict
     }
 
-    /// Returns the name of the subject.
+    /// Returns the name of the subject that this checker runs.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.driver.subject().name()
     }
 
-    /// Runs the program to its end or to the first finding. A program that contradicts itself gives
-    /// [`Verdict::Invalid`].
+    /// Runs the program to its end or to the first finding, and returns the verdict. A program that contradicts itself
+    /// does not run and gives [`Verdict::Invalid`].
     pub fn check(&mut self, program: &Program) -> Verdict {
         self.check_watched(program, &mut ())
     }
 
-    /// Like [`check`](Self::check), and calls `watch` at each place.
+    /// Like [`check`](Self::check), and calls `watch` at each place: the start, each step, and the end.
     pub fn check_watched(&mut self, program: &Program, watch: &mut dyn Watch) -> Verdict {
         if let Err(invalid) = program.validate() {
             return Verdict::Invalid(invalid);
@@ -232,13 +242,15 @@ impl Checker {
         self.guarded(program, Ending::Close, watch)
     }
 
-    /// Returns the counts of the last [`check`](Self::check) or [`check_watched`](Self::check_watched).
+    /// Returns the counts of the last program that [`check`](Self::check) or [`check_watched`](Self::check_watched)
+    /// ran.
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Like [`check_watched`](Self::check_watched) for a program that is known to be valid. Adds the counts to `tally`.
+    /// Like [`check_watched`](Self::check_watched), but expects a valid program, ends it as `ending` says, and adds the
+    /// counts to `tally`.
     pub(crate) fn check_into(
         &mut self,
         program: &Program,
@@ -252,7 +264,8 @@ impl Checker {
         verdict
     }
 
-    /// Runs the program. A panic outside of the subject's code is a finding of `HARNESS.FAULT`.
+    /// Runs the program and returns the verdict. A panic outside of the subject's code becomes a finding of
+    /// `HARNESS.FAULT`.
     fn guarded(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
         self.place = Place::Start;
         match quiet::quietly(|| catch_unwind(AssertUnwindSafe(|| self.run(program, ending, watch)))) {
@@ -267,7 +280,8 @@ impl Checker {
         }
     }
 
-    /// Runs the program: start, steps, end. Adds its counts to the checker's tally.
+    /// Runs the program's start, steps and end, and returns the verdict. Adds the program's counts to the checker's
+    /// tally.
     fn run(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
         self.tally.programs += 1;
         self.audits = cfg!(debug_assertions) || is_audited(program);
@@ -325,7 +339,7 @@ impl Checker {
         }
     }
 
-    /// Makes what a [`Watch`] sees of a step.
+    /// Makes what a [`Watch`] sees of the step with this index.
     fn observation<'a>(
         &'a self,
         index: usize,
@@ -337,7 +351,8 @@ impl Checker {
         Observation { index, step, outcome, handled, accesses: *accesses, memory: driver.memory(), reference }
     }
 
-    /// Makes a finding of a failure, with the subject's log.
+    /// Makes a finding of `failure`, with the lines that the subject logged. `agreed` is the index of the last step on
+    /// which the reference and the subject agreed.
     fn finding(&self, failure: Failure, place: Place, program: &Program, agreed: Option<usize>) -> Verdict {
         let Failure { rule, thing, moment, expected, found, objects } = failure;
         let log = self.driver.subject().log();
@@ -346,14 +361,15 @@ impl Checker {
         Verdict::Finding(Box::new(Finding { decided, agreed, moment, expected, found, objects, log, ..blank }))
     }
 
-    /// Starts the subject, and asks it what it covers of this machine.
+    /// Starts the subject on the program's machine, then asks the subject what it covers of this machine.
     fn start(&mut self, program: &Program) -> Result<(), Box<Failure>> {
         self.driver.start(program, &mut Watched::new(PROBE_LIMIT))?;
         self.coverage = self.driver.subject().coverage();
         Ok(())
     }
 
-    /// Returns whether the subject covers this step. If not, both sides leave the step out.
+    /// Returns whether the subject covers this step. If not, the step is not asked: neither the subject nor the
+    /// reference runs it.
     fn asks(&self, step: &Step) -> bool {
         let covered = self.coverage;
         if covered == Coverage::ALL {
@@ -384,12 +400,13 @@ impl Checker {
         }
     }
 
-    /// Makes an oracle over both sides as they are now.
+    /// Makes an oracle that compares the reference and the real memory as they are now.
     fn oracle(&self) -> Oracle<'_> {
         Oracle { reference: &self.reference, memory: self.driver.memory(), closing: self.driver.closed() }
     }
 
-    /// Runs the step on the reference, and shows it to the witness first.
+    /// Shows the step to the witness, if there is one, then runs the step on the reference. Returns the reference's
+    /// outcome.
     fn reference_step(&mut self, step: &Step) -> Outcome {
         if let Some(witness) = &self.witness {
             witness.step(step);
@@ -400,7 +417,8 @@ impl Checker {
         outcome
     }
 
-    /// Runs a step on both sides and compares them. The error is the failure to report.
+    /// Runs a step on the reference, then on the subject or the host, and compares the results. A step whose
+    /// precondition fails is skipped. The error is the failure to report.
     fn step(&mut self, step: &Step) -> Result<(Outcome, Handled), Box<Failure>> {
         let outcome = self.reference_step(step);
         self.driver.begin();
@@ -430,20 +448,21 @@ impl Checker {
         Ok((outcome, handled))
     }
 
-    /// Reports a fault of the simulated machine or of the oracle to the judge, which puts it before everything that the
-    /// subject did.
+    /// Tells the judge about the fault that memory noted, if any: a contradiction of the simulated machine or of the
+    /// oracle. The judge puts it before everything that the subject did.
     fn hear_fault(&self, judge: &mut Judge) {
         if let Some(found) = self.driver.memory().fault() {
             judge.hear(fault(found.to_string()));
         }
     }
 
-    /// Runs the expensive checks of the harness itself.
+    /// Runs the audit, the expensive checks of the harness itself. The error is a `HARNESS.FAULT`.
     fn audit(&self) -> Result<(), Box<Failure>> {
         audit(&self.reference, self.driver.memory()).map_err(|found| fault(found.to_string()))
     }
 
-    /// Makes the watch for a hypercall: its hang limit, and the bound that the subject published.
+    /// Makes the [`Watched`] for a hypercall, with the call's hang limit and, if the subject publishes a bound, that
+    /// bound.
     fn watched_call(&self, call: &Hypercall) -> Watched {
         let published = self.driver.subject().bound();
         // A list has at most 512 entries and a window at most 65,536, so a larger count in r7 must not raise the bound.
@@ -460,7 +479,8 @@ impl Checker {
         Watched { limit, bound, judge: Judge::default() }
     }
 
-    /// Compares the subject's answer with the reference's. Counts the step in the tally if they are equal.
+    /// Compares the subject's answer (`ran`) with the reference's (`outcome`), and tells the judge about each
+    /// difference. Counts the step in the tally if the answers are equal. Returns how the step was handled.
     fn compare_answer(&mut self, step: &Step, outcome: &Outcome, ran: Ran, judge: &mut Judge) -> Handled {
         match (step, outcome.answer, ran) {
             (Step::Hypercall { call, .. }, Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
@@ -490,7 +510,8 @@ impl Checker {
         }
     }
 
-    /// Compares the answers to a probe of a conditional reference.
+    /// Compares the reference's answer (`expected`) and the subject's answer (`found`) to `get_page_unless_zero` or
+    /// `put_page_unless_one`. Tells the judge if they differ, else counts the step.
     fn compare_probe(
         &mut self,
         outcome: &Outcome,
@@ -507,7 +528,8 @@ impl Checker {
         Handled::Real
     }
 
-    /// Compares the answers to a hypercall, and what real mode did with what it owes (docs/semantics.md, section 5).
+    /// Compares the reference's answer to a hypercall with the subject's, and what real mode did with what it owes
+    /// (docs/semantics.md, section 5). Tells the judge about each difference; counts the call if there is none.
     fn compare_hypercall(
         &mut self,
         outcome: &Outcome,
@@ -545,8 +567,8 @@ impl Checker {
         if deferred { Handled::Deferred } else { Handled::Real }
     }
 
-    /// The end of a program: compares everything, closes all windows, and searches for leaks: count must be own plus
-    /// mappings (docs/semantics.md, section 7).
+    /// Checks the end of a program: compares everything, runs the audit if it is due, closes all windows, and searches
+    /// for leaks. A page leaks if its count is not own plus mappings then (docs/semantics.md, section 7).
     fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
         let oracle = self.oracle();
         let mut judge = Judge::default();
@@ -584,34 +606,34 @@ impl Checker {
     }
 }
 
-/// How many accesses one real-mode call may make.
+/// How many memory accesses one real-mode hypercall may make (`RM.BOUNDED`).
 #[derive(Clone, Copy)]
 struct CallBound {
-    /// The bound that the subject published.
+    /// The bound that the subject published: a base and a number for each entry, in accesses.
     published: Bound,
-    /// Entries that the registers ask for, at most [`MAX_WINDOW_ENTRIES`].
+    /// Number of entries that the call's registers ask for, at most [`MAX_WINDOW_ENTRIES`], or 512 for a list.
     entries: u64,
 }
 
 impl CallBound {
-    /// Returns the bound in accesses.
+    /// Returns how many accesses the call may make: `base + per_entry x entries` of its fields.
     const fn accesses(self) -> u64 {
         let Bound { base, per_entry } = self.published;
         base.saturating_add(per_entry.saturating_mul(self.entries))
     }
 }
 
-/// Runs the subject's code, catches its panics, and turns what the CPU reports into failures.
+/// Runs the subject's code for the checker, catches the subject's panics, and turns what the CPU reports into failures.
 struct Watched {
-    /// Hang limit of a call, in accesses. Closing a window has a limit of its own.
+    /// Hang limit of a hypercall or a probe, in accesses. Closing a window has a limit of its own.
     limit: u64,
-    /// `None` if the subject publishes no bound, or the code is no hypercall.
+    /// The most accesses of the real-mode half. `None` if the subject publishes no bound, or the step is no hypercall.
     bound: Option<CallBound>,
     judge: Judge,
 }
 
 impl Watched {
-    /// Makes a watch for code without a bound; `limit` is its hang limit in accesses.
+    /// Makes a watch for a step that is no hypercall, so without a bound. `limit` is its hang limit in accesses.
     fn new(limit: u64) -> Self {
         Self { limit, bound: None, judge: Judge::default() }
     }
@@ -674,8 +696,8 @@ impl Conduct for Watched {
         Err(fault(what))
     }
 
-    /// Reports `DEFER.CLEAN` if the deferred call changed memory. Runs before virtual mode, which changes memory
-    /// itself.
+    /// Reports `DEFER.CLEAN` if the call that real mode deferred has changed memory. Runs before virtual mode, because
+    /// virtual mode changes memory itself.
     fn deferred(&mut self, memory: &RealMemory) {
         // The reference is already past the call, so it cannot say what memory held before. The change log can.
         let changes = memory.differences().map(|(place, old, new)| change::of(memory, place, old, new));
@@ -686,21 +708,22 @@ impl Conduct for Watched {
     }
 }
 
-/// Makes a `HARNESS.FAULT`: the harness contradicts itself.
+/// Makes a `HARNESS.FAULT`: the harness contradicts itself, and `found` says how.
 fn fault(found: impl Into<String>) -> Box<Failure> {
     Failure::new(Rule::HarnessFault, Thing::Harness, "no contradiction", found)
 }
 
-/// Makes a `SUBJECT.CRASH` of the panic that was caught last.
+/// Makes a `SUBJECT.CRASH` from the message of the panic that was caught last. `code` is the subject's code that
+/// panicked.
 fn panicked(code: Code) -> Box<Failure> {
     let found = format!("panic: {}", quiet::last_message());
     Failure::new(Rule::SubjectCrash, Thing::Panic(code), "an answer", found)
 }
 
-/// Holds the place of a subject while there is none.
+/// Stands in the checker for the subject while the old subject is dropped and the new one is not made yet.
 struct Nobody;
 
-/// Every answer is wrong, so a check that asks it by mistake shows a finding.
+/// `Nobody` answers wrongly on purpose, so a check that runs it by mistake shows a finding.
 impl Subject for Nobody {
     fn name(&self) -> &str {
         "nobody"
@@ -743,20 +766,20 @@ impl Subject for Nobody {
     fn close_window(&mut self, _: &Cpu<'_>, _: Liobn) {}
 }
 
-/// Returns a valid machine of one page with nothing on it.
+/// Returns the smallest valid machine: flatmem, one page, no slots, no mappings, no windows.
 pub(crate) fn smallest() -> Machine {
     Machine::bare(PageShift::Shift12, 64, MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 1 })
 }
 
-/// Returns whether the audit runs at the end of the program in a release build: for about one program in 64. The answer
-/// depends on the program alone. A debug build audits every program.
+/// Returns whether the audit runs at the end of this program in a release build, which holds for about one program in
+/// 64. The answer depends on the program alone. A debug build audits every program.
 fn is_audited(program: &Program) -> bool {
     let key = program.frames_bound() ^ (program.steps.len() as u64) << 32;
     // Multiplies by the golden ratio, which spreads neighbouring keys over all 64 bits.
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58 == 0
 }
 
-/// Returns why the subject does not cover the program's memory model or dialect; `None` if it covers both.
+/// Returns why the subject does not cover the program's memory model or dialect; `None` if the subject covers both.
 fn uncovered(covered: Coverage, program: &Program) -> Option<Reason> {
     let (model, asked) = match program.machine.memory {
         MemoryModel::Flatmem { .. } => ("flatmem", covered.flatmem),

@@ -11,16 +11,17 @@ use machine::{Cpu, Mode, RealMemory, Subject};
 
 use super::finding::Code;
 
-/// Decides how the subject's code runs, and what is checked while a step runs.
+/// Decides how the driver runs the subject's code, and what it checks while a step runs.
 pub(crate) trait Conduct {
-    /// Why the driver stops before the end of the program.
+    /// The reason why the driver stops before the end of the program, such as a broken rule.
     type Stop;
 
-    /// Returns the hang limit of this code: how many accesses one run may make. `entries` is the number of entries that
-    /// the call asks for, or that the window to close has.
+    /// Returns the hang limit of this code: how many accesses one run of it may make. `entries` is the number of
+    /// entries that the hypercall asks for, or that the window to close has; 0 for a probe.
     fn limit(&self, code: Code, entries: u64) -> u64;
 
-    /// Runs code of the subject that has a CPU, then checks what the CPU reports.
+    /// Runs `call`, code of the subject that uses `cpu`, then checks what the CPU reports. Returns the result of
+    /// `call`, or why the driver must stop.
     fn on_cpu<T>(
         &mut self,
         code: Code,
@@ -29,90 +30,97 @@ pub(crate) trait Conduct {
         call: impl FnOnce() -> T,
     ) -> Result<T, Self::Stop>;
 
-    /// Runs code of the subject that has no CPU.
+    /// Runs `call`, code of the subject that has no CPU, such as `start`. Returns its result, or why the driver must
+    /// stop.
     fn off_cpu<T>(&mut self, code: Code, call: impl FnOnce() -> T) -> Result<T, Self::Stop>;
 
-    /// Checks what the subject reports about its own interface ([`Subject::violation`]) after this code.
+    /// Checks whether the subject reports a violation of its interface ([`Subject::violation`]) after it ran this code.
+    /// The error is why the driver must stop.
     fn interface<S: Subject + ?Sized>(&mut self, code: Code, subject: &S) -> Result<(), Self::Stop>;
 
-    /// Reports that the harness contradicts itself.
+    /// Reports that the harness contradicts itself; `what` says how. The error is why the driver must stop.
     fn fault(&mut self, what: &'static str) -> Result<(), Self::Stop>;
 
-    /// Called before virtual mode runs a hypercall: real mode has deferred it, or the subject has no real-mode half.
+    /// The driver calls this before virtual mode runs a hypercall. Either real mode has deferred the call, or real mode
+    /// did not run because the subject has no real-mode half.
     fn deferred(&mut self, memory: &RealMemory);
 }
 
-/// The subject's result of a step.
+/// What came of a step that the driver ran on the subject or on the host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ran {
-    /// The answer to a hypercall.
+    /// The subject's answer to a hypercall.
     Hypercall(Answered),
-    /// The answer of `pfn_to_page`.
+    /// The subject's answer to `pfn_to_page`: the real address of the struct page, `None` if the subject found none.
     Lookup(Option<RealAddr>),
-    /// The answer of `get_page_unless_zero` or `put_page_unless_one`.
+    /// The subject's answer to `get_page_unless_zero` or `put_page_unless_one`.
     Probe(ProbeAnswer),
-    /// The subject has closed a window. The window's tables stay until [`Driver::settle`].
+    /// The subject has closed a window. The window's tables stay in memory until [`Driver::settle`].
     Closed,
-    /// The host did the step.
+    /// The host did the step, for example `unmap`. Such a step has no answer.
     Host,
 }
 
-/// The subject's answer to a hypercall.
+/// The subject's answer to a hypercall, and how the subject came to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Answered {
-    /// The registers that the guest sees.
+    /// The registers r3 and r4 as the guest sees them after the hypercall.
     pub(crate) answer: HcallAnswer,
-    /// Whether virtual mode answered: real mode deferred the call, or the subject has no real-mode half.
+    /// Whether virtual mode gave the answer. It does so if real mode deferred the call or the subject has no real-mode
+    /// half.
     pub(crate) deferred: bool,
-    /// Accesses of the real-mode half; 0 if there is none.
+    /// Number of memory accesses that the real-mode half made; 0 if the subject has no real-mode half.
     pub(crate) accesses: u64,
 }
 
-/// A subject with its real memory and its host. Keeps its allocations from program to program.
+/// A subject with its real memory and its host. The driver reuses their allocations for the next program.
 pub(crate) struct Driver<S: ?Sized> {
     memory: RealMemory,
     host: Host,
-    /// The open windows, in the order in which they were opened.
+    /// The open windows, the oldest first.
     open: Vec<WindowSpec>,
-    /// The window that was closed last, while its tables still lie in memory.
+    /// The window that the running step closed, while its tables still lie in memory; else `None`.
     closed: Option<WindowSpec>,
     subject: Box<S>,
 }
 
 impl<S: Subject + ?Sized> Driver<S> {
-    /// Makes a driver of that subject.
+    /// Makes a driver of `subject`, with empty memory and no windows.
     pub(crate) fn new(subject: Box<S>) -> Self {
         Self { memory: RealMemory::new(), host: Host::new(), open: Vec::new(), closed: None, subject }
     }
 
-    /// Returns the subject.
+    /// Returns the subject that the driver runs.
     pub(crate) fn subject(&self) -> &S {
         &self.subject
     }
 
-    /// Replaces the subject and returns the old one.
+    /// Makes the driver run `subject` from now on. Returns the subject that it ran so far.
     pub(crate) fn replace(&mut self, subject: Box<S>) -> Box<S> {
         core::mem::replace(&mut self.subject, subject)
     }
 
-    /// Forgets memory, host and windows. Called after a panic, which may leave them half changed.
+    /// Replaces memory and host by new ones and forgets all windows; the subject stays. Called after a panic of the
+    /// harness, which may leave them half changed.
     pub(crate) fn forget(&mut self) {
         (self.memory, self.host) = (RealMemory::new(), Host::new());
         self.open.clear();
         self.closed = None;
     }
 
-    /// Returns real memory as it is now.
+    /// Returns the real memory as it is now.
     pub(crate) const fn memory(&self) -> &RealMemory {
         &self.memory
     }
 
-    /// Returns the window that was closed last, until [`settle`](Self::settle).
+    /// Returns the window that the running step closed, until [`settle`](Self::settle) removes its tables; else `None`.
     pub(crate) const fn closed(&self) -> Option<&WindowSpec> {
         self.closed.as_ref()
     }
 
-    /// Sets memory up as the program's machine says, and starts the subject on the machine.
+    /// Sets memory, host and windows up as the program's machine says. Lets the subject look at memory (`see`), then
+    /// starts the subject with the program's dialect and machine. The error is the reason why `conduct` stops the
+    /// program.
     pub(crate) fn start<C: Conduct>(&mut self, program: &Program, conduct: &mut C) -> Result<(), C::Stop> {
         self.host.boot(&mut self.memory, program);
         self.open.clear();
@@ -126,13 +134,14 @@ impl<S: Subject + ?Sized> Driver<S> {
         conduct.interface(Code::Start, &**subject)
     }
 
-    /// Begins a step: memory's change log starts again.
+    /// Begins a step: memory forgets the changes of the step before.
     pub(crate) fn begin(&mut self) {
         self.memory.begin_step();
     }
 
-    /// Runs a step whose precondition holds. With `real_mode`, the real-mode half of the subject gets hypercalls first;
-    /// without it, virtual mode gets them at once.
+    /// Runs a step whose precondition holds, on the subject or on the host. With `real_mode` the subject's real-mode
+    /// half gets a hypercall first; without it virtual mode gets the hypercall at once. The error is the reason why
+    /// `conduct` stops the program.
     pub(crate) fn step<C: Conduct>(&mut self, step: &Step, real_mode: bool, conduct: &mut C) -> Result<Ran, C::Stop> {
         match step {
             Step::Hypercall { vcpu, call } => self.hypercall(*vcpu, call, real_mode, conduct).map(Ran::Hypercall),
@@ -144,14 +153,15 @@ impl<S: Subject + ?Sized> Driver<S> {
         }
     }
 
-    /// Ends a step: if it closed a window, the host removes the window's tables.
+    /// Ends a step. If the step closed a window, the host now removes the window's tables from memory.
     pub(crate) fn settle(&mut self) {
         if let Some(window) = self.closed.take() {
             Host::remove_window(&mut self.memory, &window);
         }
     }
 
-    /// Lets the subject close a window. The window's tables stay until [`settle`](Self::settle).
+    /// Lets the subject close the window with this LIOBN on a virtual-mode CPU. The window's tables stay in memory
+    /// until [`settle`](Self::settle). Reports a fault of the harness if no such window is open.
     pub(crate) fn close<C: Conduct>(&mut self, liobn: Liobn, conduct: &mut C) -> Result<(), C::Stop> {
         let Some(at) = self.open.iter().position(|window| window.liobn == liobn) else {
             return conduct.fault("a window is closed that is not open");
@@ -165,12 +175,13 @@ impl<S: Subject + ?Sized> Driver<S> {
         conduct.interface(Code::CloseWindow, &**subject)
     }
 
-    /// Returns the LIOBNs of the open windows.
+    /// Returns the LIOBNs of the open windows, the oldest window first.
     pub(crate) fn open(&self) -> impl Iterator<Item = Liobn> + '_ {
         self.open.iter().map(|window| window.liobn)
     }
 
-    /// Runs a hypercall: real mode first if `real_mode` is set, then virtual mode if it is needed.
+    /// Runs a hypercall on the subject. If `real_mode` is set, the real-mode half gets the call first. Virtual mode
+    /// gets it if real mode answers H_TOO_HARD or did not run.
     fn hypercall<C: Conduct>(
         &self,
         vcpu: u8,
@@ -191,7 +202,8 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(Answered { answer, deferred: true, accesses })
     }
 
-    /// Runs one half of a hypercall, and returns the answer with the CPU's report.
+    /// Runs the half of a hypercall that belongs to `mode`, on a CPU of that mode. Returns the subject's answer and the
+    /// CPU's report.
     fn half<C: Conduct>(
         &self,
         mode: Mode,
@@ -209,7 +221,7 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok((answer, cpu.report()))
     }
 
-    /// Runs a probe on a real-mode CPU.
+    /// Runs a probe (`call`) of the subject on a real-mode CPU and returns the subject's answer.
     fn probe<C: Conduct, T>(&self, conduct: &mut C, call: impl FnOnce(&S, &Cpu<'_>) -> T) -> Result<T, C::Stop> {
         let subject = &*self.subject;
         let cpu = self.memory.cpu(Mode::Real, 0, Context::Probe, conduct.limit(Code::RealMode, 0));
@@ -218,7 +230,8 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(answer)
     }
 
-    /// Runs the probe `get_page_unless_zero`, and counts the reference that it took as own.
+    /// Runs the probe `get_page_unless_zero` on the subject. If the answer is true, the page's own references go up by
+    /// one.
     fn get_page<C: Conduct>(&mut self, pfn: Pfn, conduct: &mut C) -> Result<ProbeAnswer, C::Stop> {
         let answer = self.probe(conduct, |subject, cpu| subject.get_page_unless_zero(cpu, pfn))?;
         if answer == ProbeAnswer::Done(true) {
@@ -228,7 +241,8 @@ impl<S: Subject + ?Sized> Driver<S> {
         Ok(answer)
     }
 
-    /// Runs the probe `put_page_unless_one`, which gives back an own reference.
+    /// Runs the probe `put_page_unless_one` on the subject. If the answer is true, the page's own references go down by
+    /// one.
     fn put_page<C: Conduct>(&mut self, pfn: Pfn, conduct: &mut C) -> Result<ProbeAnswer, C::Stop> {
         // Takes the reference from own before the probe runs, because `REF.HELD` must allow the count to fall.
         self.memory.add_own(pfn, -1);
@@ -239,8 +253,9 @@ impl<S: Subject + ?Sized> Driver<S> {
         answer
     }
 
-    /// Lets the host do a step, and informs the subject about hot-plug, slots and windows: about a hot-remove before
-    /// the host does it, about everything else afterwards.
+    /// Lets the host do `step`, then lets the subject look at memory (`see`). Informs the subject about a hot-remove
+    /// before the host does it, and about a hot-add, a slot or a new window after `see`. Closing a window is done in
+    /// [`close`](Self::close).
     fn host_step<C: Conduct>(&mut self, step: &Step, conduct: &mut C) -> Result<(), C::Stop> {
         let Self { memory, host, open, subject, .. } = self;
         if let Step::HotRemove { section } = step {

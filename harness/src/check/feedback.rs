@@ -11,13 +11,14 @@ use super::checker::{Handled, Observation};
 
 /// Number of memory models: flatmem, and sparsemem-vmemmap with each of its four block sizes.
 const MODELS: usize = 5;
-/// Number of outcomes: success or `true`; H_PARAMETER, a lookup without a result, or `false`; any other answer.
+/// Number of outcomes. They are: success, a lookup with a result, or `true`; H_PARAMETER, a lookup without a result, or
+/// `false`; any other answer.
 const OUTCOMES: usize = 3;
-/// Number of modes: real mode finished the step, or virtual mode did.
+/// Number of modes: real mode finished the step, or virtual mode finished it.
 const MODES: usize = 2;
 
-/// For each rule its number among the outcome rules, and how many outcome rules there are. Rules that only findings
-/// have get no number, because no step is decided by them and engines look at every counter after every run.
+/// For each rule its number among the outcome rules, from 0, and how many outcome rules there are. A rule that only a
+/// finding can name has `None`: no step is decided by it, and engines look at every counter after every run.
 const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     let (mut places, mut decided, mut at) = ([None; Rule::ALL.len()], 0, 0);
     while at < Rule::ALL.len() {
@@ -30,17 +31,18 @@ const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     (places, decided)
 };
 
-/// How many combinations there are, reachable or not. Their numbers are `0 .. COMBINATIONS`.
+/// Number of combinations of rule, outcome, memory model and mode, including those that no program can reach. The
+/// combinations are numbered from 0.
 pub const COMBINATIONS: usize = PLACES.1 * OUTCOMES * MODELS * MODES;
 
-/// Numbers the combinations that programs on one machine reach.
+/// Numbers the combinations of rule, outcome, memory model and mode that programs on one machine reach.
 #[derive(Clone, Copy, Debug)]
 pub struct Feedback {
     model: usize,
 }
 
 impl Feedback {
-    /// Makes the feedback for programs on this machine.
+    /// Makes the feedback for programs on machines with the memory model and block size of `machine`.
     #[must_use]
     pub const fn new(machine: &Machine) -> Self {
         let model = match &machine.memory {
@@ -55,8 +57,8 @@ impl Feedback {
         Self { model }
     }
 
-    /// Returns the combinations that a step reached, one for each rule that took part in its outcome. Host steps and
-    /// skipped steps reach none.
+    /// Returns the numbers of the combinations that a step reached: one for each rule in the reference's outcome. Host
+    /// steps, and steps that were skipped or not asked, reach none.
     pub fn of(self, observation: &Observation<'_>) -> impl Iterator<Item = usize> + use<> {
         let (rules, outcome) = match *observation.outcome {
             Outcome { answer: Answer::Skipped(_) | Answer::Done, .. } => (RuleSet::EMPTY, 0),
@@ -70,7 +72,7 @@ impl Feedback {
     }
 }
 
-/// Returns the number of the answer's outcome, below [`OUTCOMES`].
+/// Returns the number of the outcome that this answer belongs to, from 0 and below [`OUTCOMES`].
 const fn class(answer: Answer) -> usize {
     match answer {
         Answer::Hypercall { status: Status::SUCCESS, .. }
@@ -83,7 +85,7 @@ const fn class(answer: Answer) -> usize {
     }
 }
 
-/// Returns a combination in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`.
+/// Returns the combination with this number in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`.
 #[must_use]
 pub fn describe(combination: usize) -> String {
     let (rest, mode) = (combination / MODES, combination % MODES);

@@ -1,6 +1,7 @@
-//! A finding as data: its place, the rule that is broken, the thing that differs, and both sides' values.
+//! A finding as data: its place, the rule that is broken, the thing that differs, and the values of reference and
+//! voter.
 //!
-//! Each type's [`Display`](fmt::Display) is its only wording. No code parses that text.
+//! The only wording of each type here is its [`Display`](fmt::Display). No code parses that text.
 
 use std::fmt;
 
@@ -8,19 +9,19 @@ use contract::{Hva, Liobn, Pfn, Program, RealAddr, Rule, StepKind};
 use machine::Mode;
 use serde::{Deserialize, Serialize};
 
-/// A place in a run of a program. Places are ordered as they run.
+/// A place in a run of a program. Places compare in the order in which they run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Place {
-    /// The start, when the subject gets the machine.
+    /// The start of the program, when the subject gets the machine.
     Start,
-    /// The step with this index, from 0. It is printed as its number, from 1.
+    /// The step with this index, counted from 0. Texts print it counted from 1.
     Step(usize),
-    /// The end, after the last step: everything is compared, then all windows are closed.
+    /// The end of the program, after the last step: everything is compared, then all windows are closed.
     End,
 }
 
 impl Place {
-    /// Returns the kind of what runs at this place of `program`.
+    /// Returns the kind of what runs at this place of `program`. An index past the last step gives [`Kind::End`].
     #[must_use]
     pub fn kind(self, program: &Program) -> Kind {
         match self {
@@ -30,7 +31,7 @@ impl Place {
         }
     }
 
-    /// Returns the index of the step, `None` for the start and the end.
+    /// Returns the index of the step, from 0; `None` for the start and the end.
     #[must_use]
     pub const fn step(self) -> Option<usize> {
         match self {
@@ -39,7 +40,7 @@ impl Place {
         }
     }
 
-    /// Returns how many of the program's steps come before this place.
+    /// Returns the number of steps of `program` that come before this place: 0 for the start, all steps for the end.
     #[must_use]
     pub fn steps_before(self, program: &Program) -> usize {
         match self {
@@ -60,19 +61,19 @@ impl fmt::Display for Place {
     }
 }
 
-/// What runs at a [`Place`].
+/// The kind of what runs at a [`Place`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Kind {
-    /// The start of the subject.
+    /// The start of the program, at which the subject gets the machine.
     Start,
-    /// A step of this kind.
+    /// A step of this kind, for example `unmap` or H_PUT_TCE.
     Step(StepKind),
-    /// The end of the program.
+    /// The end of the program, after its last step.
     End,
 }
 
 impl Kind {
-    /// Returns the kind's name in JSON and ledgers.
+    /// Returns the kind's name in JSON and in ledgers, such as `H_PUT_TCE`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,7 +83,7 @@ impl Kind {
         }
     }
 
-    /// Returns the kind with this name, `None` if there is none.
+    /// Returns the kind with this name, or `None` if no kind has it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -101,23 +102,23 @@ impl fmt::Display for Kind {
 
 macro_rules! fields {
     ($($variant:ident $name:literal $meaning:literal;)*) => {
-        /// The kind of thing that differs. Its name is the key `field` of ledgers and JSON.
+        /// The kind of thing that differs in a finding. Its name stands under the key `field` in ledgers and JSON.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
         pub enum Field {
             $(#[doc = concat!("`", $name, "`: ", $meaning, ".")] $variant,)*
         }
 
         impl Field {
-            /// All fields.
+            /// All fields, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// Returns the field's name in reports, ledgers and JSON.
+            /// Returns the field's name in reports, ledgers and JSON, such as `guest value`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Returns what the field is, in a few words.
+            /// Returns what the field is, in a few words, for a table of all fields.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
@@ -153,7 +154,7 @@ fields! {
 }
 
 impl Field {
-    /// Returns the field with this name, `None` if there is none.
+    /// Returns the field with this name, or `None` if no field has it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.name() == name)
@@ -166,33 +167,33 @@ impl fmt::Display for Field {
     }
 }
 
-/// A part of a subject's code that the harness calls.
+/// A part of a subject's code that the harness calls, for example one half of a hypercall.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Code {
-    /// `start`.
+    /// The method `start`, which gives the subject a machine.
     Start,
-    /// `see`, in which a subject looks at memory that the host changed.
+    /// The method `see`, in which a subject looks at memory that the host has changed.
     See,
-    /// The real-mode half of a hypercall, or a probe.
+    /// The subject's real-mode half of a hypercall, or its code for a probe.
     RealMode,
-    /// The virtual-mode half of a hypercall.
+    /// The subject's virtual-mode half of a hypercall.
     VirtualMode,
-    /// `close_window`.
+    /// The method `close_window`.
     CloseWindow,
-    /// `create_window`.
+    /// The method `create_window`.
     CreateWindow,
-    /// `hot_add`.
+    /// The method `hot_add`.
     HotAdd,
-    /// `hot_remove`.
+    /// The method `hot_remove`.
     HotRemove,
-    /// `set_slot`.
+    /// The method `set_slot`.
     SetSlot,
-    /// The whole check. Used where an observer from outside knows only that the check does not end.
+    /// The whole check of a program. Used where an observer in another process knows only that the check does not end.
     Check,
 }
 
 impl Code {
-    /// Returns the half of a hypercall that runs in this mode.
+    /// Returns the code that runs a hypercall in this mode: the real-mode half or the virtual-mode half.
     #[must_use]
     pub const fn half(mode: Mode) -> Self {
         match mode {
@@ -201,7 +202,8 @@ impl Code {
         }
     }
 
-    /// Returns the mode that the code runs in, as text.
+    /// Returns `real mode` or `virtual mode`: the mode that the code runs in. All code but the real-mode half counts as
+    /// virtual mode.
     pub(crate) const fn mode(self) -> &'static str {
         match self {
             Self::RealMode => "real mode",
@@ -227,67 +229,69 @@ impl fmt::Display for Code {
     }
 }
 
-/// The thing that differs.
+/// The thing that differs, or that the subject must not have used, in a finding.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Thing {
-    /// Status of a hypercall, r3.
+    /// The status of a hypercall, r3.
     Status,
-    /// Value of r4 after a hypercall.
+    /// The value of r4 after a hypercall.
     R4,
-    /// Registers that a hypercall must leave alone, r5 to r9.
+    /// The registers r5 to r9, which a hypercall must leave alone.
     OtherRegisters,
-    /// Whether real mode finished the call or deferred it.
+    /// Whether real mode finished the hypercall or deferred it.
     Call,
-    /// Number of accesses of a real-mode call of this many entries.
+    /// The number of accesses that the real-mode half made for a hypercall. The value is the number of entries of the
+    /// hypercall.
     Accesses(u64),
-    /// The answer of `pfn_to_page`.
+    /// The answer to `pfn_to_page` of this page.
     Lookup(Pfn),
-    /// The answer of `get_page_unless_zero`.
+    /// The answer to `get_page_unless_zero` of this page.
     GetPage(Pfn),
-    /// The answer of `put_page_unless_one`.
+    /// The answer to `put_page_unless_one` of this page.
     PutPage(Pfn),
-    /// Reference count of this page.
+    /// The reference count of this page.
     Count(Pfn),
-    /// Flags of this page's struct page.
+    /// The flags in this page's struct page.
     Flags(Pfn),
-    /// Bytes 12 to 15 of this page's struct page, the half of the count's word that the count does not use.
+    /// Bytes 12 to 15 of this page's struct page. They share an 8-byte word with the count and must be zero.
     BesideCount(Pfn),
-    /// Another word of this page's struct page, at this offset in bytes.
+    /// A word of this page's struct page that holds neither the flags nor the count. The number is its offset in bytes
+    /// from the start of the struct page.
     StructPage(Pfn, u64),
-    /// Guest value of the entry with this number, from 0, of the window with this LIOBN.
+    /// The guest value of one entry of the window with this LIOBN. The number is the entry's index, from 0.
     GuestValue(Liobn, u64),
-    /// Hardware entry with this number, from 0, of the window with this LIOBN.
+    /// The hardware entry of one entry of the window with this LIOBN. The number is the entry's index, from 0.
     HardwareEntry(Liobn, u64),
-    /// The page-table entry at this hva.
+    /// The entry of the host page table at this hva.
     Pte(Hva),
     /// The word of guest memory at this real address.
     Word(RealAddr),
-    /// A word at this real address, whose region was removed.
+    /// A word at this real address, in memory that the step removed.
     GoneWord(RealAddr),
-    /// The word with this number, from 0, of the vmemmap list.
+    /// One 8-byte word of the vmemmap list. The number is the word's index from the start of the list, from 0.
     ListNode(u64),
-    /// An effective address that the subject touched, and where it leads.
+    /// An effective address that the subject touched and must not touch, and where the address leads.
     Address(u64, Whereabouts),
-    /// The word of an INDIRECT list at this real address.
+    /// The word at this real address, in the list of an H_PUT_TCE_INDIRECT.
     ListWord(RealAddr),
-    /// Memory that the subject asked for.
+    /// Memory that the subject asked the CPU for in real mode.
     Allocation,
-    /// Code that panicked.
+    /// This code of the subject panicked.
     Panic(Code),
-    /// Code that did not end.
+    /// This code of the subject did not end.
     Hang(Code),
-    /// Code that broke its interface.
+    /// This code of the subject broke the rules of its interface.
     Interface(Code),
-    /// A subject's process or a voter's machine, by name, that died or gave an impossible answer.
+    /// A subject's process or a voter's machine, given by name, that died or gave an impossible answer.
     Process(String),
-    /// A subject's process or a voter's machine, by name, that no longer answers.
+    /// A subject's process or a voter's machine, given by name, that no longer answers.
     Silent(String),
-    /// The harness itself.
+    /// The harness itself, in a state that no subject can bring about.
     Harness,
 }
 
 impl Thing {
-    /// Returns which kind of thing it is.
+    /// Returns the field of this thing: which kind of thing it is.
     #[must_use]
     pub const fn field(&self) -> Field {
         match self {
@@ -350,8 +354,8 @@ impl fmt::Display for Thing {
 }
 
 impl Thing {
-    /// Returns whether the thing's text begins with its field's name, so that a report need not print the field as
-    /// well.
+    /// Returns whether the text of this thing begins with the name of its field. A report then need not print the field
+    /// too.
     pub(crate) const fn says_its_field(&self) -> bool {
         matches!(
             self,
@@ -369,16 +373,16 @@ impl Thing {
     }
 }
 
-/// The surroundings of an address: the region that holds it, or the last region below it.
+/// Where an effective address leads: into a region, or past the end of the last region below it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Whereabouts {
-    /// The address is no real address below 2^46.
+    /// The effective address is no real address below 2^46.
     Unreal,
-    /// The address lies below every region.
+    /// The address lies below all regions.
     Below,
-    /// The address lies this many bytes into a region.
+    /// The address lies in a region, this many bytes from the start of the region.
     Into(u64, Area),
-    /// The address lies this many bytes past the end of a region.
+    /// The address lies in no region, this many bytes past the end of the last region below it.
     Past(u64, Area),
 }
 
@@ -393,18 +397,18 @@ impl fmt::Display for Whereabouts {
     }
 }
 
-/// The contents of a region of real memory.
+/// What a region of real memory holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Area {
-    /// Struct pages, from this page's on.
+    /// Struct pages. The first that begins in the region belongs to this pfn.
     StructPages(Pfn),
-    /// The table of guest values of this window.
+    /// The table of guest values of the window with this LIOBN.
     Table(Liobn),
-    /// The hardware table of this window.
+    /// The hardware table of the window with this LIOBN.
     Hardware(Liobn),
-    /// Guest memory.
+    /// Memory of the guest and the host, made of pages.
     Memory,
-    /// The vmemmap list.
+    /// The vmemmap list, which the host keeps.
     List,
 }
 
@@ -420,18 +424,19 @@ impl fmt::Display for Area {
     }
 }
 
-/// The moment, within its place, at which a difference was seen.
+/// The moment within a place of the program at which a difference was seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Moment {
-    /// After the step.
+    /// After the step, when reference and voter were compared.
     After,
-    /// At the access with this number, from 1, of a run of this code.
+    /// At one access of a run of this code. The number counts the accesses of the run, from 1.
     Access(u64, Code),
-    /// After real mode had deferred the call, before virtual mode ran.
+    /// After real mode had deferred the hypercall, before virtual mode ran it.
     Deferred,
-    /// When all windows were closed and everything was unmapped.
+    /// At the end of the program, after all windows were closed. References of page-table entries are not counted then,
+    /// as if everything had been unmapped.
     Closed,
-    /// When the table entry was read back for the comparison.
+    /// When the harness read the table entry back to compare it.
     ReadBack,
 }
 
@@ -447,66 +452,68 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Tells findings apart: findings with the same identity count as one.
+/// Tells findings apart: two findings with equal identity count as one finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Identity {
-    /// The rule that is broken.
+    /// The rule that the voter broke.
     pub rule: Rule,
-    /// The kind of thing that differs.
+    /// The kind of thing that differs, for example `status`.
     pub field: Field,
-    /// The kind of what ran: the start, a step of some kind, or the end.
+    /// The kind of the place where the finding shows: the start, a step of some kind, or the end.
     pub kind: Kind,
 }
 
-/// An object that differs, as the reference and as real memory have it. Both are lines of text.
+/// An object that differs, as the reference has it and as real memory has it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ObjectDiff {
-    /// The object's name.
+    /// The name of the object, such as `page 0x10`.
     pub name: String,
-    /// The object as the reference has it.
+    /// The object as the reference has it, in lines of text.
     pub reference: String,
-    /// The object as real memory has it.
+    /// The object as real memory has it, in lines of text.
     pub memory: String,
 }
 
-/// Most objects that one finding shows.
+/// The largest number of objects that one finding shows.
 pub const MAX_OBJECTS: usize = 8;
 
-/// A broken rule with its place and both values.
+/// A broken rule with its place in a program, and the values of reference and voter.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Finding {
-    /// The rule that is broken.
+    /// The rule that the voter broke.
     pub rule: Rule,
-    /// The place where the finding shows.
+    /// The place of the program where the finding shows.
     pub place: Place,
-    /// The kind of what ran there.
+    /// The kind of what ran at `place`.
     pub kind: Kind,
-    /// The rule by which the reference decided the step; `None` for host steps, the start and the end.
+    /// The rule by which the reference decided the step; `None` at the start, at the end, and for steps that no rule
+    /// decides, such as host steps.
     pub decided: Option<Rule>,
-    /// Index, from 0, of the last step on which both sides agree; `None` if there is none.
+    /// Index, from 0, of the last step on which the voter agreed with the reference; `None` if there is none.
     pub agreed: Option<usize>,
-    /// The thing that differs.
+    /// The thing that differs, for example the count of a page.
     pub thing: Thing,
-    /// The moment, within the place, at which the difference was seen.
+    /// The moment, within `place`, at which the difference was seen.
     pub moment: Moment,
-    /// The value of the reference, or what the rule demands.
+    /// The value of the reference, or what the rule demands, as text.
     pub expected: String,
-    /// The value that the voter has.
+    /// The value of the voter, as text.
     pub found: String,
-    /// The objects that differ, at most [`MAX_OBJECTS`].
+    /// The objects that differ, at most [`MAX_OBJECTS`] of them.
     pub objects: Vec<ObjectDiff>,
-    /// Name of the voter that differs from the reference.
+    /// The name of the voter that differs from the reference or broke the rule.
     pub voter: String,
-    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if that was not tried.
+    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if nobody tried it.
     pub repeats: Option<bool>,
-    /// Each voter's answer, the reference's first; empty if there is only one voter.
+    /// Each voter's answer, the reference's first. Empty if only one voter is compared.
     pub votes: Vec<Vote>,
-    /// Lines that the subject logged while the program ran.
+    /// The lines that the subject logged while the program ran.
     pub log: Vec<String>,
 }
 
 impl Finding {
-    /// Makes a finding on `program` without values, objects, votes and log.
+    /// Makes a finding on `program` at `place`, without values, objects, votes and log. `voter` is the name of the
+    /// voter that broke the rule.
     #[must_use]
     pub fn new(voter: &str, program: &Program, place: Place, rule: Rule, thing: Thing) -> Self {
         Self {
@@ -527,13 +534,13 @@ impl Finding {
         }
     }
 
-    /// Returns the identity, which tells this finding from others.
+    /// Returns the finding's identity, by which it counts as equal to other findings.
     #[must_use]
     pub const fn identity(&self) -> Identity {
         Identity { rule: self.rule, field: self.thing.field(), kind: self.kind }
     }
 
-    /// Returns the thing that differs and the moment at which it was seen, as text.
+    /// Returns the thing that differs and the moment at which that was seen, as text.
     #[must_use]
     pub fn what(&self) -> String {
         format!("{}{}", self.thing, self.moment)
@@ -551,27 +558,28 @@ impl fmt::Display for Finding {
     }
 }
 
-/// One voter's answer to what a finding is about.
+/// One voter's answer about the thing that differs in a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vote {
-    /// The voter's name.
+    /// The name of the voter, or `reference`.
     pub voter: String,
-    /// The voter's answer.
+    /// What this voter has for the thing that differs.
     pub answer: Answer,
 }
 
-/// A voter's answer about the thing that differs.
+/// A voter's answer about the thing that differs in a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// The value that the reference has, or that the rule demands.
+    /// The voter has the value that the reference has, or that the rule demands.
     Expected(String),
-    /// Another value.
+    /// The voter has another value than the reference.
     Found(String),
-    /// The voter breaks this other rule at the same place: the thing, and the value found.
+    /// The voter breaks another rule than the finding's at the same place. The first text is the thing, the second the
+    /// value found.
     Breaks(Rule, String, String),
-    /// The voter did not run the program that far.
+    /// The voter did not run the program up to the finding, or was not asked an earlier step.
     NotAsked,
-    /// The voter does not show this kind of thing.
+    /// The voter does not show this field, so its value cannot be compared.
     NotShown,
 }
 

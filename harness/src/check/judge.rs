@@ -1,4 +1,4 @@
-//! The judge: picks the rule to report, if one step breaks several.
+//! The judge: picks the rule to report if one step breaks several.
 
 use contract::Rule;
 use machine::RealMemory;
@@ -8,8 +8,8 @@ use super::change;
 use super::finding::{Code, Moment, ObjectDiff, Thing, Whereabouts};
 use super::oracle::{Mismatch, Oracle};
 
-/// The order in which rules are reported (docs/semantics.md, section 7). If a step breaks several rules, the rule on
-/// the first of these lines is reported; of rules on one line, the one that the judge heard first.
+/// The order in which rules are reported (docs/semantics.md, section 7), the most urgent line first. If a step breaks
+/// several rules, the rule on the first line is reported; of rules on one line, the rule that the judge heard first.
 const ORDER: &[&[Rule]] = &[
     &[Rule::HarnessFault],
     // Events, which a CPU notes while it makes its accesses. A CPU keeps only its earliest event.
@@ -37,7 +37,8 @@ const ORDER: &[&[Rule]] = &[
     &[Rule::RefLeak],
 ];
 
-/// Returns the rule's line in [`ORDER`], from 0. Outcome rules, which nothing breaks, give `u8::MAX`.
+/// Returns the index of the rule's line in [`ORDER`], from 0. Returns `u8::MAX` for an outcome rule, which cannot be
+/// broken.
 pub(crate) const fn rank(rule: Rule) -> u8 {
     RANKS[rule as usize]
 }
@@ -56,7 +57,7 @@ const RANKS: [u8; Rule::ALL.len()] = {
     ranks
 };
 
-/// A broken rule within a step. It does not know yet which step that is.
+/// A broken rule within a step. The failure does not say in which step of the program it happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Failure {
     pub(crate) rule: Rule,
@@ -64,25 +65,26 @@ pub(crate) struct Failure {
     pub(crate) moment: Moment,
     pub(crate) expected: String,
     pub(crate) found: String,
-    /// The objects that differ, as both sides have them, at most [`MAX_OBJECTS`](super::finding::MAX_OBJECTS).
+    /// The objects that differ, each as the reference and as memory have it; at most
+    /// [`MAX_OBJECTS`](super::finding::MAX_OBJECTS).
     pub(crate) objects: Vec<ObjectDiff>,
 }
 
 impl Failure {
-    /// Makes a failure that was seen after the step.
+    /// Makes a failure that was seen after the step ([`Moment::After`]), without objects.
     pub(crate) fn new(rule: Rule, thing: Thing, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
         let (expected, found) = (expected.into(), found.into());
         Box::new(Self { rule, thing, moment: Moment::After, expected, found, objects: Vec::new() })
     }
 
-    /// Sets the moment at which the failure was seen.
+    /// Sets the moment at which the failure was seen, and returns the failure.
     pub(crate) fn at(mut self: Box<Self>, moment: Moment) -> Box<Self> {
         self.moment = moment;
         self
     }
 
-    /// Makes a failure of the mismatch that is to be reported, with the objects of all mismatches. `None` if there is
-    /// no mismatch.
+    /// Makes a failure of the mismatch to report, with the objects of all mismatches in `found`. Returns `None` if
+    /// `found` is empty.
     pub(crate) fn of_mismatches(oracle: &Oracle<'_>, found: Vec<Mismatch>) -> Option<Box<Self>> {
         let (first, all) = Oracle::first(found)?;
         let mut failure = Self::new(first.rule, first.thing, first.expected, first.found);
@@ -90,7 +92,7 @@ impl Failure {
         Some(failure)
     }
 
-    /// Makes a failure of an event: something that a CPU did and must not do.
+    /// Makes a failure of an event: something that a CPU noted because `code` of the subject must not do it.
     pub(crate) fn of_event(memory: &RealMemory, event: Event, code: Code) -> Box<Self> {
         let Event { rule, at, pfn, allowed, seen, access, .. } = event;
         let (thing, expected, found) = match (rule, pfn) {
@@ -126,26 +128,26 @@ impl Failure {
     }
 }
 
-/// Hears the failures of one step and keeps the one to report.
+/// Hears the failures of one step and keeps the most urgent one.
 #[derive(Default)]
 pub(crate) struct Judge {
     worst: Option<Box<Failure>>,
 }
 
 impl Judge {
-    /// Hears a failure. Keeps it if its rule comes before that of the failure kept so far.
+    /// Hears a failure. Keeps it if its rule comes earlier in [`ORDER`] than the rule of the failure kept so far.
     pub(crate) fn hear(&mut self, failure: Box<Failure>) {
         if self.worst.as_ref().is_none_or(|worst| rank(failure.rule) < rank(worst.rule)) {
             self.worst = Some(failure);
         }
     }
 
-    /// Returns whether a failure with this rule would be kept now.
+    /// Returns whether the judge would keep a failure with this rule if it heard one now.
     pub(crate) fn would_report(&self, rule: Rule) -> bool {
         self.worst.as_ref().is_none_or(|worst| rank(rule) < rank(worst.rule))
     }
 
-    /// Returns the failure to report as an error, or `Ok` if there is none.
+    /// Returns the failure to report as an error, or `Ok` if the judge heard none.
     pub(crate) fn verdict(self) -> Result<(), Box<Failure>> {
         self.worst.map_or(Ok(()), Err)
     }

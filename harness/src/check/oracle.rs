@@ -16,20 +16,21 @@ use super::change::flag_names;
 use super::finding::{MAX_OBJECTS, ObjectDiff, Thing};
 use super::judge::rank;
 
-/// A word whose value is not the reference's.
+/// A word in real memory, or a page-table entry, whose value is not the reference's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mismatch {
-    /// The rule to report.
+    /// The rule that the mismatch breaks.
     pub(crate) rule: Rule,
-    /// The real address, or the hva of a page-table entry. Orders the mismatches of one rule.
+    /// The word's real address; for a page-table entry, its hva. Mismatches of one rule are reported in ascending order
+    /// of it.
     pub(crate) address: u64,
-    /// The object that the word belongs to.
+    /// The object that the word belongs to, for example a page.
     pub(crate) object: Object,
-    /// The thing that differs.
+    /// The thing that differs, for example the page's count.
     pub(crate) thing: Thing,
-    /// The reference's value, as text.
+    /// The value in the reference's state, as text.
     pub(crate) expected: String,
-    /// Memory's value, as text.
+    /// The value in real memory, as text.
     pub(crate) found: String,
 }
 
@@ -45,16 +46,18 @@ impl Mismatch {
     }
 }
 
-/// Compares real memory with a reference.
+/// Compares real memory with the reference's state.
 pub(crate) struct Oracle<'a> {
     pub(crate) reference: &'a Reference,
     pub(crate) memory: &'a RealMemory,
-    /// A window that the reference has closed and whose tables still lie in memory. All its entries must be 0.
+    /// The window that the reference has closed in this step and whose tables still lie in memory; `None` if there is
+    /// none. All entries of its tables must be 0.
     pub(crate) closing: Option<&'a contract::WindowSpec>,
 }
 
 impl Oracle<'_> {
-    /// Returns all mismatches after a step.
+    /// Compares, after a step, the words that were stored to and the objects that the reference touched. Returns all
+    /// mismatches, in no order.
     pub(crate) fn step(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         for (place, _, now) in self.memory.changes() {
@@ -68,17 +71,17 @@ impl Oracle<'_> {
         found
     }
 
-    /// Returns the word at `real`, or `None` if the step stored to it.
+    /// Returns the word at the real address `real`, or `None` if the running step stored to it.
     fn unchanged(&self, real: RealAddr) -> Option<u64> {
         self.memory.peek_unchanged(real)
     }
 
-    /// Returns the word at `real`.
+    /// Returns the word at the real address `real`; never `None`.
     fn any(&self, real: RealAddr) -> Option<u64> {
         Some(self.memory.peek(real))
     }
 
-    /// Returns all mismatches in the whole memory.
+    /// Compares the whole memory with the whole state of the reference. Returns all mismatches, in no order.
     pub(crate) fn everything(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         let mut words = 0;
@@ -115,7 +118,8 @@ impl Oracle<'_> {
         found
     }
 
-    /// Returns how many words that are not zero the reference's state takes.
+    /// Returns how many 8-byte words that are not zero memory must hold for the reference's state: those of struct
+    /// pages, page-table entries, window tables and guest memory.
     fn expected_words(&self) -> usize {
         let page = |page: Page| {
             usize::from(page.count != 0) + usize::from(flags(&page) != 0) + usize::from(order_or_head(&page) != 0)
@@ -130,8 +134,8 @@ impl Oracle<'_> {
         pages + entries + tables + self.reference.ram().count()
     }
 
-    /// Sorts the mismatches in the order of the rules, then by address. Returns the first, which is reported, and all
-    /// of them without duplicates.
+    /// Sorts the mismatches by the order of their rules, then by address, and removes duplicates. Returns the first,
+    /// which is to be reported, and all of them. Returns `None` if `found` is empty.
     pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
         found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
         found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.thing == b.thing);
@@ -139,7 +143,8 @@ impl Oracle<'_> {
         Some((first, found))
     }
 
-    /// Returns the objects of `mismatches` as both sides have them, at most [`MAX_OBJECTS`].
+    /// Returns the objects of `mismatches`, each once, as the reference and as memory have them; at most
+    /// [`MAX_OBJECTS`].
     pub(crate) fn diffs(&self, mismatches: &[Mismatch]) -> Vec<ObjectDiff> {
         let mut diffs: Vec<ObjectDiff> = Vec::new();
         for mismatch in mismatches {
@@ -156,7 +161,8 @@ impl Oracle<'_> {
         self.memory.report_fault(fault);
     }
 
-    /// Compares one word of memory, which holds `now`.
+    /// Compares one word of memory, whose value is `now`, with the reference. Adds mismatches to `found`. Reports a
+    /// fault of the harness if no subject can cause the difference.
     fn word(&self, place: Place, now: u64, found: &mut Vec<Mismatch>) {
         match place {
             Place::PageTable(hva) => self.pte(hva, found),
@@ -188,7 +194,8 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares an object's words. Passes over a word for which `peek` returns `None`.
+    /// Compares all words of an object with the reference and adds mismatches to `found`. `peek` reads a word of
+    /// memory; a word for which it returns `None` is not compared.
     fn object(&self, object: Object, peek: fn(&Self, RealAddr) -> Option<u64>, found: &mut Vec<Mismatch>) {
         match object {
             Object::Page(pfn) => {
@@ -230,7 +237,8 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares the word at offset `field` of a struct page.
+    /// Compares one word of the page's struct page, whose value is `now`, with the reference. `field` is the word's
+    /// offset in bytes from the start of the struct page.
     fn page_word(&self, pfn: Pfn, field: u64, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let page = self.reference.page(pfn);
         let expected = match field {
@@ -264,7 +272,8 @@ impl Oracle<'_> {
         }
     }
 
-    /// Reports `REF.CONSERVE` if the count is not own plus holders by the account.
+    /// Adds a mismatch of `REF.CONSERVE` if the page's count is not own plus holders, as the machine's account has
+    /// them. `now` is the word that holds the count.
     fn conserve(&self, pfn: Pfn, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let Account { own, holders } = self.memory.account(pfn);
         // Wraps, because own of an idle page wraps together with its count.
@@ -275,7 +284,8 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares one entry of a window's table: the hardware entry if `hardware` is set, else the guest value.
+    /// Compares one entry of a window's table with the reference: the hardware entry if `hardware` is set, else the
+    /// guest value. `index` counts entries from 0; `now` is the word as memory holds it.
     fn entry_word(
         &self,
         liobn: Liobn,
@@ -299,7 +309,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares one word of guest memory.
+    /// Compares the word of guest memory at real address `real`, whose value is `now`, with the reference.
     fn ram_word(&self, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let expected = self.reference.ram_word(real);
         let now = now.swap_bytes();
@@ -309,7 +319,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares one page-table entry.
+    /// Compares the page-table entry at `hva` in memory with the reference's entry.
     fn pte(&self, hva: Hva, found: &mut Vec<Mismatch>) {
         let (expected, now) = (self.reference.pte(hva), self.memory.pte(hva));
         if expected != now {
@@ -318,7 +328,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// Returns an object as the reference has it and as real memory has it, in lines of text.
+    /// Returns an object as the reference has it, then as real memory has it, each as lines of text.
     fn describe(&self, object: Object) -> (String, String) {
         match object {
             Object::Page(pfn) => {
@@ -371,7 +381,8 @@ fn hex(value: u64) -> String {
     format!("{value:#x}")
 }
 
-/// Returns the third word of a struct page: a head's order, the pfn of a tail's head, else 0.
+/// Returns the word at byte 16 of a struct page as the reference has it: the order of a head, the pfn of a tail's head,
+/// 0 for a page that is not compound.
 const fn order_or_head(page: &Page) -> u64 {
     match page.compound {
         Compound::No => 0,
@@ -380,7 +391,7 @@ const fn order_or_head(page: &Page) -> u64 {
     }
 }
 
-/// Returns the flags word of a struct page.
+/// Returns the flags word of a struct page as the reference has it.
 fn flags(page: &Page) -> u64 {
     let compound = match page.compound {
         Compound::No => 0,
@@ -390,7 +401,7 @@ fn flags(page: &Page) -> u64 {
     compound | if page.dirty { struct_page::DIRTY } else { 0 }
 }
 
-/// Returns the name of an object in reports.
+/// Returns the object's name in reports, such as `page 0x10`.
 pub(crate) fn object_name(object: Object) -> String {
     match object {
         Object::Page(pfn) => format!("page {pfn}"),
@@ -419,10 +430,10 @@ window 0x1 page_shift=12 base=0x0 entries=16 emulated table=0x9000000
 steps
 ";
     const TABLE: RealAddr = RealAddr(0x900_0000);
-    /// No memory is present at this address.
+    /// A real address at which the test machine has no memory.
     const NOWHERE: RealAddr = RealAddr(0xa00_0000);
 
-    /// Returns memory and reference of the same machine, on which both agree.
+    /// Returns a memory and a reference of the same machine, which agree with each other.
     fn both() -> (RealMemory, Reference) {
         let program = contract::text::parse(MACHINE).expect("a program");
         let (mut memory, mut host) = (RealMemory::new(), Host::new());
@@ -435,8 +446,8 @@ steps
 
     type Both<'a> = (&'a mut RealMemory, &'a mut Reference);
 
-    /// Lets `spoil` change memory and reference. Checks that the oracle then finds no mismatch but this fault, in a
-    /// step and at the end.
+    /// Lets `spoil` change a memory and its reference. Checks that the oracle then finds no mismatch, and that memory
+    /// notes the fault `step` after a step and `end` at the end of a program (`None`: no fault).
     fn faults(spoil: fn(Both<'_>), step: Option<Fault>, end: Option<Fault>) {
         for (at_end, fault) in [(false, step), (true, end)] {
             let (mut memory, mut reference) = both();
@@ -494,7 +505,8 @@ steps
         assert_eq!(small.fault(), Some(Fault::NoStructPage { pfn: Pfn(0x20) }));
     }
 
-    /// Adds a second table to one window. Each word has the reference's value, and there is one word too many.
+    /// Adds a second table to one window. Each word has the reference's value, but memory has one word more than the
+    /// reference.
     #[test]
     fn words_are_as_many_as_the_reference_has() {
         let spoil = |(memory, reference): Both<'_>| {
@@ -509,8 +521,8 @@ steps
         faults(spoil, None, Some(Fault::Words { memory: 19, reference: 18 }));
     }
 
-    /// A difference that a subject can cause is a mismatch. Mismatches come in the order of the rules and then by
-    /// address.
+    /// Checks that a difference that a subject can cause is a mismatch, and that mismatches come in the order of the
+    /// rules and then of addresses.
     #[test]
     fn what_a_subject_can_bring_about_is_a_mismatch() {
         let (mut memory, reference) = both();

@@ -1,4 +1,4 @@
-//! Runs one side alone, without the other side and without the oracle. Benchmarks compare the checker with it.
+//! Runs the reference alone or a subject alone, without comparing them. Benchmarks measure the checker against it.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -10,17 +10,17 @@ use reference::{Answer, Reference};
 use super::driver::{Conduct, Driver};
 use super::finding::Code;
 
-/// A program, and which of its steps run by the reference's check of their preconditions.
+/// A program, and which of its steps run: those whose precondition holds on the reference.
 pub struct Plan {
     program: Program,
-    /// For each step whether it runs or is skipped.
+    /// One item for each step: `true` if the step runs, `false` if it is skipped.
     runs: Vec<bool>,
-    /// Number of hypercalls in the program.
+    /// Number of hypercalls in the program, which never are skipped.
     pub hypercalls: u64,
 }
 
 impl Plan {
-    /// Makes the plan: runs the program on a reference to find out which steps run.
+    /// Makes the plan of `program`: runs the program on a reference to find out which steps are skipped.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let mut reference = Reference::new(program.dialect, &program.machine);
@@ -30,14 +30,14 @@ impl Plan {
         Self { program, runs, hypercalls }
     }
 
-    /// Returns the program.
+    /// Returns the program of the plan.
     #[must_use]
     pub const fn program(&self) -> &Program {
         &self.program
     }
 }
 
-/// Resets the reference to the program's machine and runs all steps on it.
+/// Resets the reference to the plan's machine and dialect, then runs all steps of the plan's program on the reference.
 pub fn run_reference(reference: &mut Reference, plan: &Plan) {
     reference.reset(plan.program.dialect, &plan.program.machine);
     for step in &plan.program.steps {
@@ -45,25 +45,25 @@ pub fn run_reference(reference: &mut Reference, plan: &Plan) {
     }
 }
 
-/// Makes a reference for [`run_reference`].
+/// Makes a reference on the plan's machine, for use with [`run_reference`].
 #[must_use]
 pub fn reference(plan: &Plan) -> Reference {
     Reference::new(Dialect::Lopapr, &plan.program.machine)
 }
 
-/// A subject with the memory and the host that it needs.
+/// A subject that runs alone, with the memory and the host that it needs.
 pub struct Solo<S> {
     driver: Driver<S>,
 }
 
 impl<S: Subject> Solo<S> {
-    /// Makes one with this subject.
+    /// Makes a solo run of `subject`.
     pub fn new(subject: S) -> Self {
         Self { driver: Driver::new(Box::new(subject)) }
     }
 
-    /// Runs the program's steps on the subject, hypercalls in real mode first, and ignores the answers. At the end it
-    /// closes all windows, as the checker does.
+    /// Runs the plan's steps on the subject and ignores the answers. Hypercalls go to real mode first. At the end the
+    /// subject closes all windows, as in a check.
     pub fn run(&mut self, plan: &Plan) {
         let driver = &mut self.driver;
         let Ok(()) = driver.start(&plan.program, &mut Unwatched);
@@ -80,7 +80,7 @@ impl<S: Subject> Solo<S> {
     }
 }
 
-/// Runs the subject's code without checks and without a hang limit.
+/// Runs the subject's code without any check and without a hang limit.
 struct Unwatched;
 
 impl Conduct for Unwatched {

@@ -1,49 +1,50 @@
-//! Counts of checked programs: steps, hypercalls, and how often each rule was decided.
+//! Counts of checked programs, for example of steps, of hypercalls, and of how often each rule was decided.
 
 use contract::{Rule, RuleSet, Status};
 use serde::{Deserialize, Serialize};
 
-/// How often one rule was decided, and how.
+/// In how many steps one rule was decided, by mode and by answer.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct RuleTally {
-    /// In steps that real mode finished.
+    /// Number of steps that real mode finished and in which the rule was decided. Probes count here.
     pub real: u64,
-    /// In calls that virtual mode finished.
+    /// Number of hypercalls that virtual mode finished and in which the rule was decided.
     pub deferred: u64,
-    /// In hypercalls answered H_SUCCESS, lookups that found a struct page, and probes answered `true`.
+    /// Number of steps with the rule that succeeded: hypercalls answered H_SUCCESS, lookups that found a struct page,
+    /// and probes answered `true`.
     pub accepted: u64,
-    /// In hypercalls, lookups and probes with another answer.
+    /// Number of steps with the rule that did not succeed: hypercalls, lookups and probes with any other answer.
     pub refused: u64,
 }
 
 impl RuleTally {
-    /// Returns in how many steps the rule was decided.
+    /// Returns in how many steps the rule was decided, in real mode and in virtual mode together.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.real + self.deferred
     }
 }
 
-/// Counts of one program or of many.
+/// Counts of one checked program, or the sums over many.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tally {
-    /// Programs that were checked.
+    /// Number of programs that were checked.
     pub programs: u64,
-    /// Steps that were reached, skipped ones included.
+    /// Number of steps that the check reached, including steps that were skipped or not asked.
     pub steps: u64,
-    /// Steps that were skipped because their precondition failed.
+    /// Number of steps that were skipped because their precondition failed.
     pub skipped: u64,
-    /// Steps that the voter was not asked, because it does not cover them or would take them for something else.
+    /// Number of steps that were not asked: the voter does not cover the step, or would take it for something else.
     pub not_asked: u64,
-    /// Hypercalls whose answers were equal on both sides.
+    /// Number of hypercalls that the reference and the voter answered alike.
     pub hypercalls: u64,
-    /// Of the hypercalls, those answered H_SUCCESS.
+    /// Of `hypercalls`, the number of those answered H_SUCCESS.
     pub accepted: u64,
-    /// Of the hypercalls, those that virtual mode finished.
+    /// Of `hypercalls`, the number of those that virtual mode finished.
     pub deferred: u64,
-    /// Entries that the accepted hypercalls asked for.
+    /// Number of window entries that the hypercalls answered H_SUCCESS asked for.
     pub entries: u64,
-    /// How often each rule was decided, in the order of [`Rule::ALL`].
+    /// How often each rule was decided. One item for each rule, in the order of [`Rule::ALL`].
     pub rules: Vec<RuleTally>,
 }
 
@@ -54,19 +55,19 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Returns the counts of one rule.
+    /// Returns the counts of `rule`.
     #[must_use]
     pub fn rule(&self, rule: Rule) -> RuleTally {
         self.rules.get(rule as usize).copied().unwrap_or_default()
     }
 
-    /// Returns how many outcome rules were decided at least once.
+    /// Returns the number of outcome rules that were decided in at least one step.
     #[must_use]
     pub fn reached(&self) -> usize {
         Rule::outcomes().filter(|rule| self.rule(*rule).total() > 0).count()
     }
 
-    /// Sets all counts to zero and keeps the allocation.
+    /// Sets all counts to zero and keeps the allocation of `rules`.
     pub fn clear(&mut self) {
         let mut rules = std::mem::take(&mut self.rules);
         rules.fill(RuleTally::default());
@@ -87,7 +88,7 @@ impl Tally {
         }
     }
 
-    /// Adds the counts of `other`.
+    /// Adds each count of `other` to the same count here.
     pub fn add(&mut self, other: &Self) {
         self.programs += other.programs;
         self.steps += other.steps;
@@ -105,7 +106,8 @@ impl Tally {
         }
     }
 
-    /// Counts one step for each of these rules.
+    /// Counts one step for each rule in `rules`. `deferred` says that virtual mode finished the step, `accepted` that
+    /// the answer was a success.
     pub(crate) fn count_rules(&mut self, rules: RuleSet, deferred: bool, accepted: bool) {
         for rule in rules.iter() {
             let tally = &mut self.rules[rule as usize];
@@ -114,7 +116,8 @@ impl Tally {
         }
     }
 
-    /// Counts one hypercall that asked for this many entries.
+    /// Counts one hypercall with this status, which asked for `entries` entries. `deferred` says that virtual mode
+    /// finished it. Entries count only for H_SUCCESS.
     pub(crate) fn count_hypercall(&mut self, status: Status, deferred: bool, entries: u64) {
         self.hypercalls += 1;
         self.deferred += u64::from(deferred);

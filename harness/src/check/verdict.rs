@@ -1,4 +1,4 @@
-//! The verdict: the result of checking a program. Every way to run a program ends in one.
+//! The verdict: the result of checking a program. Every way to run a program ends in a verdict.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Place};
 
-/// The result of checking a program.
+/// The result of checking one program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Everything was compared, from the start to the end of the program, and is equal.
+    /// Everything was compared, from the start to the end of the program, and the voter agrees with the reference.
     Agreed,
-    /// Something was not compared. Everything that was compared is equal.
+    /// A part of the program was not compared. Everything that was compared is equal.
     NotCompared(NotCompared),
-    /// A rule was broken.
+    /// The voter broke a rule, for example by an answer that is not the reference's.
     Finding(Box<Finding>),
-    /// The program contradicts itself, so it was not run.
+    /// The program contradicts itself, so it did not run. The value says why.
     Invalid(Invalid),
 }
 
 impl Verdict {
-    /// Returns the finding, if there is one.
+    /// Returns the finding, or `None` for any other verdict.
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
         match self {
@@ -31,7 +31,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the finding, if there is one.
+    /// Returns the finding by value, or `None` for any other verdict.
     #[must_use]
     pub fn into_finding(self) -> Option<Finding> {
         match self {
@@ -40,7 +40,8 @@ impl Verdict {
         }
     }
 
-    /// Returns whether anything of the program was compared.
+    /// Returns whether at least a part of the program was compared. A finding counts as compared, an invalid program
+    /// does not.
     #[must_use]
     pub fn compared(&self) -> bool {
         match self {
@@ -50,7 +51,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the verdict's name in JSON.
+    /// Returns the verdict's name in JSON, such as `not compared`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -62,7 +63,7 @@ impl Verdict {
     }
 }
 
-/// Writes the verdict in one line, without the finding's objects.
+/// Writes the verdict as one line of text. Of a finding it leaves out the objects.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,17 +78,18 @@ impl fmt::Display for Verdict {
 /// What part of a program was not compared, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NotCompared {
-    /// The first place that was not compared.
+    /// The first place of the program that was not compared.
     pub from: Place,
-    /// Why it was not compared.
+    /// Why that place was not compared.
     pub why: Reason,
-    /// Whether anything else was compared: what lies before `from`, and with [`Reason::Steps`] also what comes after
-    /// it.
+    /// Whether a part of the program was compared: what lies before `from`, and with [`Reason::Steps`] also what lies
+    /// after it.
     pub compared: bool,
 }
 
 impl NotCompared {
-    /// How many steps the voter was not asked, if it was asked all other steps of the program.
+    /// Returns how many steps were not asked, if the voter was asked all other steps of the program. `None` if the
+    /// comparison ended for another reason than [`Reason::Steps`].
     #[must_use]
     pub const fn not_asked(&self) -> Option<u64> {
         match self.why {
@@ -112,30 +114,30 @@ impl fmt::Display for NotCompared {
     }
 }
 
-/// Why something was not compared.
+/// Why a program, or a part of it, was not compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Reason {
-    /// The subject does not cover machines with this memory model.
+    /// The subject does not cover machines with this memory model, given by name.
     MemoryModel(String),
-    /// The subject does not cover this dialect.
+    /// The subject does not cover this dialect, given by name.
     Dialect(String),
-    /// The voter was not asked so many of the steps; why it was not asked the first of them. All other steps were
-    /// compared.
+    /// The voter was not asked this many steps; the text says why it was not asked the first of them. All other steps
+    /// were compared.
     Steps(u64, String),
-    /// The voter cannot have the program's machine; why.
+    /// The voter cannot have the program's machine; the text says why.
     Machine(String),
-    /// The voter cannot run this step; the text says why.
+    /// The voter cannot run this step; the text says why. The program was compared up to the step.
     Step(String),
-    /// The description of the window with this LIOBN is invalid in this dialect; the last text says why.
+    /// The window with this LIOBN is invalid in the dialect named by the first text; the second text says why.
     Window(Liobn, String, String),
-    /// One of two dialects skips the step and the other does not; the text says why.
+    /// Two dialects are compared, and only one of them skips the step; the text says why it is skipped.
     Skipped(String),
-    /// The ledger declares the difference that was found here; the text is the ledger's reason.
+    /// The ledger declares the difference that was found; the text is the reason from the ledger.
     Declared(String),
 }
 
 impl Reason {
-    /// Makes the reason that the subject does not cover the program's dialect.
+    /// Makes the reason that the subject does not cover this dialect.
     #[must_use]
     pub fn dialect(dialect: Dialect) -> Self {
         Self::Dialect(dialect.name().into())

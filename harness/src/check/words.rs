@@ -3,7 +3,7 @@
 use contract::{ProbeAnswer, RealAddr, Rule};
 use reference::{Answer, Outcome, Owes};
 
-/// Returns an outcome in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
+/// Returns the reference's outcome of a step in words, such as `H_SUCCESS (0) by MAP.NEW, real mode must finish`.
 #[must_use]
 pub fn outcome(outcome: &Outcome) -> String {
     let others: Vec<&str> = outcome
@@ -32,7 +32,8 @@ pub fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-/// Returns the rule for which real mode must defer, if it must. The end of the outcome's line names it anyway.
+/// Returns the rule for which real mode must defer the call, `None` if real mode need not defer it. The text of the
+/// outcome names that rule at its end.
 const fn deferring(outcome: &Outcome) -> Option<Rule> {
     match outcome.owes {
         Owes::Defer(rule) => Some(rule),
@@ -40,7 +41,7 @@ const fn deferring(outcome: &Outcome) -> Option<Rule> {
     }
 }
 
-/// Returns a probe's answer in words.
+/// Returns the answer to a probe of a conditional reference in words.
 pub(crate) const fn probe(answer: ProbeAnswer) -> &'static str {
     match answer {
         ProbeAnswer::NoPage => "no page",
@@ -50,12 +51,12 @@ pub(crate) const fn probe(answer: ProbeAnswer) -> &'static str {
     }
 }
 
-/// Returns a lookup's answer in words.
+/// Returns the answer to a lookup as text: a real address, or `none`.
 pub(crate) fn lookup(answer: Option<RealAddr>) -> String {
     answer.map_or("none".into(), |real| real.to_string())
 }
 
-/// Returns a register's value after a call, or `untouched` if the call left it alone.
+/// Returns a register's value after a call in hex, or `untouched` for `None`: the call left the register alone.
 pub(crate) fn register(value: Option<u64>) -> String {
     value.map_or("untouched".into(), |value| format!("{value:#x}"))
 }

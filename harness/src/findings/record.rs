@@ -17,34 +17,35 @@ use super::report::{Context, export, export_sequence, report};
 use crate::check::Finding;
 use crate::shrink::{Ended, Judge, Limits, Shrunk, shrink};
 
-/// The source of a program.
+/// Where a program comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// The generator, in a campaign.
+    /// The generator drew the program in a campaign.
     Campaign {
-        /// The campaign's seed.
+        /// The seed of the campaign.
         seed: u64,
-        /// Number of the program, from 0.
+        /// Number of the program within the seed, from 0.
         index: u64,
     },
-    /// An exhaustive run.
+    /// An exhaustive run made the program.
     Exhaust {
-        /// The bound, as arguments of `realmode exhaust`.
+        /// The bound of the domain, as arguments of `realmode exhaust`.
         bound: String,
         /// Number of the program in the domain, from 0.
         index: u64,
     },
-    /// A fuzzing engine.
+    /// A fuzzing engine found the program.
     Engine {
-        /// The engine's name, which becomes a part of file names.
+        /// The name of the engine, which becomes a part of file names.
         engine: String,
-        /// The crash file of the engine, if it is known.
+        /// The crash file of the engine; `None` if it is not known.
         file: Option<PathBuf>,
     },
 }
 
 impl Origin {
-    /// Returns the part of the file names that belongs to this program: seed and number, or engine and fingerprint.
+    /// Returns the part of a finding's file names that stands for this program: seed and number for a campaign, number
+    /// and fingerprint for an exhaustive run, engine and fingerprint for an engine.
     fn name(&self, program: &Program) -> String {
         match self {
             Self::Campaign { seed, index } => format!("seed{seed}-{index}"),
@@ -53,7 +54,7 @@ impl Origin {
         }
     }
 
-    /// Returns the word for how the program came to be.
+    /// Returns the word for how the program came to be: `drawn` or `found`.
     const fn how(&self) -> &'static str {
         match self {
             Self::Campaign { .. } => "drawn",
@@ -61,7 +62,7 @@ impl Origin {
         }
     }
 
-    /// Returns the number of the program if a campaign or an exhaustive run made it, else `None`.
+    /// Returns the number of the program if a campaign or an exhaustive run made it; `None` for an engine.
     #[must_use]
     pub const fn index(&self) -> Option<u64> {
         match self {
@@ -85,44 +86,44 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A finding with its program, on the way from the check to the recorder.
+/// A finding with its program and where the program comes from, on the way from the check to the recorder.
 #[derive(Clone, Debug)]
 pub struct Catch {
-    /// The source of the program.
+    /// Where the program comes from.
     pub origin: Origin,
-    /// The program as it was found.
+    /// The program as it was found, before shrinking.
     pub program: Program,
-    /// The finding that the program shows.
+    /// The finding that `program` shows.
     pub finding: Finding,
 }
 
-/// A recorded finding, with the names of its files.
+/// A finding that was recorded, with the paths of its files.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// The source of the program.
+    /// Where the program as it was found comes from.
     pub origin: Origin,
-    /// The finding on the program in `program`.
+    /// The finding that the program in `program` shows.
     pub finding: Finding,
-    /// The shrunk program, or the last program of the sequence; the program as it was found if it was not shrunk.
+    /// The shrunk program, or the last program of the sequence. If neither was made, the program as it was found.
     pub program: Program,
-    /// Number of steps of the program as it was found.
+    /// Number of steps of the program as it was found, before shrinking.
     pub found_steps: usize,
     /// Why shrinking ended; `None` if the program was not shrunk.
     pub ended: Option<Ended>,
-    /// Number of programs in the recorded sequence, for a finding that needs earlier programs. The last program shows
-    /// it. `None` if there is no sequence.
+    /// Number of programs in the recorded sequence, for a finding that needs earlier programs; the last program shows
+    /// the finding. `None` if no sequence was made.
     pub sequence: Option<usize>,
-    /// File of the program as it was found.
+    /// Path of the program as it was found.
     pub found_file: PathBuf,
-    /// File of the shrunk program or of the sequence, if there is one.
+    /// Path of the shrunk program or of the sequence; `None` if neither was made.
     pub shrunk_file: Option<PathBuf>,
-    /// File of the report.
+    /// Path of the report.
     pub report_file: PathBuf,
-    /// File of the ready test; `None` for a hang that was not shrunk.
+    /// Path of the ready test; `None` for a hang that was not shrunk, because such a test would hang the test run.
     pub test_file: Option<PathBuf>,
 }
 
-/// Writes the lines that announce a finding: what it is, how far it was shrunk, and its files.
+/// Writes the lines that announce a recorded finding: the finding, how far its program was shrunk, and its files.
 impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = self.origin.how();
@@ -157,25 +158,27 @@ impl fmt::Display for Recorded {
     }
 }
 
-/// What was made of a catch before it is recorded.
+/// What was made of a catch before the recorder writes it.
 pub enum Made {
-    /// Nothing smaller: the program is recorded as it was found.
+    /// Nothing smaller was made: the recorder writes the program as it was found.
     AsFound,
-    /// A smaller program that shows the same finding on a fresh subject.
+    /// A smaller program, which shows the same finding on a fresh subject.
     Shrunk(Box<Shrunk>),
-    /// A sequence of programs. The last one shows the same finding on a subject that has run the others.
+    /// A sequence of programs and its finding. The last program shows the finding on a subject that has run all
+    /// programs before it.
     Sequence(Sequence, Box<Finding>),
 }
 
-/// Records findings in one folder.
+/// Writes findings to one folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorder<'a> {
-    /// The folder. It is made if it does not exist.
+    /// The folder. The recorder makes it if it does not exist.
     pub out: &'a Path,
 }
 
 impl Catch {
-    /// Returns the name that the finding's files share, without their endings.
+    /// Returns the name that all files of the finding share, without their endings: voter, rule, and source of the
+    /// program.
     fn stem(&self) -> String {
         let voter = match self.finding.voter.as_str() {
             "candidate" => String::new(),
@@ -187,26 +190,27 @@ impl Catch {
 }
 
 impl Recorder<'_> {
-    /// Writes `text` to the catch's file with this ending, and returns the file's path.
+    /// Writes `text` to the file of the catch with this ending, and returns the path of the file. The error names the
+    /// file.
     fn save(&self, catch: &Catch, ending: &str, text: &str) -> io::Result<PathBuf> {
         store::write(self.out, format!("{}.{ending}", catch.stem()), text)
     }
 
-    /// Writes the program of a catch as it was found, and returns the file's path.
+    /// Writes the program of a catch as it was found, and returns the path of the file.
     ///
     /// # Errors
-    /// The file cannot be written; the error names it.
+    /// Fails if the file cannot be written; the error names it.
     pub fn keep(&self, catch: &Catch) -> io::Result<PathBuf> {
         let how = catch.origin.how();
         let text = format!("# As {how}: {}.\n{}", catch.origin, catch.program);
         self.save(catch, &format!("{how}.{EXTENSION}"), &text)
     }
 
-    /// Writes the program that ran when a voter was lost, because that program may be the cause. Returns the file's
-    /// path.
+    /// Writes the program that ran when a voter was lost, because that program may be the cause; `what` says what
+    /// happened. Returns the path of the file.
     ///
     /// # Errors
-    /// The file cannot be written; the error names it.
+    /// Fails if the file cannot be written; the error names it.
     pub fn keep_incident(&self, origin: &Origin, program: &Program, what: &str) -> io::Result<PathBuf> {
         let how = origin.how();
         // A line end in the voter's message would end the comment that this text stands in.
@@ -214,11 +218,11 @@ impl Recorder<'_> {
         store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", origin.name(program)), &text)
     }
 
-    /// Writes the report, the test, and what was made of a catch. `found_file` is the file that [`keep`](Self::keep)
-    /// has written for it.
+    /// Writes the report, the ready test, and the shrunk program or the sequence (`made`) of a catch. `found_file` is
+    /// the path that [`keep`](Self::keep) has returned for the same catch.
     ///
     /// # Errors
-    /// A file cannot be written; the error names it.
+    /// Fails if a file cannot be written; the error names it.
     pub fn finish(&self, catch: Catch, found_file: PathBuf, made: Made) -> io::Result<Recorded> {
         let origin = catch.origin.to_string();
         let found_steps = catch.program.steps.len();
@@ -270,15 +274,15 @@ impl Recorder<'_> {
     }
 }
 
-/// Shrinks a catch, and makes sure that a fresh subject shows the finding on the shrunk program.
+/// Shrinks the program of a catch, and makes sure that a fresh subject shows the finding on the shrunk program.
 ///
-/// Returns `None` if a fresh subject does not show a finding on the program at all. With `exact` a finding of another
-/// identity does not count either. A voter that looks more closely than in the hunt may show the mistake at another
-/// place, so it is used without `exact`.
+/// Returns `None` if a fresh subject shows no finding on the catch's program. With `exact` a finding of another
+/// identity counts as no finding. `exact` is `false` for a voter that may look more closely now than during the hunt,
+/// because such a voter may show the same mistake at another place.
 ///
-/// The shrinker first tries its programs on one subject, which is fast. If a fresh subject then shows nothing on the
-/// result, because earlier tries had left something behind in the first subject, the shrinker runs once more with a
-/// fresh subject for every try.
+/// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
+/// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once
+/// more with a fresh subject for every program.
 pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, limits: Limits) -> Option<Shrunk> {
     judge.renew();
     let identity = judge.finding(&catch.program)?.identity();
@@ -297,7 +301,7 @@ pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, limits: L
     Some(shrunk)
 }
 
-/// A judge that uses a fresh subject for every program.
+/// A judge that renews its subject before every program.
 struct Fresh<'a>(&'a mut dyn Judge);
 
 impl Judge for Fresh<'_> {

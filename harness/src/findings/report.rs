@@ -1,4 +1,4 @@
-//! Writes a finding as a report and as a ready test.
+//! Writes a finding as a report for people and as a ready test.
 
 use std::fmt::Write as _;
 
@@ -13,17 +13,17 @@ use crate::subjects::SubjectKind;
 use programs::sequence::{Part, Sequence};
 use programs::store::fingerprint;
 
-/// What a report says beside the finding itself.
+/// What a report says about a finding that the finding itself does not hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
-    /// The source of the program, such as a file, or seed and number; empty if it is unknown.
+    /// Where the program comes from, such as a file, or seed and number. Empty if that is not known.
     pub origin: &'a str,
     /// Why shrinking ended; `None` if the program was not shrunk.
     pub ended: Option<Ended>,
 }
 
-/// Returns the report: rule, both values, the last step on which both sides agree, the objects that differ, the
-/// program.
+/// Returns the report of a finding on `program`: for example the rule, the values of reference and voter, the last step
+/// on which the two agreed, the votes, the objects that differ, and the program.
 #[must_use]
 pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> String {
     let rule = finding.rule;
@@ -76,7 +76,7 @@ pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> Str
     text
 }
 
-/// Returns a place with what runs there, as text.
+/// Returns a place of the program and what runs there, as text.
 fn at_place(program: &Program, place: Place) -> String {
     match place {
         Place::Start => "the start: the subject is handed the machine".into(),
@@ -85,8 +85,8 @@ fn at_place(program: &Program, place: Place) -> String {
     }
 }
 
-/// Writes the lines that differ, with four lines around them. The comparison has no deadline, so that the same objects
-/// always give the same text.
+/// Adds the lines in which an object differs between reference and memory to `text`, with four equal lines around each
+/// difference. The comparison has no time limit, so the same objects always give the same text.
 fn differences(reference: &str, memory: &str, text: &mut String) {
     const CONTEXT: usize = 4;
     let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(reference, memory);
@@ -101,17 +101,17 @@ fn differences(reference: &str, memory: &str, text: &mut String) {
     }
 }
 
-/// Returns what the reference says of each step of the program, one line for a step.
+/// Returns the reference's outcome of each step of the program in words, one line for each step.
 #[must_use]
 pub fn outcomes(program: &Program) -> Vec<String> {
     let mut reference = Reference::new(program.dialect, &program.machine);
     program.steps.iter().map(|step| outcome(&reference.step(step))).collect()
 }
 
-/// Checks that the candidate agrees with the reference on the program. For tests.
+/// Checks, for tests, that the candidate agrees with the reference on the program.
 ///
 /// # Panics
-/// They differ (the message is the report), or the program was not compared or is invalid.
+/// Panics if the two differ (the message is the report), or if the program was not compared or is invalid.
 pub fn assert_agrees(program: &Program) {
     match crate::check(program) {
         Verdict::Agreed => {}
@@ -120,11 +120,12 @@ pub fn assert_agrees(program: &Program) {
     }
 }
 
-/// Checks that one candidate agrees with the reference on every program of a sequence, in order. `text` is the sequence
-/// in its text form. For tests.
+/// Checks, for tests, that one candidate agrees with the reference on every program of a sequence, in order. `text` is
+/// the sequence in its text form.
 ///
 /// # Panics
-/// They differ (the message is the report), or the text is no valid sequence.
+/// Panics if candidate and reference differ (the message is the report), if `text` is no sequence, or if a program of
+/// the sequence is invalid.
 pub fn assert_sequence_agrees(text: &str) {
     let sequence = Sequence::parse(text).unwrap_or_else(|error| panic!("{error}"));
     let mut checker = SubjectKind::Candidate.checker();
@@ -139,8 +140,8 @@ pub fn assert_sequence_agrees(text: &str) {
     }
 }
 
-/// Returns a test to paste into `tests/`. It compares the reference with the reference's answers of today, and the
-/// candidate with the reference.
+/// Returns the source text of a test to paste into `tests/`. The test compares the reference's outcomes with the
+/// reference's outcomes of today, and the candidate with the reference.
 #[must_use]
 pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let rule = finding.map(|finding| finding.rule);
@@ -173,7 +174,8 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     text
 }
 
-/// Returns a test to paste into `tests/` that runs a sequence of programs on one subject.
+/// Returns the source text of a test to paste into `tests/`. The test runs a sequence of programs on one candidate and
+/// compares it with the reference.
 #[must_use]
 pub fn export_sequence(sequence: &Sequence, finding: &Finding) -> String {
     let name = finding.rule.id().to_lowercase().replace('.', "_");

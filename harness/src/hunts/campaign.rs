@@ -26,114 +26,114 @@ use crate::check::{Ending, Identity, Tally};
 use crate::findings::record::{Catch, Origin, Recorded, Recorder};
 use crate::voters::{Incident, Look, Panel, Roll, Roster, Task, Unavailable};
 
-/// Number of programs in a batch.
+/// Number of programs in a batch, which a worker sends to the merging thread as one result.
 pub const BATCH: u64 = 64;
-/// Number of batches in a stretch, which one worker checks on one subject.
+/// Number of batches in a stretch. One worker checks a stretch on one subject.
 const BATCHES: u64 = 16;
-/// One program in this many runs on a fresh subject of its own.
+/// One program in this many runs on a fresh subject that runs only this program.
 pub const FRESH_EVERY: u64 = 64;
-/// One program in this many leaves its windows open.
+/// One program in this many leaves its windows open at its end.
 pub const LEAVE_OPEN_EVERY: u64 = 11;
 
-/// When a campaign ends.
+/// When a campaign ends: after a number of programs or after a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Limit {
-    /// After this many programs.
+    /// The campaign ends after this many programs.
     Programs(u64),
-    /// After this time.
+    /// The campaign ends after this time.
     Time(Duration),
 }
 
 /// The settings of a campaign.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// Settings of the generator: which programs it draws.
+    /// The settings of the generator, which say what programs it draws.
     pub config: GeneratorConfig,
-    /// Seed of all programs.
+    /// The seed from which all programs are drawn.
     pub seed: u64,
     /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// When the campaign ends.
+    /// When the campaign ends, if nothing else ends it earlier.
     pub limit: Limit,
-    /// The voters beside the reference.
+    /// The voters that are compared with the reference.
     pub roster: Roster,
-    /// Largest number of different findings. The campaign ends after the batch that reaches it.
+    /// Largest number of different findings. The campaign ends after the batch in which it reaches this number.
     pub max_findings: usize,
-    /// Folder of the recorded findings.
+    /// Folder into which findings are recorded.
     pub out: PathBuf,
 }
 
-/// A finding of a campaign.
+/// A finding of a campaign, with its files and times.
 #[derive(Clone, Debug)]
 pub struct CampaignFinding {
-    /// The finding and its files.
+    /// The recorded finding and its files.
     pub recorded: Recorded,
-    /// Time from the start of the campaign to the check of the program.
+    /// Time from the start of the campaign to the moment when the finding was seen.
     pub after: Duration,
-    /// Time to shrink and record the finding.
+    /// Time that it took to shrink and record the finding.
     pub recording: Duration,
 }
 
 /// The result of a campaign.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Counts of all programs.
+    /// Counts of all programs that were checked.
     pub tally: Tally,
-    /// The different findings, in the order of their programs.
+    /// The different findings, in the order of their programs' numbers.
     pub findings: Vec<CampaignFinding>,
-    /// Number of programs that showed a finding.
+    /// Number of programs that showed a finding, including findings that are no longer new.
     pub failing: u64,
-    /// Counts for each voter.
+    /// Counts for each voter, and for each entry of the ledger.
     pub roll: Roll,
-    /// Incidents, when a voter was lost and came back: the number of the program that was running, and what happened.
+    /// The incidents, in which a voter was lost and came back: the number of the program that ran, and what happened.
     pub incidents: Vec<(u64, String)>,
-    /// The voter that was lost for good, which ended the campaign; `None` if there was none.
+    /// The voter that was lost for good, which ended the campaign; `None` if no voter was lost so.
     pub gone: Option<Unavailable>,
-    /// How long the campaign took.
+    /// How long the campaign took, with the time to record findings.
     pub elapsed: Duration,
 }
 
-/// How far a running campaign is.
+/// How far a running campaign has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
-    /// Programs that were checked.
+    /// Number of programs that were checked.
     pub programs: u64,
-    /// Hypercalls that were compared.
+    /// Number of hypercalls whose answers were compared, by the count of the first voter.
     pub hypercalls: u64,
-    /// Of the hypercalls, those answered H_SUCCESS.
+    /// Of `hypercalls`, the number of those answered H_SUCCESS.
     pub accepted: u64,
-    /// Outcome rules that were decided at least once.
+    /// Number of outcome rules that were decided in at least one step.
     pub reached: usize,
-    /// Different findings so far.
+    /// Number of different findings so far.
     pub findings: usize,
     /// Number of incidents so far.
     pub incidents: usize,
 }
 
-/// A finding as a worker caught it.
+/// A finding as a worker thread caught it.
 struct Caught {
     catch: Catch,
-    /// Number of the program.
+    /// Number of the program that shows the finding, within the seed, from 0.
     index: u64,
-    /// Time from the start of the campaign to the check of the program.
+    /// Time from the start of the campaign to the moment when the finding was seen.
     after: Duration,
-    /// File of the program, if this catch was the first of its identity on any thread.
+    /// Path of the program, if this catch was the first of its identity on any thread; else `None`.
     kept: Option<PathBuf>,
 }
 
-/// The result of one batch.
+/// The result of one batch of programs.
 struct Batch {
-    /// Number of the batch, from 0.
+    /// Number of the batch in the campaign, from 0.
     number: u64,
     tally: Tally,
     roll: Roll,
-    /// The findings, in the order of their programs.
+    /// The findings of the batch, in the order of their programs.
     caught: Vec<Caught>,
-    /// Incidents, each with the number of its program.
+    /// The incidents of the batch, each with the number of the program that ran.
     incidents: Vec<(u64, String)>,
-    /// A file of a finding that could not be written.
+    /// Why the file of a finding or of an incident could not be written; `None` if all were written.
     failed: Option<io::Error>,
-    /// The voter that was lost for good.
+    /// The voter that was lost for good; `None` if no voter was lost so.
     gone: Option<Unavailable>,
 }
 
@@ -152,11 +152,11 @@ impl Batch {
 }
 
 impl Campaign {
-    /// Runs the campaign. It ends early when `stop` becomes `true`. Calls `progress` a few times a second, and at the
-    /// end.
+    /// Runs the campaign: checks programs, and shrinks and records the findings. Ends early when `stop` becomes `true`.
+    /// Calls `progress` a few times a second, and at the end.
     ///
     /// # Errors
-    /// A file cannot be written to [`out`](Self::out).
+    /// Fails if a file cannot be written to [`out`](Self::out).
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> io::Result<Summary> {
         let started = Instant::now();
         let deadline = match self.limit {
@@ -190,7 +190,8 @@ impl Campaign {
         Ok(Summary { elapsed: started.elapsed(), ..merger.summary })
     }
 
-    /// Makes program number `index` and how the voters run it.
+    /// Makes the program with this number, and decides how the voters run it: on a fresh subject or not, and with
+    /// windows left open or closed.
     fn task(&self, index: u64) -> Task {
         let program = generate(&self.config, self.seed, index);
         let fresh = index % FRESH_EVERY == FRESH_EVERY - 1;
@@ -198,7 +199,7 @@ impl Campaign {
         Task { program, fresh, ending }
     }
 
-    /// Returns the programs that ran on the same subject before program `index`, in order.
+    /// Returns the programs that ran on the same subject before the program with this number, in order.
     fn before(&self, index: u64) -> Vec<Part> {
         let stretch = BATCH * BATCHES;
         let tasks = (index - index % stretch..index).map(|index| self.task(index)).filter(|task| !task.fresh);
@@ -206,19 +207,19 @@ impl Campaign {
     }
 }
 
-/// What all workers share.
+/// What all worker threads of a campaign share.
 struct Worker<'a> {
     campaign: &'a Campaign,
     pool: &'a Pool<'a>,
-    /// Number of the next stretch.
+    /// Number of the next stretch that no worker has taken, from 0.
     next: AtomicU64,
     started: Instant,
-    /// Identities of the findings whose program is on disk.
+    /// The identities of the findings whose program is on disk already.
     kept: Mutex<BTreeSet<Identity>>,
 }
 
 impl Worker<'_> {
-    /// The work of one thread: checks stretches until the campaign is over.
+    /// The work of one thread: checks stretches of programs until the campaign is over, and sends each batch.
     fn work(&self, outbox: &Outbox<Batch>) {
         let campaign = self.campaign;
         let mut panel = match campaign.roster.panel(Look::Brief) {
@@ -248,7 +249,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Checks the programs of a batch. Returns `false` if the batch lies past the last program.
+    /// Checks the programs of a batch with the panel. Returns `false` if the batch lies past the last program of the
+    /// campaign.
     fn batch(&self, panel: &mut Panel, batch: &mut Batch) -> bool {
         let first = batch.number.saturating_mul(BATCH);
         let end = match self.campaign.limit {
@@ -273,8 +275,9 @@ impl Worker<'_> {
         true
     }
 
-    /// Lets the panel check tasks, the first of which is program number `first`. Writes the program of a finding to
-    /// disk at once if its identity is new.
+    /// Lets the panel check `tasks`, the first of which is the program with number `first`, and adds findings and
+    /// incidents to `batch`. Writes the program of a finding to disk at once if no worker has written one of the same
+    /// identity.
     fn check(&self, panel: &mut Panel, tasks: Vec<Task>, first: u64, batch: &mut Batch) {
         let Self { campaign, started, .. } = self;
         let recorder = Recorder { out: &campaign.out };
@@ -309,13 +312,13 @@ impl Worker<'_> {
     }
 }
 
-/// Adds batches up in the order of their numbers.
+/// Adds batches up in the order of their numbers, and records new findings.
 struct Merger<'a> {
     campaign: &'a Campaign,
     pool: &'a Pool<'a>,
     progress: &'a mut dyn FnMut(Progress),
     order: InOrder<Batch>,
-    /// For each identity the number of the first program that shows it.
+    /// For each identity the number of the program that showed it first.
     known: BTreeMap<Identity, u64>,
     summary: Summary,
 }
@@ -343,12 +346,13 @@ impl Merge<Batch, io::Error> for Merger<'_> {
 }
 
 impl Merger<'_> {
-    /// Returns whether there are as many findings as the campaign may have.
+    /// Returns whether the summary has as many findings as the campaign may have.
     fn full(&self) -> bool {
         self.summary.findings.len() >= self.campaign.max_findings
     }
 
-    /// Adds the next batch, unless there are already enough findings.
+    /// Adds the next batch to the summary and records its new findings. Does nothing if the campaign has enough
+    /// findings. The error names a file that could not be written.
     fn add(&mut self, batch: Batch) -> io::Result<()> {
         if self.full() {
             return Ok(());
@@ -380,7 +384,7 @@ impl Merger<'_> {
         Ok(())
     }
 
-    /// Shrinks and records a finding.
+    /// Shrinks and records a finding, and adds it to the summary. The error names a file that could not be written.
     fn record(&mut self, caught: Caught) -> io::Result<()> {
         let Caught { catch, index, after, kept } = caught;
         let recorder = Recorder { out: &self.campaign.out };
@@ -394,7 +398,7 @@ impl Merger<'_> {
     }
 }
 
-/// Returns the folder for findings if the user names none.
+/// Returns the folder into which findings are recorded if the user names none.
 #[must_use]
 pub fn default_out() -> &'static Path {
     Path::new("findings")

@@ -8,24 +8,24 @@ use crate::subjects::SubjectKind;
 use programs::encoding::{Form, decode, encode, form};
 use programs::focus::Focus;
 
-/// Largest [`work`] of a program that a target runs.
+/// Largest [`work`] of a program that a fuzz target runs; a program with more work is rejected.
 pub const MAX_WORK: u64 = 1 << 13;
 
-/// The result of one input.
+/// The result of running one input of an engine.
 #[derive(Debug)]
 pub enum EngineRun {
-    /// Everything was compared and is equal.
+    /// Everything of the program was compared and is equal.
     Agreed,
-    /// Something was not compared. Everything that was compared is equal.
+    /// The program was not compared or only in part. Everything that was compared is equal.
     NotCompared(NotCompared),
-    /// The program was not run. Either it would take long (see [`work`]), or its header names another version of the
+    /// The program was not run. Either it has more work than [`MAX_WORK`], or its header names another version of the
     /// encoding, so that another reader would see another program in the same bytes.
     Rejected,
-    /// This program shows this finding.
+    /// The input's program, after the focus was applied, shows this finding.
     Finding(Box<Finding>, Box<Program>),
 }
 
-/// Runs the inputs of an engine. Keeps its allocations from input to input.
+/// Runs the inputs of a fuzzing engine, one after the other, on one subject. Reuses its allocations for the next input.
 pub struct Engine {
     checker: Checker,
     subject: SubjectKind,
@@ -34,26 +34,26 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Makes the engine's side of a target with this focus.
+    /// Makes an engine that runs the parts of programs in `focus` on a new subject of this kind.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
         Self { checker: subject.checker(), subject, focus, tally: Tally::default() }
     }
 
-    /// Returns the focus: the part of each program that the target runs.
+    /// Returns the focus: the part of each program that the fuzz target runs.
     #[must_use]
     pub const fn focus(&self) -> Focus {
         self.focus
     }
 
-    /// Returns which subject runs against the reference.
+    /// Returns which kind of subject runs against the reference.
     #[must_use]
     pub const fn subject(&self) -> SubjectKind {
         self.subject
     }
 
-    /// Decodes the bytes and runs the program. Calls `reached` with the number of each
-    /// [combination](crate::check::feedback), as soon as a step reaches it.
+    /// Decodes the bytes to a program, cuts it to the focus, and checks it. Calls `reached` with the number of each
+    /// [combination](crate::check::feedback) as soon as a step reaches it.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if matches!(form(bytes), Form::Other(_)) {
             return EngineRun::Rejected;
@@ -74,21 +74,22 @@ impl Engine {
         }
     }
 
-    /// Returns the counts of all runs so far.
+    /// Returns the counts of all inputs that were run so far, added up.
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 }
 
-/// Returns roughly how much work a program makes for both sides. It adds up the pages that are mapped and the words
-/// that are written at boot, a sixteenth of its windows' entries, the entries that its calls ask for (at most the
-/// largest window's, or 512), the words that its steps write, the blocks that they add, and 1 for each other step.
+/// Returns roughly how much work a program makes for reference and subject. It adds up the pages that are mapped and
+/// the words that are written at boot, a sixteenth of the windows' entries, the entries that hypercalls ask for (at
+/// most those of the largest window, or 512), the words that steps write, the blocks that steps add, and 1 for each
+/// other step.
 ///
-/// Targets refuse programs with more work than [`MAX_WORK`]. Engines count another number of rounds of a loop as
-/// progress and therefore favour programs that do more and more, and in dialects without a limit of 512 one call can
-/// name 65,536 entries. A few such programs would take most of a campaign's time, and shorter ones show the same.
-/// `realmode fuzz` and `realmode replay` run programs of any size.
+/// Fuzz targets reject programs with more work than [`MAX_WORK`]. Engines count another number of rounds of a loop as
+/// progress and therefore favour programs that do more and more, and in dialects without a limit of 512 one hypercall
+/// can name 65,536 entries. A few such programs would take most of a campaign's time, and shorter programs show the
+/// same. `realmode fuzz` and `realmode replay` run programs of any size.
 #[must_use]
 pub fn work(program: &Program) -> u64 {
     let machine = &program.machine;
@@ -112,7 +113,7 @@ pub fn work(program: &Program) -> u64 {
     work
 }
 
-/// Returns the number of entries that a call asks for; 1 for an unknown opcode.
+/// Returns the number of entries that a hypercall asks for; 1 for an unknown opcode.
 const fn count(call: &Hypercall) -> u64 {
     match call.name() {
         Some(_) => call.count(),
@@ -120,12 +121,12 @@ const fn count(call: &Hypercall) -> u64 {
     }
 }
 
-/// Parses arbitrary bytes as a program's text. If the parser accepts them, the program must stay the same when it is
-/// printed and parsed, and when it is encoded and decoded. If the parser refuses them, the error must name a place
-/// inside the text.
+/// Parses arbitrary bytes as the text of a program. If the parser accepts the text, the program must stay the same when
+/// it is printed and parsed again, and when it is encoded and decoded. If the parser refuses the text, the error must
+/// name a place inside the text.
 ///
 /// # Panics
-/// One of these checks fails, which is the engine's finding.
+/// Panics if one of these checks fails. The engine records the panic as its finding.
 pub fn text(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match contract::text::parse(&text) {

@@ -8,56 +8,58 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Time from one call of [`Merge::show`] to the next.
+/// Least time between two calls of [`Merge::show`] while a run goes on.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 
 /// The threads of a hunt, and what ends their work.
 pub struct Pool<'a> {
     /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// Ends the run when it is `true`. Anyone may set it.
+    /// The run ends when this is `true`. Any thread may set it, for example at Ctrl-C.
     pub stop: &'a AtomicBool,
-    /// Ends the run when this moment has passed.
+    /// The run ends when this moment has passed; `None` for no time limit.
     pub deadline: Option<Instant>,
 }
 
-/// The channel into which a worker sends its results.
+/// The channel into which a worker thread sends its results.
 pub struct Outbox<T>(SyncSender<T>);
 
 impl<T> Outbox<T> {
-    /// Sends a result. Waits while the merging thread is far behind. Returns `false` if the run is over and nobody
-    /// receives.
+    /// Sends a result to the merging thread, and waits while the merging thread is far behind. Returns `false` if the
+    /// run is over and nobody receives the result.
     pub fn send(&self, done: T) -> bool {
         self.0.send(done).is_ok()
     }
 }
 
-/// Adds up the results of all threads. It runs on one thread.
+/// Adds up the results of all worker threads of a hunt. It runs on one thread.
 pub trait Merge<T, E> {
     /// Takes a result that a worker sent.
     ///
     /// # Errors
-    /// The run cannot go on. It ends at once, and results that other workers have sent are not merged.
+    /// An error says that the run cannot go on. The run then ends at once, and results that other workers have sent are
+    /// not merged.
     fn merge(&mut self, done: T) -> Result<(), E>;
 
-    /// Shows how far the run is. The pool calls it at most five times a second, and once at the end of a run without
-    /// an error.
+    /// Shows how far the run has come. The pool calls it at most five times a second, and once at the end of a run
+    /// without an error.
     fn show(&mut self);
 }
 
 impl Pool<'_> {
-    /// Returns whether workers must end.
+    /// Returns whether workers must end: `stop` is `true` or the deadline has passed.
     #[must_use]
     pub fn over(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Ends the run: no worker begins another piece of work.
+    /// Ends the run: no worker begins another piece of work. What workers have sent is still merged.
     pub fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Runs `work` on every thread until all threads have returned, and merges what they send, in the order of arrival.
+    /// Runs `work` on each of `jobs` threads until all threads have returned. Merges the results that they send, in the
+    /// order of arrival, on the calling thread.
     ///
     /// # Errors
     /// Returns the first error of [`Merge::merge`].
@@ -96,7 +98,7 @@ impl Pool<'_> {
     }
 }
 
-/// Brings numbered things into their order, so that the merged result does not depend on threads.
+/// Brings numbered things into the order of their numbers, so that a merged result does not depend on threads.
 pub struct InOrder<T> {
     next: u64,
     waiting: BTreeMap<u64, T>,
@@ -109,19 +111,20 @@ impl<T> Default for InOrder<T> {
 }
 
 impl<T> InOrder<T> {
-    /// Takes the thing with this number. Numbers start at 0, and each comes at most once.
+    /// Takes the thing with this number. Numbers start at 0, and each number may come only once.
     pub fn put(&mut self, number: u64, thing: T) {
         self.waiting.insert(number, thing);
     }
 
-    /// Returns the next thing in the order, or `None` if it has not come yet.
+    /// Returns the thing with the next number, from 0 on, or `None` if that thing has not come yet.
     pub fn next_in_order(&mut self) -> Option<T> {
         let thing = self.waiting.remove(&self.next)?;
         self.next += 1;
         Some(thing)
     }
 
-    /// Returns the things that are left, in order, gaps passed over. For a run that was stopped.
+    /// Returns the things that were not returned yet, in the order of their numbers. Missing numbers are passed over.
+    /// For a run that was stopped.
     pub fn rest(self) -> impl Iterator<Item = T> {
         self.waiting.into_values()
     }

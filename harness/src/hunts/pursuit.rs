@@ -1,5 +1,5 @@
-//! Takes a catch to its record: shrinks it on fresh subjects, or makes a sequence of programs that shows it, and
-//! records the result. All hunts use this.
+//! Takes a catch to its record: shrinks its program on fresh subjects, or makes a sequence of programs that shows the
+//! finding, and records the result. All hunts use this module.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,11 +12,12 @@ use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
 use crate::shrink::{Judge, Limits, shrink};
 use crate::voters::{Panel, Roster};
 
-/// Shrinks and records a catch. `found_file` is the file of its program. `before` returns the programs that the same
-/// subject had run before it, in order; it is called only if a fresh subject does not show the finding.
+/// Shrinks and records a catch. `found_file` is the path of the catch's program as it was found. `before` returns the
+/// programs that the same subject had run before the catch's program, in order; it is called only if no fresh subject
+/// shows the finding.
 ///
 /// # Errors
-/// A file cannot be written; the error names it.
+/// Fails if a file cannot be written; the error names it.
 pub fn record(
     roster: &Roster,
     recorder: Recorder<'_>,
@@ -44,9 +45,9 @@ pub fn record(
     recorder.finish(catch, found_file, Made::AsFound)
 }
 
-/// Returns the shortest sequence found whose last program shows the catch's finding on a fresh subject: some of the
-/// programs before it, each shrunk, and the program itself. `None` if even all of `before` do not bring the finding
-/// back.
+/// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
+/// programs in `before`, each shrunk, then the catch's program. Returns `None` if `before` is empty or does not bring
+/// the finding back.
 fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequence, Finding)> {
     if before.is_empty() {
         return None;
@@ -65,7 +66,7 @@ fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequen
 
 /// Makes a sequence smaller while its last program shows a finding of the same identity.
 struct SequenceShrinker {
-    /// The voters. They start afresh for each sequence.
+    /// The voters. They start afresh for each sequence that is tried.
     panel: Panel,
     identity: Identity,
     best: Sequence,
@@ -73,7 +74,8 @@ struct SequenceShrinker {
 }
 
 impl SequenceShrinker {
-    /// Returns the finding on the last program, if it has the identity and no program before it shows a finding.
+    /// Runs a sequence. Returns the finding on its last program if that finding has the identity and no earlier program
+    /// of the sequence shows a finding; else `None`.
     fn shown(&mut self, sequence: &Sequence) -> Option<Finding> {
         let verdicts = self.panel.check_sequence(sequence).ok()?;
         let last = verdicts.len() == sequence.parts.len();
@@ -81,7 +83,7 @@ impl SequenceShrinker {
         (last && finding.identity() == self.identity).then_some(finding)
     }
 
-    /// Tries a sequence, and keeps it if it shows the finding. Returns whether it was kept.
+    /// Tries a sequence, and keeps it as the best one if it shows the finding. Returns whether it was kept.
     fn attempt(&mut self, sequence: Sequence) -> bool {
         match self.shown(&sequence) {
             Some(finding) => {
@@ -92,7 +94,8 @@ impl SequenceShrinker {
         }
     }
 
-    /// Drops programs before the last one: stretches, halves first, then single ones.
+    /// Drops programs before the last program of the sequence: halves first, then shorter stretches, then single
+    /// programs.
     fn drop_programs(&mut self) {
         let mut chunk = self.best.parts.len().div_ceil(2).max(1);
         loop {
@@ -111,7 +114,7 @@ impl SequenceShrinker {
         }
     }
 
-    /// Lets programs close their windows at their end, where the finding allows it.
+    /// Lets programs of the sequence that leave their windows open close them at their end, if the finding stays.
     fn close_windows(&mut self) {
         for index in 0..self.best.parts.len() {
             if self.best.parts[index].left_open {
@@ -122,7 +125,7 @@ impl SequenceShrinker {
         }
     }
 
-    /// Shrinks each program inside the sequence, the last one first.
+    /// Shrinks each program of the sequence, the last one first, if the finding of the sequence stays.
     fn shrink_programs(&mut self) {
         for index in (0..self.best.parts.len()).rev() {
             let program = self.best.parts[index].program.clone();
@@ -136,10 +139,10 @@ impl SequenceShrinker {
     }
 }
 
-/// Judges one program by the finding of the whole sequence with this program in it.
+/// A judge for one program of a sequence: it returns the finding of the whole sequence with the program put into it.
 struct Within<'a> {
     shrinker: &'a mut SequenceShrinker,
-    /// Index of the program in the sequence.
+    /// Index of the program in the sequence, from 0.
     index: usize,
 }
 
@@ -153,7 +156,7 @@ impl Judge for Within<'_> {
         self.shrinker.shown(&sequence)
     }
 
-    /// Does nothing, because each sequence starts on a fresh subject anyway.
+    /// Does nothing and returns `true`, because each sequence starts on a fresh subject anyway.
     fn renew(&mut self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! Measures a corpus: how its programs are kept, their values, and the rules that they decide.
+//! Measures a corpus: the forms of its files, the values in its programs, and the rules that its programs decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,43 +11,44 @@ use crate::check::feedback::Feedback;
 use crate::check::{Checker, Finding, Handled, NotCompared, Observation, Tally, Verdict};
 use programs::inputs::{Input, Stored};
 
-/// Number of programs by the form in which they are kept.
+/// Number of programs of a corpus, by the form in which their files keep them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Forms {
-    /// Packed, exactly as the encoder writes them.
+    /// Programs that are packed exactly as the encoder writes them.
     pub packed: u64,
-    /// Packed, and repaired when they were read.
+    /// Programs that are packed, and that the reader had to repair.
     pub mended: u64,
-    /// Decisions of the generator, without a header.
+    /// Files that hold only decisions of the generator, without a header.
     pub decisions: u64,
-    /// Packed in another version of the encoding. They are not read and counted nowhere else.
+    /// Files that are packed in another version of the encoding. They are not read, and no other count includes them.
     pub other: u64,
-    /// As text.
+    /// Programs that are kept as text.
     pub text: u64,
 }
 
-/// How often steps of one kind ran and were skipped.
+/// How many steps of one kind ran, and how many did not.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct StepCounts {
-    /// Steps that ran and on which both sides agreed.
+    /// Number of steps that ran and on which the reference and the subject agreed.
     pub run: u64,
-    /// Steps that were skipped because their precondition failed, or left out because the subject does not cover them.
+    /// Number of steps that were skipped because their precondition failed, or not asked because the subject does not
+    /// cover them.
     pub skipped: u64,
 }
 
-/// Least, median and largest of some numbers.
+/// The least, the median and the largest of some numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Spread {
     /// The least number.
     pub min: u64,
-    /// The median; of an even number of numbers, the lower of the two in the middle.
+    /// The median. For an even count of numbers, the lower of the two in the middle.
     pub median: u64,
     /// The largest number.
     pub max: u64,
 }
 
 impl Spread {
-    /// Returns the spread of these numbers; all zeros for none.
+    /// Returns the spread of `numbers`; all zeros if there are none.
     #[must_use]
     pub fn of(numbers: &[u64]) -> Self {
         let mut sorted = numbers.to_vec();
@@ -59,29 +60,29 @@ impl Spread {
     }
 }
 
-/// Values of fields, by the word that the line in the text form begins with (for hypercalls, the call's name) and the
-/// field.
+/// The values of fields. The key is the first word of the line in the text form (for hypercalls the name of the call)
+/// and the field.
 pub type Fields = BTreeMap<(&'static str, Field), Values>;
 
-/// The values that one field has in a corpus.
+/// The values that one field has in the programs of a corpus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Values {
-    /// Number of values.
+    /// Number of values that were seen.
     pub count: u64,
-    /// Least value.
+    /// The least value that was seen.
     pub min: i128,
-    /// Largest value.
+    /// The largest value that was seen.
     pub max: i128,
-    /// Number of low bits that a valid program can set, 1 to 64.
+    /// Number of low bits of the field that a valid program can set, from 1 to 64.
     pub width: u32,
-    /// Bits that were 0 in some value.
+    /// The bits that are 0 in at least one value.
     zeros: u64,
-    /// Bits that were 1 in some value.
+    /// The bits that are 1 in at least one value.
     ones: u64,
 }
 
 impl Values {
-    /// Makes the values of a field that was not seen yet.
+    /// Makes the values of a field of which no value was seen yet. `width` is the number of low bits that can be set.
     const fn none(width: u32) -> Self {
         Self { count: 0, min: i128::MAX, max: i128::MIN, width, zeros: 0, ones: 0 }
     }
@@ -95,44 +96,48 @@ impl Values {
         self.zeros |= !number;
     }
 
-    /// Returns how many of the low [width](Self::width) bits are 0 in some value and 1 in another.
+    /// Returns how many of the low [width](Self::width) bits are 0 in at least one value and 1 in at least one other
+    /// value.
     #[must_use]
     pub const fn seen_both(&self) -> u32 {
         (self.zeros & self.ones & (u64::MAX >> (64 - self.width))).count_ones()
     }
 }
 
-/// The figures of a corpus.
+/// The figures of a corpus: for example its forms, sizes, values and rules.
 #[derive(Clone, Default, Debug)]
 pub struct Stats {
-    /// Number of programs by the form in which they are kept.
+    /// Number of programs, by the form in which their files keep them.
     pub forms: Forms,
-    /// Sizes of the files in bytes, one for each program.
+    /// Size of each program's file, in bytes.
     pub bytes: Vec<u64>,
-    /// Numbers of steps, one for each program.
+    /// Number of steps of each program.
     pub steps: Vec<u64>,
-    /// Steps by kind. Steps from a finding on are not counted.
+    /// Number of steps by kind, run and not run. The step that shows a finding and the steps after it are not counted.
     pub kinds: BTreeMap<&'static str, StepCounts>,
-    /// Number of programs by memory model.
+    /// Number of programs by the name of their memory model.
     pub models: BTreeMap<&'static str, u64>,
-    /// Number of programs by dialect.
+    /// Number of programs by the name of their dialect.
     pub dialects: BTreeMap<&'static str, u64>,
-    /// Values of every field of the programs' machines.
+    /// The values of every field of the machines of the programs.
     pub machine_fields: Fields,
-    /// Values of every field of the programs' steps, whether the steps ran or not.
+    /// The values of every field of the steps of the programs, whether the steps ran or not.
     pub step_fields: Fields,
-    /// Counts of all runs.
+    /// The counts of all programs that were checked, added up.
     pub tally: Tally,
-    /// The [combinations](crate::check::feedback) that the programs reached, which targets report to engines.
+    /// The numbers of the [combinations](crate::check::feedback) that the programs reached, as fuzz targets report them
+    /// to engines.
     pub combinations: BTreeSet<usize>,
-    /// Programs that show a finding, with their files.
+    /// The findings that programs show, each with the path of the program's file.
     pub findings: Vec<(PathBuf, Finding)>,
-    /// Programs of which something was not compared. Their steps and rules are counted as far as they ran.
+    /// The programs that were not compared or only in part, each with the path of its file. Their steps and rules are
+    /// counted as far as they ran.
     pub not_compared: Vec<(PathBuf, NotCompared)>,
 }
 
 impl Stats {
-    /// Counts a program, and runs it on `checker`.
+    /// Adds a program to the figures: counts it and its values, and checks it with `checker`. `file` is the path of its
+    /// file.
     pub fn add(&mut self, checker: &mut Checker, file: &Path, input: &Input) {
         let Input { stored, bytes, program } = input;
         *match stored {
@@ -166,7 +171,7 @@ impl Stats {
             Verdict::Invalid(_) => {}
         }
     }
-    /// Adds the program's values to the fields.
+    /// Adds the values of all fields of the program to the figures.
     fn add_fields(&mut self, program: &Program) {
         visit(program, &mut |place, number| {
             let (fields, line) = match place.item {

@@ -24,66 +24,67 @@ use crate::findings::record::{Catch, Made, Origin, Recorded, Recorder};
 use crate::subjects::SubjectKind;
 use crate::voters::Roster;
 
-/// Time limit of shrinking, as a multiple of the limit of one check.
+/// Time limit of shrinking one finding, as a multiple of the time limit of one check.
 pub const SHRINK_LIMITS: u32 = 10;
 
 /// The result of triage for one file.
 #[derive(Clone, Debug)]
 pub enum Triaged {
-    /// Everything was compared and is equal.
+    /// Everything of the file's program was compared and is equal. The tally has the counts of the check.
     Agreed(Tally),
-    /// Something was not compared. Everything that was compared is equal.
+    /// The file's program was not compared or only in part. Everything that was compared is equal.
     NotCompared(NotCompared, Tally),
-    /// The file shows a new finding, which has this index in [`Triage::shown()`].
+    /// The file shows a new finding. The number is its index in [`Triage::shown()`], from 0.
     First(usize),
-    /// The file shows the same finding as an earlier file. The finding has this index in [`Triage::shown()`].
+    /// The file shows a finding of the same identity as an earlier file. The number is the index of that finding in
+    /// [`Triage::shown()`], from 0.
     Again(usize),
 }
 
-/// A finding, and how many files show it.
+/// A finding of triage, and how many files show it.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// The recorded finding of the first file.
+    /// The finding as it was recorded for the first file that shows it.
     pub recorded: Recorded,
-    /// The first file that shows the finding.
+    /// Path of the first file that shows the finding.
     pub first: PathBuf,
-    /// Number of other files that show a finding of the same identity.
+    /// Number of further files that show a finding of the same identity.
     pub others: u64,
 }
 
-/// Checks files and records their findings.
+/// Checks crash files and records their findings, each identity once.
 #[derive(Clone, Debug)]
 pub struct Triage {
-    /// Which subject runs against the reference.
+    /// Which kind of subject runs against the reference.
     pub subject: SubjectKind,
-    /// Time limit of one check.
+    /// Time limit of one check. Shrinking may take [`SHRINK_LIMITS`] times as long.
     pub limit: Duration,
-    /// Folder of the recorded findings.
+    /// Folder into which findings are recorded.
     pub out: PathBuf,
-    /// Name of the engine; `None` to take it from each file's path.
+    /// Name of the engine that made the files; `None` to take it from the path of each file.
     pub engine: Option<String>,
     shown: Vec<Shown>,
     known: BTreeMap<Identity, usize>,
 }
 
 impl Triage {
-    /// Makes a triage that has seen no file.
+    /// Makes a triage that has seen no file yet.
     #[must_use]
     pub fn new(subject: SubjectKind, limit: Duration, out: PathBuf, engine: Option<String>) -> Self {
         Self { subject, limit, out, engine, shown: Vec::new(), known: BTreeMap::new() }
     }
 
-    /// Returns the different findings so far, in the order of their first files.
+    /// Returns the different findings so far, in the order of the first files that show them.
     #[must_use]
     pub fn shown(&self) -> &[Shown] {
         &self.shown
     }
 
-    /// Checks the program of a file. Records the finding at once if no earlier file shows the same.
+    /// Checks the program of a file. Records the finding at once if no earlier file shows one of the same identity.
     ///
     /// # Errors
-    /// A file cannot be written, no thread can be made, or the program is invalid, which no program is that was read
-    /// from a file.
+    /// Fails if a file cannot be written, if no thread can be made, or if the program is invalid. A program that was
+    /// read from a file is never invalid.
     pub fn check(&mut self, file: &Path, program: &Program) -> io::Result<Triaged> {
         let engine = self.engine.clone().unwrap_or_else(|| inputs::engine(file).into());
         let (finding, late) = match check_within(self.limit, self.subject.checker(), program)? {
@@ -110,8 +111,8 @@ impl Triage {
         Ok(Triaged::First(number))
     }
 
-    /// Shrinks and records a catch within the time limit of shrinking. Records it as it was found if that time is not
-    /// enough, or if the check itself was late.
+    /// Shrinks and records a catch within the time limit of shrinking. Records the program as it was found if that time
+    /// is not enough, or if the check itself did not end in time (`late`).
     fn record(&self, catch: Catch, found_file: PathBuf, late: bool) -> io::Result<Recorded> {
         if !late {
             let (roster, out) = (Roster::from(self.subject), self.out.clone());
@@ -128,18 +129,18 @@ impl Triage {
 /// The result of [`check_within`].
 #[derive(Clone, Debug)]
 pub enum Checked {
-    /// The check ended, with this verdict and these counts.
+    /// The check ended in time with this verdict and these counts.
     Verdict(Verdict, Tally),
-    /// The check did not end in time. The finding, `SUBJECT.HANG`, names the step that was running.
+    /// The check did not end in time. The finding is `SUBJECT.HANG` and names the place that was running.
     Late(Box<Finding>),
 }
 
 /// How far a check on another thread has come.
 #[derive(Default)]
 struct Marks {
-    /// 0 at the start of the program, then the number of the running step, from 1; at the end one more than steps.
+    /// The place that runs: 0 for the start, the number of the step from 1, or the number of steps plus 1 for the end.
     place: AtomicUsize,
-    /// Index of the last step on which both sides agreed, plus 1; 0 for none.
+    /// Index, from 0, of the last step on which reference and subject agreed, plus 1; 0 if there is none.
     agreed: AtomicUsize,
 }
 
@@ -160,10 +161,11 @@ impl Watch for Arc<Marks> {
     }
 }
 
-/// Checks a program with a time limit.
+/// Checks a program with `checker` on a thread of its own. If the check takes longer than `limit`, the thread is left
+/// behind and the result is [`Checked::Late`].
 ///
 /// # Errors
-/// No thread can be made.
+/// Fails if no thread can be made.
 pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) -> io::Result<Checked> {
     let marks = Arc::new(Marks::default());
     let (mut theirs, copy, name) = (Arc::clone(&marks), program.clone(), checker.subject().to_string());
@@ -194,14 +196,15 @@ pub fn check_within(limit: Duration, mut checker: Checker, program: &Program) ->
     })
 }
 
-/// How a function that runs with a time limit ended.
+/// How a function that runs on another thread with a time limit ended.
 enum Ended<T> {
     Done(T),
     Late,
     Panicked(String),
 }
 
-/// Runs a function on a thread of its own. The thread is left behind if it is late.
+/// Runs a function on a thread of its own and waits for it at most `limit`. If the function takes longer, its thread is
+/// left behind. Fails if no thread can be made.
 fn within<T: Send + 'static>(limit: Duration, run: impl FnOnce() -> T + Send + 'static) -> io::Result<Ended<T>> {
     let (sender, receiver) = channel();
     // Sending fails if the thread is late, because nobody receives any more.

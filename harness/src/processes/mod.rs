@@ -1,5 +1,5 @@
-//! What the processes of the harness share: files without names that both sides open, values with a checksum, and how a
-//! process ended in words.
+//! What the processes of the harness share: files without a path that two processes open, values with a checksum, and
+//! the words for how a process ended.
 
 pub(crate) mod sealed;
 
@@ -11,7 +11,8 @@ use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
-/// Makes a file in memory that has no path in any folder. `name` is shown in `/proc` only.
+/// Makes a file in memory that has no path in any folder. `name` is shown in `/proc` only. The error is the system's,
+/// or says that the system is not Linux.
 #[cfg(target_os = "linux")]
 pub(crate) fn anonymous(name: &str) -> io::Result<File> {
     Ok(rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)?.into())
@@ -22,12 +23,12 @@ pub(crate) fn anonymous(_: &str) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "processes of their own need Linux (memfd, /proc)"))
 }
 
-/// Returns a path by which another process of the same user can open this process's file.
+/// Returns a path under `/proc` by which another process of the same user can open `file`, which this process has open.
 pub(crate) fn path(file: &File) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
-/// Returns how a process ended, such as `ended by signal 9 (kill)`.
+/// Returns how a process ended, in words, such as `ended by signal 9 (kill)`.
 pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (_, Some(signal)) => {
@@ -39,8 +40,8 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// Returns what a signal means, `None` for a signal that usually ends no process. The list compares constants and not
-/// numbers, because the numbers of signals differ between architectures.
+/// Returns what a signal means in words, or `None` for a signal that usually ends no process. The list compares
+/// constants and not numbers, because the numbers of signals differ between architectures.
 fn signal_name(signal: Signal) -> Option<&'static str> {
     let names = [
         (Signal::ABORT, "abort"),
@@ -62,7 +63,7 @@ fn signal_name(signal: Signal) -> Option<&'static str> {
     names.into_iter().find_map(|(named, name)| (named == signal).then_some(name))
 }
 
-/// Returns the last line that is not blank.
+/// Returns the last line of `said` that is not blank; `None` if all lines are blank.
 pub(crate) fn last_line(said: &str) -> Option<&str> {
     said.lines().rev().find(|line| !line.trim().is_empty())
 }

@@ -11,25 +11,25 @@ use std::io;
 use programs::store;
 use serde::{Deserialize, Serialize};
 
-/// Number of bytes of length and checksum.
+/// Number of bytes that the length and the checksum take before the payload.
 const HEAD: usize = 12;
-/// Largest payload in bytes.
+/// Largest payload in bytes: 256 MiB.
 const MAX_PAYLOAD: usize = 256 << 20;
 
-/// The result of opening some bytes.
+/// The result of reading a sealed value from some bytes.
 pub(crate) enum Opened<T> {
-    /// A value, and the number of bytes that it takes.
+    /// The value, and the number of bytes that it takes with length and checksum.
     Whole(T, usize),
-    /// The beginning of a value: more bytes are needed.
+    /// The bytes are the beginning of a sealed value: more bytes are needed.
     Part,
-    /// No value; the text says what is wrong.
+    /// The bytes hold no sealed value; the text says what is wrong.
     Broken(&'static str),
 }
 
-/// Returns the value as bytes, with length and checksum.
+/// Returns the value as bytes: length, checksum, payload.
 ///
 /// # Errors
-/// The payload is larger than 256 MiB, or the value cannot be serialised.
+/// Fails if the payload is larger than 256 MiB, or if the value cannot be serialised.
 pub(crate) fn seal(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = postcard::to_extend(value, vec![0; HEAD]).map_err(io::Error::other)?;
     let length = bytes.len() - HEAD;
@@ -42,7 +42,7 @@ pub(crate) fn seal(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens the sealed value at the front of `bytes`. More bytes may follow it.
+/// Reads the sealed value at the front of `bytes`. More bytes may follow the value.
 pub(crate) fn open<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Opened<T> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Opened::Part };
     let length = u32::from_le_bytes(*length) as usize;

@@ -1,4 +1,4 @@
-//! Lowers counts: entries, words, pages.
+//! Lowers the counts of a program: for example entries of windows and calls, words, and pages.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use super::moves::change_window;
 use super::numbers::{all, set};
 
 impl Shrinker<'_> {
-    /// Lowers each count alone, then equal counts together. Returns whether anything changed.
+    /// Lowers each count alone, then equal counts together, then drops first pages of mappings. Returns whether the
+    /// best program changed.
     pub(super) fn counts(&mut self) -> bool {
         let mut changed = false;
         for index in 0..all(&self.best).len() {
@@ -33,8 +34,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Lowers equal counts together, such as the pages of a slot and of the step that moves it, or the entries of a
-    /// call and the words of its list.
+    /// Lowers equal counts together, such as the pages of a slot and of the step that moves the slot, or the entries of
+    /// a hypercall and the words of its list. Returns whether the best program changed.
     fn equal_counts(&mut self) -> bool {
         let mut times: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, (place, value)) in all(&self.best).into_iter().enumerate() {
@@ -51,8 +52,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Lowers `value` as far as `attempt` accepts: tries `least` first, then halves the distance between the largest
-    /// number that failed and the smallest that worked. Returns whether the value became lower.
+    /// Lowers `value` as far as `attempt` accepts. Tries `least` first, then halves the distance between the largest
+    /// number that failed and the smallest number that worked. Returns whether a lower number was accepted.
     pub(super) fn fewer(&mut self, value: u64, least: u64, mut attempt: impl FnMut(&mut Self, u64) -> bool) -> bool {
         if value <= least {
             return false;
@@ -72,7 +73,8 @@ impl Shrinker<'_> {
         enough < value
     }
 
-    /// Drops the first pages of a mapping and keeps the last ones.
+    /// Drops as many of the first pages of a mapping as it can and keeps the last pages. `index` is the mapping's index
+    /// in the machine, from 0. Returns whether the best program changed.
     fn last_pages(&mut self, index: usize) -> bool {
         let mapping = self.best.machine.mappings[index];
         let page = self.best.machine.page_shift.bytes();
@@ -90,12 +92,13 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns whether the number is a count that can change freely. Counts of blocks follow from the machine's sections.
+/// Returns whether the number is a count that the shrinker may change. The count of a run of blocks may not change,
+/// because it follows from the machine's sections.
 const fn is_free(place: Place) -> bool {
     matches!(place.field.kind(), NumberKind::Count) && !matches!(place.item, Item::Block(_))
 }
 
-/// Returns the smallest count that leaves the field its meaning.
+/// Returns the smallest count that leaves the field its meaning: 0 for the count of a hypercall, else 1.
 const fn least(place: Place) -> u64 {
     match place.field {
         // The pages of slots are among the other counts, and a slot of 0 pages is deleted.

@@ -1,4 +1,4 @@
-//! Drops steps, items of the machine, and runs of words.
+//! Drops steps, items of the machine, and runs of words from a program.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use programs::layout::remove_section;
 
 use super::Shrinker;
 
-/// Drops items of one of the machine's lists.
+/// Drops items from the list of the machine that is called `$list`. The value is whether the best program changed.
 macro_rules! drop_items {
     ($shrinker:ident, $list:ident) => {
         $shrinker.drop_from(|p| p.machine.$list.len(), |p, range| drop(p.machine.$list.drain(range)))
@@ -17,7 +17,7 @@ macro_rules! drop_items {
 }
 
 impl Shrinker<'_> {
-    /// Drops parts until every single step and item must stay.
+    /// Drops parts of the best program until no single step and no single item can go.
     pub(super) fn drop_parts(&mut self) {
         loop {
             let mut changed = self.cut_tail();
@@ -36,7 +36,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Drops the steps after the one that shows the finding.
+    /// Drops all steps after the step that shows the finding. Returns whether the best program changed; never for a
+    /// finding at the end.
     fn cut_tail(&mut self) -> bool {
         let keep = match self.finding.place {
             Place::Start => 0,
@@ -46,8 +47,8 @@ impl Shrinker<'_> {
         keep < self.best.steps.len() && self.attempt(|program| program.steps.truncate(keep))
     }
 
-    /// Drops stretches of a list: halves first, then shorter ones down to single elements. `length` and `remove` say
-    /// which list. Returns whether anything was dropped.
+    /// Drops stretches of one list of the program: halves first, then shorter stretches down to single elements.
+    /// `length` returns the length of the list, `remove` drops a range of it. Returns whether anything was dropped.
     fn drop_from(&mut self, length: impl Fn(&Program) -> usize, remove: impl Fn(&mut Program, Range<usize>)) -> bool {
         let mut changed = false;
         let mut stretch = length(&self.best).div_ceil(2).max(1);
@@ -66,8 +67,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Shortens lists of words and of blocks. Drops runs of words, or merges a run with its neighbour, so that the
-    /// words after it keep their addresses.
+    /// Shortens lists of words and lists of block addresses. Drops runs of words, or merges a run with its neighbour so
+    /// that the words after it keep their addresses. Returns whether the best program changed.
     fn drop_runs(&mut self) -> bool {
         let mut changed = false;
         for holder in 0..self.best.steps.len() + self.best.machine.ram.len() {
@@ -109,7 +110,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns the machine's sections, none for flatmem.
+/// Returns the sections that the machine has at the start; an empty list for flatmem.
 fn sections(program: &Program) -> &[u64] {
     match &program.machine.memory {
         MemoryModel::SparsememVmemmap { sections, .. } => sections,
@@ -117,7 +118,7 @@ fn sections(program: &Program) -> &[u64] {
     }
 }
 
-/// Removes the sections with these indices.
+/// Removes the sections with these indices in [`sections`], from 0, from the machine.
 fn drop_sections(program: &mut Program, range: Range<usize>) {
     let gone = sections(program)[range].to_vec();
     for section in gone {
@@ -125,7 +126,8 @@ fn drop_sections(program: &mut Program, range: Range<usize>) {
     }
 }
 
-/// Returns the words of step `holder`; for a `holder` past the steps, those of the machine's guest memory.
+/// Returns the words that step `holder` writes. A `holder` at or past the number of steps stands for the machine's
+/// items of guest memory. Returns an empty list for a step that writes no words.
 fn words(program: &Program, holder: usize) -> &[WordRun] {
     match (program.steps.get(holder), holder.checked_sub(program.steps.len())) {
         (Some(Step::Write { words, .. }), _) => words,
@@ -134,7 +136,7 @@ fn words(program: &Program, holder: usize) -> &[WordRun] {
     }
 }
 
-/// Like [`words`], mutable; `None` if the step has no words.
+/// Like [`words`], but mutable. Returns `None` for a step that writes no words.
 fn words_mut(program: &mut Program, holder: usize) -> Option<&mut Vec<WordRun>> {
     let steps = program.steps.len();
     match program.steps.get_mut(holder) {

@@ -32,22 +32,23 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{Checker, Finding, Identity};
 
-/// How long shrinking may go on.
+/// Limits of shrinking one program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Most valid programs that the judge is asked about, after the one to shrink.
+    /// Largest number of valid programs that the judge is asked about, not counting the program to shrink.
     pub checks: u64,
-    /// Longest time that shrinking may take; `None` for no limit. Without it the result depends on the program alone.
+    /// Longest time that shrinking may take; `None` for no limit. Without a time limit the result depends on the
+    /// program alone.
     pub time: Option<Duration>,
 }
 
-/// Default of [`Limits::checks`].
+/// Default of [`Limits::checks`], in programs.
 pub const MAX_CHECKS: u64 = 50_000;
-/// Default of [`Limits::time`].
+/// Default of [`Limits::time`]: 10 seconds.
 pub const MAX_TIME: Duration = Duration::from_secs(10);
 
 impl Limits {
-    /// Limits the checks and not the time.
+    /// Makes limits of this many programs and no time limit.
     #[must_use]
     pub const fn checks(checks: u64) -> Self {
         Self { checks, time: None }
@@ -60,14 +61,14 @@ impl Default for Limits {
     }
 }
 
-/// Why shrinking ended.
+/// Why shrinking of a program ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
-    /// The program is 1-minimal.
+    /// The program is 1-minimal: without any single step or item the finding is gone.
     Minimal,
-    /// [`Limits::checks`] was reached first.
+    /// The limit [`Limits::checks`] was reached before the program was 1-minimal.
     Checks,
-    /// [`Limits::time`] was reached first.
+    /// The limit [`Limits::time`] was reached before the program was 1-minimal.
     Time,
 }
 
@@ -81,38 +82,39 @@ impl fmt::Display for Ended {
     }
 }
 
-/// The result of shrinking.
+/// The result of shrinking a program.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// The shrunk program.
+    /// The shrunk program, which is the smallest one that was found.
     pub program: Program,
-    /// The finding on the shrunk program, with the same identity as before.
+    /// The finding on the shrunk program. It has the identity of the finding on the program to shrink.
     pub finding: Finding,
     /// Why shrinking ended.
     pub ended: Ended,
-    /// Number of valid programs that the judge was asked about, after the one to shrink.
+    /// Number of valid programs that the judge was asked about, not counting the program to shrink.
     pub checks: u64,
 }
 
-/// Most programs that are costly for the judge ([`Judge::is_costly`]) and are tried all the same. When they are used
-/// up, the result can still be 1-minimal, because only changes of a window's numbers are costly.
+/// Largest number of tried programs that are costly for the judge ([`Judge::is_costly`]); further costly programs are
+/// not tried. The result can still be 1-minimal then, because only changes of a window's numbers are costly.
 const MAX_COSTLY: u64 = 50;
 
-/// Decides whether a program still shows a finding.
+/// Decides whether a program still shows a finding while it is shrunk.
 pub trait Judge {
-    /// Returns the finding that the program shows, if it shows one. An invalid program shows none.
+    /// Runs the program and returns the finding that it shows. Returns `None` if it shows none or is invalid.
     fn finding(&mut self, program: &Program) -> Option<Finding>;
 
-    /// Forgets every program seen before. Returns `false` if it cannot.
+    /// Makes the judge forget every program that it has run, for example by a new subject. Returns `false` if the judge
+    /// cannot forget.
     fn renew(&mut self) -> bool;
 
-    /// Returns whether a program may change its dialect while it is shrunk. It may not if a voter answers in a dialect
-    /// of its own, because that voter would differ for this reason alone.
+    /// Returns whether the shrinker may change the dialect of a program. It may not if a voter answers in a dialect of
+    /// its own, because changing the program's dialect alone would make that voter differ.
     fn any_dialect(&self) -> bool {
         true
     }
 
-    /// Returns whether going from program `from` to program `to` costs far more than usual, for instance because a
+    /// Returns whether running program `to` after program `from` costs far more than usual, for example because a
     /// machine must boot.
     fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
@@ -129,7 +131,8 @@ impl Judge for Checker {
     }
 }
 
-/// Shrinks a program on which `judge` finds something. Returns `None` if it finds nothing.
+/// Shrinks a program on which `judge` finds something, until the result is 1-minimal or a limit is reached. Returns
+/// `None` if `judge` finds nothing on the program.
 pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Option<Shrunk> {
     let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
     let finding = judge.finding(program)?;
@@ -158,30 +161,30 @@ pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Optio
     Some(Shrunk { program, finding, ended: over.unwrap_or(Ended::Minimal), checks })
 }
 
-/// The state of one run of [`shrink`].
+/// The state of shrinking one program, in one call of [`shrink`].
 struct Shrinker<'a> {
     judge: &'a mut dyn Judge,
     identity: Identity,
-    /// The smallest program so far that shows the identity.
+    /// The smallest program so far whose finding has the identity.
     best: Program,
-    /// The finding on it.
+    /// The finding on `best`.
     finding: Finding,
-    /// Hashes of the encodings of all valid programs that were tried.
+    /// Hashes of the encodings of all valid programs that were tried. No program is tried twice.
     tried: HashSet<u64>,
-    /// Buffer for encodings, kept for its allocation.
+    /// Buffer for the encoding of a program, reused to save allocations.
     bytes: Vec<u8>,
     checks: u64,
-    /// Number of costly programs that were tried.
+    /// Number of costly programs that were tried, at most [`MAX_COSTLY`].
     costly: u64,
     limits: Limits,
     deadline: Option<Instant>,
-    /// The limit that was reached, if one was.
+    /// The limit that was reached; `None` if no limit was.
     over: Option<Ended>,
 }
 
 impl Shrinker<'_> {
-    /// Tries the best program with `change` made, and keeps the result if it has the identity. Returns whether it was
-    /// kept.
+    /// Tries the best program with `change` applied, and keeps the result as the best program if its finding has the
+    /// identity. Returns whether the result was kept.
     fn attempt(&mut self, change: impl FnOnce(&mut Program)) -> bool {
         if self.over.is_some() {
             return false;
@@ -191,7 +194,8 @@ impl Shrinker<'_> {
         self.attempt_program(program)
     }
 
-    /// Tries a program in place of the best one. Returns whether it was kept.
+    /// Tries `program`, and keeps it as the best program if its finding has the identity. Returns whether it was kept.
+    /// Invalid programs and programs that were tried before are not run.
     fn attempt_program(&mut self, program: Program) -> bool {
         if program == self.best || program.validate().is_err() {
             return false;
@@ -216,14 +220,14 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Returns whether a valid program was not tried before, and notes it as tried. Different programs have different
-    /// encodings.
+    /// Returns whether this valid program was not tried before, and notes it as tried. Different programs have
+    /// different encodings.
     fn is_new(&mut self, program: &Program) -> bool {
         encode_into(program, &mut self.bytes);
         self.tried.insert(xxh3_64(&self.bytes))
     }
 
-    /// Returns whether a limit is reached, and notes which.
+    /// Returns whether a limit of shrinking is reached, and notes which one.
     fn is_over(&mut self) -> bool {
         if self.checks >= self.limits.checks {
             self.over = Some(Ended::Checks);
@@ -233,7 +237,8 @@ impl Shrinker<'_> {
         self.over.is_some()
     }
 
-    /// Makes what is left simpler. Returns whether anything changed.
+    /// Makes the parts that are left in the best program simpler: counts, kinds, numbers and places. Returns whether
+    /// the best program changed.
     fn simplify(&mut self) -> bool {
         // Counts come first, because lower counts make all later checks cheaper.
         let mut changed = self.counts();

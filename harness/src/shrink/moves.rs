@@ -1,4 +1,4 @@
-//! Gives pages, sections, slots and windows lower numbers, and changes everything that names them.
+//! Gives pages, sections, slots and windows of a program lower numbers, and changes everything that names them.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::Shrinker;
 use super::spans::{Span, lowest, merged};
 
 impl Shrinker<'_> {
-    /// Makes all moves. Returns whether anything changed.
+    /// Makes all moves of this module. Returns whether the best program changed.
     pub(super) fn moves(&mut self) -> bool {
         let mut changed = self.windows();
         changed |= self.stretches();
@@ -25,7 +25,8 @@ impl Shrinker<'_> {
         changed | self.lists()
     }
 
-    /// Gives windows the lowest LIOBN, base 0 and pages of 4 KiB.
+    /// Gives windows the lowest LIOBN, base 0 and pages of 4 KiB. Hypercalls follow their window. Returns whether the
+    /// best program changed.
     fn windows(&mut self) -> bool {
         let windows = (0..self.best.machine.windows.len()).map(Item::Window);
         let mut changed = false;
@@ -45,7 +46,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves entries of a window that calls name together to the lowest entries, and changes all calls that name them.
+    /// Moves stretches of entries of one window that hypercalls name to the lowest entries, and changes the IOBAs of
+    /// these hypercalls. Returns whether the best program changed.
     fn stretches(&mut self) -> bool {
         let liobns: BTreeSet<u64> = called(&self.best).into_iter().map(|(liobn, _)| liobn).collect();
         let mut changed = false;
@@ -70,8 +72,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves all calls of one IOBA together: to the start of the entry's page, to a lower entry, or to a lower entry
-    /// that other calls name.
+    /// Moves all hypercalls with one IOBA together: to the start of the entry's page, to a lower entry, or to a lower
+    /// entry that other hypercalls name. Returns whether the best program changed.
     fn entries(&mut self) -> bool {
         let mut changed = false;
         for (liobn, ioba) in called(&self.best) {
@@ -103,7 +105,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Gives sections the lowest numbers.
+    /// Gives sections the lowest numbers that are free, and changes everything that lies in them. Returns whether the
+    /// best program changed.
     fn sections(&mut self) -> bool {
         let MemoryModel::SparsememVmemmap { block_shift, .. } = self.best.machine.memory else { return false };
         let machine = &self.best.machine;
@@ -126,8 +129,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves host pages to the lowest pfns that exist: any pfn first, else one whose struct page lies in its block in
-    /// the same way.
+    /// Moves host pages to the lowest pfns that exist: first to any pfn, then to a pfn whose struct page lies at the
+    /// same offset in its vmemmap block. Returns whether the best program changed.
     fn host_pages(&mut self) -> bool {
         let align = |machine: &Machine| match machine.memory {
             MemoryModel::SparsememVmemmap { block_shift, .. } => {
@@ -155,12 +158,14 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Moves spans of host virtual memory (a slot with its mappings, or a mapping alone) to the lowest address.
+    /// Moves spans of host virtual memory (a slot with its mappings, or a mapping alone) to the lowest hva. Returns
+    /// whether the best program changed.
     fn host_addresses(&mut self) -> bool {
         self.move_spans(host_spans, |program, span, to| move_hvas(program, |hva| span.moved(hva, to)))
     }
 
-    /// Moves the guest memory of slots to the lowest gfns, and changes everything that names it.
+    /// Moves the guest memory of slots to the lowest gfns, and changes the guest addresses and TCEs that name it.
+    /// Returns whether the best program changed.
     fn guest_frames(&mut self) -> bool {
         self.move_spans(slot_spans, |program, span, to| {
             visit_mut(program, &mut |place, number| {
@@ -172,7 +177,8 @@ impl Shrinker<'_> {
         })
     }
 
-    /// Moves each of the program's merged `spans` to the lowest free place. `apply` changes the program for one move.
+    /// Moves each of the program's merged `spans` to the lowest free place; `apply` changes the program for one move.
+    /// Returns whether the best program changed.
     fn move_spans(&mut self, spans: impl Fn(&Program) -> Vec<Span>, apply: impl Fn(&mut Program, Span, u64)) -> bool {
         let (mut changed, mut index) = (false, 0);
         loop {
@@ -185,7 +191,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Moves guest pages to the lowest gfns of their slot, together with what the host maps there.
+    /// Moves guest pages to the lowest gfns of their slot, together with what the host maps at the hvas of these pages.
+    /// Returns whether the best program changed.
     fn guest_pages(&mut self) -> bool {
         let mut changed = false;
         for slot in 0..self.best.machine.slots.len() {
@@ -210,7 +217,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves lists to the start of their host page.
+    /// Moves lists of H_PUT_TCE_INDIRECT to the start of their host page. Returns whether the best program changed.
     fn lists(&mut self) -> bool {
         let page = self.best.machine.page_shift.bytes();
         let lists: BTreeSet<u64> =
@@ -229,7 +236,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns all numbers of a kind, each once.
+/// Returns all numbers of this kind that the program names, each once.
 fn named(program: &Program, kind: NumberKind) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     visit(program, &mut |place, number| {
@@ -240,13 +247,14 @@ fn named(program: &Program, kind: NumberKind) -> BTreeSet<u64> {
     found
 }
 
-/// Returns the lowest number that no number of this kind equals.
+/// Returns the lowest number, from 0, that the program does not use as a number of this kind.
 fn unused(program: &Program, kind: NumberKind) -> Option<u64> {
     let taken = named(program, kind);
     (0..=taken.len() as u64).find(|number| !taken.contains(number))
 }
 
-/// Returns the window that this item describes or that this step creates.
+/// Returns the window that this item of the machine describes or that this step creates; `None` for any other item or
+/// step.
 fn window(program: &Program, item: Item) -> Option<WindowSpec> {
     match item {
         Item::Window(index) => Some(program.machine.windows[index]),
@@ -258,8 +266,8 @@ fn window(program: &Program, item: Item) -> Option<WindowSpec> {
     }
 }
 
-/// Changes the window that this item describes or that this step creates. Calls of the window follow if it is valid
-/// before and after.
+/// Changes the window that this item of the machine describes or that this step creates. If the window is valid before
+/// and after the change, the hypercalls on it are changed to name the same entries.
 pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOnce(&mut WindowSpec)) {
     let (window, start) = match item {
         Item::Window(index) => (&mut program.machine.windows[index], 0),
@@ -277,12 +285,13 @@ pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOn
     }
 }
 
-/// Returns whether the window is valid in this program.
+/// Returns whether the description of the window is valid with this program's page size and dialect.
 fn is_sound(program: &Program, window: &WindowSpec) -> bool {
     window.validate(program.machine.page_shift, program.dialect).is_ok()
 }
 
-/// Returns the LIOBNs and IOBAs of all calls.
+/// Returns the pairs of LIOBN and IOBA that the program's hypercalls name, each pair once. Unknown opcodes do not
+/// count.
 fn called(program: &Program) -> BTreeSet<(u64, u64)> {
     let call = |step: &Step| match step {
         Step::Hypercall { call, .. } if call.name().is_some() => Some((call.args[0], call.args[1])),
@@ -291,13 +300,13 @@ fn called(program: &Program) -> BTreeSet<(u64, u64)> {
     program.steps.iter().filter_map(call).collect()
 }
 
-/// Returns the number of the entry that an IOBA names. It may lie past the window's end.
+/// Returns the index of the window's entry that this IOBA names, from 0. The entry may lie past the end of the window.
 const fn entry_of(window: &WindowSpec, ioba: u64) -> u64 {
     ioba.wrapping_sub(window.base) >> window.page_shift
 }
 
-/// Returns the entries of the window that calls name. The entries of one call form one span, as far as they lie in the
-/// window.
+/// Returns the entries of the window that hypercalls name, as spans of entry indices. Each hypercall gives one span,
+/// which is cut at the end of the window.
 fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
     let span = |step: &Step| match step {
         Step::Hypercall { call, .. } if call.name().is_some() && call.args[0] == window.liobn.0 => {
@@ -310,7 +319,7 @@ fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
     program.steps.iter().filter_map(span).collect()
 }
 
-/// Returns a valid window with this LIOBN.
+/// Returns a valid window with this LIOBN, of the machine or of a step; `None` if the program has none.
 fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     let created = program.steps.iter().filter_map(|step| match step {
         Step::CreateWindow(window) => Some(window),
@@ -320,13 +329,14 @@ fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     windows.find(|window| window.liobn.0 == liobn && is_sound(program, window)).copied()
 }
 
-/// Gives the gfns of a span new numbers in all guest physical addresses and in all TCEs with permissions.
+/// Moves the gfns of `span` so that the span starts at gfn `to`. Changes all guest physical addresses and all TCEs with
+/// permissions that name these gfns.
 fn move_frames(program: &mut Program, span: Span, to: u64) {
     let shift = program.machine.page_shift.bits();
     move_gpas(program, |gpa| span.moved(gpa >> shift, to).wrapping_shl(shift) | gpa & ((1 << shift) - 1));
 }
 
-/// Returns whether all these pages exist from the start.
+/// Returns whether the `length` pages from pfn `first` on all exist at the start of the program.
 fn exist(machine: &Machine, first: u64, length: u64) -> bool {
     let Some(last) = first.checked_add(length - 1) else { return false };
     match &machine.memory {
@@ -338,7 +348,8 @@ fn exist(machine: &Machine, first: u64, length: u64) -> bool {
     }
 }
 
-/// Returns the first page of memory, or of each section.
+/// Returns the pfn of the first page of memory for flatmem, and of the first page of each section for
+/// sparsemem-vmemmap.
 fn first_pages(machine: &Machine) -> Vec<u64> {
     match &machine.memory {
         MemoryModel::Flatmem { .. } => vec![0],
@@ -348,7 +359,8 @@ fn first_pages(machine: &Machine) -> Vec<u64> {
     }
 }
 
-/// Returns the host pages that a program names. Pages that one item or step names together form one span.
+/// Returns the host pages that the program names, as merged spans of pfns. Pages that one item or step names together
+/// form one span.
 fn page_spans(program: &Program) -> Vec<Span> {
     let shift = program.machine.page_shift.bits();
     let mut spans: Vec<Span> = Vec::new();
@@ -371,7 +383,7 @@ fn page_spans(program: &Program) -> Vec<Span> {
     merged(spans)
 }
 
-/// Returns the spans of host virtual memory that slots, mappings and steps name.
+/// Returns the host virtual memory that slots, mappings and steps name, as spans of hvas in bytes.
 fn host_spans(program: &Program) -> Vec<Span> {
     let page = program.machine.page_shift.bytes();
     let mut spans: Vec<Span> = Vec::new();
@@ -402,7 +414,7 @@ fn host_spans(program: &Program) -> Vec<Span> {
     spans
 }
 
-/// Returns the gfns of guest memory, one span for each slot.
+/// Returns the guest memory of all slots, of the machine and of steps, as one span of gfns for each slot.
 fn slot_spans(program: &Program) -> Vec<Span> {
     let steps = program.steps.iter().filter_map(|step| match step {
         Step::Slot(slot) => Some(slot),
@@ -411,7 +423,8 @@ fn slot_spans(program: &Program) -> Vec<Span> {
     program.machine.slots.iter().chain(steps).map(|slot| Span::new(slot.gfn.0, slot.pages.max(1))).collect()
 }
 
-/// Returns the gfns of a slot that the host maps, or that the guest or a step names.
+/// Returns the gfns of a slot that the host maps, or that a step or a TCE names, as spans of gfns. `slot` is the slot's
+/// index among the slots of the machine, from 0.
 fn guest_spans(program: &Program, slot: usize) -> Vec<Span> {
     let slot = program.machine.slots[slot];
     let shift = program.machine.page_shift.bits();

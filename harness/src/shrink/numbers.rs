@@ -1,4 +1,4 @@
-//! Lowers single numbers, and equal numbers together, as their kind allows.
+//! Lowers single numbers of a program, and equal numbers together, as the kind of the numbers allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,12 @@ use contract::{Hypercall, Program};
 
 use super::Shrinker;
 
-/// How many other numbers of the same kind are tried in a number's place.
+/// Number of other numbers of the same kind that are tried in the place of a number.
 const OTHERS: usize = 3;
 
 impl Shrinker<'_> {
-    /// Lowers orders, own references, equal numbers together, then each number. Returns whether anything changed.
+    /// Lowers orders, then own references, then equal numbers together, then each number alone. Returns whether the
+    /// best program changed.
     pub(super) fn numbers(&mut self) -> bool {
         let mut changed = self.orders();
         changed |= self.own();
@@ -31,7 +32,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Lowers equal numbers of one kind together, such as the pfn of two probes or the IOBA of two calls.
+    /// Lowers equal numbers of one kind together, such as the pfn of two probes or the IOBA of two hypercalls. Returns
+    /// whether the best program changed.
     fn equal(&mut self) -> bool {
         let numbers = all(&self.best);
         let mut times: BTreeMap<(NumberKind, u64), (Field, usize)> = BTreeMap::new();
@@ -57,7 +59,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Makes compound pages smaller, together with the huge entries that map them.
+    /// Lowers the order of compound pages, together with the order of the huge entries that map them. Returns whether
+    /// the best program changed.
     fn orders(&mut self) -> bool {
         let mut changed = false;
         let compounds: BTreeSet<(u64, u64)> =
@@ -72,7 +75,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Brings the host's own references on pages closer to 0. Tries 1 in place of a negative number first.
+    /// Brings the own references of pages closer to 0. For a negative number it tries 1 first. Returns whether the best
+    /// program changed.
     fn own(&mut self) -> bool {
         let mut changed = false;
         for index in 0..all(&self.best).len() {
@@ -94,14 +98,14 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns all numbers of a program with their places, in the order of the visitor.
+/// Returns all numbers of a program with their places, in the order in which the visitor of `programs` shows them.
 pub(super) fn all(program: &Program) -> Vec<(Place, u64)> {
     let mut all = Vec::new();
     visit(program, &mut |place, number| all.push((place, number)));
     all
 }
 
-/// Sets the number with this index in [`all`].
+/// Sets the number at this index of [`all`], from 0, to `value`.
 pub(super) fn set(program: &mut Program, index: usize, value: u64) {
     let mut at = 0;
     visit_mut(program, &mut |_, number| {
@@ -112,16 +116,16 @@ pub(super) fn set(program: &mut Program, index: usize, value: u64) {
     });
 }
 
-/// Returns the heads of compound pages: pfn, order, and the index of the order in [`all`]. The pfn stands before the
-/// order.
+/// Returns the heads of compound pages that the program names, each as pfn, order, and the index of the order in
+/// [`all`]. The number before an order in [`all`] is the pfn of the head.
 fn heads(program: &Program) -> Vec<(u64, u64, usize)> {
     let numbers = all(program);
     let orders = numbers.iter().enumerate().filter(|(_, (place, _))| place.field.kind() == NumberKind::Order);
     orders.map(|(index, (_, order))| (numbers[index - 1].1, *order, index)).collect()
 }
 
-/// Returns the numbers to try in place of `value`, plainest first. All are lower. Returns none for a kind that another
-/// module changes.
+/// Returns the numbers to try in place of `value`, the plainest first; all are lower than `value`. Returns none for a
+/// kind of number that another module lowers.
 fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64) -> Vec<u64> {
     use NumberKind as Kind;
     let page = program.machine.page_shift.bytes();
@@ -150,8 +154,8 @@ fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64
     simpler
 }
 
-/// Returns simpler TCEs: 0, a fault TCE, no address, fewer permissions, no address bits inside the host page, and other
-/// mapped pages.
+/// Returns TCEs to try in place of `value`: for example 0, a fault TCE, a TCE without address, fewer permissions, no
+/// address bits inside the host page, and other mapped pages.
 fn tces(program: &Program, value: u64) -> Vec<u64> {
     let page = program.machine.page_shift.bytes();
     let (address, permissions) = (value & !3, value & 3);
@@ -164,12 +168,13 @@ fn tces(program: &Program, value: u64) -> Vec<u64> {
     tces
 }
 
-/// Returns whether the opcode is one of the four hypercalls.
+/// Returns whether the opcode belongs to one of the four hypercalls that the harness knows.
 const fn is_call(opcode: u64) -> bool {
     Hypercall { opcode, args: [0; 4] }.name().is_some()
 }
 
-/// Returns guest physical addresses of mapped pages in ascending order: the first two pages of each mapping.
+/// Returns the guest physical addresses of the first two pages of each of the machine's mappings, if these pages lie in
+/// a slot, in ascending order.
 fn mapped_gpas(program: &Program) -> BTreeSet<u64> {
     let shift = program.machine.page_shift.bits();
     let mut gpas = BTreeSet::new();

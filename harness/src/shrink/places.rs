@@ -1,4 +1,5 @@
-//! Moves tables, blocks, the array and the list, those that steps bring included, to lower addresses.
+//! Moves the regions of a program to lower real addresses: tables, vmemmap blocks, the array and the vmemmap list, also
+//! those that steps bring.
 
 use contract::Program;
 use contract::description::{LIST_AREA_BYTES, MemoryModel, REGION_ALIGN, SECTION_SIZE_BITS};
@@ -8,20 +9,21 @@ use programs::layout::{Room, fit_blocks};
 use super::Shrinker;
 use super::numbers::{all, set};
 
-/// A region whose address is a number of the program.
+/// A region of real memory whose address is a number of the program.
 struct Region {
-    /// Index of the address among [`all`] numbers.
+    /// Index of the region's address in [`all`], from 0.
     index: usize,
-    /// Real address of the region.
+    /// Real address of the first byte of the region.
     start: u64,
-    /// Length in bytes.
+    /// Length of the region in bytes.
     bytes: u64,
-    /// Alignment in bytes, a power of two.
+    /// Alignment that the region's address needs, in bytes; a power of two.
     align: u64,
 }
 
 impl Shrinker<'_> {
-    /// Moves all regions together, then each one alone. Returns whether anything changed.
+    /// Moves all regions together, then each region alone, to the lowest free addresses. Returns whether the best
+    /// program changed.
     pub(super) fn places(&mut self) -> bool {
         let (memory, regions) = regions(&self.best);
         // Moves all regions at once. The old places of the regions count as free, so regions that are in each other's
@@ -58,7 +60,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns the memory that a program uses, with the sections that steps only name, and its regions.
+/// Returns the memory that the program uses, also that of sections that only steps name, and the program's regions.
 fn regions(program: &Program) -> (Room, Vec<Region>) {
     let machine = &program.machine;
     let (mut memory, mut regions) = (Room::default(), Vec::new());

@@ -1,4 +1,5 @@
-//! Makes kinds of things plainer: the dialect, flags, calls of several entries, pinned windows, the machine's memory.
+//! Makes kinds of things in a program plainer: the dialect, flags, hypercalls of several entries, pinned windows, and
+//! the memory model.
 
 use contract::description::{MemoryModel, words};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
@@ -9,11 +10,11 @@ use programs::layout::{fit_blocks, free_place};
 use super::Shrinker;
 use super::numbers::{all, set};
 
-/// The virtual base of struct pages that is shortest in the text form.
+/// The virtual address of page 0's struct page that is shortest in the text form.
 const PLAIN_BASE: u64 = 0xf << 60;
 
 impl Shrinker<'_> {
-    /// Makes everything plainer that can be. Returns whether anything changed.
+    /// Makes everything plainer that this module can. Returns whether the best program changed.
     pub(super) fn plain(&mut self) -> bool {
         let mut changed = self.judge.any_dialect() && self.attempt(|program| program.dialect = Dialect::Lopapr);
         changed |= self.memory();
@@ -44,7 +45,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Gives flags their plain values, first all together, then one by one.
+    /// Gives flags, vCPU numbers and unread registers their plain values, first all together, then one by one. Returns
+    /// whether the best program changed.
     fn flags(&mut self) -> bool {
         let together = self.attempt(|program| {
             visit_mut(program, &mut |place, number| {
@@ -63,8 +65,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Makes the memory model plainer: struct pages of 64 bytes, so that none is split; large blocks, so that there are
-    /// few; then flatmem.
+    /// Makes the memory model plainer: struct pages of 64 bytes, so that none is split; larger blocks, so that there
+    /// are few; a short base; then flatmem. Returns whether the best program changed.
     fn memory(&mut self) -> bool {
         let mut changed = self.attempt(|program| {
             program.machine.struct_page = 64;
@@ -89,8 +91,9 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Replaces a call of several entries by an H_PUT_TCE of its first or last entry. If this very call shows the
-    /// finding it stays, because the kind of step is a part of the identity.
+    /// Replaces the hypercall of several entries at step `index` by an H_PUT_TCE of its first or last entry. If that
+    /// very step shows the finding it stays, because the kind of step is a part of the identity. Returns whether it was
+    /// replaced.
     fn single_entry(&mut self, index: usize) -> bool {
         let Some(&Step::Hypercall { vcpu, call }) = self.best.steps.get(index) else { return false };
         let [liobn, ioba, value, count] = call.args;
@@ -111,8 +114,8 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns the plainest value of a flag, a vCPU or an unread register, `None` for other fields. Plain are page-table
-/// entries that give no reason to defer, clean pages, vCPU 0, and registers of 0.
+/// Returns the plainest value of a flag, a vCPU number or an unread register; `None` for any other field. Plain are
+/// page-table entries that give no reason to defer, clean pages, vCPU 0, and registers of 0.
 const fn plain_value(field: Field) -> Option<u64> {
     match field {
         Field::PageDirty | Field::Vcpu => Some(0),
@@ -124,14 +127,15 @@ const fn plain_value(field: Field) -> Option<u64> {
     }
 }
 
-/// Replaces an entry by a present one of a single page, with nothing that would make real mode defer.
+/// Replaces a page-table entry by a present entry of a single page that gives real mode no reason to defer. A hole
+/// stays.
 fn plain_entry(entry: &mut Pte) {
     if let Some(pfn) = entry.pfn() {
         *entry = Pte::Present { pfn, writable: true, dirty: true, young: true };
     }
 }
 
-/// Makes blocks larger, at new addresses.
+/// Gives the machine vmemmap blocks of `1 << shift` bytes, at new real addresses.
 fn large_blocks(program: &mut Program, shift: u32) {
     if let MemoryModel::SparsememVmemmap { base, block_shift, blocks, .. } = &mut program.machine.memory {
         *block_shift = shift;
@@ -141,7 +145,7 @@ fn large_blocks(program: &mut Program, shift: u32) {
     fit_blocks(&mut program.machine);
 }
 
-/// Replaces sparsemem-vmemmap by a flatmem array of all pages up to the end of the last section.
+/// Replaces sparsemem-vmemmap by flatmem with all pages up to the end of the last section. Does nothing for flatmem.
 fn flat(program: &mut Program) {
     let machine = &mut program.machine;
     let MemoryModel::SparsememVmemmap { sections, .. } = &machine.memory else { return };
@@ -154,7 +158,7 @@ fn flat(program: &mut Program) {
     }
 }
 
-/// Returns the page shift of the window with this LIOBN, 12 if there is none.
+/// Returns the page shift of the window with this LIOBN, of the machine or of a step; 12 if there is no such window.
 fn window_shift(program: &Program, liobn: u64) -> u32 {
     let created = program.steps.iter().filter_map(|step| match step {
         Step::CreateWindow(window) => Some(window),
@@ -164,8 +168,8 @@ fn window_shift(program: &Program, liobn: u64) -> u32 {
     windows.find(|window| window.liobn.0 == liobn).map_or(12, |window| window.page_shift)
 }
 
-/// Returns the word at guest address `gpa` as the latest of these steps wrote it, 0 if none did. Ignores what the
-/// description puts into memory.
+/// Returns the word at guest physical address `gpa` as the last of these steps that wrote to it left it; 0 if no step
+/// did. Ignores the words that the machine's description puts into memory.
 fn word_at(steps: &[Step], gpa: u64) -> u64 {
     let word = |step: &Step| match step {
         Step::Write { gpa: first, words: list } => {

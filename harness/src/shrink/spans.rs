@@ -1,6 +1,6 @@
-//! Spans of numbers: which ones overlap, and to where one can move.
+//! Spans of numbers: which spans overlap, and to which lower number a span can move.
 
-/// The numbers `start .. start + length`. The span moves by multiples of `align`, a power of two.
+/// The numbers from `start` up to, but without, `start + length`. A span moves by multiples of `align`, a power of two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Span {
     pub(super) start: u64,
@@ -9,7 +9,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Makes a span that moves by any number.
+    /// Makes a span that may move by any number: its `align` is 1.
     pub(super) const fn new(start: u64, length: u64) -> Self {
         Self { start, length, align: 1 }
     }
@@ -18,14 +18,15 @@ impl Span {
         self.start.saturating_add(self.length)
     }
 
-    /// Returns where `number` is after the span has moved to `to`. Numbers outside the span stay.
+    /// Returns what becomes of `number` when the span moves so that it starts at `to`. A number outside the span stays
+    /// as it is.
     pub(super) const fn moved(self, number: u64, to: u64) -> u64 {
         let offset = number.wrapping_sub(self.start);
         if offset < self.length { to.wrapping_add(offset) } else { number }
     }
 }
 
-/// Returns the spans in ascending order, with overlapping ones merged.
+/// Returns the spans in ascending order, with overlapping spans merged into one.
 pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable_by_key(|span| (span.start, span.length));
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
@@ -42,7 +43,8 @@ pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 /// Returns the lowest number below its start to which `spans[index]` can move: at or after one of `bases` or after
-/// another span, clear of all other spans, and accepted by `fits`. `None` if there is none. Spans must be merged.
+/// another span, clear of all other spans, and accepted by `fits`. Returns `None` if there is no such number. `spans`
+/// must be merged.
 pub(super) fn lowest(
     spans: &[Span],
     index: usize,

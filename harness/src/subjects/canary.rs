@@ -1,4 +1,4 @@
-//! The canary: a subject that is wrong on purpose, so that a harness that finds nothing is noticed.
+//! The canary: a subject that is wrong on purpose. If the harness finds nothing with it, the harness is broken.
 
 use candidate::Candidate;
 use contract::description::{AddrRun, SlotSpec};
@@ -7,20 +7,20 @@ use contract::{Dialect, HcallAnswer, Hypercall, Liobn, Machine, Pfn, ProbeAnswer
 use machine::subject::Bound;
 use machine::{Cpu, Subject};
 
-/// The candidate, except that its H_GET_TCE forgets that the device may write.
+/// The candidate with one mistake: its H_GET_TCE answers without the permission that lets the device write.
 #[derive(Default)]
 pub struct Canary {
     inner: Candidate,
 }
 
 impl Canary {
-    /// Makes a canary.
+    /// Makes a canary, which has seen no program.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Clears the write permission in the answer of H_GET_TCE.
+    /// Returns the candidate's answer to `call`; for H_GET_TCE without the write permission in r4.
     fn forget(call: &Hypercall, mut answer: HcallAnswer) -> HcallAnswer {
         if call.opcode == H_GET_TCE {
             answer.r4 = answer.r4.map(|tce| tce & !Tce::WRITE);

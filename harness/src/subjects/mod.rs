@@ -19,7 +19,7 @@ use planted::PLANTED;
 use crate::check::checker::{Checker, Instance, smallest};
 use crate::watch;
 
-/// Which implementation runs against the reference.
+/// Which implementation is the subject and runs against the reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum SubjectKind {
     /// The optimised candidate.
@@ -29,23 +29,24 @@ pub enum SubjectKind {
     Null,
     /// The canary: the candidate with one mistake on purpose. It must always show a finding.
     Canary,
-    /// A candidate with a planted fault, by its index in the list of planted candidates. The list is empty except in
-    /// the scratch copy that `scripts/defects` builds.
+    /// A candidate with a planted fault. The number is its index, from 0, in the list of planted candidates, which is
+    /// empty except in the scratch copy that `scripts/defects` builds.
     Planted(usize),
-    /// An implementation in a shared library (include/realmode.h), by its index among the libraries that were opened.
+    /// An implementation in a shared library (include/realmode.h). The number is its index, from 0, among the libraries
+    /// that this process has opened.
     Library(usize),
 }
 
-/// The libraries that were opened. They are never closed, because their findings may be needed as long as the process
-/// runs.
+/// The libraries that this process has opened. None is ever closed, because its findings may be needed as long as the
+/// process runs.
 static LIBRARIES: Mutex<Vec<Arc<Library>>> = Mutex::new(Vec::new());
 
-/// Why there is no subject of a given name.
+/// Why the harness has no subject of a given name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NoSubject {
-    /// No subject has this name.
+    /// No subject has this name, and the name is no path of a library.
     Unknown,
-    /// The name is the path of a library that cannot be used.
+    /// The name is the path of a library that cannot be used; the value says why.
     Unusable(Unusable),
 }
 
@@ -62,14 +63,14 @@ impl fmt::Display for NoSubject {
 
 impl std::error::Error for NoSubject {}
 
-/// Returns whether `name` is the path of a library: it contains a `/` or ends in `.so`.
+/// Returns whether `name` is taken as the path of a library: it contains a `/` or ends in `.so`.
 #[must_use]
 pub fn is_library(name: &str) -> bool {
     name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "so")
 }
 
 impl SubjectKind {
-    /// Returns the subject's name on the command line; for a library, the name that it gives itself.
+    /// Returns the subject's name on the command line. For a library, returns the name that the library gives itself.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -81,26 +82,27 @@ impl SubjectKind {
         }
     }
 
-    /// Makes a checker of this subject.
+    /// Makes a checker that runs this subject.
     ///
     /// # Panics
-    /// The subject is a library that cannot be loaded once more: see [`try_checker`](Self::try_checker).
+    /// Panics if the subject is a library that cannot be loaded once more: see [`try_checker`](Self::try_checker).
     #[must_use]
     pub fn checker(self) -> Checker {
         self.try_checker().unwrap_or_else(|unusable| panic!("{unusable}"))
     }
 
-    /// Makes a checker of this subject. The checker can be [renewed](Checker::renew).
+    /// Makes a checker that runs this subject. The checker can be [renewed](Checker::renew).
     ///
     /// # Errors
-    /// The subject is a library that cannot be loaded once more, such as one that wants memory mapped at a fixed
-    /// address that is already taken.
+    /// Fails if the subject is a library that cannot be loaded once more, such as a library that wants memory mapped at
+    /// a fixed address that is already taken.
     pub fn try_checker(self) -> Result<Checker, Unusable> {
         let make = move || self.instance().map_err(|unusable| unusable.to_string());
         Ok(Checker::of(self.instance()?, Some(Box::new(make))))
     }
 
-    /// Makes a subject of this kind, which has seen no program.
+    /// Makes a new subject of this kind, which has seen no program. The error says why a library cannot be loaded once
+    /// more.
     fn instance(self) -> Result<Instance, Unusable> {
         Ok(match self {
             Self::Candidate => Instance::of(Candidate::new()),
@@ -117,10 +119,10 @@ impl SubjectKind {
         })
     }
 
-    /// Opens a library, unless it is open already, and checks that its implementation starts.
+    /// Opens the library at `path`, unless it is open already, and checks that its implementation starts.
     ///
     /// # Errors
-    /// The library cannot be loaded, or its implementation does not start on a small machine.
+    /// Fails if the library cannot be loaded, or if its implementation does not start on the smallest machine.
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = libraries.iter().position(|library| library.path() == path) {
@@ -134,7 +136,7 @@ impl SubjectKind {
     }
 }
 
-/// Returns the library with this index.
+/// Returns the library with this index, from 0, among the opened libraries; `None` if there is no such index.
 fn library(at: usize) -> Option<Arc<Library>> {
     LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
 }
@@ -145,7 +147,7 @@ impl fmt::Display for SubjectKind {
     }
 }
 
-/// Parses a subject's name, or opens a library by its path.
+/// Finds the subject with this name. If the name is the path of a library, opens the library.
 impl FromStr for SubjectKind {
     type Err = NoSubject;
 

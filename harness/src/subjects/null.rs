@@ -1,8 +1,8 @@
 //! The null control: a second reference in the place of a subject. Any finding with it is a mistake of the harness.
 //!
-//! The second reference sees every step before the subject runs it, which is allowed to the null control only. The
-//! subject then writes the result into real memory through a `Cpu`, as any subject does: first it raises counts, then
-//! it changes the page table and the entries of windows, then it sets flags and the final counts.
+//! The harness shows every step to the second reference before the subject runs it. Only the null control may use that.
+//! The subject then writes the result into real memory through a `Cpu`, as any subject does: it first raises counts,
+//! then changes the page table and the entries of windows, then sets flags and the final counts.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,34 +18,35 @@ use reference::{Answer, Compound, Object, Outcome, Owes, Reference};
 
 use crate::check::checker::{Instance, Witness};
 
-/// Makes a null control with its second reference.
+/// Makes a null control, with its second reference as the witness.
 pub(crate) fn instance() -> Instance {
     let shadow = Arc::new(Shadow::default());
     Instance { subject: Box::new(Null { shadow: Arc::clone(&shadow) }), witness: Some(shadow) }
 }
 
-/// The second reference, which is the witness and the source of the answers. `None` before the first program.
+/// The second reference, which is the witness and the source of the subject's answers. The state is `None` before the
+/// first program.
 #[derive(Default)]
 struct Shadow {
     state: Mutex<Option<State>>,
 }
 
-/// The second reference's state of the running program.
+/// The second reference with what it said about the running step.
 struct State {
-    /// The reference, which is past the running step.
+    /// The second reference, in its state after the running step.
     reference: Reference,
-    /// Its outcome of the running step.
+    /// The second reference's outcome of the running step; `None` before the first step.
     outcome: Option<Outcome>,
-    /// The window that the running step closed.
+    /// The window that the running step closed; `None` if it closed none.
     closed: Option<WindowSpec>,
-    /// Size of a struct page in bytes.
+    /// Size of a struct page of the machine, in bytes.
     struct_page: u64,
-    /// The machine's memory model, which says where struct pages lie.
+    /// The memory model of the machine, which says where struct pages lie.
     memory: MemoryModel,
 }
 
 impl Shadow {
-    /// Locks the state.
+    /// Locks the state, also after a thread has panicked while it held the lock.
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,8 +75,9 @@ impl Witness for Shadow {
 }
 
 impl State {
-    /// Returns the address of the word at byte `offset` of the page's struct page: its virtual address in virtual mode
-    /// with sparsemem-vmemmap, else its real address. `None` if real mode finds no block there.
+    /// Returns the effective address of the word at byte `offset` of the page's struct page: a virtual address in
+    /// virtual mode with sparsemem-vmemmap, else the real address. Returns `None` if no block is backed there in real
+    /// mode.
     fn page_word(&self, mode: Mode, pfn: Pfn, offset: u64) -> Option<Ea> {
         let at = pfn.0 * self.struct_page + offset;
         match &self.memory {
@@ -88,7 +90,8 @@ impl State {
         }
     }
 
-    /// Sets the page's count, unless it has that value.
+    /// Sets the page's reference count in memory to `count`, unless it has that value or its struct page cannot be
+    /// reached.
     fn set_count(&self, cpu: &Cpu<'_>, pfn: Pfn, count: i32) {
         if let Some(ea) = self.page_word(cpu.mode(), pfn, struct_page::COUNT) {
             let now = cpu.load_i32(ea, SeqCst);
@@ -98,7 +101,8 @@ impl State {
         }
     }
 
-    /// Writes everything that the running step changed in the reference into real memory.
+    /// Writes what the running step changed in the second reference into real memory: counts, page-table entries,
+    /// window entries and page flags. Frees pages whose count becomes 0 in virtual mode.
     fn carry_out(&self, cpu: &Cpu<'_>) {
         let touched = self.reference.touched();
         let changes_entries = touched.iter().any(|object| matches!(object, Object::Entry { .. } | Object::Pte(_)));
@@ -145,7 +149,8 @@ impl State {
         }
     }
 
-    /// Writes an entry of a window: the hardware entry first, if there is one, then the guest value.
+    /// Writes one entry of a window into memory: first the hardware entry, if the window has a hardware table, then the
+    /// guest value. Writes 0 for a window that was closed.
     fn set_entry(&self, cpu: &Cpu<'_>, liobn: Liobn, index: u64) {
         let window = self.reference.window(liobn);
         let Some(spec) = window.map(|window| window.spec).or(self.closed) else { return };
@@ -159,7 +164,7 @@ impl State {
     }
 }
 
-/// The subject, which answers what the second reference answered.
+/// The subject, which gives the answers of the second reference.
 struct Null {
     shadow: Arc<Shadow>,
 }
@@ -169,7 +174,8 @@ impl Null {
         self.shadow.state()
     }
 
-    /// Finishes a call: writes its changes and returns the reference's answer.
+    /// Finishes a hypercall: writes its changes into memory and returns the second reference's answer. Returns
+    /// H_FUNCTION if the second reference has no answer to a hypercall.
     fn finish(&self, cpu: &Cpu<'_>) -> HcallAnswer {
         match &*self.state() {
             Some(state) => match state.outcome.map(|outcome| outcome.answer) {
@@ -183,7 +189,8 @@ impl Null {
         }
     }
 
-    /// Answers a probe of a conditional reference, and changes the count if the reference did.
+    /// Answers `get_page_unless_zero` or `put_page_unless_one` as the second reference did. If the answer is true,
+    /// writes the page's new count into memory.
     fn probe(&self, cpu: &Cpu<'_>) -> ProbeAnswer {
         match &*self.state() {
             Some(state) => match state.outcome.map(|outcome| outcome.answer) {

@@ -41,25 +41,25 @@ pub use roster::{Candidacy, Roster};
 pub struct Shows(u16);
 
 impl Shows {
-    /// Registers after a hypercall.
+    /// The voter shows the registers after a hypercall.
     pub const REGISTERS: Self = Self(1);
-    /// The guest values of tables.
+    /// The voter shows the guest values in the tables of windows.
     pub const TABLES: Self = Self(1 << 1);
-    /// Hardware entries of tables.
+    /// The voter shows the hardware entries in the hardware tables of windows.
     pub const HARDWARE: Self = Self(1 << 2);
-    /// Answers of probes.
+    /// The voter shows its answers to probes.
     pub const PROBES: Self = Self(1 << 3);
-    /// Reference counts.
+    /// The voter shows the reference counts of pages.
     pub const COUNTS: Self = Self(1 << 4);
-    /// Flags and other words of struct pages.
+    /// The voter shows the flags and the other words of struct pages, except the reference count.
     pub const FLAGS: Self = Self(1 << 5);
-    /// The host page table.
+    /// The voter shows the host page table.
     pub const PAGE_TABLE: Self = Self(1 << 6);
-    /// Guest memory.
+    /// The voter shows guest memory and the vmemmap list.
     pub const MEMORY: Self = Self(1 << 7);
-    /// Which accesses were made, in which mode and order.
+    /// The voter shows which accesses its code made, in which mode and in which order.
     pub const ACCESSES: Self = Self(1 << 8);
-    /// All of it.
+    /// The voter shows everything that the harness can compare.
     pub const ALL: Self = Self((1 << 9) - 1);
 
     const NAMES: [(Self, &str); 9] = [
@@ -74,20 +74,20 @@ impl Shows {
         (Self::ACCESSES, "accesses"),
     ];
 
-    /// Both sets together.
+    /// Returns the set of what `self` or `other` shows.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `other` is shown.
+    /// Returns whether this set has everything that is in `other`.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// What a voter must show so that a difference in this field can be seen. The empty set for crashes, hangs and
-    /// faults of the harness, which can be seen with every voter.
+    /// Returns what a voter must show so that a difference in `field` can be seen. The set is empty for crashes, hangs
+    /// and faults of the harness, which can be seen with every voter.
     #[must_use]
     pub const fn of(field: Field) -> Self {
         match field {
@@ -105,7 +105,7 @@ impl Shows {
     }
 }
 
-/// The names of what is shown, such as `registers, tables`.
+/// Writes the names of what the voter shows, such as `registers, tables`.
 impl fmt::Display for Shows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::ALL {
@@ -116,28 +116,30 @@ impl fmt::Display for Shows {
     }
 }
 
-/// How many table entries are read back, with voters whose tables can only be read through H_GET_TCE.
+/// How many table entries the harness reads back, from voters whose tables can be read only through H_GET_TCE.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Look {
-    /// A few entries after one call in eight. At the end of each program, small windows whole and large ones in part;
-    /// large ones whole after one program in 64. For campaigns.
+    /// A few entries after one hypercall in eight. At the end of each program, small windows whole and large windows in
+    /// part; large windows whole after one program in 64. For campaigns.
     #[default]
     Brief,
-    /// The first and last entries that each call may have written. At the end of each program, small windows whole and
-    /// large ones in part. For shrinking: what is read does not depend on how many calls came before.
+    /// The first and the last entries that each hypercall may have written. At the end of each program, small windows
+    /// whole and large windows in part. For shrinking, because what is read does not depend on how many hypercalls came
+    /// before.
     EachCall,
-    /// All entries that each call may have written, and all windows whole at the end. For single programs.
+    /// All entries that each hypercall may have written, and all windows whole at the end of the program. For single
+    /// programs.
     Whole,
 }
 
-/// A program as it is sent to a voter.
+/// A program as it is sent to a voter, and how the voter is to run it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Task {
-    /// The program, which is valid.
+    /// The program, which must be valid.
     pub program: Program,
-    /// Whether a new subject runs it, made for this program alone, instead of the one that runs the others.
+    /// Whether a new subject runs the program, made for this program alone. Else the voter's usual subject runs it.
     pub fresh: bool,
-    /// What is done at the end of the program.
+    /// What the check does at the end of the program.
     pub ending: Ending,
 }
 
@@ -147,7 +149,7 @@ impl From<Program> for Task {
     }
 }
 
-/// A voter that cannot be used any more, or on this machine at all. The text says why and what the user can do.
+/// A voter that cannot be used any more, or not on this computer at all. The text says why, and what the user can do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unavailable(pub String);
 
@@ -159,64 +161,64 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// A loss of a machine or process that did not happen again, so it is no finding.
+/// The loss of a voter's machine or process that did not happen again, so it is no finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Incident {
-    /// The program that was running: its index among the tasks of [`Voter::vote`].
+    /// Index of the program that was running, from 0, among the tasks of [`Voter::vote`].
     pub program: usize,
-    /// What happened, in words, such as `QEMU ended by signal 9`.
+    /// What happened to the machine or process, in words, such as `QEMU ended by signal 9`.
     pub what: String,
 }
 
-/// What a voter reports while it works.
+/// What a voter reports while it works on tasks.
 pub enum Told {
-    /// The verdict on a task, by its index. Verdicts come in the order of the tasks, one for each.
+    /// The verdict on the task with this index, from 0. Verdicts come in the order of the tasks, one for each task.
     Verdict(usize, Verdict),
-    /// The voter was lost and was started again.
+    /// The voter's machine or process was lost and was started again.
     Incident(Incident),
 }
 
 /// A system that can be compared with the reference.
 pub trait Voter {
-    /// The name in reports and ledgers.
+    /// Returns the voter's name in reports and ledgers.
     fn name(&self) -> &str;
 
-    /// What of its state can be compared. The same for every program.
+    /// Returns what of the voter's state can be compared. It is the same for every program.
     fn shows(&self) -> Shows;
 
-    /// The only dialect in which it answers; `None` if it answers in the dialect of each program.
+    /// Returns the only dialect in which the voter answers; `None` if it answers in the dialect of each program.
     fn own_dialect(&self) -> Option<Dialect> {
         None
     }
 
-    /// How many tasks [`vote`](Self::vote) should get at once, for speed. At least 1.
+    /// Returns how many tasks [`vote`](Self::vote) should get at once, for speed; at least 1.
     fn group(&self) -> usize {
         1
     }
 
-    /// Whether it must do something slow, such as booting a machine, if it runs `to` after `from`. The shrinker tries
-    /// other programs first.
+    /// Returns whether the voter must do something slow, such as booting a machine, if it runs program `to` after
+    /// program `from`. The shrinker tries only a few such programs.
     fn is_costly(&self, _from: &Program, _to: &Program) -> bool {
         false
     }
 
-    /// How many table entries the harness has read back from it and compared, since it was made. H_GET_TCE steps of
-    /// programs do not count.
+    /// Returns how many table entries the harness has read back from the voter and compared, since the voter was made.
+    /// H_GET_TCE steps of programs do not count.
     fn read_back(&self) -> u64 {
         0
     }
 
-    /// Forgets every program that it has run. Returns false if it cannot.
+    /// Makes the voter forget every program that it has run. Returns `false` if it cannot forget.
     ///
     /// # Errors
-    /// The voter cannot be used any more.
+    /// Fails if the voter cannot be used any more.
     fn renew(&mut self) -> Result<bool, Unavailable>;
 
-    /// Runs the tasks and passes a verdict on each to `tell`, in order. It counts the programs, and what else it can
-    /// count, in `tally`.
+    /// Runs the tasks and passes a verdict on each task to `tell`, in order, and also each incident. Counts the
+    /// programs, and what else the voter can count, in `tally`.
     ///
     /// # Errors
-    /// The voter cannot be used any more. The verdicts that it passed on until then are valid.
+    /// Fails if the voter cannot be used any more. The verdicts that it has passed on are valid.
     fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable>;
 }
 
@@ -242,7 +244,8 @@ impl Voter for Checker {
 }
 
 impl Checker {
-    /// Checks a task whose program is known to be valid, adding to `tally`.
+    /// Checks a task whose program is known to be valid, on a new subject if the task asks for it. Adds the counts to
+    /// `tally`.
     pub(crate) fn check_task(&mut self, task: &Task, tally: &mut Tally, watch: &mut dyn Watch) -> Verdict {
         let Task { program, fresh, ending } = task;
         match fresh {

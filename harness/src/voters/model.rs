@@ -10,7 +10,7 @@ use super::{Look, Shows, Task, Told, Unavailable, Voter};
 use crate::check::checker::smallest;
 use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict, words};
 
-/// How `--against` names it.
+/// How the option `--against` names the reference in another dialect.
 pub const KIND: VoterKind = VoterKind {
     pattern: "model/lopapr, model/kvm or model/qemu",
     help: "the reference in another dialect",
@@ -20,10 +20,10 @@ pub const KIND: VoterKind = VoterKind {
     },
 };
 
-/// What it shows.
+/// What the reference in another dialect shows: registers and guest values.
 const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 
-/// The candidate for rosters: the reference in this dialect.
+/// Describes the reference in this dialect, for rosters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelOf(pub Dialect);
 
@@ -41,7 +41,8 @@ impl Candidacy for ModelOf {
     }
 }
 
-/// The reference, which answers in one dialect, whatever the program's dialect is.
+/// The reference as a voter. It answers in one dialect (`own`) and is compared with the reference in the dialect of the
+/// program.
 pub struct Model {
     dialect: Dialect,
     name: String,
@@ -50,7 +51,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The reference in that dialect.
+    /// Makes the reference that answers in this dialect.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
         let reference = Reference::new(dialect, &smallest());
@@ -105,7 +106,8 @@ impl Model {
         Verdict::Agreed
     }
 
-    /// What differs after a step: the answer, or else a table entry. Rule, thing, expected and found value.
+    /// Returns what differs between the two references after a step: r3, r4, or else a guest value that the step
+    /// touched; as rule, thing, expected value and found value. `None` if nothing differs.
     fn difference(&self, expected: &Outcome, found: &Outcome) -> Option<(Rule, Thing, String, String)> {
         if let (Answer::Hypercall { status, r4 }, Answer::Hypercall { status: other, r4: other_r4 }) =
             (expected.answer, found.answer)
@@ -122,8 +124,8 @@ impl Model {
         Some((Rule::DivergeTce, Thing::GuestValue(liobn, index), hex(expected), hex(found)))
     }
 
-    /// The entry with the lowest LIOBN and index that differs, of those that the step touched on either side: both
-    /// values.
+    /// Returns the entry that differs between the two references, of those that the step touched on either: LIOBN,
+    /// index from 0, expected and found guest value. Of several the lowest LIOBN and index; `None` if none differs.
     fn tables(&self) -> Option<(Liobn, u64, u64, u64)> {
         let touched = self.reference.touched().iter().chain(self.own.touched());
         let differing = touched.filter_map(|object| match *object {
@@ -151,7 +153,7 @@ impl Voter for Model {
         Some(self.dialect)
     }
 
-    /// It remembers nothing from program to program.
+    /// Does nothing and returns `true`, because this voter remembers nothing from program to program.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! A panel: it sends programs to several voters and makes one verdict of theirs.
+//! A panel: it sends programs to several voters and makes one verdict of their verdicts.
 
 use contract::Program;
 use programs::sequence::{Part, Sequence};
@@ -9,35 +9,36 @@ use crate::check::finding::{Answer, Vote};
 use crate::check::{Ending, Finding, NotCompared, Reason, Tally, Verdict};
 use crate::shrink::Judge;
 
-/// Counts of one voter.
+/// Counts of one voter of a panel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VoterTally {
-    /// Its name.
+    /// The voter's name.
     pub name: String,
-    /// What it shows.
+    /// What the voter shows of its state.
     pub shows: Shows,
-    /// Programs that it has a verdict on.
+    /// Number of programs that the voter has a verdict on.
     pub programs: u64,
-    /// Programs of which anything was compared.
+    /// Number of programs of which at least a part was compared.
     pub compared: u64,
-    /// Hypercalls whose answers were compared.
+    /// Number of hypercalls whose answers were compared and counted.
     pub hypercalls: u64,
-    /// Table entries that the harness read back and compared.
+    /// Number of table entries that the harness read back from the voter and compared.
     pub read_back: u64,
-    /// Programs of which something was not compared. Declared differences are counted apart.
+    /// Number of programs of which at least a part was not compared. Programs that ended in a declared difference do
+    /// not count here.
     pub uncovered: u64,
-    /// Steps that it was not asked, in all its programs.
+    /// Number of steps, over all programs, that the voter was not asked.
     pub not_asked: u64,
-    /// The first of those verdicts, with its reason.
+    /// What was not compared, and why, in the first program that is counted in `uncovered`; `None` if there is none.
     pub why_uncovered: Option<NotCompared>,
-    /// Programs that ended in a declared difference.
+    /// Number of programs that ended in a declared difference.
     pub declared: u64,
-    /// Losses that are incidents.
+    /// Number of losses of the voter's machine or process that are incidents.
     pub incidents: u64,
 }
 
 impl VoterTally {
-    /// All counts 0.
+    /// Makes counts of 0 for the voter with this name.
     #[must_use]
     pub fn blank(name: String, shows: Shows) -> Self {
         Self {
@@ -55,7 +56,7 @@ impl VoterTally {
         }
     }
 
-    /// Adds the counts of the same voter on another thread.
+    /// Adds the counts in `other`, which another thread made of the same voter.
     pub fn add(&mut self, other: &Self) {
         let Self { name: _, shows: _, programs, compared, hypercalls, read_back, uncovered, not_asked, .. } = other;
         self.programs += programs;
@@ -71,7 +72,7 @@ impl VoterTally {
         }
     }
 
-    /// Counts a verdict.
+    /// Counts the voter's verdict on one program.
     fn count(&mut self, verdict: &Verdict) {
         self.programs += 1;
         self.compared += u64::from(verdict.compared());
@@ -87,17 +88,17 @@ impl VoterTally {
     }
 }
 
-/// Counts of all voters of a panel. Those of several threads add up.
+/// Counts of all voters of a panel. The rolls of several threads can be added up.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roll {
-    /// One for each voter, in the order of the roster.
+    /// The counts of each voter, in the order of the roster.
     pub voters: Vec<VoterTally>,
-    /// How often each entry of the ledger was used.
+    /// How often each entry of the ledger was used, in the order of the ledger.
     pub uses: Vec<u64>,
 }
 
 impl Roll {
-    /// Adds the counts of another thread's panel of the same roster.
+    /// Adds the counts of another panel of the same roster, made by another thread.
     pub fn add(&mut self, other: &Self) {
         if self.voters.is_empty() {
             self.voters.clone_from(&other.voters);
@@ -112,7 +113,7 @@ impl Roll {
         }
     }
 
-    /// Why no voter compared anything of any program. `None` if one did, or if there was no program.
+    /// Returns why no voter compared anything of any program; `None` if a voter did, or if there was no program.
     #[must_use]
     pub fn nothing_compared(&self) -> Option<String> {
         let asked = self.voters.iter().any(|voter| voter.programs > 0);
@@ -124,19 +125,19 @@ impl Roll {
     }
 }
 
-/// The voters of one thread.
+/// The voters that one thread uses, with the ledger and their counts.
 pub struct Panel {
     voters: Vec<Box<dyn Voter>>,
     ledger: Ledger,
     roll: Roll,
-    /// Counts of all voters but the first, whose counts are the caller's.
+    /// Counts of all voters but the first. The first voter's counts go to the caller's tally.
     spare: Tally,
     /// The first voter's counts of the last [`check`](Self::check).
     tally: Tally,
 }
 
 impl Panel {
-    /// A panel of these voters. Differences that the ledger declares are no findings.
+    /// Makes a panel of these voters. Differences that the ledger declares are no findings.
     #[must_use]
     pub fn new(voters: Vec<Box<dyn Voter>>, ledger: Ledger) -> Self {
         let (roll, spare, tally) = (Roll::default(), Tally::default(), Tally::default());
@@ -150,22 +151,22 @@ impl Panel {
         Roll { voters: self.voters.iter().map(|one| voter(one.as_ref())).collect(), uses: vec![0; self.ledger.len()] }
     }
 
-    /// How many tasks [`vote`](Self::vote) should get at once, for speed.
+    /// Returns how many tasks [`vote`](Self::vote) should get at once, for speed.
     #[must_use]
     pub fn group(&self) -> usize {
         self.voters.iter().map(|voter| voter.group()).max().unwrap_or(1)
     }
 
-    /// Returns the counts since the last call, and sets them to 0.
+    /// Returns the counts of the voters since the last call of `take_roll`, and sets them to 0.
     pub fn take_roll(&mut self) -> Roll {
         let blank = self.blank();
         std::mem::replace(&mut self.roll, blank)
     }
 
-    /// All voters forget every program that they have run. Returns false if one cannot.
+    /// Makes all voters forget every program that they have run. Returns `false` if a voter cannot forget.
     ///
     /// # Errors
-    /// A voter cannot be used any more.
+    /// Fails if a voter cannot be used any more.
     pub fn renew(&mut self) -> Result<bool, Unavailable> {
         let mut all = true;
         for voter in &mut self.voters {
@@ -174,14 +175,14 @@ impl Panel {
         Ok(all)
     }
 
-    /// Sends the tasks, whose programs are valid, to all voters.
+    /// Sends the tasks to all voters. The programs of the tasks must be valid.
     ///
-    /// It calls `found` for each program that shows a finding, in order, with the index of the task and the earliest
-    /// finding, which has the votes of all. It calls `odd` for each incident. It adds the first voter's counts to
-    /// `tally`.
+    /// Calls `found` for each program that shows a finding, in order, with the index of the task, from 0, and the
+    /// earliest finding, which holds the votes of all voters. Calls `odd` for each incident. Adds the first voter's
+    /// counts to `tally`.
     ///
     /// # Errors
-    /// A voter cannot be used any more. What was passed on until then is valid.
+    /// Fails if a voter cannot be used any more. What was passed on until then is valid.
     pub fn vote(
         &mut self,
         tasks: &[Task],
@@ -199,8 +200,9 @@ impl Panel {
         gone
     }
 
-    /// The verdicts of each voter on the tasks. A declared difference is not compared from its place on, and no
-    /// finding. A voter that fails has fewer verdicts.
+    /// Returns the verdicts of each voter on the tasks, and an error if a voter cannot be used any more; that voter has
+    /// fewer verdicts. A finding that the ledger declares becomes the verdict that the program is not compared from the
+    /// finding on.
     fn cast(
         &mut self,
         tasks: &[Task],
@@ -250,18 +252,19 @@ impl Panel {
         (all, gone)
     }
 
-    /// Sends one program to all voters.
+    /// Sends one program to all voters and returns the one verdict of the panel.
     ///
     /// # Errors
-    /// A voter cannot be used any more.
+    /// Fails if a voter cannot be used any more.
     pub fn check(&mut self, program: &Program) -> Result<Verdict, Unavailable> {
         self.check_task(Task::from(program.clone()))
     }
 
-    /// Sends one task to all voters.
+    /// Sends one task to all voters and returns the one verdict of the panel; [`Verdict::Invalid`] if the program is
+    /// invalid.
     ///
     /// # Errors
-    /// A voter cannot be used any more.
+    /// Fails if a voter cannot be used any more.
     pub fn check_task(&mut self, task: Task) -> Result<Verdict, Unavailable> {
         if let Err(invalid) = task.program.validate() {
             return Ok(Verdict::Invalid(invalid));
@@ -275,11 +278,11 @@ impl Panel {
         Ok(self.together(&at))
     }
 
-    /// Runs a sequence on voters that have run no other program. Returns the verdict on each program, up to and with
-    /// the first that is a finding or invalid.
+    /// Runs a sequence on voters that have run no other program. Returns the verdicts on its programs, up to and with
+    /// the first finding or invalid program.
     ///
     /// # Errors
-    /// A voter cannot be used any more.
+    /// Fails if a voter cannot be used any more.
     pub fn check_sequence(&mut self, sequence: &Sequence) -> Result<Vec<Verdict>, Unavailable> {
         self.renew()?;
         let mut verdicts = Vec::with_capacity(sequence.parts.len());
@@ -295,14 +298,14 @@ impl Panel {
         Ok(verdicts)
     }
 
-    /// The first voter's counts of the last [`check`](Self::check).
+    /// Returns the first voter's counts of the last [`check`](Self::check).
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// The one verdict on a program: the earliest finding, with the vote of each voter on it; else the first verdict
-    /// that something was not compared; else agreed.
+    /// Makes one verdict of the voters' verdicts on a program (`None` for a voter without one): the earliest finding,
+    /// with the vote of each voter on it; else the first verdict that a part was not compared; else agreed.
     fn together(&self, cast: &[Option<&Verdict>]) -> Verdict {
         let findings = cast.iter().enumerate().filter_map(|(voter, verdict)| match verdict {
             Some(Verdict::Finding(finding)) => Some((finding.place, voter, finding)),
@@ -361,7 +364,8 @@ impl Judge for Panel {
         self.voters.iter().any(|voter| voter.is_costly(from, to))
     }
 
-    /// A voter that answers in a dialect of its own would differ for that alone.
+    /// Returns whether no voter has a dialect of its own. Such a voter would differ only because the program's dialect
+    /// changed.
     fn any_dialect(&self) -> bool {
         self.voters.iter().all(|voter| voter.own_dialect().is_none())
     }

@@ -1,15 +1,15 @@
 //! Starts lost machines and processes again, and decides which program caused a loss.
 //!
 //! A [`Runner`] runs programs in a machine or a process, and may lose it on the way: the machine ends, gives no answer,
-//! or answers what its interface does not allow. [`vote`] then runs the programs that have no verdict in a fresh one
-//! and watches them more closely. What it reports of a loss:
+//! or gives an answer that its interface does not allow. [`vote`] then runs the programs that have no verdict in a
+//! fresh machine and watches them more closely. What [`vote`] reports of a loss:
 //!
 //! | what happens next | what is reported |
 //! |---|---|
-//! | the program at which it was lost passes on the fresh one | an incident |
-//! | that program, alone and watched step by step, loses the fresh one the same way | a finding at the step |
+//! | the program at which the machine was lost passes on the fresh machine | an incident |
+//! | the program, alone and watched step by step, loses the fresh machine in the same way | a finding at the step |
 //! | the machine [refuses](Way::Refused) to start with the same message again, and starts for less | not compared |
-//! | it is lost more than [`MOST`] times without a verdict between | an incident, and the voter is [`Unavailable`] |
+//! | the machine is lost more than [`MOST`] times without a verdict between | incidents; the voter is [`Unavailable`] |
 //!
 //! The finding's rule is `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL`, by the [`Way`].
 //!
@@ -26,84 +26,88 @@ use contract::Rule;
 use super::{Incident, Task, Told, Unavailable};
 use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict};
 
-/// How many losses without a verdict between them are tolerated. At one more, the voter becomes [`Unavailable`].
+/// How many losses in a row, without a verdict between them, are tolerated. One loss more makes the voter
+/// [`Unavailable`].
 pub const MOST: usize = 3;
 
-/// How a machine or process is lost.
+/// The way in which a machine or process was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// It ends: `SUBJECT.CRASH`.
+    /// The machine or process ended: `SUBJECT.CRASH`.
     Ended,
-    /// It gives no answer within its time limit: `SUBJECT.HANG`.
+    /// The machine or process gave no answer within its time limit: `SUBJECT.HANG`.
     Silent,
-    /// It answers what its interface does not allow: `SUBJECT.PROTOCOL`.
+    /// The machine or process gave an answer that its interface does not allow: `SUBJECT.PROTOCOL`.
     Garbled,
-    /// It ends by itself before it takes calls, and says why. Perhaps it cannot have what the program needs.
+    /// The machine ended by itself before it took calls, and said why. Perhaps it cannot have what the program needs.
     Refused,
-    /// The harness's own side fails, such as memory that it shares with the machine. No program gets a finding for
-    /// that.
+    /// The harness's own side failed, for example the memory that it shares with the machine. No program gets a finding
+    /// for such a loss.
     Host,
 }
 
-/// A machine or process that was lost.
+/// The loss of a machine or process in which a voter ran programs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loss {
-    /// The way in which it was lost.
+    /// The way in which the machine or process was lost.
     pub way: Way,
-    /// What it did, in words that follow its name, such as `ended by signal 9`.
+    /// What the machine or process did, in words that follow its name, such as `ended by signal 9`.
     pub how: String,
-    /// The place at which it was lost, in the first program that has no verdict. `None` if the place is not known, or
-    /// no program was running.
+    /// The place of the loss in the first program that has no verdict. `None` if the place is not known, or if no
+    /// program was running.
     pub place: Option<Place>,
 }
 
 impl Loss {
-    /// A loss at no known place.
+    /// Makes a loss whose place is not known.
     #[must_use]
     pub const fn new(way: Way, how: String) -> Self {
         Self { way, how, place: None }
     }
 
-    /// The same loss, at that place.
+    /// Returns the same loss with `place` as its place.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         Self { place: Some(place), ..self }
     }
 }
 
-/// How closely a runner watches programs: how much is known of a loss.
+/// How closely a runner watches programs, which decides how much is known about a loss.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Watching {
-    /// In the fastest way. A loss may take the verdicts on all programs with it.
+    /// The runner works in its fastest way. A loss may take the verdicts on all programs of the run with it.
     #[default]
     Together,
-    /// The runner passes on the verdict on each program before the next one runs, so the program at which the machine
-    /// is lost is known.
+    /// The runner passes on the verdict on each program before the next program runs. So it is known at which program
+    /// the machine was lost.
     Verdicts,
-    /// A single program, in which the place of a loss is known.
+    /// The runner runs a single program and notes each step before it runs. So it is known at which place the machine
+    /// was lost.
     Steps,
 }
 
-/// Something that runs programs, and may lose the machine or process that it runs them in.
+/// Runs programs in a machine or process, which it may lose on the way.
 pub trait Runner {
-    /// The voter's name in reports and ledgers.
+    /// Returns the voter's name in reports and ledgers.
     fn name(&self) -> &str;
 
-    /// How reports name the machine or process, such as `QEMU` or `its process`.
+    /// Returns how reports name the machine or process, such as `QEMU` or `its process`.
     fn thing(&self) -> &str;
 
-    /// How closely programs are watched while nothing has been lost. `left` is how many have no verdict. A program that
-    /// is watched by [steps](Watching::Steps) from the start gets a finding for its first loss, without a second try.
+    /// Returns how closely programs are watched while nothing has been lost. `left` is the number of programs without a
+    /// verdict. A program that is watched by [steps](Watching::Steps) from the start gets a finding for its first loss,
+    /// without a second try.
     fn at_first(&self, left: usize) -> Watching {
         let _ = left;
         Watching::Together
     }
 
-    /// Runs programs and passes the verdict on each to `tell`, in order. It starts a machine or process if none is
-    /// running. It may watch more closely than `watching` asks for.
+    /// Runs programs and passes the verdict on each program to `tell`, in order. Starts a machine or process if none is
+    /// running. May watch more closely than `watching` asks for.
     ///
     /// # Errors
-    /// The machine or process is lost. The verdicts until then are valid, and the next run starts another.
+    /// Fails if the machine or process is lost. The verdicts that were passed on are valid, and the next run starts
+    /// another machine or process.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -112,24 +116,25 @@ pub trait Runner {
         tell: &mut dyn FnMut(Verdict),
     ) -> Result<(), Loss>;
 
-    /// Whether it can start a machine for the smallest program. Called after it [refused](Way::Refused) to start for
-    /// another program.
+    /// Returns whether a machine can be started for the smallest program. Called after a machine has
+    /// [refused](Way::Refused) to start for another program.
     fn starts_bare(&mut self) -> bool {
         false
     }
 }
 
-/// Losses that have not been reported yet.
+/// Losses of one call of [`vote`] that neither a verdict nor an incident has reported yet.
 #[derive(Default)]
 struct Unexplained {
     losses: Vec<(usize, Loss)>,
-    /// How many losses there were, and how many of them a verdict or an incident has reported.
+    /// Number of all losses so far. `explained` is the number of those that a verdict or an incident has reported.
     all: usize,
     explained: usize,
 }
 
 impl Unexplained {
-    /// Whether the program was lost the same way before.
+    /// Returns whether an unreported loss at this program happened in the same way as `loss`; for a refusal also with
+    /// the same message. `program` is the index of the program among the tasks.
     fn has(&self, program: usize, loss: &Loss) -> bool {
         self.losses.iter().any(|(other, before)| {
             (*other, before.way) == (program, loss.way) && (loss.way != Way::Refused || before.how == loss.how)
@@ -141,14 +146,14 @@ impl Unexplained {
         self.losses.push((program, loss));
     }
 
-    /// A verdict reports all losses of that way.
+    /// Drops all losses that happened in this way, because a verdict reports them.
     fn explain(&mut self, way: Way) {
         let before = self.losses.len();
         self.losses.retain(|(_, loss)| loss.way != way);
         self.explained += before - self.losses.len();
     }
 
-    /// Reports the losses that are left as incidents.
+    /// Reports the losses that are left as incidents. `thing` is the name of the machine or process.
     fn tell(&mut self, thing: &str, tell: &mut dyn FnMut(Told)) {
         for (program, loss) in self.losses.drain(..) {
             self.explained += 1;
@@ -157,13 +162,15 @@ impl Unexplained {
     }
 }
 
-/// Runs the tasks, starts again what is lost, and passes verdicts and incidents to `tell`. Verdicts come in order.
+/// Runs the tasks on `runner`, starts what is lost again, and passes verdicts and incidents to `tell`. Verdicts come in
+/// the order of the tasks.
 ///
 /// # Errors
-/// The machine was lost more than [`MOST`] times without a verdict between. The verdicts until then are valid.
+/// Fails if the machine or process was lost more than [`MOST`] times without a verdict between the losses. The verdicts
+/// that were passed on are valid.
 ///
 /// # Panics
-/// The runner passes on more or fewer verdicts than it has programs.
+/// Panics if the runner passes on more or fewer verdicts than it has programs.
 pub fn vote(
     runner: &mut dyn Runner,
     tasks: &[Task],
@@ -234,13 +241,14 @@ pub fn vote(
     Ok(())
 }
 
-/// The verdict on a program whose machine cannot be started.
+/// Makes the verdict that a program was not compared, because no machine can be started for it.
 fn not_compared(runner: &dyn Runner, loss: &Loss) -> Verdict {
     let why = Reason::Machine(format!("{} {}", runner.thing(), loss.how));
     Verdict::NotCompared(NotCompared { from: Place::Start, why, compared: false })
 }
 
-/// The finding that a program makes its machine or process end, hang, or answer what its interface does not allow.
+/// Makes the finding that a program makes its machine or process end, hang, or give an answer that its interface does
+/// not allow. `place` is where in the program the loss happened.
 fn finding(runner: &dyn Runner, task: &Task, loss: &Loss, place: Place) -> Verdict {
     let thing = runner.thing().to_string();
     let (rule, thing) = match loss.way {
@@ -263,18 +271,18 @@ mod tests {
     use crate::check::checker::smallest;
     use contract::{Dialect, Program, Step};
 
-    /// What a program does to what it runs in.
+    /// What a program does to the machine that it runs in.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     enum Deed {
-        /// Nothing.
+        /// The program runs to its end, and the machine stays.
         Passes,
-        /// It loses it each time, this way.
+        /// The program loses its machine each time, in this way.
         Loses(Way),
-        /// It loses it the first time only.
+        /// The program loses its machine the first time only, in this way.
         LosesOnce(Way),
-        /// Its machine is refused.
+        /// The machine refuses to start for the program.
         IsRefused,
-        /// It passes, and then what it ran in ends, once.
+        /// The program runs to its end, and then its machine ends; the first time only.
         LosesBehind,
     }
 
@@ -288,13 +296,13 @@ mod tests {
         Deed::LosesBehind,
     ];
 
-    /// A runner that plays one deed a program; programs are told apart by their numbers of steps.
+    /// A runner that plays one deed for each program. It tells programs apart by their numbers of steps.
     struct Actor {
         deeds: Vec<Deed>,
         done: Vec<bool>,
-        /// Whether it knows the place of a loss however it is watched, as one does whose answers come in order.
+        /// Whether the actor knows the place of each loss, however closely it watches.
         knows: bool,
-        /// Whether a single program is watched by steps at once.
+        /// Whether the actor watches a single program by steps from the start.
         at_once: bool,
         losses: usize,
     }
@@ -365,7 +373,7 @@ mod tests {
         (0..count).map(|number| Task::from(program(number))).collect()
     }
 
-    /// All plays of three programs, for four kinds of runners.
+    /// Plays all combinations of deeds by three programs, with four kinds of runners.
     #[test]
     fn every_program_has_its_verdict_and_every_loss_its_explanation() {
         let tasks = tasks(3);
@@ -409,7 +417,8 @@ mod tests {
         }
     }
 
-    /// A program that has its verdict is not blamed for a loss behind it, and neither is the next one.
+    /// Checks that a program that has its verdict is not blamed for a loss after it, and that the next program is not
+    /// blamed either.
     #[test]
     fn a_loss_behind_the_verdict_of_a_program_alone_is_an_incident() {
         struct Behind(usize);
@@ -481,7 +490,8 @@ mod tests {
         }
     }
 
-    /// A program that ends its machine in the midst of others is found among them, and is the only one that is blamed.
+    /// Checks that a loss in one way does not explain losses in another way, so that only the program that loses its
+    /// machine twice in the same way is blamed.
     #[test]
     fn losses_of_another_way_are_no_explanation() {
         // The first loss is by chance; the program is then lost another way, twice.

@@ -1,4 +1,4 @@
-//! The roster: the voters of a run, as data. Each thread makes its own [`Panel`] of it.
+//! The roster: the voters of a run, as data. Each thread makes its own [`Panel`] of voters from it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,81 +12,85 @@ use super::{Look, Panel, Shows, Unavailable, Voter, isolate, model, qemu};
 use crate::check::{Checker, Finding};
 use crate::subjects::SubjectKind;
 
-/// A description of a voter, from which each thread makes the voter itself.
+/// Describes a voter. Each thread makes the voter itself from the description.
 pub trait Candidacy: fmt::Debug + Send + Sync {
-    /// The voter's name in reports and ledgers.
+    /// Returns the voter's name in reports and ledgers.
     fn name(&self) -> String;
 
-    /// Makes the voter. `look` says how many table entries are read back, if its tables can only be read that way.
+    /// Makes the voter. `look` says how many table entries the harness reads back, for a voter whose tables can be read
+    /// only through H_GET_TCE.
     ///
     /// # Errors
-    /// This computer cannot run it: why, and what the user can do.
+    /// Fails if this computer cannot run the voter. The text says why, and what the user can do.
     fn make(&self, look: Look) -> Result<Box<dyn Voter>, Unavailable>;
 
-    /// The machines that it can have, so that campaigns draw programs for it. `None` if it can have every machine.
+    /// Returns the machines that the voter can have, so that campaigns draw programs for it; `None` if it can have
+    /// every machine.
     fn limits(&self) -> Option<Arc<dyn Limits>> {
         None
     }
 
-    /// The dialect in which campaigns expect answers, unless the user names another. `None` if the voter is no system
-    /// with a dialect of its own.
+    /// Returns the dialect in which campaigns expect answers, unless the user names another dialect. `None` if the
+    /// voter is no system with a dialect of its own.
     fn dialect(&self) -> Option<Dialect> {
         None
     }
 
-    /// How many cores one voter keeps busy, together with the thread that uses it. At least 1.
+    /// Returns how many cores one voter keeps busy, together with the thread that uses it; at least 1.
     fn cores(&self) -> usize {
         1
     }
 
-    /// What the voter shows; see [`Voter::shows`].
+    /// Returns what the voter shows of its state; see [`Voter::shows`].
     fn shows(&self) -> Shows;
 
-    /// The checker of its subject, if it is a subject in this process. Hunts that run very many short programs use it
-    /// without a panel, which is faster.
+    /// Returns a checker, if the voter is a subject in this process; else `None`. Hunts that run very many short
+    /// programs use the checker without a panel, which is faster.
     ///
     /// # Errors
+    /// Fails if this computer cannot run the voter. The text says why, and what the user can do.
     /// This computer cannot run it: why, and what the user can do.
     fn checker(&self) -> Result<Option<Checker>, Unavailable> {
         Ok(None)
     }
 
-    /// Whether a closer [`Look`] finds more.
+    /// Returns whether a closer [`Look`] at this voter can find more.
     fn looks(&self) -> bool {
         false
     }
 
-    /// The same voter with a time limit of at most `limit` for each step; `None` if it has no such limit.
+    /// Returns a description of the same voter with a time limit of at most `limit` for each step; `None` if the voter
+    /// has no such limit.
     fn impatient(&self, limit: Duration) -> Option<Arc<dyn Candidacy>> {
         let _ = limit;
         None
     }
 }
 
-/// A kind of voter that `--against` can name.
+/// A kind of voter that the option `--against` can name.
 pub struct VoterKind {
-    /// The names, such as `qemu`; several as `A, B or C`.
+    /// The names of voters of this kind, such as `qemu`; several names as `A, B or C`.
     pub pattern: &'static str,
-    /// What it is, in a few words: for the help of `--against`.
+    /// What voters of this kind are, in a few words: for the help of `--against`.
     pub help: &'static str,
-    /// The candidate of that name; `None` if it is no name of this kind.
+    /// Returns the description of the voter with this name; `None` if no voter of this kind has the name.
     pub named: fn(name: &str, options: &Options) -> Option<Arc<dyn Candidacy>>,
 }
 
-/// Every kind of voter that `--against` can name.
+/// Every kind of voter that the option `--against` can name.
 pub const KINDS: &[VoterKind] = &[qemu::KIND, model::KIND];
 
-/// The options of the command line for voters that are no subjects.
+/// The options of the command line for voters that are no subjects, such as QEMU.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
-    /// How QEMU is run.
+    /// Which QEMU is run, and its limits.
     pub qemu: qemu::Config,
 }
 
-/// The voter that `--against` names.
+/// Returns the description of the voter that `--against` names.
 ///
 /// # Errors
-/// No kind of voter has that name. The text lists the names.
+/// Fails if no kind of voter has this name. The text lists the names.
 pub fn against(name: &str, options: &Options) -> Result<Arc<dyn Candidacy>, String> {
     KINDS.iter().find_map(|kind| (kind.named)(name, options)).ok_or_else(|| {
         let patterns: Vec<&str> = KINDS.iter().map(|kind| kind.pattern).collect();
@@ -98,7 +102,7 @@ pub fn against(name: &str, options: &Options) -> Result<Arc<dyn Candidacy>, Stri
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     candidates: Vec<Arc<dyn Candidacy>>,
-    /// The declared differences, which are no findings.
+    /// The ledger: differences that are declared and are no findings.
     pub ledger: Ledger,
 }
 
@@ -109,50 +113,51 @@ impl From<SubjectKind> for Roster {
 }
 
 impl Roster {
-    /// These voters, without declared differences.
+    /// Makes a roster of these voters, without declared differences.
     #[must_use]
     pub fn of(candidates: Vec<Arc<dyn Candidacy>>) -> Self {
         Self { candidates, ledger: Ledger::default() }
     }
 
-    /// Adds a voter.
+    /// Adds a voter at the end of the roster.
     pub fn add(&mut self, candidate: Arc<dyn Candidacy>) {
         self.candidates.push(candidate);
     }
 
-    /// Whether it has no voter.
+    /// Returns whether the roster has no voter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.candidates.is_empty()
     }
 
-    /// The names of all, in order.
+    /// Returns the names of all voters, in the order of the roster.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.candidates.iter().map(|candidate| candidate.name()).collect()
     }
 
-    /// The machines that the voters can have: the limits of the first voter that has any. `None` if none has.
+    /// Returns the machines that the voters can have: the limits of the first voter that has limits. `None` if no voter
+    /// has any.
     #[must_use]
     pub fn limits(&self) -> Option<Arc<dyn Limits>> {
         self.candidates.iter().find_map(|candidate| candidate.limits())
     }
 
-    /// The dialect of the first voter that has one of its own.
+    /// Returns the dialect of the first voter that has a dialect of its own; `None` if no voter has one.
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
         self.candidates.iter().find_map(|candidate| candidate.dialect())
     }
 
-    /// How many threads keep `cores` cores busy. At least 1 if there is a core.
+    /// Returns how many threads keep `cores` cores busy with these voters. At least 1 if `cores` is at least 1.
     #[must_use]
     pub fn jobs(&self, cores: usize) -> usize {
         let each = self.candidates.iter().map(|candidate| candidate.cores()).max().unwrap_or(1);
         cores.div_ceil(each.max(1))
     }
 
-    /// The looks to try, in order, until a finding shows again. It is shrunk with the first that shows it, because a
-    /// closer look makes shrinking slower.
+    /// Returns the looks to try, in order, until a finding shows again. The finding is then shrunk with the look that
+    /// showed it, because a closer look makes shrinking slower.
     #[must_use]
     pub fn looks(&self) -> &'static [Look] {
         match self.candidates.iter().any(|candidate| candidate.looks()) {
@@ -161,9 +166,9 @@ impl Roster {
         }
     }
 
-    /// The roster with which this finding is shrunk. Hangs get a shorter time limit for each step, because every
-    /// program that still hangs waits that long. For other findings the limit stays, so that a slow step is not taken
-    /// for a hang.
+    /// Returns the roster with which `finding` is shrunk. For a hang the time limit of each step becomes shorter,
+    /// because every program that still hangs waits that long. For other findings the limit stays, so that a slow step
+    /// is not taken for a hang.
     #[must_use]
     pub fn shrinking(&self, finding: &Finding) -> Self {
         let mut roster = self.clone();
@@ -177,16 +182,17 @@ impl Roster {
         roster
     }
 
-    /// Whether every voter shows everything, as subjects do.
+    /// Returns whether every voter shows everything, as subjects do.
     #[must_use]
     pub fn shows_all(&self) -> bool {
         self.candidates.iter().all(|candidate| candidate.shows() == Shows::ALL)
     }
 
-    /// The checker of the only voter, if it is a subject in this process and no difference is declared.
+    /// Returns the checker of the only voter, if that voter is a subject in this process and no difference is declared;
+    /// else `None`.
     ///
     /// # Errors
-    /// This computer cannot run it.
+    /// Fails if this computer cannot run the voter.
     pub fn alone(&self) -> Result<Option<Checker>, Unavailable> {
         match &self.candidates[..] {
             [one] if self.ledger.is_empty() => one.checker(),
@@ -194,17 +200,18 @@ impl Roster {
         }
     }
 
-    /// Makes the voters, for the calling thread.
+    /// Makes the voters, for the calling thread. `look` says how many table entries are read back from voters whose
+    /// tables can be read only through H_GET_TCE.
     ///
     /// # Errors
-    /// This computer cannot run one of them.
+    /// Fails if this computer cannot run one of the voters.
     pub fn panel(&self, look: Look) -> Result<Panel, Unavailable> {
         let voters: Result<Vec<_>, _> = self.candidates.iter().map(|candidate| candidate.make(look)).collect();
         Ok(Panel::new(voters?, self.ledger.clone()))
     }
 }
 
-/// The time limit for a step of an isolated subject while a hang is shrunk.
+/// Time limit for one step of an isolated subject while a hang is shrunk.
 const SHRINKING: Duration = Duration::from_millis(100);
 
 impl Candidacy for SubjectKind {
@@ -226,14 +233,14 @@ impl Candidacy for SubjectKind {
     }
 }
 
-/// A subject that is to run in a process of its own.
+/// Describes a subject that runs in a process of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Apart {
-    /// How its process is run.
+    /// How the subject's process is run, and its limits.
     pub config: isolate::Config,
-    /// The subject: a name, or the path of a library.
+    /// The subject: its name on the command line, or the path of a library.
     pub subject: String,
-    /// The name that it gives itself.
+    /// The name that the subject gives itself.
     pub name: String,
 }
 

@@ -25,29 +25,30 @@ use super::{pages, tables};
 pub use super::ground::Model;
 pub use super::scene::Scene;
 
-/// Most sections of a domain.
+/// Largest number of sections that a domain can have.
 pub const MAX_SECTIONS: u64 = 4;
-/// Most programs of a domain. A larger one would take many cores for weeks.
+/// Largest number of programs that a domain can have. A larger domain would take many cores for weeks.
 pub const MAX_PROGRAMS: u64 = 1 << 40;
-/// Most programs of a unit, if the number of steps allows so short a unit.
+/// Largest number of programs that a unit should have. Stems are made long enough for it, as far as the bound on steps
+/// allows.
 const UNIT_PROGRAMS: u64 = 300_000;
-/// Least number of units for each machine, if the number of steps allows so many.
+/// Number of units that each machine should have at least, if the bound on steps allows so many.
 const UNITS: u64 = 512;
 
-/// The bound of a domain.
+/// The bound of a domain: how many sections, steps and memory models, and which dialect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bound {
-    /// Number of sections of memory, 1 to [`MAX_SECTIONS`].
+    /// Number of sections of memory, from 1 to [`MAX_SECTIONS`].
     pub sections: u64,
-    /// Largest number of steps of a program.
+    /// Largest number of steps that a program has.
     pub steps: usize,
-    /// The memory models, in order.
+    /// The memory models, in the order in which their programs are numbered.
     pub models: Vec<Model>,
-    /// The dialect whose answers are expected.
+    /// The dialect of all programs, in which answers are expected.
     pub dialect: Dialect,
 }
 
-/// Writes the arguments of `realmode exhaust` that give this domain.
+/// Writes the arguments of `realmode exhaust` that give this bound.
 impl std::fmt::Display for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { sections, steps, dialect, .. } = self;
@@ -57,7 +58,7 @@ impl std::fmt::Display for Bound {
 }
 
 impl Bound {
-    /// Returns the memory models as an argument of `realmode exhaust`.
+    /// Returns the memory models as an argument of `realmode exhaust`: `flatmem`, `sparsemem-vmemmap` or `both`.
     #[must_use]
     pub fn models_name(&self) -> &'static str {
         match self.models[..] {
@@ -68,30 +69,31 @@ impl Bound {
     }
 }
 
-/// A machine of the domain, and how its programs are numbered.
+/// A machine of the domain with its alphabet, and how its programs are numbered.
 pub(super) struct Part {
     pub scene: Scene,
-    /// Number of the machine's first program.
+    /// Number of the machine's first program in the domain, from 0.
     pub offset: u64,
-    /// `trees[d]` is the number of sequences of 0 to d steps. A sequence with all its extensions by up to d steps has
-    /// as many programs.
+    /// `trees[d]` is the number of sequences of 0 to d steps, for d from 0 to the bound. It is also the number of
+    /// programs made of one sequence and all its extensions by up to d steps.
     pub trees: Vec<u64>,
-    /// Number of steps that all programs of a unit begin with.
+    /// Number of steps of a stem: the steps that all programs of one unit begin with. 0 if the whole machine is one
+    /// unit.
     pub stem: usize,
-    /// Number of the machine's first unit.
+    /// Number of the machine's first unit in the domain, from 0.
     pub first_unit: u64,
 }
 
-/// The programs of a unit of work.
+/// The programs of one unit of work.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Unit {
-    /// All sequences that are shorter than the stems.
+    /// All sequences of steps that are shorter than the stems of the machine.
     Short,
-    /// A stem with all its extensions.
+    /// One stem with all its extensions. The stem is given as indices into the alphabet, from 0.
     Stem(Vec<u16>),
 }
 
-/// Every program up to a bound.
+/// Every program up to a bound, each with a number.
 pub struct Domain {
     bound: Bound,
     pub(super) parts: Vec<Part>,
@@ -103,7 +105,8 @@ impl Domain {
     /// Makes the domain of a bound.
     ///
     /// # Errors
-    /// There are too few or too many sections, or more than [`MAX_PROGRAMS`] programs; the text gives the number.
+    /// Fails if the number of sections is not in 1 to [`MAX_SECTIONS`], or if there are more than [`MAX_PROGRAMS`]
+    /// programs; the text gives the number.
     pub fn new(bound: Bound) -> Result<Self, String> {
         let Bound { sections, steps, dialect, .. } = bound;
         if !(1..=MAX_SECTIONS).contains(&sections) {
@@ -143,7 +146,7 @@ impl Domain {
         Ok(domain)
     }
 
-    /// Adds a machine, and chooses the length of its stems.
+    /// Adds the machine of a scene to the domain, and chooses how many steps the stems of its units have.
     fn add(&mut self, scene: Scene) {
         let steps = self.bound.steps;
         let letters = scene.alphabet.len() as u64;
@@ -159,36 +162,36 @@ impl Domain {
         self.parts.push(Part { scene, offset, trees, stem, first_unit });
     }
 
-    /// Returns the bound.
+    /// Returns the bound of this domain.
     #[must_use]
     pub const fn bound(&self) -> &Bound {
         &self.bound
     }
 
-    /// Returns the number of programs.
+    /// Returns the number of programs in this domain.
     #[must_use]
     pub const fn programs(&self) -> u64 {
         self.programs
     }
 
-    /// Returns the number of units of work.
+    /// Returns the number of units of work in this domain.
     #[must_use]
     pub const fn units(&self) -> u64 {
         self.units
     }
 
-    /// Returns the machines, in order.
+    /// Returns the machines of this domain with their alphabets, in the order in which their programs are numbered.
     pub fn scenes(&self) -> impl Iterator<Item = &Scene> {
         self.parts.iter().map(|part| &part.scene)
     }
 
-    /// Returns the number of programs of the machine with this index, 0 if there is no such machine.
+    /// Returns the number of programs of the machine with this index, from 0; 0 if there is no such machine.
     #[must_use]
     pub fn programs_of(&self, scene: usize) -> u64 {
         self.parts.get(scene).map_or(0, |part| part.trees[self.bound.steps])
     }
 
-    /// Returns the program with this number, `None` if there is none.
+    /// Returns the program with this number, from 0; `None` if there is no such program.
     #[must_use]
     pub fn program(&self, number: u64) -> Option<Program> {
         let part = self.parts.iter().rev().find(|part| part.offset <= number)?;
@@ -207,14 +210,15 @@ impl Domain {
         Some(program)
     }
 
-    /// Returns the number of the program with these steps, given as indices into the part's alphabet.
+    /// Returns the number in the domain of the program with these steps on the part's machine. `letters` are the steps
+    /// as indices into the part's alphabet, from 0.
     pub(super) fn number(&self, part: &Part, letters: &[u16]) -> u64 {
         let place = |(depth, &letter): (usize, &u16)| 1 + u64::from(letter) * part.trees[self.bound.steps - depth - 1];
         part.offset + letters.iter().enumerate().map(place).sum::<u64>()
     }
 
-    /// Returns the unit with this number, and the machine that it belongs to. The number must be below
-    /// [`units`](Self::units).
+    /// Returns the unit with this number, from 0, and the part with the machine that the unit belongs to. The number
+    /// must be below [`units`](Self::units).
     pub(super) fn unit(&self, number: u64) -> (&Part, Unit) {
         let part = &self.parts[self.scene_of_unit(number)];
         let mut rest = number - part.first_unit;
@@ -233,12 +237,12 @@ impl Domain {
         (part, Unit::Stem(stem))
     }
 
-    /// Returns the index of the machine that the unit with this number belongs to.
+    /// Returns the index, from 0, of the machine that the unit with this number belongs to.
     pub(super) fn scene_of_unit(&self, number: u64) -> usize {
         self.parts.partition_point(|part| part.first_unit <= number) - 1
     }
 
-    /// Returns the number of programs in the unit with this number.
+    /// Returns the number of programs in the unit with this number, from 0.
     pub(super) fn programs_of_unit(&self, number: u64) -> u64 {
         match self.unit(number) {
             (part, Unit::Short) => part.trees[part.stem - 1],
@@ -246,7 +250,7 @@ impl Domain {
         }
     }
 
-    /// Returns 16 hexadecimal digits that tell this domain from others: a hash of the bound and of all machines and
+    /// Returns 16 hexadecimal digits that differ from domain to domain: a hash of the bound and of all machines and
     /// steps.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -254,7 +258,7 @@ impl Domain {
     }
 }
 
-/// Writes each machine as a program whose steps are the alphabet.
+/// Writes each machine of the domain as a program whose steps are the machine's alphabet.
 impl std::fmt::Display for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "# realmode exhaust {}: {} programs", self.bound, self.programs)?;
@@ -269,8 +273,8 @@ impl std::fmt::Display for Domain {
     }
 }
 
-/// Returns `trees` with `trees[d]` = 1 + a + ... + a^d for d = 0 to `steps`, where a is `letters`. `None` if one of
-/// these numbers does not fit.
+/// Returns `trees` with `trees[d]` = 1 + a + ... + a^d for d from 0 to `steps`, where a is `letters`. Returns `None` if
+/// one of these numbers does not fit 128 bits.
 fn trees(letters: u128, steps: usize) -> Option<Vec<u128>> {
     // A very large `steps` takes no time and no memory, because 2^128 is passed long before.
     let mut trees = vec![1u128];

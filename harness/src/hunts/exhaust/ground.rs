@@ -1,70 +1,76 @@
-//! The ground of the domain's machines: memory with its sections and blocks, and the addresses of tables.
+//! The ground of the domain's machines: memory with its sections and vmemmap blocks, and the addresses of window
+//! tables.
 
 use contract::description::{AddrRun, Backing, MemoryModel, blocks_of_section};
 use contract::{Dialect, Liobn, Machine, PageShift, Pfn, RealAddr, Step, WindowSpec};
 use programs::layout::fit_blocks;
 
-/// The array of struct pages or the vmemmap list lies at this real address, and the tables lie after it. All sections
-/// lie below it.
+/// Real address of the array of struct pages or of the vmemmap list. All sections lie below it, and the tables of
+/// windows lie after it.
 const STRUCT_PAGES: u64 = 1 << 44;
-/// Real address of the first window's tables.
+/// Real address of the tables of the window that comes first.
 const TABLES: u64 = STRUCT_PAGES + (1 << 28);
-/// Real addresses for hot-added blocks, for one step each.
+/// Real addresses for vmemmap blocks that hot-add steps bring, one for each of two hot-add steps.
 const HOT_PLACES: [u64; 2] = [STRUCT_PAGES + (2 << 28), STRUCT_PAGES + (3 << 28)];
 
 /// A memory model of the domain (docs/semantics.md, section 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Model {
-    /// One array of struct pages, without hot-plug.
+    /// One array of struct pages for all memory, without hot-plug.
     Flatmem,
-    /// Struct pages in vmemmap blocks, with hot-plug.
+    /// Struct pages in vmemmap blocks, with hot-plug of sections.
     SparsememVmemmap,
 }
 
-/// Page size and size of a struct page; for sparsemem-vmemmap also the block size and the base.
+/// The sizes of pages and struct pages; for sparsemem-vmemmap also the block size and the base.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     pub page_shift: PageShift,
-    /// In bytes.
+    /// Size of a struct page in bytes.
     pub struct_page: u64,
-    /// log2 of the block size in bytes.
+    /// log2 of the size of a vmemmap block in bytes.
     pub block_shift: u32,
-    /// Virtual address of page 0's struct page.
+    /// Virtual address of the struct page of the page with pfn 0.
     pub base: u64,
 }
 
 impl Layout {
-    /// 64 KiB pages. A section takes three and a half blocks, so two sections share a block, and struct pages are
-    /// split.
+    /// 64 KiB pages. The struct pages of a section take three and a half blocks, so two sections share a block, and
+    /// some struct pages are split.
     pub const WIDE_SPLIT: Self =
         Self { page_shift: PageShift::Shift16, struct_page: 56, block_shift: 12, base: 0xf << 60 };
-    /// 4 KiB pages. A section takes four blocks of its own, and no struct page is split.
+    /// 4 KiB pages. The struct pages of a section take four blocks that no other section uses, and no struct page is
+    /// split.
     pub const NARROW: Self =
         Self { page_shift: PageShift::Shift12, struct_page: 64, block_shift: 16, base: 0xc00c << 48 };
-    /// 4 KiB pages. A section takes three and a half blocks, as with [`WIDE_SPLIT`](Self::WIDE_SPLIT).
+    /// 4 KiB pages. The struct pages of a section take three and a half blocks, so two sections share a block, and some
+    /// struct pages are split.
     pub const NARROW_SPLIT: Self =
         Self { page_shift: PageShift::Shift12, struct_page: 56, block_shift: 16, base: 0xf << 60 };
-    /// 64 KiB pages. One block serves four sections, so pages of an absent section have a struct page.
+    /// 64 KiB pages. One block holds the struct pages of four sections, so pages of an absent section have a struct
+    /// page too.
     pub const WIDE_SHARED: Self =
         Self { page_shift: PageShift::Shift16, struct_page: 64, block_shift: 16, base: 0xc00c << 48 };
 }
 
-/// Memory with a given number of sections, and its pages that steps name.
+/// The memory of a machine with 1 to 4 sections, and the pages in it that steps name.
 ///
-/// Flatmem has all sections from 0 on in one array. Sparsemem-vmemmap has at most these sections: for one section 1;
-/// for two 1 and 0; for three 1, 3 and 0; for four 1, 3, 4 and 0. Section 0 is absent at the start, and steps add and
-/// remove it. After that the vmemmap list is not in the order of the blocks. Section 2 is never present.
+/// Flatmem has all sections in one array, numbered from 0. Sparsemem-vmemmap has the sections with these numbers: 1 for
+/// one section; 1 and 0 for two; 1, 3 and 0 for three; 1, 3, 4 and 0 for four. Section 0 is absent at the start, and
+/// steps add and remove it. After a hot-add of section 0 the vmemmap list is not in the order of the blocks. Section 2
+/// is never present.
 pub(super) struct Ground {
     pub layout: Layout,
     pub dialect: Dialect,
     pub memory: MemoryModel,
-    /// First page of the first section that is present at the start.
+    /// pfn of the first page of the section that comes first among those present at the start.
     pub main: u64,
-    /// First page of the last section that is present at the start.
+    /// pfn of the first page of the section that comes last among those present at the start.
     pub last: u64,
-    /// A page of the first section: the last one whose struct page is split, if the layout splits any.
+    /// pfn of a page of the section that `main` lies in: the last page whose struct page is split, if the layout splits
+    /// any.
     pub split: u64,
-    /// The section that steps add and remove; `None` if there is none.
+    /// Number of the section that steps add and remove; `None` if no step of the domain adds or removes a section.
     pub hot: Option<u64>,
 }
 
@@ -109,22 +115,23 @@ impl Ground {
         Self { layout, dialect, memory, main, last, split, hot }
     }
 
-    /// Returns a machine with this memory and nothing else.
+    /// Returns a machine with this memory and without pages, slots, mappings and windows.
     pub(super) fn machine(&self) -> Machine {
         Machine::bare(self.layout.page_shift, self.layout.struct_page, self.memory.clone())
     }
 
-    /// Returns the host's page shift.
+    /// Returns the page shift of the host: 12 or 16.
     pub(super) const fn shift(&self) -> u32 {
         self.layout.page_shift.bits()
     }
 
-    /// Returns the number of pages in a section.
+    /// Returns the number of host pages in a section.
     pub(super) const fn per_section(&self) -> u64 {
         self.layout.page_shift.pages_per_section()
     }
 
-    /// A window whose tables are number `place` of all tables, pinned where the dialect has such windows.
+    /// Returns a pinned window, or an emulated one in a dialect without pinned windows. `place` counts the places for
+    /// tables, from 0; windows with different places have tables that do not overlap.
     pub(super) fn pinned(&self, liobn: Liobn, page_shift: u32, base: u64, entries: u64, place: u64) -> WindowSpec {
         let table = RealAddr(TABLES + place * 0x4000);
         let backing = if self.dialect.has_pinned_windows() {
@@ -135,13 +142,14 @@ impl Ground {
         WindowSpec { liobn, page_shift, base, entries, table, backing }
     }
 
-    /// Returns an emulated window that ends at 2^64. Its table is number `place` of all tables.
+    /// Returns an emulated window that ends at I/O bus address 2^64. `place` counts the places for tables, from 0.
     pub(super) fn emulated(&self, liobn: Liobn, page_shift: u32, entries: u64, place: u64) -> WindowSpec {
         let base = 0u64.wrapping_sub(entries << page_shift);
         WindowSpec { backing: Backing::Emulated, ..self.pinned(liobn, page_shift, base, entries, place) }
     }
 
-    /// Returns the steps that add the section [`hot`](Self::hot), one for each address of its blocks.
+    /// Returns the steps that add the section [`hot`](Self::hot): one step for each of two addresses of its blocks.
+    /// Empty if there is no such section.
     pub(super) fn hot_adds(&self) -> Vec<Step> {
         let Some(section) = self.hot else { return Vec::new() };
         let bytes = self.per_section() * self.layout.struct_page;
@@ -152,7 +160,8 @@ impl Ground {
         HOT_PLACES.map(at).to_vec()
     }
 
-    /// Returns the pages at the edges of memory, and some that do not exist.
+    /// Returns the pfns at the edges of memory and of the split page, and some pfns that do not exist; ascending, each
+    /// once.
     pub(super) fn edges(&self) -> Vec<Pfn> {
         let per_section = self.per_section();
         let limit = self.layout.page_shift.pfn_limit();

@@ -7,8 +7,9 @@
 //!
 //! Units are handed out in a shuffled order, which is always the same. The units that are finished at any moment are
 //! therefore a sample of the whole, and their mean time is a fair estimate for the units that are left. All counts are
-//! sums over units. Of the findings of one kind the run keeps the one with the fewest steps, then the lowest number.
-//! Neither depends on which thread walked which unit when.
+//! sums over units. Of the findings of one kind the run keeps the finding with the fewest steps, and of several such
+//! findings the one with the lowest program number. Neither the sums nor this choice depends on which thread walked
+//! which unit when.
 
 pub mod domain;
 mod ground;
@@ -45,73 +46,73 @@ use walk::{Broken, UnitFinding, Walked, Walker};
 
 /// The settings of an exhaustive run.
 pub struct Exhaust {
-    /// The programs to check.
+    /// The domain: all programs to check.
     pub domain: Domain,
-    /// The voters beside the reference.
+    /// The voters that are compared with the reference.
     pub roster: Roster,
     /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// Time limit of the run, without the time to read the state; `None` for no limit.
+    /// Time limit of the run, not counting the time to read the state; `None` for no limit.
     pub time: Option<Duration>,
-    /// Folder of the recorded findings.
+    /// Folder into which findings are recorded.
     pub out: PathBuf,
-    /// File of the state; by default a file in `out` whose name tells runs apart.
+    /// File of the state; `None` for a file in `out` whose name differs for runs with different headers.
     pub state: Option<PathBuf>,
-    /// Whether to discard the state and start again.
+    /// Whether to throw the state of an earlier run away and start again.
     pub restart: bool,
 }
 
 /// The result of an exhaustive run.
 pub struct Summary {
-    /// Counts of the programs that are accounted for.
+    /// How many programs are accounted for, and how; over all machines.
     pub counts: Counts,
-    /// The same counts for each machine.
+    /// How many programs of each machine are accounted for, and how; in the order of [`Domain::scenes`].
     pub scenes: Vec<Counts>,
-    /// Counts of all runs, including runs of programs that then proved equal to a shorter one.
+    /// Counts of all programs that ran, including programs that then proved equal to a shorter program.
     pub tally: Tally,
-    /// Counts for each voter. It holds no voters if one subject votes alone.
+    /// Counts for each voter. Empty if one subject alone is compared.
     pub roll: Roll,
-    /// The first finding of each kind, in the order of the programs' numbers.
+    /// The recorded findings: the first one of each kind, in the order of the numbers of their programs.
     pub findings: Vec<Recorded>,
-    /// Whether every program of the domain is accounted for.
+    /// Whether this run and earlier ones have accounted for every program of the domain.
     pub complete: bool,
-    /// Number of programs that an earlier run accounted for.
+    /// Number of programs that an earlier run with the same state accounted for.
     pub before: u64,
-    /// The voter that was lost for good, which ended the run; `None` if there was none.
+    /// The voter that was lost for good, which ended the run; `None` if no voter was lost so.
     pub gone: Option<Unavailable>,
-    /// File of the state.
+    /// Path of the file of the state.
     pub state: PathBuf,
-    /// How long this run took.
+    /// How long this run took, with the time to read the state and to record findings.
     pub elapsed: Duration,
 }
 
-/// How far a run is.
+/// How far an exhaustive run has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
-    /// Units that are finished.
+    /// Number of units that are finished, in this run and in earlier ones.
     pub units: u64,
-    /// Units of the domain.
+    /// Number of units of the domain.
     pub of_units: u64,
-    /// Programs that are accounted for.
+    /// Number of programs that are accounted for, in this run and in earlier ones.
     pub programs: u64,
-    /// Programs of the domain.
+    /// Number of programs of the domain.
     pub of_programs: u64,
     /// Number of different findings so far.
     pub findings: usize,
-    /// Programs that ran since this run started.
+    /// Number of programs that this run has run itself.
     pub run: u64,
-    /// Estimate of the time that is left; `None` until this run has finished a unit.
+    /// Estimate of the time that the rest of the run takes; `None` until this run has finished a unit.
     pub left: Option<Duration>,
 }
 
-/// Why a run has no summary.
+/// Why an exhaustive run has no summary.
 #[derive(Debug)]
 pub enum Failed {
-    /// The state belongs to another run or is damaged, or the counts do not add up; the text says which.
+    /// The state belongs to a run with another header or is damaged, or the counts do not add up; the text says which.
     Refused(String),
-    /// A voter cannot be had on this machine.
+    /// This computer cannot run one of the voters.
     Unavailable(Unavailable),
-    /// A file cannot be read or written; the error names it.
+    /// A file cannot be read or written; the error names the file.
     Io(io::Error),
 }
 
@@ -130,16 +131,16 @@ impl From<Unusable> for Failed {
     }
 }
 
-/// A message from a worker to the merging thread.
+/// A message from a worker thread to the merging thread.
 enum Told {
-    /// A unit that was walked to its end.
+    /// A unit that the worker has walked to its end.
     Walked(Box<Walked>),
-    /// The voter that was lost for good.
+    /// The worker lost this voter for good.
     Gone(Unavailable),
 }
 
 impl Exhaust {
-    /// Returns the header of this run's state, which tells this run from others.
+    /// Returns the header of this run's state, which differs from the headers of other runs.
     #[must_use]
     pub fn header(&self) -> Header {
         Header {
@@ -154,7 +155,8 @@ impl Exhaust {
         }
     }
 
-    /// Returns the file of the state.
+    /// Returns the path of the state's file: the one in the settings, or else a name in `out` that is made from the
+    /// header.
     fn state_file(&self, header: &Header) -> PathBuf {
         self.state.clone().unwrap_or_else(|| {
             let Bound { sections, steps, .. } = self.domain.bound();
@@ -164,11 +166,11 @@ impl Exhaust {
         })
     }
 
-    /// Runs the units that are left. It ends early when `stop` becomes `true`. Calls `progress` a few times a second,
-    /// and at the end.
+    /// Runs the units that the state does not hold yet, and records the findings. Ends early when `stop` becomes
+    /// `true`. Calls `progress` a few times a second, and at the end.
     ///
     /// # Errors
-    /// The state is refused, a voter cannot be had, or a file cannot be read or written.
+    /// Fails if the state is refused, if this computer cannot run a voter, or if a file cannot be read or written.
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Summary, Failed> {
         let started = Instant::now();
         let header = self.header();
@@ -212,7 +214,8 @@ impl Exhaust {
         })
     }
 
-    /// The work of one thread: walks units until none is left or the run is over.
+    /// The work of one thread: walks units of `todo` until none is left or the run is over. `next` is the index in
+    /// `todo` of the next unit that no thread has taken.
     fn work(&self, todo: &[u64], next: &AtomicUsize, pool: &Pool<'_>, outbox: &Outbox<Told>) {
         let mut walker = match Walker::new(&self.domain, &self.roster, pool) {
             Ok(walker) => walker,
@@ -239,34 +242,34 @@ impl Exhaust {
         }
     }
 
-    /// Returns the source of program number `index`.
+    /// Returns where the program with this number in the domain comes from, for the recorder.
     fn origin(&self, index: u64) -> Origin {
         Origin::Exhaust { bound: self.domain.bound().to_string(), index }
     }
 }
 
-/// Adds units up in any order.
+/// Adds up the results of units, which may come in any order.
 struct Sums<'a> {
     exhaust: &'a Exhaust,
     state: State,
     progress: &'a mut dyn FnMut(Progress),
-    /// Start of the units' work, after the state was read.
+    /// When the work on units began, after the state was read.
     begun: Instant,
-    /// Number of units that an earlier run finished.
+    /// Number of units that earlier runs with the same state finished.
     before_units: u64,
     counts: Counts,
     scenes: Vec<Counts>,
     tally: Tally,
-    /// The voters with counts of zero; no voters if one subject votes alone.
+    /// The voters with counts of zero. Empty if one subject alone is compared.
     blank: Roll,
     roll: Roll,
-    /// Number of units that are finished.
+    /// Number of units that are finished, in this run and in earlier ones.
     units: u64,
-    /// Number of programs that this run has run.
+    /// Number of programs that this run has run itself.
     run_now: u64,
-    /// The first finding of each kind so far.
+    /// The first finding of each kind in all units so far, by [`UnitFinding::place`].
     findings: Vec<UnitFinding>,
-    /// Files of the findings' programs, by program number.
+    /// Paths of the programs that show findings and are on disk already, by program number.
     files: BTreeMap<u64, PathBuf>,
     gone: Option<Unavailable>,
 }
@@ -300,7 +303,8 @@ impl Merge<Told, Failed> for Sums<'_> {
 }
 
 impl<'a> Sums<'a> {
-    /// Makes sums of zero. Makes a panel to learn the voters, which fails if a voter cannot be had.
+    /// Makes sums of zero. Makes a panel once to learn which voters there are. Fails if this computer cannot run a
+    /// voter.
     fn new(exhaust: &'a Exhaust, state: State, progress: &'a mut dyn FnMut(Progress)) -> Result<Self, Failed> {
         let blank = exhaust.roster.panel(Look::Brief).map_err(Failed::Unavailable)?.take_roll();
         let scenes = exhaust.domain.scenes().map(|_| Counts::default()).collect();
@@ -323,13 +327,13 @@ impl<'a> Sums<'a> {
         })
     }
 
-    /// Returns the program with this number.
+    /// Returns the program with this number in the domain. The error says that there is no such program.
     fn program(&self, number: u64) -> Result<Program, String> {
         self.exhaust.domain.program(number).ok_or_else(|| format!("there is no program {number}"))
     }
 
-    /// Adds a unit that an earlier run finished. Checks the unit's findings again, because the state holds only their
-    /// numbers.
+    /// Adds a unit that an earlier run finished. Checks the programs of the unit's findings again, because the state
+    /// holds only their numbers. Fails if the counts are wrong or a program shows no finding any more.
     fn take_line(&mut self, line: &Line) -> Result<(), String> {
         let (counts, expected) = (line.counts(), self.exhaust.domain.programs_of_unit(line.unit));
         if counts.programs() != expected {
@@ -349,7 +353,8 @@ impl<'a> Sums<'a> {
         Ok(())
     }
 
-    /// Adds a unit, writes the programs of its new findings, and then the unit's line.
+    /// Adds a unit that this run finished: its counts, then its findings, whose programs are written to disk if new,
+    /// then its line in the state. The error names the file that cannot be written.
     fn take(&mut self, walked: &Walked) -> Result<(), Failed> {
         self.run_now += walked.counts.run;
         self.add(walked.unit, &walked.counts, &walked.tally, &walked.roll);
@@ -362,7 +367,7 @@ impl<'a> Sums<'a> {
         Ok(self.state.append(&Line::new(walked))?)
     }
 
-    /// Adds a unit's counts.
+    /// Adds the counts of one unit, which has this number.
     fn add(&mut self, unit: u64, counts: &Counts, tally: &Tally, roll: &Roll) {
         self.units += 1;
         self.counts.add(counts);
@@ -371,7 +376,8 @@ impl<'a> Sums<'a> {
         self.roll.add(roll);
     }
 
-    /// Keeps a finding if no finding of its kind comes before it. Returns whether it did.
+    /// Keeps a finding, unless a finding of the same kind comes before it in the order of [`UnitFinding::place`].
+    /// Returns whether it was kept.
     fn keep(&mut self, found: UnitFinding) -> bool {
         match self.findings.iter_mut().find(|known| known.same(&found)) {
             Some(known) if found.place() < known.place() => *known = found,
@@ -381,13 +387,14 @@ impl<'a> Sums<'a> {
         true
     }
 
-    /// Returns the finding with its program, for the recorder.
+    /// Returns the finding with its program and where the program comes from, for the recorder.
     fn catch(&self, found: &UnitFinding) -> Result<Catch, Failed> {
         let program = self.program(found.number).map_err(Failed::Refused)?;
         Ok(Catch { origin: self.exhaust.origin(found.number), program, finding: (*found.finding).clone() })
     }
 
-    /// Shrinks and records the findings, in the order of their numbers.
+    /// Shrinks and records the findings, in the order of their programs' numbers. The error names the file that cannot
+    /// be written.
     fn record(&mut self) -> Result<Vec<Recorded>, Failed> {
         self.findings.sort_by_key(|found| found.number);
         let Exhaust { roster, domain, out, .. } = self.exhaust;
@@ -408,7 +415,8 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// Returns the numbers `0 .. count` in a shuffled order, which is always the same for one `count`.
+/// Returns the numbers from 0 up to, but without, `count` in a shuffled order. The order is always the same for one
+/// `count`.
 fn shuffled(count: u64) -> Vec<u64> {
     let mut numbers: Vec<u64> = (0..count).collect();
     numbers.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(count));

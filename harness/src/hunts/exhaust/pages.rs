@@ -8,7 +8,7 @@ use super::ground::{Ground, Layout};
 use super::scene::Scene;
 use super::tables::{BOTH, EMULATED, HVA, PINNED, READ, WRITE, call, present, words};
 
-/// Makes the scene. It has these guest pages:
+/// Makes the scene about pages on the memory of `ground`. The scene has guest pages with these gfns:
 ///
 /// - 0: an ordinary page that holds a list
 /// - 1: the first of two host pages that can become a compound page

@@ -1,15 +1,15 @@
-//! A scene: one machine of the domain, and the steps of which its programs consist.
+//! A scene: one machine of the domain, and the steps that its programs are made of.
 
 use contract::{Dialect, Machine, Program, Step};
 
-/// A machine with the steps of which its programs consist.
+/// A machine, and the steps that its programs are made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scene {
-    /// What the scene is about, in a few words.
+    /// What the scene is about, in a few words, for people.
     pub title: String,
-    /// The program without steps.
+    /// The machine with its dialect, as a program without steps.
     pub start: Program,
-    /// The steps, all different.
+    /// The steps that programs are made of, all different. Their order gives programs their numbers.
     pub alphabet: Vec<Step>,
 }
 

@@ -1,9 +1,9 @@
-//! The state of an exhaustive run on disk. It has one JSON object a line: first the header, then a line for each
-//! finished unit.
+//! The state of an exhaustive run on disk. The file has one JSON object on each line: first the header, then one line
+//! for each finished unit.
 //!
-//! A unit's line is written in one call when the unit is finished. If the process is killed, only the units under way
-//! are lost. A last line without its end is passed over and overwritten. Any other damage makes the run refuse the
-//! file.
+//! The run writes a unit's line in one call when the unit is finished. If the process is killed, only the units that
+//! were not finished are lost. A last line without its line end is ignored and overwritten. Any other damage makes the
+//! run refuse the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -19,33 +19,34 @@ use crate::check::tally::{RuleTally, Tally};
 use crate::voters::{Roll, VoterTally};
 use programs::store;
 
-/// Time from one sync of the file to the next. A machine that loses power loses the lines of that time.
+/// Time between two syncs of the file. If the computer loses power, the lines written in that time are lost.
 const SYNC: Duration = Duration::from_secs(2);
 
-/// What a run checks. Units of runs with different headers cannot be mixed.
+/// What an exhaustive run checks, and with what. Units of runs with different headers must not be mixed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The bound, as arguments of `realmode exhaust`.
+    /// The bound of the domain, as arguments of `realmode exhaust`.
     pub exhaust: String,
-    /// Fingerprint of the machines and alphabets: 16 hexadecimal digits, like the other fingerprints.
+    /// Fingerprint of the domain's machines and alphabets: 16 hexadecimal digits.
     pub domain: String,
     /// Number of programs in the domain.
     pub programs: u64,
     /// Number of units in the domain.
     pub units: u64,
-    /// Names of the voters.
+    /// Names of the voters, in the order of the roster.
     pub voters: Vec<String>,
-    /// Fingerprint of the ledger.
+    /// Fingerprint of the ledger of declared differences: 16 hexadecimal digits.
     pub ledger: String,
-    /// Version of realmode-diff.
+    /// Version of realmode-diff that does the run.
     pub version: String,
-    /// Fingerprint of the executable, because a changed implementation is another one.
+    /// Fingerprint of the executable: 16 hexadecimal digits, or `unknown`. A changed implementation changes it.
     pub build: String,
 }
 
 impl Header {
-    /// Returns the fields in which `other`, the header of the file, differs, with both values.
+    /// Returns the fields in which this header and `other`, the header of the file, differ. Each text gives the field
+    /// with both values.
     fn differences(&self, other: &Self) -> Vec<String> {
         let list = |names: &[String]| names.join("+");
         let pairs = [
@@ -62,14 +63,15 @@ impl Header {
         differing.map(|(name, ours, theirs)| format!("{name}: {theirs} there, {ours} here")).collect()
     }
 
-    /// Returns 16 hexadecimal digits that tell this run from others.
+    /// Returns 16 hexadecimal digits, a hash of the header, which differ for runs with different headers.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", store::hash(format!("{self:?}")))
     }
 }
 
-/// Returns the fingerprint of the running executable, or `unknown` if it cannot be read. Reads the file only once.
+/// Returns the fingerprint of the running executable as 16 hexadecimal digits, or `unknown` if the executable cannot be
+/// read. Reads the executable only once.
 #[must_use]
 pub fn build() -> &'static str {
     static BUILD: OnceLock<String> = OnceLock::new();
@@ -79,7 +81,7 @@ pub fn build() -> &'static str {
     })
 }
 
-/// A finished unit. `run`, `equal`, `behind` and `failing` are its [`Counts`].
+/// The line of a finished unit. `run`, `equal`, `behind` and `failing` are the unit's [`Counts`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
@@ -90,18 +92,19 @@ pub(super) struct Line {
     pub behind: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failing: u64,
-    /// Numbers of the programs that show the first finding of each kind.
+    /// Numbers of the unit's programs that show a finding, the first one for each kind of finding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<u64>,
-    /// The fields of [`Tally`]: programs, steps, skipped, not asked, hypercalls, accepted, deferred, entries.
+    /// The fields of the unit's [`Tally`]: programs, steps, skipped, not asked, hypercalls, accepted, deferred,
+    /// entries.
     tally: [u64; 8],
-    /// For each rule that was decided, the fields of [`RuleTally`]: real, deferred, accepted, refused.
+    /// For each rule that the unit decided, the fields of its [`RuleTally`]: real, deferred, accepted, refused.
     rules: Vec<(Rule, [u64; 4])>,
-    /// One a voter: programs, compared, hypercalls, read back, uncovered, not asked, declared, incidents. Empty for a
-    /// subject alone.
+    /// For each voter its counts: programs, compared, hypercalls, read back, uncovered, not asked, declared, incidents.
+    /// Empty if a subject alone is compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     voters: Vec<[u64; 8]>,
-    /// How often each entry of the ledger was used.
+    /// How often the unit used each entry of the ledger, in the order of the ledger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     uses: Vec<u64>,
 }
@@ -111,7 +114,7 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Line {
-    /// Makes the line of a unit.
+    /// Makes the line of a unit that was walked to its end.
     pub(super) fn new(walked: &Walked) -> Self {
         let Counts { run, equal, behind, failing } = walked.counts;
         let Tally { programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries, ref rules } =
@@ -138,12 +141,12 @@ impl Line {
         }
     }
 
-    /// Returns the unit's counts of programs.
+    /// Returns how the unit's programs are accounted for.
     pub(super) const fn counts(&self) -> Counts {
         Counts { run: self.run, equal: self.equal, behind: self.behind, failing: self.failing }
     }
 
-    /// Returns the unit's tally.
+    /// Returns the unit's tally of steps, hypercalls and rules.
     pub(super) fn tally(&self) -> Tally {
         let [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries] = self.tally;
         let mut tally =
@@ -154,7 +157,7 @@ impl Line {
         tally
     }
 
-    /// Returns the voters' counts. `blank` has the voters in the order of the line.
+    /// Returns the unit's counts for each voter. `blank` is a roll of zeros with the voters in the order of this line.
     pub(super) fn roll(&self, blank: &Roll) -> Roll {
         let mut roll = blank.clone();
         for (voter, &[programs, compared, hypercalls, read_back, uncovered, not_asked, declared, incidents]) in
@@ -174,12 +177,12 @@ impl Line {
     }
 }
 
-/// Why a state cannot be used.
+/// Why the file of a state cannot be used.
 #[derive(Debug)]
 pub enum Unusable {
-    /// The file is the state of another run, is in use, or is damaged; the text says which.
+    /// The file belongs to a run with another header, is in use, or is damaged; the text says which.
     Refused(String),
-    /// The file cannot be read or written.
+    /// The file cannot be read or written; the error says why.
     Io(io::Error),
 }
 
@@ -189,7 +192,7 @@ impl From<io::Error> for Unusable {
     }
 }
 
-/// The file of the state, open for the next line.
+/// The open file of a state, ready for the next line.
 pub(super) struct State {
     path: PathBuf,
     file: File,
@@ -197,8 +200,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Opens the file and locks it. Writes a new one if there is none, or if `anew` is set. Also returns the units that
-    /// the file holds.
+    /// Opens the file of the state and locks it. Writes a new file first if there is none, or if `anew` is set. Returns
+    /// the state and the lines of the finished units. The error says why the file cannot be used.
     pub(super) fn open(path: &Path, header: &Header, anew: bool) -> Result<(Self, Vec<Line>), Unusable> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         if anew || !path.exists() {
@@ -218,7 +221,8 @@ impl State {
         Ok((Self { path: path.to_path_buf(), file, synced: Instant::now() }, lines))
     }
 
-    /// Writes the line of a finished unit.
+    /// Writes the line of a finished unit to the file, and syncs the file if the last sync was long ago. The error
+    /// names the file.
     pub(super) fn append(&mut self, line: &Line) -> io::Result<()> {
         let text = serde_json::to_string(line)? + "\n";
         self.file.write_all(text.as_bytes()).map_err(|error| self.named(&error))?;
@@ -228,7 +232,7 @@ impl State {
         Ok(())
     }
 
-    /// Makes the system write all lines to the disk.
+    /// Makes the system write all lines to the disk. The error names the file.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.synced = Instant::now();
         self.file.sync_data().map_err(|error| self.named(&error))
@@ -239,7 +243,8 @@ impl State {
     }
 }
 
-/// Locks the file, so that only one run at a time uses it. The lock ends with the process.
+/// Locks the file, so that only one run at a time uses it; the lock ends with the process. Fails if another run has the
+/// lock. A file system without locks is accepted.
 fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     #[cfg(unix)]
     {
@@ -253,7 +258,8 @@ fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     Ok(())
 }
 
-/// Reads the lines of a state and checks the header and the units' numbers.
+/// Reads the lines of finished units from `text`, the whole text of the file. Fails if the header differs, if a line is
+/// damaged, or if a unit stands there twice or does not exist.
 fn read(text: &[u8], path: &Path, header: &Header) -> Result<Vec<Line>, Unusable> {
     let at = |number: usize, what: String| Unusable::Refused(format!("{}:{number}: {what}", path.display()));
     let text = std::str::from_utf8(text).map_err(|error| at(1, error.to_string()))?;

@@ -7,34 +7,34 @@ use contract::{Gfn, Gpa, Hva, Hypercall, Liobn, Pfn, Pte, RealAddr, Step, Tce};
 use super::ground::{Ground, Layout};
 use super::scene::Scene;
 
-/// Host virtual address of guest page 0.
+/// Host virtual address of the page with gfn 0.
 pub(super) const HVA: u64 = 0x7f00_0000_0000;
 pub(super) const READ: u64 = Tce::READ;
 pub(super) const WRITE: u64 = Tce::WRITE;
 pub(super) const BOTH: u64 = READ | WRITE;
-/// LIOBN of the pinned window. In dialect `qemu`, which has no pinned windows, this window is emulated.
+/// LIOBN of the pinned window. In dialect `qemu`, which has no pinned windows, the window with this LIOBN is emulated.
 pub(super) const PINNED: u64 = 0x8000_0001;
-/// LIOBN of the emulated window.
+/// LIOBN of the window that is emulated in every dialect.
 pub(super) const EMULATED: u64 = 0x7100_0005;
-/// A LIOBN that no window has.
+/// A LIOBN that no window of the scene has.
 pub(super) const UNKNOWN: u64 = 0x7777;
 
-/// Returns the step in which vCPU 0 makes this call.
+/// Returns the step in which vCPU 0 makes the hypercall `call`.
 pub(super) fn call(call: Hypercall) -> Step {
     Step::Hypercall { vcpu: 0, call }
 }
 
-/// Returns a present, young page-table entry.
+/// Returns a page-table entry that is present and young and maps the page with this pfn.
 pub(super) fn present(pfn: u64, writable: bool, dirty: bool) -> Pte {
     Pte::Present { pfn: Pfn(pfn), writable, dirty, young: true }
 }
 
-/// Returns these words, a run for each.
+/// Returns these 8-byte words in the form of a program: one run for each word.
 pub(super) fn words(words: &[u64]) -> Vec<WordRun> {
     words.iter().map(|&value| WordRun { value, stride: 0, count: 1 }).collect()
 }
 
-/// Makes the scene. It has these guest pages:
+/// Makes the scene about tables on the memory of `ground`. The scene has guest pages with these gfns:
 ///
 /// - 0: an ordinary page that holds a list
 /// - 1: a page with a split struct page, if the layout splits any
@@ -45,8 +45,8 @@ pub(super) fn words(words: &[u64]) -> Vec<WordRun> {
 /// - 7: in a slot of its own, on a host page of the last section
 /// - 8: no guest memory
 ///
-/// The pinned window has 3 entries, of 4 KiB if `narrow` is set, else of the host's page size. The emulated window has
-/// `entries` entries of two host pages and ends at 2^64.
+/// The pinned window has 3 entries. Each is 4 KiB if `narrow` is set, else as large as a host page. The emulated window
+/// has `entries` entries, each as large as two host pages, and ends at I/O bus address 2^64.
 pub(super) fn scene(ground: &Ground, narrow: bool, entries: u64) -> Scene {
     let (shift, page) = (ground.shift(), 1 << ground.shift());
     let at = |gfn: u64| gfn << shift;

@@ -24,27 +24,27 @@ use crate::check::{Checker, Ending, Finding, Kind, Tally, Verdict};
 use crate::hunts::pool::Pool;
 use crate::voters::{Look, Panel, Roll, Roster, Task, Unavailable};
 
-/// What happened to the programs of a unit or of several.
+/// How the programs of a unit, or of several units, are accounted for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Programs that ran.
+    /// Number of programs that ran and are not equal to a shorter program.
     pub run: u64,
-    /// Programs that equal a shorter one.
+    /// Number of programs that equal a shorter program, because a step of theirs is skipped.
     pub equal: u64,
-    /// Programs that lie behind a finding.
+    /// Number of programs that lie behind a finding: their first steps are a program that shows a finding at a step.
     pub behind: u64,
-    /// Programs that ran and show a finding; they are a part of `run`.
+    /// Number of programs that ran and show a finding. They are counted in `run` too.
     pub failing: u64,
 }
 
 impl Counts {
-    /// Returns how many programs are accounted for.
+    /// Returns how many programs are accounted for: `run`, `equal` and `behind` together.
     #[must_use]
     pub const fn programs(&self) -> u64 {
         self.run + self.equal + self.behind
     }
 
-    /// Adds the counts of `other`.
+    /// Adds each count of `other` to the same count here.
     pub const fn add(&mut self, other: &Self) {
         self.run += other.run;
         self.equal += other.equal;
@@ -53,25 +53,25 @@ impl Counts {
     }
 }
 
-/// A finding with the program that shows it.
+/// A finding of a unit, with the number of the program that shows it.
 #[derive(Clone, Debug)]
 pub(super) struct UnitFinding {
-    /// Number of the unit.
+    /// Number of the unit in the domain, from 0.
     pub unit: u64,
-    /// Number of steps of the program.
+    /// Number of steps of the program that shows the finding.
     pub steps: usize,
-    /// Number of the program.
+    /// Number, in the domain, of the program that shows the finding, from 0.
     pub number: u64,
     pub finding: Box<Finding>,
 }
 
 impl UnitFinding {
-    /// Returns whether two findings are of one kind: the same identity and the same voter.
+    /// Returns whether this finding and `other` are of one kind: the same identity and the same voter.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.finding.identity() == other.finding.identity() && self.finding.voter == other.finding.voter
     }
 
-    /// Returns the key that orders findings of one kind: the number of steps, then the program's number.
+    /// Returns the key that orders findings of one kind: number of steps, then number of the program.
     pub(super) const fn place(&self) -> (usize, u64) {
         (self.steps, self.number)
     }
@@ -83,48 +83,49 @@ pub(super) struct Walked {
     pub counts: Counts,
     pub tally: Tally,
     pub roll: Roll,
-    /// The first finding of each kind.
+    /// The first finding of each kind in the unit, by [`UnitFinding::place`].
     pub findings: Vec<UnitFinding>,
 }
 
-/// Most programs that [`Walker::before`] returns.
+/// Largest number of programs that [`Walker::before`] returns.
 const MOST_BEFORE: usize = 4096;
 
 /// Why a walk ended before the end of its unit.
 pub(super) enum Broken {
-    /// The hunt was stopped, or [`Walker::before`] has reached its program.
+    /// The hunt was stopped, or [`Walker::before`] has reached the program that it looks for.
     Stopped,
-    /// A voter was lost for good.
+    /// This voter was lost for good.
     Gone(Unavailable),
 }
 
-/// Who is asked. A subject that votes alone is asked without a panel, which would take time for each of the many short
-/// programs.
+/// Who runs the programs: a subject alone, or a panel of voters. For a subject alone a panel would take too much time
+/// for each of the many short programs.
 enum Asked {
     One(Box<Checker>),
     Many(Box<Panel>),
 }
 
-/// Walks units. Keeps its allocations from unit to unit.
+/// Walks units of the domain. Reuses its subject or panel, and its allocations, for the next unit.
 pub(super) struct Walker<'a> {
     domain: &'a Domain,
     asked: Asked,
-    /// Whether all voters are subjects, so that a skipped last step makes a program equal to a shorter one.
+    /// Whether all voters are subjects. Only then is a program whose last step is skipped equal to a shorter program.
     subjects_only: bool,
     pool: &'a Pool<'a>,
-    /// For [`before`](Self::before): the number of the program to stop at, and the programs that ran so far.
+    /// Set only while [`before`](Self::before) runs: the number of the program to stop at, and the programs that ran so
+    /// far.
     history: Option<(u64, Vec<Program>)>,
 }
 
-/// The walk through one unit.
+/// The walk through one unit, as far as it has come.
 struct Visit<'w, 'a> {
     walker: &'w mut Walker<'a>,
-    /// Number of the unit.
+    /// Number of the unit in the domain, from 0.
     unit: u64,
     part: &'a Part,
-    /// The program that the walk is at.
+    /// The program that the walk runs now or has just run.
     program: Program,
-    /// The program's steps, as indices into the alphabet.
+    /// The steps of `program`, as indices into the alphabet of the part, from 0.
     letters: Vec<u16>,
     counts: Counts,
     tally: Tally,
@@ -132,7 +133,8 @@ struct Visit<'w, 'a> {
 }
 
 impl<'a> Walker<'a> {
-    /// Makes a walker, with a subject or a panel of its own. The error says which voter cannot be had.
+    /// Makes a walker with a subject or a panel of its own. Fails if this computer cannot run a voter; the error says
+    /// which.
     pub(super) fn new(domain: &'a Domain, roster: &Roster, pool: &'a Pool<'a>) -> Result<Self, Unavailable> {
         let asked = match roster.alone()? {
             Some(checker) => Asked::One(Box::new(checker)),
@@ -141,7 +143,8 @@ impl<'a> Walker<'a> {
         Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
     }
 
-    /// Runs a program. Returns its finding, if there is one.
+    /// Runs a program on the subject or the panel, and adds its counts to `tally`. Returns the finding, or `None` if
+    /// the program shows none. Fails if a voter is lost for good.
     fn ask(&mut self, program: &Program, tally: &mut Tally) -> Result<Option<Box<Finding>>, Unavailable> {
         match &mut self.asked {
             Asked::One(checker) => Ok(match checker.check_into(program, Ending::Close, tally, &mut ()) {
@@ -157,8 +160,8 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Returns the programs that ran on the same subject before program `number` of a unit, in order, at most the last
-    /// [`MOST_BEFORE`]. Walks the unit again to find out.
+    /// Returns the programs that ran on the same subject before program `number` of the unit, in order; at most the
+    /// last [`MOST_BEFORE`]. Walks the unit again to find out.
     pub(super) fn before(&mut self, unit: u64, number: u64) -> Vec<sequence::Part> {
         self.history = Some((number, Vec::new()));
         // The walk stops at that program. If a voter is lost earlier, the programs up to there count.
@@ -168,7 +171,8 @@ impl<'a> Walker<'a> {
         programs.into_iter().skip(from).map(|program| sequence::Part { program, left_open: false }).collect()
     }
 
-    /// Walks the unit with this number, on subjects that have seen no other unit.
+    /// Walks the unit with this number, on a subject or voters that have seen no other unit. The error says why the
+    /// walk ended early.
     pub(super) fn walk(&mut self, number: u64) -> Result<Walked, Broken> {
         let renewed = match &mut self.asked {
             Asked::One(checker) => checker.renew().map_err(Unavailable),
@@ -202,8 +206,8 @@ impl<'a> Walker<'a> {
 }
 
 impl Visit<'_, '_> {
-    /// Walks a stem with its extensions by up to `left` steps. First runs the stem without its last step: if that
-    /// accounts for all of them, none of them runs.
+    /// Walks a stem with its extensions by up to `left` steps. Runs the stem without its last step first. If that
+    /// program has a skipped step or a finding, the stem and its extensions are accounted for and do not run.
     fn from(&mut self, stem: &[u16], left: usize) -> Result<(), Broken> {
         if let Some((last, before)) = stem.split_last() {
             for &letter in before {
@@ -230,19 +234,20 @@ impl Visit<'_, '_> {
         self.visit(left)
     }
 
-    /// Appends a letter's step to the program.
+    /// Appends the step with this index in the alphabet to the program.
     fn push(&mut self, letter: u16) {
         self.program.steps.push(self.part.scene.alphabet[usize::from(letter)].clone());
         self.letters.push(letter);
     }
 
-    /// Removes the program's last step.
+    /// Removes the last step from the program.
     fn pop(&mut self) {
         self.program.steps.pop();
         self.letters.pop();
     }
 
-    /// For [`Walker::before`]: notes that this program runs now, and stops the walk at the program it is looking for.
+    /// Notes the current program for [`Walker::before`], because it runs now. Stops the walk if it is the program that
+    /// `before` looks for. Does nothing at other times.
     fn note(&mut self) -> Result<(), Broken> {
         let Some((until, programs)) = &mut self.walker.history else { return Ok(()) };
         if self.walker.domain.number(self.part, &self.letters) == *until {
@@ -252,8 +257,8 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Runs the current program and its extensions by up to `left` steps. Of the program's steps at most the last one
-    /// is skipped.
+    /// Runs the current program, then its extensions by up to `left` steps, as far as they must run. Of the current
+    /// program's steps at most the last one is skipped.
     fn visit(&mut self, left: usize) -> Result<(), Broken> {
         if self.walker.pool.over() {
             return Err(Broken::Stopped);
@@ -285,8 +290,9 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Keeps a finding if it is the first of its kind, by [`place`](UnitFinding::place). The walk is depth first, so it
-    /// meets long programs before some short ones.
+    /// Keeps a finding of the current program if it is the first of its kind by [`place`](UnitFinding::place). A later
+    /// finding can replace an earlier one, because the walk is depth first and meets long programs before some short
+    /// ones.
     fn keep(&mut self, finding: Box<Finding>) {
         let number = self.walker.domain.number(self.part, &self.letters);
         let found = UnitFinding { unit: self.unit, steps: self.letters.len(), number, finding };

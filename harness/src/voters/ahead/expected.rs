@@ -1,5 +1,5 @@
-//! The answers that the reference expects. The system's answers are compared with them as they come, and the first one
-//! that differs becomes a finding.
+//! The answers that the reference expects. The pipeline compares the system's answers with them as they come. The first
+//! answer that differs becomes a finding.
 
 use std::collections::VecDeque;
 
@@ -9,42 +9,46 @@ use super::system::Answer;
 use crate::check::finding::Moment;
 use crate::check::{Finding, Place, Thing, words};
 
-/// How many answers were compared, and how many machines started.
+/// How many answers of a system were compared, and how many machines it started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Hypercalls of programs whose answers were compared.
+    /// Number of hypercalls of programs whose answers were compared.
     pub calls: u64,
-    /// Table entries that were read back and compared.
+    /// Number of table entries that were read back and compared.
     pub entries: u64,
-    /// Machines started.
+    /// Number of machines that were started.
     pub boots: u64,
 }
 
-/// A call that was asked: its place, and the answer that is expected.
+/// A hypercall that the system was asked: its place, and the answer that the reference expects.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
-    /// The index of its program among the tasks.
+    /// Index of the hypercall's program among the tasks, from 0.
     pub(super) program: usize,
-    /// The index of its step; the number of steps for entries that are read back at the end of the program.
+    /// Index of the hypercall's step in the program, from 0. The number of steps for an entry that is read back at the
+    /// end of the program.
     pub(super) step: usize,
-    /// The last step before the call that both sides ran, if there is one. They agree on it if the call is the first
-    /// whose answer differs.
+    /// Index of the last step before the hypercall that both reference and system ran; `None` if there is none. The two
+    /// agree on that step if this hypercall is the first whose answer differs.
     pub(super) agreed: Option<usize>,
-    /// The rule by which the reference decided the last step up to this call that the system was asked.
+    /// The rule by which the reference decided the last step that ran before the answer, the hypercall's own step
+    /// included; `None` if no rule decided it.
     pub(super) decided: Option<Rule>,
     pub(super) expect: Expect,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Expect {
-    /// A step of the program: r3, the value of r4 afterwards, and whether the call stores to r4.
+    /// The hypercall is a step of the program. The reference expects this status in r3 and this value in r4; `stored`
+    /// says whether the hypercall stores to r4.
     Step { status: Status, r4: u64, stored: bool },
-    /// A table entry that is read back through H_GET_TCE: its guest value.
+    /// The hypercall is an H_GET_TCE that reads an entry back. The reference expects the guest value `value` in the
+    /// entry with this index, from 0.
     Entry { liobn: Liobn, index: u64, value: u64 },
 }
 
 impl Asked {
-    /// The place in its program.
+    /// Returns the place of the hypercall in its program.
     pub(super) fn place(&self, program: &Program) -> Place {
         if self.step < program.steps.len() { Place::Step(self.step) } else { Place::End }
     }
@@ -57,7 +61,8 @@ impl Asked {
         (answer.others, answer.r3, answer.r4) == (0, status.0 as u64, r4)
     }
 
-    /// The finding that an answer makes which [does not agree](Self::agrees).
+    /// Makes the finding of an answer that [does not agree](Self::agrees) with the reference. `voter` is the name of
+    /// the system.
     pub(super) fn finding(&self, voter: &str, program: &Program, answer: &Answer) -> Finding {
         let hex = |value: u64| format!("{value:#x}");
         let found_status = Status(answer.r3 as i64);
@@ -87,21 +92,21 @@ impl Asked {
     }
 }
 
-/// The calls whose answers have not come yet, in the order in which they were asked.
+/// The hypercalls that the system has not answered yet, in the order in which it was asked them.
 #[derive(Default)]
 pub struct Expected {
     asked: VecDeque<Asked>,
-    /// The first answer that differs, and its call. Later answers are dropped, because the two sides are in different
-    /// states by then.
+    /// The first answer that differs from the reference's, with its hypercall; `None` if none differs. Later answers
+    /// are dropped, because system and reference are in different states by then.
     wrong: Option<(Asked, Answer)>,
     pub(super) counts: Counts,
 }
 
 impl Expected {
-    /// Takes the answer to the oldest call that has none.
+    /// Takes the system's answer to the oldest hypercall that has none, and compares it with the reference's.
     ///
     /// # Panics
-    /// All calls have been answered already: the system has answered more calls than it was asked.
+    /// Panics if the system has answered more hypercalls than it was asked.
     pub fn take(&mut self, answer: Answer) {
         let asked = self.asked.pop_front().expect("an answer to a call");
         if self.wrong.is_some() {
@@ -120,24 +125,24 @@ impl Expected {
         self.asked.push_back(asked);
     }
 
-    /// The oldest call that has no answer.
+    /// Returns the oldest hypercall that has no answer; `None` if all are answered.
     pub(super) fn oldest(&self) -> Option<&Asked> {
         self.asked.front()
     }
 
-    /// Whether an answer differed from what was expected. The pipeline drops the programs behind it and runs them
-    /// again.
+    /// Returns whether an answer differed from the reference's. The pipeline then drops the programs after it and runs
+    /// them again.
     #[must_use]
     pub const fn differs(&self) -> bool {
         self.wrong().is_some()
     }
 
-    /// The first answer that differs, and its call.
+    /// Returns the first answer that differs from the reference's, with its hypercall; `None` if none differs.
     pub(super) const fn wrong(&self) -> Option<(Asked, Answer)> {
         self.wrong
     }
 
-    /// Forgets all calls, and the answer that differed.
+    /// Forgets all hypercalls without an answer, and the answer that differed.
     pub(super) fn clear(&mut self) {
         self.asked.clear();
         self.wrong = None;

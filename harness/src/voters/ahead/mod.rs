@@ -36,29 +36,30 @@ use system::reach;
 pub use expected::{Counts, Expected};
 pub use system::{Answer, List, Running, System, Uncovered, Written, ioba};
 
-/// What is compared.
+/// What the pipeline compares: registers and guest values.
 pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 
-/// Programs that [`Voter::vote`] should get at once.
+/// Number of programs that [`Voter::vote`] should get at once.
 const GROUP: usize = 64;
-/// Windows up to this many entries are read back whole at the end of each program.
+/// Largest number of entries of a window that is read back whole at the end of each program.
 const WHOLE: u64 = 1024;
-/// Larger windows are read back whole after one program in this many, on average.
+/// Windows of more than [`WHOLE`] entries are read back whole after one program in this many, on average.
 const WHOLE_EVERY: u64 = 64;
-/// After the other programs, this many entries of a larger window are read back, spread over the written range.
+/// Number of entries of a window with more than [`WHOLE`] entries that are read back after a program, spread over the
+/// range that may have been written.
 const SAMPLE: u64 = 512;
-/// After every eighth hypercall of a program, the entries that it wrote are read back.
+/// After one hypercall in this many, the entries that it may have written are read back, with [`Look::Brief`].
 const GLANCE_EVERY: u64 = 8;
-/// At most this many entries are read back at once after a call, unless the look is [`Look::Whole`].
+/// Largest number of entries that are read back in a row after a hypercall, unless the look is [`Look::Whole`].
 const GLANCE: u64 = 16;
 
-/// Why a program was not sent to its end.
+/// Why a program was not sent to the system up to its end.
 enum Trouble {
-    /// An answer differs, of this program or of an earlier one.
+    /// An answer differs from the reference's: to this program or to an earlier one.
     Differs,
-    /// The machine is lost.
+    /// The machine was lost; the value says how.
     Lost(Loss),
-    /// Something of the program is not compared: from which place on, and why.
+    /// A part of the program is not compared; the value says from which place on, and why.
     Uncovered(NotCompared),
 }
 
@@ -68,13 +69,13 @@ impl From<Loss> for Trouble {
     }
 }
 
-/// A machine and the board that it was started with.
+/// A running machine and the board that it was started with.
 struct Booted<S: System> {
     board: S::Board,
     running: S::Running,
 }
 
-/// A system as a voter.
+/// A system as a voter: the reference runs ahead of the system's machine.
 pub struct Ahead<S: System> {
     system: S,
     booted: Option<Booted<S>>,
@@ -85,10 +86,10 @@ pub struct Ahead<S: System> {
 }
 
 impl<S: System> Ahead<S> {
-    /// A voter on such a system. A machine is started when the first program comes.
+    /// Makes a voter of a system. A machine is started when the first program comes.
     ///
     /// # Errors
-    /// This computer cannot start a machine: why, and what the user can do.
+    /// Fails if this computer cannot start a machine. The text says why, and what the user can do.
     pub fn new(system: S) -> Result<Self, Unavailable> {
         system.find()?;
         let reference = Reference::new(system.own_dialect().unwrap_or(Dialect::Lopapr), &smallest());
@@ -96,24 +97,24 @@ impl<S: System> Ahead<S> {
         Ok(Self { system, booted: None, reference, expected, written, look: Look::default() })
     }
 
-    /// The same voter, reading back as many entries as `look` says.
+    /// Makes the voter read back as many table entries as `look` says.
     #[must_use]
     pub const fn looking(mut self, look: Look) -> Self {
         self.look = look;
         self
     }
 
-    /// What was asked and compared since the voter was made.
+    /// Returns how many answers were compared and how many machines were started, since the voter was made.
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.expected.counts
     }
 
-    /// Sends the tasks from `first` on, until an answer differs or all are sent, and passes on the verdicts. Returns
-    /// the index of the task to go on with.
+    /// Sends the tasks from index `first` on, until an answer differs or all tasks are sent, and passes on their
+    /// verdicts. Returns the index of the task to go on with.
     ///
     /// # Errors
-    /// The machine is lost. All programs before the one at which it was lost have their verdicts.
+    /// Fails if the machine is lost. All programs before the one at which the machine was lost have their verdicts.
     fn stretch(
         &mut self,
         tasks: &[Task],
@@ -174,14 +175,15 @@ impl<S: System> Ahead<S> {
         }
     }
 
-    /// Drops the machine and all calls that it has not answered.
+    /// Drops the machine and all hypercalls that it has not answered.
     fn forget(&mut self) {
         self.booted = None;
         self.expected.clear();
         self.written = Written::default();
     }
 
-    /// Counts a program that was compared up to step `end`, and its steps before that one.
+    /// Adds a program to `tally` that was compared up to the step with index `end`, and the program's steps before that
+    /// step.
     fn count(&mut self, program: &Program, end: usize, tally: &mut Tally) {
         self.reference.reset(program.dialect, &program.machine);
         tally.programs += 1;
@@ -202,8 +204,8 @@ impl<S: System> Ahead<S> {
         }
     }
 
-    /// Sends one program; `index` is its place among the tasks. Starts a machine first if the program needs another
-    /// board.
+    /// Sends one program to the machine. `index` is the program's index among the tasks, from 0. Starts another machine
+    /// first if the program needs another board. The error says why the program was not sent to its end.
     fn put(&mut self, program: &Program, index: usize, tally: &mut Tally) -> Result<(), Trouble> {
         tally.programs += 1;
         let board = self.system.board(program).map_err(|why| {
@@ -240,7 +242,7 @@ impl<S: System> Ahead<S> {
         sender.run(program, whole, tally)
     }
 
-    /// Waits for all answers.
+    /// Waits until the machine has answered all hypercalls. Fails if an answer differs or the machine is lost.
     fn settle(&mut self) -> Result<(), Trouble> {
         match &mut self.booted {
             Some(Booted { running, .. }) => settle(running, &mut self.expected),
@@ -248,7 +250,8 @@ impl<S: System> Ahead<S> {
         }
     }
 
-    /// Starts a machine in the place of the one that runs, which must have answered all calls.
+    /// Starts a machine with this board in the place of the running one, which must have answered all hypercalls. Fails
+    /// if the new machine is lost before it takes calls.
     fn boot(&mut self, board: S::Board) -> Result<(), Loss> {
         assert!(self.expected.oldest().is_none(), "a machine is given up with calls on their way");
         self.forget();
@@ -259,7 +262,7 @@ impl<S: System> Ahead<S> {
     }
 }
 
-/// Waits for all answers. Fails if one of them differs.
+/// Waits until the machine has answered all hypercalls. Fails if an answer differs or the machine is lost.
 fn settle(running: &mut impl Running, expected: &mut Expected) -> Result<(), Trouble> {
     running.drain(expected)?;
     differs(expected)
@@ -269,7 +272,8 @@ fn differs(expected: &Expected) -> Result<(), Trouble> {
     if expected.differs() { Err(Trouble::Differs) } else { Ok(()) }
 }
 
-/// The window that a hypercall names, if the program has it.
+/// Returns the window that a hypercall step names; `None` if the program has no such window now or the step is no
+/// hypercall.
 fn named(reference: &Reference, step: &Step) -> Option<WindowSpec> {
     match step {
         Step::Hypercall { call, .. } => reference.window(Liobn(call.args[0])).map(|window| window.spec),
@@ -282,39 +286,44 @@ fn count_call(tally: &mut Tally, call: &Hypercall, status: Status, outcome: &Out
     tally.count_rules(outcome.rules, false, status == Status::SUCCESS);
 }
 
-/// A hash of the program's last eight steps, the same in every run and with every toolchain. It decides which programs
-/// have their large windows read back whole.
+/// Returns a hash of the program's last eight steps, which is the same in every run and with every toolchain. It
+/// decides after which programs large windows are read back whole.
 fn key(program: &Program) -> u64 {
     let last = program.steps.iter().rev().take(8);
     store::hash(last.flat_map(|step| step.to_string().into_bytes()).collect::<Vec<u8>>())
 }
 
-/// Sends the steps of one program.
+/// Sends the steps of one program to the machine.
 struct Sender<'a, S: System> {
     system: &'a S,
     running: &'a mut S::Running,
     reference: &'a mut Reference,
     expected: &'a mut Expected,
     written: &'a mut Written,
-    /// The index of the program among the tasks.
+    /// Index of the program among the tasks, from 0.
     program: usize,
     page_shift: u32,
     look: Look,
-    /// The rule by which the reference decided the last step that the machine was asked.
+    /// The rule by which the reference decided the last step, not counting steps that the machine was not asked; `None`
+    /// if no rule decided that step.
     decided: Option<Rule>,
-    /// The index of the last step that both sides ran.
+    /// Index, from 0, of the last step that reference and machine both ran; `None` if there is none.
     agreed: Option<usize>,
-    /// The first step that the machine was not asked, why, and how many there are.
+    /// Index of the first step that the machine was not asked, why it was not asked, and the number of such steps;
+    /// `None` if there is none.
     not_asked: Option<(usize, String, u64)>,
-    /// Whether the machine was asked anything for one of the program's steps.
+    /// Whether the machine was asked a hypercall for one of the program's steps, so that a part of the program is
+    /// compared.
     compared: bool,
 }
 
 impl<S: System> Sender<'_, S> {
-    /// Sends the program, from its start to its end.
+    /// Sends the program to the machine, from its start to its end, and the hypercalls that read tables back. With
+    /// `whole` all windows are read back whole at the end.
     ///
     /// # Errors
-    /// [`Trouble::Uncovered`] also if the program was sent to its end, but the machine was not asked all of its steps.
+    /// Fails if an answer differs, if the machine is lost, or if a part of the program is not compared. The last error
+    /// is also returned if the program was sent to its end, but the machine was not asked all of its steps.
     fn run(&mut self, program: &Program, whole: bool, tally: &mut Tally) -> Result<(), Trouble> {
         self.start(program)?;
         let put = program.steps.iter().enumerate().try_for_each(|(index, step)| {
@@ -339,7 +348,7 @@ impl<S: System> Sender<'_, S> {
         Err(Trouble::Uncovered(NotCompared { from: Place::Step(first), why, compared: self.compared }))
     }
 
-    /// Gives the machine the program's windows, all zero.
+    /// Gives the machine the program's windows, with all entries zero. The error says why the program cannot be sent.
     fn start(&mut self, program: &Program) -> Result<(), Trouble> {
         let written = std::mem::take(self.written);
         self.running.begin(&program.machine, written, self.expected).map_err(|loss| loss.at(Place::Start))?;
@@ -428,7 +437,8 @@ impl<S: System> Sender<'_, S> {
         Ok(())
     }
 
-    /// Stores the list that the guest has at `gpa` in the machine's memory.
+    /// Stores the list at guest physical address `gpa`, of `count` words, in the machine's memory, as the reference has
+    /// it. `index` is the index of the step that uses the list. Fails if the machine is lost or cannot have the list.
     fn list(&mut self, index: usize, gpa: u64, count: u64) -> Result<(), Trouble> {
         let real = real_address(self.reference, self.page_shift, gpa);
         let word = |i| real.map_or(0, |real| self.reference.ram_word(RealAddr(real.0 + 8 * i)));
@@ -446,8 +456,9 @@ impl<S: System> Sender<'_, S> {
         Ok(())
     }
 
-    /// Reads a table back: all of it, or a sample of the entries that may have been written, their neighbours, and the
-    /// first and last entry of the table.
+    /// Reads a window's table back: the whole table if `whole` is set or the window is small. Else it reads a sample of
+    /// the entries that may have been written, their neighbours, and the first and last entry. `index` is the index of
+    /// the running step.
     fn read_back(&mut self, spec: &WindowSpec, index: usize, whole: bool) -> Result<(), Trouble> {
         if whole || spec.entries <= WHOLE {
             return self.read_entries(spec, index, 0..spec.entries);
@@ -479,15 +490,16 @@ impl<S: System> Sender<'_, S> {
         Ok(())
     }
 
-    /// The program ends before this step, because the machine cannot be asked it.
+    /// Returns the error that the program is not compared from this step on, because the machine cannot be asked the
+    /// step.
     fn not_from(&self, step: usize, why: String) -> Trouble {
         let (from, why) = (Place::Step(step), Reason::Step(why));
         Trouble::Uncovered(NotCompared { from, why, compared: self.compared })
     }
 }
 
-/// The real address of guest address `gpa`, in bytes; `None` if no slot or no page lies there. A page may be absent
-/// from the host's page table and have contents already.
+/// Returns the real address of guest physical address `gpa`; `None` if no slot or no page lies there. A page that is
+/// absent from the host's page table has a real address too.
 fn real_address(reference: &Reference, page_shift: u32, gpa: u64) -> Option<RealAddr> {
     let gfn = gpa >> page_shift;
     let slot = reference.slots().find(|slot| slot.gfn.0 <= gfn && gfn - slot.gfn.0 < slot.pages)?;
@@ -507,8 +519,8 @@ impl<S: System> Runner for Ahead<S> {
         self.system.thing()
     }
 
-    /// It sends programs in the same way however closely they are watched. Answers come in order, so the call at which
-    /// the machine is lost is always known.
+    /// Sends programs in the same way for every `watching`. Answers come in order, so the hypercall at which the
+    /// machine is lost is always known.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -541,8 +553,8 @@ impl<S: System> Voter for Ahead<S> {
         self.system.own_dialect()
     }
 
-    /// Windows are cleared before each program. A machine that [remembers](System::remembers) more is dropped, and the
-    /// next program starts another.
+    /// Drops a machine that [remembers](System::remembers) more than windows; the next program then starts another.
+    /// Windows are cleared before each program anyway. Always returns `true`.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         if self.system.remembers() {
             self.forget();

@@ -1,5 +1,5 @@
 //! The traits of a system that the pipeline can ask. A system starts machines. A machine answers hypercalls, late but
-//! in order, and its windows are made from outside.
+//! in order, and the pipeline makes its windows from outside.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,167 +11,172 @@ use super::expected::Expected;
 use crate::voters::Unavailable;
 use crate::voters::restart::Loss;
 
-/// Why a system cannot run a program, or the rest of it, in words.
+/// Why a system cannot run a program, or the rest of a program, in words.
 pub type Uncovered = String;
 
-/// A kind of system, such as QEMU: its name, what its machines can have, and how one is started.
+/// A kind of system, such as QEMU: its name, what its machines can have, and how a machine is started.
 pub trait System {
-    /// The part of a machine that cannot change while it runs, such as the PCI host bridges of a QEMU.
+    /// The part of a machine that cannot change while the machine runs, such as the PCI host bridges of a QEMU.
     type Board: Clone;
-    /// A machine that runs.
+    /// A running machine of this system.
     type Running: Running;
 
-    /// The voter's name in reports and ledgers.
+    /// Returns the voter's name in reports and ledgers.
     fn name(&self) -> &str;
 
-    /// How incidents and findings name a machine, such as `QEMU`.
+    /// Returns how incidents and findings name a machine of this system, such as `QEMU`.
     fn thing(&self) -> &str;
 
-    /// The only dialect in which it answers; `None` if it answers in the dialect of each program.
+    /// Returns the only dialect in which the system answers; `None` if it answers in the dialect of each program.
     fn own_dialect(&self) -> Option<Dialect>;
 
-    /// Checks whether this computer can start machines, without starting one.
+    /// Checks whether this computer can start machines of this system, without starting one.
     ///
     /// # Errors
-    /// It cannot: why, and what the user can do.
+    /// Fails if this computer cannot start one. The text says why, and what the user can do.
     fn find(&self) -> Result<(), Unavailable>;
 
-    /// The board that a program needs.
+    /// Returns the board that a program needs.
     ///
     /// # Errors
-    /// No machine can have what the program needs: which part, and why.
+    /// Fails if no machine can have what the program needs. The text says what that is, and why.
     fn board(&self, program: &Program) -> Result<Self::Board, Uncovered>;
 
-    /// The smallest board.
+    /// Returns the smallest board that a machine can have.
     fn bare(&self) -> Self::Board;
 
-    /// Whether a machine with the board `has` can have all that `needs` has.
+    /// Returns whether a machine with the board `has` can have all windows of the board `needs`.
     fn serves(&self, has: &Self::Board, needs: &Self::Board) -> bool;
 
-    /// Starts a machine and waits until it takes calls.
+    /// Starts a machine with this board and waits until it takes hypercalls.
     ///
     /// # Errors
-    /// The machine is lost before that.
+    /// Fails if the machine is lost before it takes hypercalls.
     fn boot(&self, board: &Self::Board) -> Result<Self::Running, Loss>;
 
-    /// Why the system is not asked a call: it would take it for something else, or the call could harm it. `None` for
-    /// calls that it is asked. `window` is the one that the call names, if the program has it.
+    /// Returns why the system is not asked a hypercall: it would take the call for something else, or the call could
+    /// harm it. `None` for hypercalls that it is asked. `window` is the window that the call names, `None` if the
+    /// program has no such window.
     ///
     /// The text follows `QEMU is not asked opcode 0x4c: `, with the system's own [`thing`](Self::thing). The pipeline
     /// counts such a call as a step that was not asked, and the verdict on its program says so.
     fn leaves_out(&self, call: &Hypercall, window: Option<&WindowSpec>) -> Option<&'static str>;
 
-    /// Whether earlier programs leave more in a machine than windows and tables. If so, a voter that must forget them
+    /// Returns whether programs leave more in a machine than windows and tables. If so, a voter that must forget them
     /// starts another machine.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// Whether the machine must be told of this step, which is no hypercall, because the machine has a copy of what the
-    /// step changes, such as windows. The pipeline runs all other such steps on the reference alone.
+    /// Returns whether the machine must do this step too. `step` is no hypercall. The machine must do it if it has a
+    /// copy of what the step changes, such as windows. The pipeline runs all other such steps on the reference alone.
     fn mirrors(&self, step: &Step) -> bool;
 }
 
-/// A machine that runs.
+/// A running machine of a system.
 ///
 /// A method that finds the machine lost must first pass on all answers that had come by then. The pipeline takes the
-/// oldest call without an answer for the one at which the machine was lost. It calls no method of a lost machine again.
+/// oldest hypercall without an answer for the one at which the machine was lost. It never calls a method of a lost
+/// machine again.
 pub trait Running {
-    /// Prepares the machine for the next program: it gets the program's windows with all entries zero, and loses its
-    /// other windows if it can. Calls of earlier programs may still have no answer. `written` says which entries of the
-    /// windows that are there now may not be zero.
+    /// Prepares the machine for the next program: the machine gets the program's windows with all entries zero, and
+    /// loses its other windows if it can. Hypercalls of earlier programs may still have no answer. `written` says which
+    /// entries of the windows that the machine has now may not be zero.
     ///
     /// # Errors
-    /// The machine is lost.
+    /// Fails if the machine is lost.
     fn begin(&mut self, machine: &Machine, written: Written, expected: &mut Expected) -> Result<(), Loss>;
 
-    /// Whether it has a window of that LIOBN. A machine may have windows that no program asked for.
+    /// Returns whether the machine has a window with this LIOBN. A machine may have windows that no program asked for.
     fn has(&self, liobn: Liobn) -> bool;
 
-    /// Stores this list in guest memory before the next call is made.
+    /// Stores this list in guest memory before the next hypercall is made.
     ///
     /// # Errors
-    /// Outer: the machine is lost. Inner: no list can lie at that address, and why.
+    /// The outer error says that the machine is lost. The inner error says why no list can lie at that address.
     fn list(&mut self, list: List<'_>, expected: &mut Expected) -> Result<Result<(), Uncovered>, Loss>;
 
-    /// Asks for a hypercall. Its answer may come later, but after the answers to earlier calls. The machine passes each
-    /// answer to [`Expected::take`] once.
+    /// Asks the machine for a hypercall. The answer may come later, but after the answers to earlier hypercalls. The
+    /// machine passes each answer to [`Expected::take`] once.
     ///
     /// # Errors
-    /// The machine is lost.
+    /// Fails if the machine is lost.
     fn call(&mut self, call: &Hypercall, expected: &mut Expected) -> Result<(), Loss>;
 
-    /// Waits until every call has been answered.
+    /// Waits until the machine has answered every hypercall.
     ///
     /// # Errors
-    /// The machine is lost.
+    /// Fails if the machine is lost.
     fn drain(&mut self, expected: &mut Expected) -> Result<(), Loss>;
 
-    /// Does a step that the system [mirrors](System::mirrors). All calls have been answered, and the reference has done
-    /// the step.
+    /// Makes the machine do a step that the system [mirrors](System::mirrors). All hypercalls have been answered, and
+    /// the reference has done the step.
     ///
     /// # Errors
-    /// Outer: the machine is lost. Inner: it cannot do the step, and why.
+    /// The outer error says that the machine is lost. The inner error says why the machine cannot do the step.
     fn change(&mut self, step: &Step, reference: &Reference) -> Result<Result<(), Uncovered>, Loss>;
 }
 
-/// The registers after a hypercall.
+/// The registers of the guest after a hypercall.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
-    /// r3: the status.
+    /// r3, which holds the status.
     pub r3: u64,
-    /// r4. It still holds the LIOBN of the call if the call stores nothing to it.
+    /// r4. It still holds the LIOBN of the hypercall if the hypercall stores nothing to r4.
     pub r4: u64,
-    /// The bits of r5 to r9 that the call changed, of all five together; 0 if it left them alone.
+    /// The bits that the hypercall changed in any of r5 to r9, combined by OR; 0 if it left all five alone.
     pub others: u64,
 }
 
-/// The list of an H_PUT_TCE_INDIRECT.
+/// The list of an H_PUT_TCE_INDIRECT, for the machine's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct List<'a> {
-    /// Its guest address in bytes, a multiple of 4096.
+    /// Guest physical address of the list in bytes, a multiple of 4096.
     pub gpa: u64,
-    /// Its words, 1 to 512 of them; all zero if the guest has no memory there.
+    /// The words of the list, 1 to 512 of them; all zero if the guest has no memory at `gpa`.
     pub words: &'a [u64],
-    /// Whether the guest has memory there.
+    /// Whether the guest has memory at `gpa`.
     pub backed: bool,
 }
 
-/// The table entries that may not be zero, because a program may have written them since they were last cleared.
+/// The table entries of a machine that may not be zero, because a program may have written them since they were last
+/// cleared.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Written {
-    /// Any entry of any window may be written, whatever `entries` says. Set after a difference.
+    /// Whether any entry of any window may have been written, whatever `entries` says. Set after an answer that
+    /// differs.
     pub anything: bool,
-    /// For each window, by LIOBN, a range of indices that covers all entries that may be written.
+    /// For each window, by LIOBN, a range of entry indices, from 0, that covers all entries that may have been written.
     pub entries: BTreeMap<Liobn, Range<u64>>,
 }
 
 impl Written {
-    /// Adds a range of entries, by index.
+    /// Adds a range of entry indices of the window with this LIOBN.
     pub fn add(&mut self, liobn: Liobn, entries: &Range<u64>) {
         let all = self.entries.entry(liobn).or_insert_with(|| entries.clone());
         *all = all.start.min(entries.start)..all.end.max(entries.end);
     }
 
-    /// The range of a window; empty if nothing was written.
+    /// Returns the range of entry indices that may have been written in the window with this LIOBN; empty if none was.
     #[must_use]
     pub fn of(&self, liobn: Liobn) -> Range<u64> {
         self.entries.get(&liobn).cloned().unwrap_or_default()
     }
 }
 
-/// An I/O bus address that names entry `index`, in bytes; `None` if it would be 2^64 or more.
+/// Returns an I/O bus address that names the window's entry `index`, from 0; `None` if the address would be 2^64 or
+/// more.
 ///
-/// The address is a multiple of the window's page, because most dialects refuse others. The base may be no multiple, in
-/// a dialect that rounds addresses down; the result is then not where the entry begins.
+/// The address is a multiple of the window's page, because most dialects refuse other addresses. The base of the window
+/// may be no multiple in a dialect that rounds addresses down; the entry then begins before the address.
 #[must_use]
 pub fn ioba(window: &WindowSpec, index: u64) -> Option<u64> {
     let first = window.base.checked_next_multiple_of(window.page())?;
     first.checked_add(index.checked_mul(window.page())?)
 }
 
-/// The indices of the entries that a call may store to, by its registers alone. A call that fails may store to fewer.
-/// `None` if its address lies outside of the window.
+/// Returns the indices, from 0, of the entries that a hypercall may store to, judged by its registers alone. A
+/// hypercall that fails may store to fewer. `None` if its IOBA lies outside of the window.
 #[must_use]
 pub(super) fn reach(window: &WindowSpec, call: &Hypercall) -> Option<Range<u64>> {
     let [_, ioba, _, _] = call.args;

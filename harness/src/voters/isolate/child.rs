@@ -1,4 +1,4 @@
-//! The child process: it runs the programs that the harness sends, on one subject with its own checker.
+//! The child process: it runs the programs that the harness sends, on one subject with a checker of its own.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,23 +13,24 @@ use super::wire::{Frame, Request, Telling};
 use crate::check::{Checker, Place, Tally, Verdict, Watch};
 use crate::subjects::SubjectKind;
 
-/// The arguments of a child.
+/// What a child process is started with, from its command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Orders {
-    /// The subject: a name, or the path of a library.
+    /// The subject: its name on the command line, or the path of a library.
     pub subject: String,
-    /// The id of the process that started it. The child ends if that process has ended.
+    /// The id of the process that started the child. The child ends if that process has ended.
     pub parent: u32,
-    /// The path of the shared memory, below `/proc`.
+    /// The path of the memory that the child shares with the harness, below `/proc`.
     pub memory: PathBuf,
-    /// Bytes of data that it may allocate, beyond what it has before the subject is loaded.
+    /// How many bytes of data the child may allocate, beyond what it has before the subject is loaded.
     pub bytes: u64,
 }
 
-/// Runs until the harness has no more requests. Standard output is the pipe for frames, so what the subject prints
-/// there goes to standard error.
+/// Runs programs in this process until the harness closes the pipe of requests. Standard output is the pipe for frames,
+/// so what the subject prints there goes to standard error.
 ///
 /// # Errors
+/// Fails if the harness is gone, if the child cannot be set up, or if a request is damaged.
 /// The harness is gone, or the child could not be set up.
 pub fn run(orders: &Orders) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -57,14 +58,16 @@ pub fn run(orders: &Orders) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the pipe at standard output, for frames, and makes standard output a copy of standard error.
+/// Returns the pipe at standard output, for frames. Makes standard output a copy of standard error, so that the subject
+/// cannot write to the pipe by accident.
 fn own_pipe() -> io::Result<OwnedFd> {
     let pipe = io::stdout().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     Ok(pipe)
 }
 
-/// Sets the limits, then loads the subject, so that code which a library runs while it is loaded is limited too.
+/// Sets the limits of this process, then loads the subject, so that code which a library runs while it is loaded is
+/// limited too. Returns the subject's name and its checker. The error says why the subject cannot be used.
 fn start(orders: &Orders) -> Result<(String, Checker), String> {
     limit(orders.bytes).map_err(|error| format!("no limits for the child: {error}"))?;
     let subject: SubjectKind = orders.subject.parse().map_err(|error| format!("{error}"))?;
@@ -83,7 +86,7 @@ fn limit(bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of data that this process has (`VmData` of proc_pid_status(5)).
+/// Returns how many bytes of data this process has (`VmData` of proc_pid_status(5)); 0 if that cannot be read.
 fn data() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
@@ -100,7 +103,7 @@ fn landlocked() -> bool {
     ruled.is_ok_and(|status| status.ruleset == RulesetStatus::FullyEnforced)
 }
 
-/// Sends a frame before each step, with its place.
+/// Sends a frame with the place to the harness before each place of a program runs.
 struct Marks<'a> {
     out: &'a mut File,
     number: u64,
@@ -143,7 +146,7 @@ fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result
     out.write_all(&frames)
 }
 
-/// The command that runs a child, for [`Orders`].
+/// Returns the arguments of the command that runs a child with these [`Orders`].
 pub(super) fn arguments(orders: &Orders) -> Vec<std::ffi::OsString> {
     let Orders { subject, parent, memory, bytes } = orders;
     let text = |text: &dyn ToString| std::ffi::OsString::from(text.to_string());

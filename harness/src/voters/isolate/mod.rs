@@ -6,11 +6,12 @@
 //!  verdicts <── frames, checksums <── pipe ── one a program
 //! ```
 //!
-//! A child has one subject with its own checker: reference, memory, oracle. Programs go to it in batches. The harness
-//! sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that is no answer
-//! (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The program at which
-//! that child is lost goes to a third one, which announces each step before it runs ([`restart`]). If the third child
-//! is lost as well, that is a finding at that step. The campaign goes on with another child.
+//! A child has one subject with a checker of its own: reference, memory, oracle. Programs go to the child in batches.
+//! The harness sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that
+//! is no answer (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The
+//! program at which the second child is lost goes to a third child, which announces each step before it runs
+//! ([`restart`]). If the third child is lost as well, the loss is a finding at that step. The campaign goes on with
+//! another child.
 //!
 //! **Limits.** Time without progress, bytes of data, no core dumps, and no files written (by Landlock; if the kernel
 //! lacks it, a write to a file ends the process).
@@ -39,36 +40,37 @@ use crate::voters::{Shows, Task, Told, Unavailable, Voter};
 use process::{Lost, Process};
 use wire::{Frame, Telling};
 
-/// Programs of a batch.
+/// Number of programs in a batch.
 const BATCH: usize = 64;
 
-/// How children are run, and their limits.
+/// How the child processes of isolated subjects are run, and their limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The program to start: `realmode` itself, which has a command for children.
+    /// Path of the program to start: `realmode` itself, which has a command for children.
     pub program: PathBuf,
-    /// The time after which a child that sends nothing counts as hung: the longest that a step may take.
+    /// Time after which a child that sends nothing counts as hung. It is also the longest that a step may take.
     pub limit: Duration,
-    /// Bytes of data that a subject may allocate.
+    /// Number of bytes of data that a subject may allocate.
     pub bytes: u64,
 }
 
 impl Config {
-    /// This program, one second a step, 256 MiB.
+    /// Makes the configuration that starts this executable as the child, with a limit of 1 second for each step and 256
+    /// MiB of data.
     ///
     /// # Errors
-    /// The system does not say where this program is.
+    /// Fails if the system does not say where this executable lies.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self { program: std::env::current_exe()?, limit: Duration::from_secs(1), bytes: 256 << 20 })
     }
 }
 
-/// A subject in a process of its own.
+/// A subject in a process of its own, as a voter.
 pub struct Isolated {
     config: Config,
-    /// The subject: a name, or the path of a library.
+    /// The subject: its name on the command line, or the path of a library.
     subject: String,
-    /// The name that it gives itself.
+    /// The name that the subject gives itself.
     name: String,
     process: Option<Process>,
     requests: u64,
@@ -78,7 +80,7 @@ impl Isolated {
     /// Starts a child with the subject.
     ///
     /// # Errors
-    /// The library cannot be used, or the process cannot be started.
+    /// Fails if the subject cannot be used, or if the process cannot be started.
     pub fn new(config: Config, subject: &str) -> Result<Self, Unavailable> {
         let mut isolated = Self { config, subject: subject.into(), name: String::new(), process: None, requests: 0 };
         let (process, hello) = isolated
@@ -88,7 +90,8 @@ impl Isolated {
         Ok(isolated)
     }
 
-    /// Starts a child. Returns it with the name of its subject, or the reason why it has none.
+    /// Starts a child. Returns the process with the name of its subject, or with the reason why it has no subject.
+    /// Fails if the process cannot be started or is lost.
     fn start(&self) -> Result<(Process, Result<String, String>), Loss> {
         let mut process = Process::start(&self.config, &self.subject).map_err(|error| {
             Loss::new(Way::Host, format!("cannot be made ({}): {error}", self.config.program.display()))
@@ -107,7 +110,7 @@ impl Isolated {
         Err(Loss::new(way, how))
     }
 
-    /// The child that is running, or a new one.
+    /// Returns the child that is running, or starts a new one. Fails if the new process is lost or has no subject.
     fn ready(&mut self) -> Result<Process, Loss> {
         if let Some(process) = self.process.take() {
             return Ok(process);
@@ -137,12 +140,13 @@ impl Runner for Isolated {
     }
 
     /// A single program is watched step by step from the start, and its first loss is a finding. A second try would run
-    /// in another process, without what earlier programs left in this one.
+    /// in another process, without what earlier programs left in the lost one.
     fn at_first(&self, left: usize) -> Watching {
         if left == 1 { Watching::Steps } else { Watching::Together }
     }
 
-    /// If the process is lost, the programs of the batch that have a verdict are counted, but their steps are not.
+    /// If the process is lost, `tally` gets the number of programs of the batch that have a verdict, but not the counts
+    /// of their steps.
     fn run(
         &mut self,
         tasks: &[Task],
@@ -201,7 +205,7 @@ impl Voter for Isolated {
         Shows::ALL
     }
 
-    /// Ends the process. The next program starts another.
+    /// Ends the process and returns `true`. The next program starts another process.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         self.process = None;
         Ok(true)
@@ -227,7 +231,8 @@ mod tests {
     use crate::check::Place;
     use crate::check::checker::smallest;
 
-    /// A child that sends these frames as answers to the first request, whatever it is asked; and its folder.
+    /// Makes a child that sends these frames as answers to the first request, whatever it is asked. Also returns the
+    /// folder with the child's files.
     fn child(number: usize, frames: &[Frame]) -> (Isolated, PathBuf) {
         let folder = std::env::temp_dir().join(format!("realmode-frames-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
@@ -249,7 +254,8 @@ mod tests {
         Task::from(Program { dialect: Dialect::Lopapr, machine: smallest(), steps: vec![] })
     }
 
-    /// What comes of one program in such a child: the verdict, the incidents, and how many programs are counted.
+    /// Runs one program in a child that sends these frames. Returns the verdict, the incidents, and how many programs
+    /// are counted.
     fn answers(number: usize, frames: &[Frame]) -> (Verdict, Vec<String>, u64) {
         let (mut isolated, folder) = child(number, frames);
         let (mut verdicts, mut incidents, mut tally) = (Vec::new(), Vec::new(), Tally::default());
@@ -263,8 +269,8 @@ mod tests {
         (verdicts.remove(0), incidents, tally.programs)
     }
 
-    /// A library that overwrites memory may make its child send whole frames that do not fit the request. In front of
-    /// the verdict they are a finding. Behind it they are an incident, because the verdict is valid.
+    /// Checks whole frames that do not fit the request, as a library that overwrites memory may make its child send.
+    /// Before the verdict they are a finding. After the verdict they are an incident, because the verdict is valid.
     #[test]
     fn frames_that_do_not_fit_the_request_are_noticed() {
         let mark = || Frame::Mark(Place::Start);
@@ -284,7 +290,7 @@ mod tests {
         }
     }
 
-    /// Answers to an earlier request are none to a later one.
+    /// Checks that answers to an earlier request are not taken as answers to a later one.
     #[test]
     fn frames_of_an_earlier_request_are_noticed() {
         let done = || Frame::Done(Box::new(Tally { programs: 1, ..Tally::default() }));

@@ -16,19 +16,19 @@ use super::wire::{Frame, Request, Telling};
 use crate::processes::{anonymous, ended, last_line, path};
 use crate::voters::Task;
 
-/// At most this many bytes of the end of its standard error are kept.
+/// Number of bytes kept of the end of what a child writes to standard error.
 const LAST_WORDS: usize = 4096;
-/// How often its use of memory is read while the harness waits for it.
+/// Time between two reads of the child's use of memory while the harness waits for the child.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How a child was lost.
+/// How the harness lost a child process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Lost {
-    /// It ended; how, in words.
+    /// The child ended; the text says how.
     Ended(String),
-    /// It made no progress.
+    /// The child sent nothing within the time limit.
     Silent,
-    /// It sent something that is no answer; what.
+    /// The child sent something that is no answer; the text says what.
     Garbage(String),
 }
 
@@ -42,17 +42,17 @@ impl Lost {
     }
 }
 
-/// A child. Dropping this ends it.
+/// A child process with its pipes. Dropping this value ends the process.
 pub(super) struct Process {
     child: std::process::Child,
     requests: ChildStdin,
     frames: ChildStdout,
-    /// The bytes that came through the pipe, and how many of them have been read as frames.
+    /// The bytes that came through the pipe of frames. `read` is how many of them have been read as frames.
     received: Vec<u8>,
     read: usize,
     memory: File,
     said: Arc<Mutex<Vec<u8>>>,
-    /// Bytes of data that it may have, and how many it had when that was last read.
+    /// How many bytes of data the child may have. `data` is how many it had when the harness last looked.
     bytes: u64,
     data: u64,
 }
@@ -79,7 +79,8 @@ impl Process {
         Ok(Self { child, requests, frames, received, read: 0, memory, said, bytes: config.bytes, data: 0 })
     }
 
-    /// Sends programs.
+    /// Sends programs to the child as the request with this number. `telling` says how much the child sends while it
+    /// works. Fails if the child is lost.
     pub(super) fn request(&mut self, number: u64, telling: Telling, tasks: &[Task]) -> Result<(), Lost> {
         let sent = Request::bytes(number, telling, tasks).and_then(|bytes| {
             self.memory.write_all_at(&bytes, 0)?;
@@ -88,7 +89,8 @@ impl Process {
         sent.map_err(|_| self.ended())
     }
 
-    /// Waits for the next frame that answers the request. The child is lost if it sends nothing for `limit`.
+    /// Waits for the next frame that answers the request with this number. The child is lost if it sends nothing for
+    /// `limit`, ends, or sends something that is no answer.
     pub(super) fn frame(&mut self, number: u64, limit: Duration) -> Result<Frame, Lost> {
         loop {
             match Frame::read(&self.received[self.read..], number).map_err(Lost::Garbage)? {
@@ -103,7 +105,7 @@ impl Process {
         }
     }
 
-    /// Waits for more of what the child sends.
+    /// Waits until the child sends more bytes. The child is lost if it sends nothing for `limit` or ends.
     fn receive(&mut self, limit: Duration) -> Result<(), Lost> {
         let started = Instant::now();
         loop {
@@ -128,7 +130,7 @@ impl Process {
         }
     }
 
-    /// Reads how much data it has.
+    /// Reads how many bytes of data the child has, and notes the number.
     fn look(&mut self) {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
         // The sixth number is data and stack, in pages of the host; 0 if the process is about to end.
@@ -137,7 +139,7 @@ impl Process {
         }
     }
 
-    /// How it ended. A child that closed its pipe and still runs is killed.
+    /// Returns how the child ended, after its pipe was closed. A child that still runs after a second is killed.
     fn ended(&mut self) -> Lost {
         let started = Instant::now();
         let status = loop {
@@ -172,7 +174,7 @@ impl Drop for Process {
     }
 }
 
-/// Keeps the end of what a child writes to standard error.
+/// Reads what a child writes to standard error until the child ends, and keeps the last [`LAST_WORDS`] bytes in `said`.
 fn listen(mut errors: impl Read, said: &Mutex<Vec<u8>>) {
     let mut bytes = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut bytes) {

@@ -1,9 +1,9 @@
-//! The messages between the harness and a child: programs in shared memory, answers through a pipe. Both are
-//! [sealed] values, which have a length and a checksum.
+//! The messages between the harness and a child: programs in shared memory, answers through a pipe. Programs and
+//! answers are [sealed] values, which have a length and a checksum.
 //!
-//! To send a [`Request`], the harness writes it to the shared memory, and its length, eight bytes, to the child's
-//! standard input. An answer is the request's number and a [`Frame`]. A library that overwrites memory can damage the
-//! child's answers. The harness recognises damaged ones by checksum, number and type.
+//! To send a [`Request`], the harness writes the request to the shared memory, and its length, as eight bytes, to the
+//! child's standard input. An answer is the request's number and a [`Frame`]. A library that overwrites memory can
+//! damage the child's answers. The harness recognises damaged answers by checksum, number and type.
 
 use std::io::{self, Write};
 
@@ -15,39 +15,40 @@ use crate::check::{Ending, Finding, NotCompared, Place, Tally};
 use crate::processes::sealed::{self, Opened};
 use crate::voters::Task;
 
-/// The most bytes of a frame. Damaged bytes may look like the start of a very long one.
+/// Largest number of bytes of a frame. Without this limit damaged bytes could look like the start of a very long frame.
 const MAX_FRAME: usize = 16 << 20;
 
-/// An answer of a child.
+/// An answer of a child to a request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Frame {
-    /// The child is ready; the subject's name.
+    /// The child is ready; the text is the subject's name.
     Hello(String),
-    /// The subject cannot be used; why.
+    /// The subject cannot be used; the text says why.
     Refused(String),
-    /// The step at this place is about to run.
+    /// The start, step or end at this place of the program is about to run.
     Mark(Place),
-    /// The next program agreed.
+    /// The next program without a verdict agreed: everything of it was compared and is equal.
     Agreed,
-    /// Something of the next program was not compared.
+    /// The next program without a verdict was not compared or only in part.
     NotCompared(NotCompared),
-    /// The next program showed a finding.
+    /// The next program without a verdict shows this finding.
     Finding(Box<Finding>),
-    /// All programs of the request are done; their counts.
+    /// The child has run all programs of the request; the tally has their counts.
     Done(Box<Tally>),
 }
 
 impl Frame {
-    /// Sends the frame as an answer to the request of this number.
+    /// Writes the frame to `out` as an answer to the request with this number. Fails if `out` cannot be written.
     pub(super) fn write(&self, out: &mut impl Write, request: u64) -> io::Result<()> {
         out.write_all(&sealed::seal(&(request, self))?)?;
         out.flush()
     }
 
-    /// The first frame of the bytes that were received, with its length in bytes; `None` if it is not complete yet.
+    /// Returns the first frame in the bytes that were received, with its length in bytes; `None` if it is not complete
+    /// yet.
     ///
     /// # Errors
-    /// The bytes are no answer to this request: what is wrong with them.
+    /// Fails if the bytes are no answer to the request with this number. The text says what is wrong with them.
     pub(super) fn read(received: &[u8], request: u64) -> Result<Option<(Self, usize)>, String> {
         match sealed::open::<(u64, Self)>(received) {
             Opened::Part if received.len() > MAX_FRAME => Err("a frame without end".into()),
@@ -59,31 +60,32 @@ impl Frame {
     }
 }
 
-/// How much a child sends while it works.
+/// How much a child sends while it works on a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) enum Telling {
-    /// All verdicts together, at the end. This is the fastest, but a loss of the process takes them with it.
+    /// The child sends all verdicts together, at the end. This is the fastest way, but if the process is lost, all
+    /// verdicts of the request are lost too.
     Together,
-    /// Each verdict as soon as it is known.
+    /// The child sends each verdict as soon as it has run the program.
     Verdicts,
-    /// Each verdict as soon as it is known, and each step before it runs.
+    /// The child sends each verdict as soon as it has run the program, and each place before it runs.
     Steps,
 }
 
-/// Programs to run.
+/// Programs that a child is asked to run.
 pub(super) struct Request {
-    /// Goes up by 1 with each request. Answers have it too.
+    /// Number of the request. It goes up by 1 with each request, and each answer to the request carries it too.
     pub number: u64,
     pub telling: Telling,
     pub tasks: Vec<Task>,
 }
 
-/// A request as it is sent: number, [`Telling`], and for each task its [packed](encoding) program, whether a fresh
+/// A request as it is sent: its number, [`Telling`], and for each task its [packed](encoding) program, whether a fresh
 /// subject runs it, and whether its windows stay open.
 type Packed<'a> = (u64, Telling, Vec<(&'a Bytes, bool, bool)>);
 
 impl Request {
-    /// The bytes of a request, as the shared memory has them.
+    /// Returns the bytes of a request, as they are written to the shared memory. Fails if they are too many.
     pub fn bytes(number: u64, telling: Telling, tasks: &[Task]) -> io::Result<Vec<u8>> {
         let packed: Vec<Vec<u8>> = tasks.iter().map(|task| encoding::encode(&task.program)).collect();
         let task = |(task, packed): (&Task, _)| (packed, task.fresh, task.ending == Ending::LeaveOpen);
@@ -92,7 +94,7 @@ impl Request {
         sealed::seal(&packed)
     }
 
-    /// The request in these bytes, if they are one.
+    /// Returns the request in these bytes; `None` if they are not exactly one undamaged request.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let task = |(packed, fresh, left_open): (&Bytes, _, _)| {
             let ending = if left_open { Ending::LeaveOpen } else { Ending::Close };

@@ -26,22 +26,23 @@ use serde::Deserialize;
 
 use crate::check::{Field, Finding, Kind};
 
-/// One declared difference.
+/// One declared difference between the reference and a voter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// The names of the two that differ, in any order: `reference` or `reference/DIALECT`, and a voter.
+    /// The names of the two that differ, in any order. One is `reference` or `reference/DIALECT`, the other a voter's
+    /// name.
     pub between: [String; 2],
-    /// The rule that the difference would break.
+    /// The rule that the declared difference would break.
     pub rule: Rule,
-    /// The kind of thing that differs.
+    /// The kind of thing that differs, for example `status`.
     pub field: Field,
-    /// The rule by which the reference decided the step; `None` for any.
+    /// The rule by which the reference decided the step; `None` if the entry is for any rule.
     pub decided: Option<Rule>,
-    /// The kind of step; `None` for any.
+    /// The kind of step, or the start or the end; `None` if the entry is for any kind.
     pub call: Option<Kind>,
-    /// Why they differ.
+    /// Why the reference and the voter differ.
     pub reason: String,
-    /// The last day on which it holds, as `2027-06-30`.
+    /// The last day on which the entry is in force, such as `2027-06-30`; `None` if it never expires.
     pub expires: Option<String>,
 }
 
@@ -63,15 +64,15 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Declared differences, in the order of their file.
+/// The declared differences of a run, in the order of their file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
-    /// Entries that have expired.
+    /// Entries whose last day has passed. They declare nothing any more.
     expired: Vec<Entry>,
-    /// Entries that name a voter, or a dialect of the reference, that takes no part in this run.
+    /// Entries that name a voter, or a dialect of the reference, that takes no part in this run. They declare nothing.
     idle: Vec<Entry>,
-    /// The names in `idle` entries that take no part.
+    /// The names in `idle` entries of voters and dialects that take no part in this run.
     missing: BTreeSet<String>,
 }
 
@@ -95,21 +96,21 @@ struct Raw {
 }
 
 impl Ledger {
-    /// The ledger that comes with the harness. It has every difference between QEMU, or its model, and the reference in
-    /// dialects `lopapr` and `kvm`.
+    /// Returns the ledger that comes with the harness. It has every difference between the reference in dialects
+    /// `lopapr` and `kvm` and QEMU (or the reference in dialect `qemu`).
     ///
     /// # Panics
-    /// Never: a test parses it.
+    /// Never panics, because a test parses the ledger.
     #[must_use]
     pub fn dialects() -> Self {
         Self::parse(include_str!("dialects.toml")).expect("the harness's own ledger")
     }
 
-    /// Reads a ledger's text.
+    /// Reads a ledger from its text in TOML.
     ///
     /// # Errors
-    /// It is no TOML; a key is missing or unknown; a rule, field or kind of step is unknown; a reason is empty; or an
-    /// expiry is no day. The text has the line and what was expected.
+    /// Fails if the text is no TOML; if a key is missing or unknown; if a rule, field or kind of step is unknown; if a
+    /// reason is empty; or if an expiry is no day. The error gives the line and what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())?;
         let mut entries = Vec::new();
@@ -137,35 +138,35 @@ impl Ledger {
         Ok(Self { entries, ..Self::default() })
     }
 
-    /// Reads a ledger's file.
+    /// Reads a ledger from the file at `path`.
     ///
     /// # Errors
-    /// The file cannot be read, or [`parse`](Self::parse) refuses it. The text begins with its path.
+    /// Fails if the file cannot be read, or if [`parse`](Self::parse) refuses its text. The error begins with the path.
     pub fn read(path: &Path) -> Result<Self, String> {
         let named = |error: String| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
         Self::parse(&text).map_err(named)
     }
 
-    /// How many entries are in force.
+    /// Returns the number of entries that are in force: neither expired nor idle.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no entry is in force.
+    /// Returns whether no entry is in force.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The entries in force, in the order of the file.
+    /// Returns the entries that are in force, in the order of the file.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// Makes [idle](Self::idle) each entry that is not between the reference in one of `dialects` and one of `voters`.
-    /// The run cannot use it.
+    /// Makes [idle](Self::idle) each entry that the run cannot use: one that is not between the reference in one of
+    /// `dialects` and one of `voters`.
     #[must_use]
     pub fn among(self, dialects: &[Dialect], voters: &[String]) -> Self {
         let concerns =
@@ -183,13 +184,13 @@ impl Ledger {
         Self { entries, expired, idle, missing }
     }
 
-    /// Drops the [idle](Self::idle) entries.
+    /// Returns the ledger without its [idle](Self::idle) entries.
     #[must_use]
     pub fn without_idle(self) -> Self {
         Self { idle: Vec::new(), missing: BTreeSet::new(), ..self }
     }
 
-    /// A line for the user about the [idle](Self::idle) entries; `None` if there are none.
+    /// Returns a line for the user about the [idle](Self::idle) entries; `None` if there are none.
     #[must_use]
     pub fn told_idle(&self) -> Option<String> {
         let names: Vec<&str> = self.missing.iter().map(String::as_str).collect();
@@ -197,12 +198,12 @@ impl Ledger {
         (count > 0).then(|| format!("{count} declared differences cannot be used, these voters take no part: {names}"))
     }
 
-    /// The entries that this run cannot use, because a voter or dialect that they name takes no part.
+    /// Returns the entries that this run cannot use, because a voter or a dialect that they name takes no part.
     pub fn idle(&self) -> impl Iterator<Item = &Entry> {
         self.idle.iter()
     }
 
-    /// Makes [expired](Self::expired) each entry whose last day is before `today`, which is written as `2026-11-25`.
+    /// Makes [expired](Self::expired) each entry whose last day is before `today`, a day such as `2026-11-25`.
     #[must_use]
     pub fn on(self, today: &str) -> Self {
         let Self { entries, mut expired, idle, missing } = self;
@@ -212,13 +213,14 @@ impl Ledger {
         Self { entries, expired, idle, missing }
     }
 
-    /// The entries that have expired.
+    /// Returns the entries whose last day has passed.
     pub fn expired(&self) -> impl Iterator<Item = &Entry> {
         self.expired.iter()
     }
 
-    /// The number of the entry that declares the finding: its index among [`entries`](Self::entries). `decided` is
-    /// compared with the finding's own rule, because a step that the voter was not asked may not decide.
+    /// Returns the index, among [`entries`](Self::entries) and from 0, of the first entry that declares the finding;
+    /// `None` if no entry does. The entry's `decided` is compared with the rule in the finding, because a step that the
+    /// voter was not asked may not decide.
     #[must_use]
     pub fn declares(&self, program: &Program, finding: &Finding) -> Option<usize> {
         let identity = finding.identity();
@@ -231,14 +233,15 @@ impl Ledger {
         })
     }
 
-    /// The reason of the entry of that number; empty if there is none.
+    /// Returns the reason of the entry with this index among [`entries`](Self::entries), from 0; empty if there is no
+    /// such entry.
     #[must_use]
     pub fn reason(&self, number: usize) -> String {
         self.entries.get(number).map_or(String::new(), |entry| entry.reason.clone())
     }
 }
 
-/// Whether `name` names the reference in that dialect.
+/// Returns whether `name` names the reference in this dialect: `reference`, or `reference/` and the dialect.
 fn is_reference(name: &str, dialect: Dialect) -> bool {
     match name.split_once('/') {
         Some(("reference", of)) => of == dialect.name(),
@@ -246,23 +249,24 @@ fn is_reference(name: &str, dialect: Dialect) -> bool {
     }
 }
 
-/// Whether `name` names that voter. A model counts as what it models.
+/// Returns whether `name` names the voter. The voter `model/qemu` also counts as `qemu`.
 fn is_voter(name: &str, voter: &str) -> bool {
     name == voter || voter.strip_prefix("model/") == Some(name)
 }
 
-/// The outcome rule with that id.
+/// Returns the outcome rule with this id; `None` if there is none.
 fn outcome(id: &str) -> Option<Rule> {
     Rule::from_id(id).filter(|rule| rule.is_outcome())
 }
 
-/// The kinds of what runs at a place, by name.
+/// Returns the names of all kinds of what runs at a place: the start, each kind of step, and the end.
 fn kinds() -> Vec<&'static str> {
     let steps = StepKind::ALL.iter().map(|kind| kind.name());
     [Kind::Start.name()].into_iter().chain(steps).chain([Kind::End.name()]).collect()
 }
 
-/// What `name` names, or an error with the names that there are.
+/// Returns what `name` names, found by `find`. The error gives the line of the ledger and the names that there are;
+/// `what` says what is named, such as `field`.
 fn known<T>(
     line: usize,
     what: &str,
@@ -275,7 +279,8 @@ fn known<T>(
 }
 
 impl Entry {
-    /// Whether it is about the reference in that dialect, and that voter. A model counts as what it models.
+    /// Returns whether the entry is between the reference in this dialect and the voter with this name. The voter
+    /// `model/qemu` also counts as `qemu`.
     fn is_between(&self, dialect: Dialect, voter: &str) -> bool {
         let [one, other] = &self.between;
         (is_reference(one, dialect) && is_voter(other, voter)) || (is_reference(other, dialect) && is_voter(one, voter))

@@ -15,27 +15,28 @@ use contract::{Backing, Liobn, Program, RealAddr, Step, WindowSpec};
 
 use crate::voters::ahead::Uncovered;
 
-/// LIOBNs of PCI host bridges start here.
+/// The lowest LIOBN of a PCI host bridge: that of window 0 of bridge 0.
 const BRIDGE_LIOBNS: u64 = 0x8000_0000;
-/// Bridges are numbered below it.
+/// Number of PCI host bridges that a machine can have. Their indices are below this number.
 const MAX_BRIDGES: u64 = 31;
-/// Entries of a VIO device's window: 256 MiB of 4 KiB pages.
+/// Number of entries of a VIO device's window: 256 MiB in pages of 4 KiB.
 pub const VIO_ENTRIES: u64 = 1 << 16;
-/// The VIO window that every machine has.
+/// LIOBN of the VIO window of the NVRAM, which every machine has.
 pub const NVRAM: u64 = 0x7100_0000;
-/// The page sizes that bridges offer (`pgsz`), one bit each: 2^12 to 2^34 bytes, all that a window can have.
+/// The page sizes that bridges offer (property `pgsz`): bit n stands for pages of 2^n bytes, for n from 12 to 34. A
+/// window can have all of these sizes.
 const PAGE_SIZES: u64 = ((1 << 35) - 1) & !0xfff;
 
-/// The device that a window of some LIOBN belongs to.
+/// The device that the window of a LIOBN belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
-    /// Window `number`, 0 or 1, of PCI host bridge `index`.
+    /// PCI host bridge `index`, from 0. `number` is 0 for the first window of the bridge and 1 for its second window.
     Bridge { index: u32, number: usize },
-    /// A VIO device.
+    /// A VIO device, which has one window.
     Vio,
 }
 
-/// The place of a LIOBN; `None` if it has more than 32 bits.
+/// Returns the device that the window with this LIOBN belongs to; `None` if the LIOBN does not fit 32 bits.
 pub(super) fn place(liobn: u64) -> Option<Place> {
     let (index, number) = (liobn.wrapping_sub(BRIDGE_LIOBNS) >> 8, liobn & 0xff);
     match (u32::try_from(liobn), u32::try_from(index)) {
@@ -47,19 +48,20 @@ pub(super) fn place(liobn: u64) -> Option<Place> {
     }
 }
 
-/// The properties with which a bridge is started. `None` for a property that no window needs.
+/// The properties with which a PCI host bridge is started. A property is `None` if no window of the board needs a value
+/// for it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Bridge {
-    /// `dma_win_addr`: base of window 0, in bytes.
+    /// Property `dma_win_addr`: base of window 0, as an I/O bus address in bytes.
     base: Option<u64>,
-    /// `dma_win_size` in 4 KiB entries: of the default window.
+    /// Property `dma_win_size`: number of 4 KiB entries of the default window.
     entries: Option<u64>,
-    /// `dma64_win_addr`: base of window 1, in bytes.
+    /// Property `dma64_win_addr`: base of window 1, as an I/O bus address in bytes.
     second_base: Option<u64>,
 }
 
 impl Bridge {
-    /// The same with a value for each property.
+    /// Returns the same properties with a default value in place of each `None`.
     fn filled(&self) -> Self {
         Self {
             base: self.base.or(Some(0)),
@@ -69,24 +71,24 @@ impl Bridge {
     }
 }
 
-/// The windows that a QEMU is started with, or can come to have.
+/// The windows that one QEMU is started with, or can come to have while it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Board {
     bridges: BTreeMap<u32, Bridge>,
     vio: BTreeSet<u32>,
 }
 
-/// Sets the slot to `value` if it is empty. Returns whether it now has `value`.
+/// Sets `slot` to `value` if the slot is `None`. Returns whether the slot now holds `value`.
 fn agree(slot: &mut Option<u64>, value: u64) -> bool {
     *slot.get_or_insert(value) == value
 }
 
 impl Board {
-    /// The board that a program needs: the windows of its machine and, as far as they fit beside those, the ones that
-    /// it creates.
+    /// Returns the board that a program needs: the windows of its machine and, as far as they fit beside these, the
+    /// windows that its steps create.
     ///
     /// # Errors
-    /// QEMU cannot have one of the machine's windows; which, and why.
+    /// Fails if QEMU cannot have one of the windows of the machine. The text says which window, and why.
     pub fn of(program: &Program) -> Result<Self, Uncovered> {
         let mut board = Self::default();
         for window in &program.machine.windows {
@@ -103,10 +105,11 @@ impl Board {
         Ok(board)
     }
 
-    /// Adds what a window needs.
+    /// Adds what a window needs to the board.
     ///
     /// # Errors
-    /// QEMU cannot have it, or not beside the others; why.
+    /// Fails if QEMU cannot have the window, or not beside the windows of the board; the text says why. The board may
+    /// be changed then.
     pub fn add(&mut self, window: &WindowSpec) -> Result<(), Uncovered> {
         let told = |why: &str| Err(format!("QEMU cannot have window {}: {why}", window.liobn));
         if window.backing != Backing::Emulated {
@@ -138,7 +141,7 @@ impl Board {
         }
     }
 
-    /// Whether a QEMU that was started with this board can have all that `other` needs.
+    /// Returns whether a QEMU that was started with this board can have all windows of the board `other`.
     pub(super) fn serves(&self, other: &Self) -> bool {
         let there = |here: Option<u64>, needed: Option<u64>| needed.is_none() || needed == here;
         other.vio.iter().all(|reg| self.has_vio(*reg))
@@ -152,30 +155,31 @@ impl Board {
             })
     }
 
-    /// Whether a VIO window of that LIOBN is there.
+    /// Returns whether a QEMU with this board has the VIO window with this LIOBN.
     pub(super) fn has_vio(&self, reg: u32) -> bool {
         u64::from(reg) == NVRAM || self.vio.contains(&reg)
     }
 
-    /// The bridges, bridge 0 among them.
+    /// Returns the indices of the PCI host bridges, among them always bridge 0.
     pub(super) fn bridges(&self) -> impl Iterator<Item = u32> + '_ {
         let first = if self.bridges.contains_key(&0) { None } else { Some(0) };
         first.into_iter().chain(self.bridges.keys().copied())
     }
 
-    /// The LIOBNs of the VIO windows that the program needs.
+    /// Returns the LIOBNs of the VIO windows that the program needs.
     pub(super) fn vio(&self) -> impl Iterator<Item = u64> + '_ {
         self.vio.iter().map(|reg| u64::from(*reg))
     }
 
-    /// The LIOBN and the default window of a bridge: the one that it starts with, and has again after a reset.
+    /// Returns the default window of the bridge with this index, with its LIOBN. The bridge has this window when it
+    /// starts and after a reset.
     pub(super) fn default_window(&self, index: u32) -> Option<(u64, WindowSpec)> {
         let bridge = self.bridges.get(&index).cloned().unwrap_or_default().filled();
         let liobn = BRIDGE_LIOBNS | u64::from(index) << 8;
         Some((liobn, window(liobn, bridge.base?, bridge.entries?)))
     }
 
-    /// The command line.
+    /// Returns the arguments that give a QEMU this board.
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let properties = |bridge: &Bridge| {
@@ -208,7 +212,7 @@ impl Board {
     }
 }
 
-/// The window of a VIO device.
+/// Returns the window of the VIO device with this LIOBN.
 pub(super) fn vio_window(liobn: u64) -> WindowSpec {
     window(liobn, 0, VIO_ENTRIES)
 }

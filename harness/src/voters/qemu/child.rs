@@ -1,9 +1,10 @@
-//! The QEMU process: how it is found, started, watched and ended.
+//! The QEMU process: how the harness finds, starts, watches and ends it.
 //!
-//! Nothing of it can be left behind. Its memory and firmware are anonymous files (memfd) that it opens through `/proc`,
-//! so there is no file to remove. It runs with a parent-death signal (`setpriv --pdeathsig`), which the kernel sends
-//! when the *thread* that started it ends. So the thread that booted a [`Child`] must also use and drop it. It has a
-//! process group of its own, so that Ctrl-C at the terminal does not end it before the summary.
+//! No file or process of it can be left behind. The memory and the firmware of QEMU's machine are anonymous files
+//! (memfd) that QEMU opens through `/proc`, so there is no file to remove. QEMU runs with a parent-death signal
+//! (`setpriv --pdeathsig`), which the kernel sends when the *thread* that started QEMU ends. So the thread that booted
+//! a [`Child`] must also use and drop it. QEMU has a process group of its own, so that Ctrl-C at the terminal does not
+//! end QEMU before the harness prints its summary.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,23 +22,24 @@ use super::board::Board;
 use super::{guest, layout};
 use crate::processes::{anonymous, ended, last_line, path};
 
-/// The command that is looked for on the `PATH`.
+/// Name of the QEMU command that is looked for on the `PATH`, if the user names none.
 pub const COMMAND: &str = "qemu-system-ppc64";
-/// The command that installs it on Debian and its relatives.
+/// The command that installs QEMU on Debian and its relatives.
 pub const INSTALL: &str = "apt-get install --no-install-recommends qemu-system-ppc";
-/// The oldest version that knows `-M pseries,memory-backend=`.
+/// Major and minor number of the oldest QEMU that knows `-M pseries,memory-backend=`.
 const OLDEST: (u32, u32) = (5, 0);
-/// The environment variable that names another QEMU.
+/// Name of the environment variable that names another QEMU command.
 pub const ENVIRONMENT: &str = "REALMODE_QEMU";
 
-/// Which QEMU to run, and its limits.
+/// Which QEMU command to run, and the limits of its machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The program: a path, or a name on the `PATH`.
+    /// The QEMU command: a path, or a name on the `PATH`.
     pub program: PathBuf,
-    /// The time without an answer after which a machine counts as hung. It must also boot within that time.
+    /// The time without an answer after which QEMU's machine counts as hung. The machine must also boot within that
+    /// time.
     pub limit: Duration,
-    /// The most requests in a batch, 1 to 4096.
+    /// Largest number of requests in a batch, from 1 to 4096.
     pub batch: usize,
 }
 
@@ -49,33 +51,33 @@ impl Default for Config {
     }
 }
 
-/// Why no machine can be started.
+/// Why no QEMU can be started.
 #[derive(Debug)]
 pub enum Unavailable {
-    /// There is no such program.
+    /// There is no program at the path or of the name in [`Config::program`].
     Missing {
-        /// What was looked for.
+        /// The path or name that was looked for.
         program: PathBuf,
     },
-    /// It could not be run.
+    /// The program could not be run.
     NotRunnable {
-        /// What was tried.
+        /// The path or name of the program.
         program: PathBuf,
-        /// What the system said.
+        /// Why the system could not run the program.
         error: io::Error,
     },
-    /// It is no QEMU, or none that can be used.
+    /// The program is no QEMU, or its version is too old.
     Unsuitable {
-        /// What was tried.
+        /// The path or name of the program.
         program: PathBuf,
-        /// What it said of its version.
+        /// The first line that the program wrote about its version.
         said: String,
     },
-    /// The harness's own side failed: no memory for the machine, no `setpriv`.
+    /// The harness's own side failed, for example because there is no memory for the machine or no `setpriv`.
     Host {
-        /// What was to be done.
+        /// What the harness lacks or could not do.
         what: &'static str,
-        /// What the system said.
+        /// Why the system refused.
         error: io::Error,
     },
 }
@@ -101,17 +103,17 @@ impl std::error::Error for Unavailable {}
 /// The version of a QEMU that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Version {
-    /// Major and minor number.
+    /// Major and minor number of the version.
     pub number: (u32, u32),
-    /// The whole version, such as `7.2.22`.
+    /// The whole version as text, such as `7.2.22`.
     pub text: String,
 }
 
 impl Config {
-    /// Asks the program for its version.
+    /// Runs the QEMU command once and returns its version.
     ///
     /// # Errors
-    /// It is missing, does not run, or is too old.
+    /// Fails if the command is missing, does not run, is no QEMU, or is too old.
     pub fn version(&self) -> Result<Version, Unavailable> {
         let program = || self.program.clone();
         let output = Command::new(&self.program).arg("--version").stdin(Stdio::null()).output();
@@ -134,24 +136,25 @@ fn parse_version(said: &str) -> Option<Version> {
     Some(Version { number, text: text.into() })
 }
 
-/// A QEMU process and the memory of its machine.
+/// A QEMU process, and the memory of the machine that it runs.
 pub(super) struct Child {
     pub(super) process: Process,
-    /// The machine's RAM, shared with QEMU.
+    /// The machine's RAM, as a file in memory that QEMU shares with the harness.
     pub(super) memory: File,
-    /// The firmware image, which QEMU reads when it boots.
+    /// The firmware image, as a file in memory, which QEMU reads when it boots.
     _firmware: File,
 }
 
-/// The process, which ends when this is dropped.
+/// The process of a QEMU. Dropping this value ends the process.
 pub(super) struct Process {
     child: std::process::Child,
-    /// What it writes to standard error.
+    /// The file in memory that holds what QEMU writes to standard error.
     said: File,
 }
 
 impl Child {
-    /// Starts QEMU with the board's windows. It returns before the guest takes requests.
+    /// Starts QEMU with the windows of `board`. Returns before the guest takes requests. Fails if the harness has no
+    /// memory for the machine, or if QEMU or `setpriv` cannot be run.
     pub(super) fn start(config: &Config, board: &Board) -> Result<Self, Unavailable> {
         let memory = anonymous("realmode-ram").and_then(|memory| {
             memory.set_len(layout::RAM)?;
@@ -185,16 +188,17 @@ impl Child {
     }
 }
 
-/// How a process ended.
+/// How a QEMU process ended.
 pub(super) struct End {
-    /// In words, with the last line that it wrote to standard error.
+    /// How the process ended, in words, with the last line that it wrote to standard error.
     pub(super) how: String,
-    /// Whether it wrote a message and ended itself, by a status or an abort. A signal from elsewhere leaves no message.
+    /// Whether the process wrote a message and ended itself, by a status or an abort. `false` if a signal from
+    /// elsewhere ended the process.
     pub(super) own_words: bool,
 }
 
 impl Process {
-    /// How it ended, if it has.
+    /// Returns how the process ended; `None` if it still runs.
     pub(super) fn ended(&mut self) -> Option<End> {
         match self.child.try_wait() {
             Ok(Some(status)) => Some(self.told(status)),

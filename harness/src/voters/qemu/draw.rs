@@ -11,10 +11,10 @@ use programs::generate::{Limits, dice::Dice};
 
 use super::{Board, VIO_ENTRIES};
 
-/// How many programs in a row share a board.
+/// How many programs in a row, by their numbers, have the same board.
 const PROGRAMS: u64 = 1024;
 
-/// The limits of QEMU's pseries machine.
+/// The machines that QEMU's pseries machine can have, for the generator.
 #[derive(Clone, Copy, Debug)]
 pub struct BoardLimits;
 
@@ -43,15 +43,16 @@ impl Limits for BoardLimits {
         windows
     }
 
-    /// The windows that RTAS can remove. If a bridge has two, not the first one, because RTAS would make the next
-    /// window in its place.
+    /// Returns the windows of `open` that RTAS can remove. If a bridge has two windows, the first one is not among
+    /// them, because RTAS would then make the next window in its place.
     fn closable(&self, open: &[WindowSpec]) -> Vec<WindowSpec> {
         let second = |window: &WindowSpec| open.iter().any(|other| other.liobn.0 == window.liobn.0 | 1);
         let can = |window: &&WindowSpec| window.entries < VIO_ENTRIES && (window.liobn.0 & 1 == 1 || !second(window));
         open.iter().filter(can).copied().collect()
     }
 
-    /// The windows that RTAS can make again: the first one of a bridge that has none, or a second one.
+    /// Returns the windows of `machine` that RTAS can make again while `open` are open: the first window of a bridge
+    /// without windows, or the second window of a bridge that has its first.
     fn creatable(&self, machine: &[WindowSpec], open: &[WindowSpec]) -> Vec<WindowSpec> {
         let there = |liobn: u64| open.iter().any(|other| other.liobn.0 == liobn);
         let can = |window: &&WindowSpec| {

@@ -1,12 +1,12 @@
-//! The guest's machine code: the words that guest.s assembles to. A test assembles it again and compares.
+//! The guest's machine code: the words that guest.s assembles to. A test assembles guest.s again and compares.
 
-/// Where QEMU enters a firmware image.
+/// Offset, in bytes, at which QEMU enters a firmware image.
 const ENTRY: usize = 0x100;
 
-/// Switches to 64 bits and jumps to the monitor: `.boot` of guest.s.
+/// Code that switches the CPU to 64 bits and jumps to the monitor: section `.boot` of guest.s.
 pub const BOOT: [u32; 7] = [0x38000001, 0x7800f802, 0x7c000164, 0x4c00012c, 0x3dc00f00, 0x7dc903a6, 0x4e800420];
 
-/// Takes requests and answers them: `.monitor` of guest.s.
+/// Code that takes requests from the mailbox and writes the answers: section `.monitor` of guest.s.
 #[rustfmt::skip]
 pub const MONITOR: [u32; 58] = [
     0x3de00f40, 0x3e0000c0, 0x3a200001, 0xea4f0000, 0x7c328800, 0x4082fff8, 0x7c2004ac, 0xea4f0008,
@@ -19,14 +19,14 @@ pub const MONITOR: [u32; 58] = [
     0x4200fff8, 0x4bffffc0,
 ];
 
-/// The firmware image: QEMU loads it at real 0.
+/// Returns the firmware image, which QEMU loads at real address 0.
 pub(super) fn firmware() -> Vec<u8> {
     let mut image = vec![0; ENTRY];
     image.extend(bytes(&BOOT));
     image
 }
 
-/// The bytes of big-endian instructions.
+/// Returns the bytes of these instructions, big-endian.
 pub(super) fn bytes(words: &[u32]) -> impl Iterator<Item = u8> + '_ {
     words.iter().flat_map(|word| word.to_be_bytes())
 }

@@ -2,41 +2,44 @@
 //!
 //! All words are big-endian. The top 16 MiB of memory belong to the monitor, the rest to the program under test.
 
-/// Bytes of the machine's memory, all of it RAM from 0 on.
+/// Size of the machine's memory in bytes. All of it is RAM, from address 0 on.
 pub(crate) const RAM: u64 = 256 << 20;
-/// The first address that is not the program's: no list may lie from here to the end of memory.
+/// First guest physical address that does not belong to the program. No list may lie from here to the end of memory.
 pub(crate) const RESERVED: u64 = MONITOR;
-/// Where the monitor lies and is entered.
+/// Guest physical address of the monitor's code. The monitor is entered at its first instruction.
 pub(super) const MONITOR: u64 = 0x0f00_0000;
-/// Arguments and results of an RTAS call.
+/// Guest physical address of the arguments and results of an RTAS call.
 pub(super) const RTAS: u64 = MONITOR + 0x1000;
-/// The two buffers: while the guest works on one batch the harness writes the next.
+/// Guest physical addresses of the two buffers. While the guest works on the batch in one buffer, the harness writes
+/// the next batch to the other.
 pub(super) const BUFFERS: [u64; 2] = [0x0f40_0000, 0x0f80_0000];
 
-/// In a buffer: the number of the batch, written last; beside it how many requests it has.
+/// Offset in a buffer, in bytes, of the number of the batch, which the harness writes last. The word after it is the
+/// number of requests in the batch.
 pub(super) const DOORBELL: u64 = 0;
-/// In a buffer: the number of the last batch that is done; beside it how many of its requests have no answer yet.
+/// Offset in a buffer, in bytes, of the number of the last batch that is done. The word after it is the number of
+/// requests of the running batch that have no answer yet.
 pub(super) const DONE: u64 = 128;
-/// In a buffer: the requests.
+/// Offset of the requests in a buffer, in bytes.
 pub(super) const REQUESTS: u64 = 0x1000;
-/// In a buffer: the answers, one a request.
+/// Offset of the answers in a buffer, in bytes. There is one answer for each request.
 pub(super) const ANSWERS: u64 = 0x8_0000;
-/// In a buffer: words for [`COPY`].
+/// Offset in a buffer, in bytes, of the words that [`COPY`] requests copy.
 pub(super) const DATA: u64 = 0xc_0000;
-/// Bytes of a buffer's data.
+/// Size of a buffer's area for words to copy, in bytes.
 pub(super) const DATA_BYTES: usize = 0x34_0000;
 
-/// Bytes of a request: r3 to r9, and what it is.
+/// Size of a request in bytes: r3 to r9, then a word for the kind of request.
 pub(super) const REQUEST_BYTES: usize = 64;
-/// Bytes of an answer: r3, r4, and the bits of r5 to r9 that did not come back as they went.
+/// Size of an answer in bytes: r3, r4, and a word with the bits of r5 to r9 that the hypercall changed.
 pub(super) const ANSWER_BYTES: usize = 24;
-/// Most requests of a batch.
+/// Largest number of requests in a batch.
 pub(super) const MAX_BATCH: usize = 4096;
-/// The last word of a request that is a hypercall.
+/// Last word of a request that asks for a hypercall.
 pub(super) const CALL: u64 = 0;
-/// The last word of one that is none: r6 doublewords are copied from r5 to r4.
+/// Last word of a request that asks for a copy: the guest copies r6 words of 8 bytes from address r5 to address r4.
 pub(super) const COPY: u64 = 1;
-/// What r8 and r9 hold in every request.
+/// The values of r8 and r9 in every request for a hypercall.
 pub(super) const R8_R9: [u64; 2] = [0x8888_8888_8888_8888, 0x9999_9999_9999_9999];
 
 const _: () = assert!(REQUESTS as usize + MAX_BATCH * REQUEST_BYTES <= ANSWERS as usize);

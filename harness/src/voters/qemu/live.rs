@@ -1,4 +1,4 @@
-//! A running machine: its process, its mailbox, the windows that it has, and the lists in its memory.
+//! A running QEMU: its process, its mailbox, the windows that it has, and the lists in its memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -16,35 +16,38 @@ use super::mailbox::{Batch, Mailbox, Waited};
 use crate::voters::ahead::{Expected, List, Running, Uncovered, Written, ioba};
 use crate::voters::restart::{Loss, Way};
 
-/// Doublewords of a list page.
+/// Number of 8-byte words in a page of a list.
 const LIST_WORDS: usize = (LIST_BYTES / 8) as usize;
 
-/// RTAS calls on windows: their tokens, as QEMU numbers them.
+/// Token of the RTAS call that creates a window, as QEMU numbers the calls. `REMOVE` removes a window, `RESET` gives a
+/// bridge its default window again.
 const CREATE: u32 = 0x2027;
 const REMOVE: u32 = 0x2028;
 const RESET: u32 = 0x2029;
-/// The status that they return.
+/// Status of an RTAS call that succeeded.
 const SUCCESS: i32 = 0;
 const NO_SUCH_WINDOW: i32 = -3;
 
-/// A QEMU whose guest runs the monitor, which issues the requested hypercalls.
+/// A running QEMU. Its guest runs the monitor, which issues the requested hypercalls.
 pub struct Live {
     child: Child,
     config: Config,
     mailbox: Mailbox,
     batch: Batch,
-    /// For each request that has no answer yet: whether the pipeline expects the answer. It does not for requests that
-    /// this module makes itself.
+    /// One item for each request that has no answer yet: whether the pipeline expects the answer. It does not expect
+    /// answers to requests that this module makes itself.
     expects: VecDeque<bool>,
     board: Board,
-    /// The windows of PCI host bridges that it has, by LIOBN.
+    /// The windows of PCI host bridges that this QEMU has now, by LIOBN.
     windows: BTreeMap<u64, WindowSpec>,
-    /// The pages with lists that were stored, by guest address. All other memory of the program is 0.
+    /// The pages with lists that were stored in QEMU's memory, by guest physical address. All other memory of the
+    /// program is 0.
     lists: HashMap<u64, Box<[u64; LIST_WORDS]>>,
 }
 
 impl Live {
-    /// Starts a machine and waits until its guest takes requests.
+    /// Starts a QEMU with this board and waits until its guest takes requests. The error says how the machine was lost
+    /// before that.
     pub(super) fn boot(config: &Config, board: Board) -> Result<Self, Loss> {
         let failed = |way: Way, why: String| Loss::new(way, format!("({}) {why}", config.program.display()));
         let child =
@@ -77,7 +80,8 @@ impl Live {
         Ok(live)
     }
 
-    /// Notes a request that was just added to the batch. A full batch is sent.
+    /// Notes a request that was just added to the batch, and sends the batch if it is full. `expects` says whether the
+    /// pipeline expects the answer. The error says how the machine was lost.
     fn pushed(&mut self, expects: bool, expected: &mut Expected) -> Result<(), Loss> {
         self.expects.push_back(expects);
         if !self.batch.is_full(self.config.batch) {
@@ -89,7 +93,7 @@ impl Live {
         self.post()
     }
 
-    /// Waits for the oldest batch.
+    /// Waits for the oldest batch that was sent. Fails if the harness cannot read the shared memory.
     fn wait(&mut self) -> Result<Waited<End>, Loss> {
         let Self { child: Child { process, memory, .. }, mailbox, config, .. } = self;
         io(mailbox.wait(memory, config.limit, || process.ended()))
@@ -109,8 +113,8 @@ impl Live {
         Ok(())
     }
 
-    /// Waits for the oldest batch and passes on its answers. If the machine is lost, it first passes on those that
-    /// came.
+    /// Waits for the oldest batch that was sent and passes its answers to the pipeline. If the machine is lost, it
+    /// passes on the answers that came, and then fails.
     fn collect(&mut self, expected: &mut Expected) -> Result<(), Loss> {
         let waited = self.wait()?;
         let Self { child: Child { memory, .. }, mailbox, expects, .. } = self;
@@ -123,13 +127,14 @@ impl Live {
         self.lost(waited)
     }
 
-    /// A window that it has.
+    /// Returns the window with this LIOBN that QEMU has now; `None` if it has no such window.
     fn window(&self, liobn: Liobn) -> Option<WindowSpec> {
         let vio = || self.board.vio().find(|vio| *vio == liobn.0).map(vio_window);
         self.windows.get(&liobn.0).copied().or_else(vio)
     }
 
-    /// The windows of one bridge among `wanted`, by number.
+    /// Returns those windows of `wanted` that belong to the bridge with this index: its first and its second window,
+    /// `None` for a window that is not wanted.
     fn wanted(index: u32, wanted: &[WindowSpec]) -> [Option<WindowSpec>; 2] {
         let mut windows = [None; 2];
         for spec in wanted {
@@ -149,14 +154,14 @@ impl Live {
         })
     }
 
-    /// Whether the bridges have exactly the windows of `wanted`. VIO windows do not count, because they cannot be
-    /// removed.
+    /// Returns whether the bridges have exactly the windows of `wanted`. VIO windows do not count, because they cannot
+    /// be removed.
     fn has_exactly(&self, wanted: &[WindowSpec]) -> bool {
         self.board.bridges().all(|index| self.bridge_has(index, &Self::wanted(index, wanted)))
     }
 
-    /// Gives the bridges exactly the windows of `wanted`. All calls must have been answered. Returns the LIOBNs whose
-    /// windows are new, or may be.
+    /// Gives the bridges exactly the windows of `wanted`. All hypercalls must have been answered. Returns the LIOBNs of
+    /// windows that were made anew, or may have been. The error says how the machine was lost.
     fn arrange(&mut self, wanted: &[WindowSpec]) -> Result<Vec<Liobn>, Loss> {
         let mut made = Vec::new();
         for index in self.board.bridges().collect::<Vec<_>>() {
@@ -169,7 +174,8 @@ impl Live {
         Ok(made)
     }
 
-    /// Resets a bridge and makes its windows, the first one first.
+    /// Resets the bridge with this index and makes the windows of `want`, the first window before the second. The error
+    /// says how the machine was lost.
     fn rebuild(&mut self, index: u32, want: [Option<WindowSpec>; 2]) -> Result<(), Loss> {
         self.reset(index)?;
         let default = self.board.default_window(index).map(|(_, spec)| shape(&spec));
@@ -189,7 +195,8 @@ impl Live {
         Ok(())
     }
 
-    /// Removes a window in the middle of a program. All calls must have been answered.
+    /// Removes a window in the middle of a program. All hypercalls must have been answered. The outer error says how
+    /// the machine was lost, the inner error why QEMU cannot remove the window.
     fn close(&mut self, window: Liobn) -> Result<Result<(), Uncovered>, Loss> {
         let Some(Place::Bridge { index, number }) = place(window.0) else {
             return Ok(Err("the window of a VIO device cannot be closed".into()));
@@ -205,7 +212,8 @@ impl Live {
         Ok(Ok(()))
     }
 
-    /// Adds a window in the middle of a program, if RTAS can. All calls must have been answered.
+    /// Creates a window in the middle of a program. All hypercalls must have been answered. The outer error says how
+    /// the machine was lost, the inner error why QEMU cannot create the window.
     fn open(&mut self, spec: &WindowSpec) -> Result<Result<(), Uncovered>, Loss> {
         let mut board = self.board.clone();
         if let Err(why) = board.add(spec) {
@@ -257,8 +265,9 @@ impl Live {
         Ok(())
     }
 
-    /// An RTAS call: a hypercall whose argument is the address of a block of 32-bit words. Its status must be one of
-    /// those wanted.
+    /// Makes an RTAS call: a hypercall whose argument is the address of a block of 32-bit words. `results` is the
+    /// number of result words, of which the first is the status. Returns the result words. Fails if the machine is lost
+    /// or the status is none of `wanted`.
     fn rtas(&mut self, token: u32, arguments: &[u32], results: usize, wanted: &[i32]) -> Result<Vec<u32>, Loss> {
         assert!(self.batch.is_empty() && self.mailbox.is_idle(), "an RTAS call between hypercalls");
         let head = [token, arguments.len() as u32, results as u32];
@@ -362,22 +371,23 @@ impl Running for Live {
     }
 }
 
-/// The properties of a window that QEMU knows: LIOBN, page shift, base, entries.
+/// Returns the properties of a window that QEMU knows: LIOBN, page shift, base, number of entries.
 const fn shape(spec: &WindowSpec) -> (u64, u32, u64, u64) {
     (spec.liobn.0, spec.page_shift, spec.base, spec.entries)
 }
 
-/// The LIOBN of a bridge's window.
+/// Returns the LIOBN of the bridge with this index: of its first window for `number` 0, of its second for 1.
 const fn liobn(index: u32, number: usize) -> u64 {
     0x8000_0000 | (index as u64) << 8 | number as u64
 }
 
-/// The bridge's unit identifier (BUID) as RTAS takes it, in two words of 32 bits.
+/// Returns the unit identifier (BUID) of the bridge with this index, as two words of 32 bits for RTAS, the high word
+/// first.
 const fn unit(index: u32) -> [u32; 2] {
     [0x0800_0000, 0x2000_0000 + index]
 }
 
-/// The harness's side of the shared memory fails.
+/// Turns an error of the harness's access to the shared memory into a loss of the machine.
 fn io<T>(result: io::Result<T>) -> Result<T, Loss> {
     result.map_err(|error| Loss::new(Way::Host, format!("has memory that the harness cannot reach: {error}")))
 }

@@ -1,5 +1,5 @@
-//! The mailbox: batches of requests to the guest's monitor, and its answers. Both lie in the memory that the harness
-//! shares with QEMU and accesses with positioned reads and writes, without mapping it.
+//! The mailbox: batches of requests to the guest's monitor, and the monitor's answers. Both lie in the memory that the
+//! harness shares with QEMU. The harness accesses them with positioned reads and writes, without mapping the memory.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,13 +15,14 @@ use super::layout::{
 };
 use crate::voters::ahead::Answer;
 
-/// Reads of the done word before the harness sleeps between them.
+/// How many times the harness reads the done word in a loop before it sleeps between two reads.
 const SPINS: u32 = 100;
-/// The first sleep; each is twice as long as the one before, up to [`LONGEST`].
+/// The first sleep between two reads of the done word. Each sleep is twice as long as the one before, up to
+/// [`LONGEST`].
 const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// Requests that the guest gets together.
+/// Requests that the harness hands to the guest together, and the words that copy requests among them store.
 #[derive(Default)]
 pub(super) struct Batch {
     requests: Vec<u8>,
@@ -29,7 +30,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// How many requests it has.
+    /// Returns the number of requests in the batch.
     pub(super) fn len(&self) -> usize {
         self.requests.len() / REQUEST_BYTES
     }
@@ -38,7 +39,8 @@ impl Batch {
         self.requests.is_empty()
     }
 
-    /// Whether no request fits any more, or no request with a page of data. `limit` is the most requests, 1 to 4096.
+    /// Returns whether the batch has no room for another request, or none for another request with a page of data.
+    /// `limit` is the largest number of requests, from 1 to 4096.
     pub(super) fn is_full(&self, limit: usize) -> bool {
         self.len() >= limit.clamp(1, MAX_BATCH) || self.data.len() + contract::hcall::LIST_BYTES as usize > DATA_BYTES
     }
@@ -54,14 +56,15 @@ impl Batch {
         }
     }
 
-    /// Adds a hypercall.
+    /// Adds a request for the hypercall `call` to the batch.
     pub(super) fn call(&mut self, call: &Hypercall) {
         let [r4, r5, r6, r7] = call.args;
         let [r8, r9] = R8_R9;
         self.push([call.opcode, r4, r5, r6, r7, r8, r9, CALL]);
     }
 
-    /// Adds a request that stores `words`, at most a page, at guest address `to`. `buffer` is where the batch will lie.
+    /// Adds a request that stores `words`, at most a page of them, at guest physical address `to`. `buffer` is the
+    /// address of the buffer that the batch will lie in.
     pub(super) fn copy(&mut self, buffer: u64, to: u64, words: &[u64]) {
         let from = buffer + DATA + self.data.len() as u64;
         for word in words {
@@ -71,13 +74,13 @@ impl Batch {
     }
 }
 
-/// How waiting for a batch ended.
+/// How waiting for the oldest batch ended.
 pub(super) enum Waited<E> {
-    /// It is done.
+    /// The guest has answered all requests of the batch.
     Done,
-    /// Nothing came within the limit.
+    /// The guest answered nothing within the time limit.
     Silent,
-    /// The machine ended; how.
+    /// QEMU's machine ended; the value says how.
     Dead(E),
 }
 
@@ -86,17 +89,17 @@ struct Posted {
     requests: usize,
 }
 
-/// The two buffers, and the batches in them.
+/// The two buffers in the shared memory, and the batches whose answers were not taken yet.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    /// The number of the last batch that was posted; the first is 1.
+    /// Number of the last batch that was posted, counted from 1; 0 if none was posted.
     last: u64,
     posted: VecDeque<Posted>,
     bytes: Vec<u8>,
 }
 
 impl Mailbox {
-    /// Whether both buffers have a batch whose answers have not been taken.
+    /// Returns whether both buffers hold a batch whose answers have not been taken.
     pub(super) fn is_full(&self) -> bool {
         self.posted.len() == BUFFERS.len()
     }
@@ -105,12 +108,13 @@ impl Mailbox {
         self.posted.is_empty()
     }
 
-    /// The address of the buffer that the next batch goes to.
+    /// Returns the address, in QEMU's memory, of the buffer for the next batch.
     pub(super) const fn next_buffer(&self) -> u64 {
         BUFFERS[(self.last % 2) as usize]
     }
 
-    /// Hands a batch to the guest. One buffer at least must be free.
+    /// Hands a batch to the guest. At least one of the two buffers must be free. Fails if the shared memory cannot be
+    /// written.
     pub(super) fn post(&mut self, memory: &File, batch: &Batch) -> io::Result<()> {
         let buffer = self.next_buffer();
         memory.write_all_at(&batch.requests, buffer + REQUESTS)?;
@@ -131,7 +135,8 @@ impl Mailbox {
         Ok((done == number, left))
     }
 
-    /// Waits for the oldest batch that was posted. `ended` says how the machine ended, if it has.
+    /// Waits until the guest has answered the oldest batch that was posted, or for `limit` without any new answer.
+    /// `ended` returns how the machine ended, `None` while it runs. Fails if the shared memory cannot be read.
     pub(super) fn wait<E>(
         &self,
         memory: &File,
@@ -169,9 +174,9 @@ impl Mailbox {
         }
     }
 
-    /// Takes the answers of the oldest batch, in the order of its requests. [`wait`](Self::wait) returned `waited`. If
-    /// the machine was lost, these are the answers that it had written by then. The request behind the last one is the
-    /// one at which it was lost.
+    /// Takes the answers to the oldest batch, in the order of the batch's requests. `waited` is what
+    /// [`wait`](Self::wait) returned. If the machine was lost, there are only the answers that the guest had written by
+    /// then; the machine was lost at the first request without an answer. Fails if the shared memory cannot be read.
     pub(super) fn take<E>(
         &mut self,
         memory: &File,

@@ -33,6 +33,6 @@ pub use draw::BoardLimits;
 pub use live::Live;
 pub use voter::{KIND, Qemu};
 
-/// Lists must lie below this guest address, in bytes. The guest's own code and the mailbox follow, up to the end of
-/// QEMU's memory.
+/// Guest physical address, in bytes, below which lists must lie. The guest's own code and the mailbox lie from here to
+/// the end of QEMU's memory.
 pub const LISTS_BELOW: u64 = layout::RESERVED;

@@ -15,17 +15,17 @@ use crate::voters::restart::Loss;
 use crate::voters::roster::{Candidacy, VoterKind};
 use crate::voters::{Look, Shows, Unavailable, Voter};
 
-/// The voter's name.
+/// Name of this voter in reports and ledgers.
 const NAME: &str = "qemu";
 
-/// How `--against` names it.
+/// How the option `--against` names a live QEMU.
 pub const KIND: VoterKind = VoterKind {
     pattern: "qemu",
     help: "QEMU's pseries machine, live",
     named: |name, options| (name == NAME).then(|| Arc::new(options.qemu.clone()) as Arc<dyn Candidacy>),
 };
 
-/// QEMU's pseries machine as a voter.
+/// QEMU's pseries machine as a voter: the reference runs ahead of it.
 pub type Qemu = Ahead<Config>;
 
 impl System for Config {
@@ -102,7 +102,7 @@ impl Candidacy for Config {
         self.own_dialect()
     }
 
-    /// A machine of QEMU's keeps a core busy, and so does the thread that feeds it.
+    /// Returns 2: QEMU keeps one core busy, and the thread that sends it requests keeps another busy.
     fn cores(&self) -> usize {
         2
     }
