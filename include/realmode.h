@@ -76,7 +76,7 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_H_SUCCESS 0
 
 /**
- * Status H_HARDWARE: the host cannot supply a page that a TCE names.
+ * Status H_HARDWARE: the host cannot supply a page that a TCE names, or maps it read-only and the device may write.
  */
 #define RM_H_HARDWARE -1
 

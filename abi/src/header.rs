@@ -31,7 +31,7 @@ pub const RM_QEMU: u32 = 2;
 
 /// Status H_SUCCESS: the call did all that it was asked for.
 pub const RM_H_SUCCESS: i64 = 0;
-/// Status H_HARDWARE: the host cannot supply a page that a TCE names.
+/// Status H_HARDWARE: the host cannot supply a page that a TCE names, or maps it read-only and the device may write.
 pub const RM_H_HARDWARE: i64 = -1;
 /// Status H_FUNCTION: no hypercall has this opcode.
 pub const RM_H_FUNCTION: i64 = -2;

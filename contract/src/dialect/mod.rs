@@ -137,8 +137,8 @@ pub enum Dialect {
     /// The answers of the specification, LoPAPR.
     #[default]
     Lopapr,
-    /// The answers of the in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11, the check-first rule of
-    /// 4.20 and the pinned windows of 2013.
+    /// The answers of the in-kernel handlers of Linux 4.18-4.19, with the range rule of 4.6-4.11, the check-first rule
+    /// of 4.20 and the pinned windows of 2013.
     Kvm,
     /// The answers of the pseries machine of QEMU 7.2; emulated windows only.
     Qemu,
