@@ -11,16 +11,16 @@ pub enum Mode {
     Virtual,
 }
 
-/// One who stores to memory.
+/// Who stores to memory: the host, or a CPU in one of its modes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Actor {
     /// The host.
     Host,
-    /// A CPU that runs code of the subject.
+    /// A CPU that runs a call of the subject.
     Cpu {
-        /// Its number, below [`MAX_VCPUS`].
+        /// Number of the vCPU, from 0, below [`MAX_VCPUS`].
         vcpu: u8,
-        /// The mode it runs in.
+        /// The mode that the CPU runs in.
         mode: Mode,
     },
 }
@@ -41,7 +41,7 @@ pub struct Actors(u32);
 const _: () = assert!(2 * (MAX_VCPUS as u32) < u32::BITS);
 
 impl Actors {
-    /// Returns the set of one actor. A vCPU number is taken modulo [`MAX_VCPUS`].
+    /// Returns the set that has only `actor`. The number of a vCPU is taken modulo [`MAX_VCPUS`].
     #[must_use]
     pub const fn only(actor: Actor) -> Self {
         Self(match actor {
@@ -61,12 +61,12 @@ impl Actors {
         Actor::all().filter(move |actor| self.contains(*actor))
     }
 
-    /// Returns the set as one bit for each actor, for the change log.
+    /// Returns the set as a number with one bit for each actor, as the change log keeps it.
     pub(super) const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Returns the set that [`bits`](Self::bits) gave.
+    /// Returns the set of which [`bits`](Self::bits) made `bits`.
     pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }

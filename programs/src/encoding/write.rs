@@ -42,7 +42,7 @@ pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Returns the bits of a record's small number for the kind of a page-table entry.
+/// Returns the bits that give the kind of a page-table entry (present, huge, absent) in the small number of its record.
 const fn entry(pte: Pte) -> u32 {
     match pte {
         Pte::Present { .. } => 0,
@@ -51,7 +51,8 @@ const fn entry(pte: Pte) -> u32 {
     }
 }
 
-/// Returns the bits of a record's small number for the kind of a window.
+/// Returns the bit that says in the small number of a window's record that the window is pinned; 0 for an emulated
+/// window.
 const fn window(window: &WindowSpec) -> u32 {
     match window.backing {
         Backing::Emulated => 0,
@@ -59,7 +60,7 @@ const fn window(window: &WindowSpec) -> u32 {
     }
 }
 
-/// Appends the header.
+/// Appends the header: version, dialect, and the parts of the machine that have no record of their own.
 fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
     let (model, block_shift, one, two) = match &machine.memory {
         MemoryModel::Flatmem { array, pages } => (0, 0, array.0, *pages),
@@ -76,20 +77,20 @@ fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
     }
 }
 
-/// Appends a record of zeros with that key.
+/// Appends a record that has this key and is zero otherwise.
 fn start(bytes: &mut Vec<u8>, key: Key) {
     bytes.extend_from_slice(&[0; RECORD]);
     put(bytes, 0, &key.bytes());
 }
 
-/// Writes `part` into the last record, from its byte `at` on.
+/// Writes `part` into the last record of `bytes`, from byte `at` of that record on.
 fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
     let start = bytes.len() - RECORD + at;
     bytes[start..start + part.len()].copy_from_slice(part);
 }
 
-/// Appends a record with the numbers, and one record for each run of their list. `kind` is the part of the small number
-/// that is not a number of an item.
+/// Appends the record of an item or step with its numbers, and one record for each run of its list. `kind` has the bits
+/// of the small number (bytes 4 to 7) that the visitor does not show: the kind of a page-table entry or window.
 #[inline]
 fn record(bytes: &mut Vec<u8>, key: Key, kind: u32, numbers: &impl Numbers) {
     start(bytes, key);
