@@ -407,7 +407,7 @@ mod tests {
     use super::*;
     use crate::memory::Actor;
 
-    /// Spoils something that the audit must find.
+    /// Brings frames into an impossible state that [`Frames::audit`] must find.
     type Spoil = fn(&Frames);
 
     const HOST: Actors = Actors::only(Actor::Host);
@@ -416,7 +416,8 @@ mod tests {
         Key::new(Space::Real, number)
     }
 
-    /// Three frames with a word each that this step stored to, and one bucket for all.
+    /// Returns three frames, in each of which the running step stored to one word, and a directory with only one
+    /// bucket.
     fn three() -> Frames {
         let mut frames = Frames::default();
         frames.reset(0);

@@ -196,7 +196,7 @@ mod tests {
         );
     }
 
-    /// A mutation that fails keeps the input, and the next mutation works again.
+    /// A mutation that fails leaves the input as it is, and the next mutation of the same mutator works.
     #[test]
     fn the_input_survives() {
         let mut mutator = Mutator::new(Focus::Program);
