@@ -155,7 +155,7 @@ fn list(blocks: u64) -> Option<Box<Node>> {
         .fold(None, |next, number| Some(Box::new(Node { virt: BASE + number * BLOCK, real: place(number), next })))
 }
 
-/// Which pfns a row looks up.
+/// Which pfns a measurement looks up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Random,
@@ -206,7 +206,7 @@ impl Kind {
     }
 }
 
-/// Returns the median time of a lookup in nanoseconds.
+/// Returns the median, over [`ROUNDS`] rounds, of the time of one lookup of the pfns, in nanoseconds.
 fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     // A round takes about a millisecond, but looks up each drawn pfn at least once, unless that takes too long.
     let started = Instant::now();
@@ -374,7 +374,7 @@ fn agree(blocks: u64) {
     }
 }
 
-/// Times of a lookup in nanoseconds, by kind of pfns, row and number of blocks.
+/// Times of one lookup in nanoseconds, by kind of pfns, row of the table and number of vmemmap blocks.
 type Times = Vec<[[f64; BLOCKS.len()]; ROWS.len()]>;
 
 fn times() -> Times {

@@ -81,7 +81,7 @@ enum Command {
         /// The subject that runs against the reference: candidate, null, canary, or the path of a library
         #[arg(long, default_value = "candidate")]
         subject: String,
-        /// Write the figures to this file as one JSON object
+        /// Write the figures of the corpus to this file as one JSON object
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// The number of sections of memory of each machine, 1 to 4
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_SECTIONS))]
     sections: u64,
-    /// The largest number of steps of a program
+    /// The largest number of steps of a program, 0 to 64
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=64))]
     steps: u8,
     /// The memory model of the machines

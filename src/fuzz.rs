@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// The number of programs to check, at least 1, instead of a time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     programs: Option<u64>,
-    /// The seed of all programs [default: a random one, which is printed]
+    /// The seed from which all programs are drawn [default: a random one, which is printed]
     #[arg(long)]
     seed: Option<u64>,
     /// The number of threads, 1 to 1024 [default: as many as keep all cores busy]
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     dialect: Option<DialectChoice>,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Stop after this many different findings (by rule, field and kind of step) [default: 1]
+    /// Stop after this many different findings (by rule, field and kind of step), at least 1 [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     max_findings: Option<u32>,
     /// The folder for findings [default: findings]

@@ -51,7 +51,7 @@ impl Bar {
         Self { bar, started: Instant::now() }
     }
 
-    /// Returns the time since the bar was made.
+    /// Returns the time since the progress bar was made.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

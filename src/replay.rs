@@ -22,7 +22,7 @@ pub(crate) struct Args {
     sequence: bool,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Write the verdicts of all files to this file as one JSON object
+    /// Write the verdicts on all programs to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

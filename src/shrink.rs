@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// The file for the shrunk program [default: print it with its report]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// The time limit; the smallest program found by then is the result
+    /// The time limit for shrinking; the smallest failing program found by then is the result
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     time: Duration,
     /// The largest number of smaller programs to check

@@ -19,7 +19,7 @@ use super::{CLEAN, FINDING, Failure, Outcome, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Crash files, or folders of them
+    /// Crash files of fuzzing engines, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// The fuzz target that found the crashes; it runs only its part of each program
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// The engine's name, a part of file names [default: libfuzzer, afl or file, depending on each file's name]
     #[arg(long, value_name = "NAME", value_parser = engine)]
     engine: Option<String>,
-    /// The time after which a check counts as hung
+    /// The time after which the check of one program counts as hung
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     limit: Duration,
     /// Write the results of the triage to this file as one JSON object

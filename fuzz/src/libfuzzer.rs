@@ -48,8 +48,8 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
 }
 
 /// Mutates the input in `data[..size]` in place and returns its new size in bytes, at most `max_size`. Mostly the
-/// mutator mutates it as a program; one in [`OWN_MUTATION`] times libFuzzer mutates its bytes, which are then decoded
-/// and encoded again if the encoding fits.
+/// mutator mutates it as a program; one in `OWN_MUTATION` times libFuzzer mutates its bytes, which are then decoded and
+/// encoded again if the encoding fits.
 pub fn mutate(target: &mut Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     if seed.is_multiple_of(OWN_MUTATION) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);

@@ -81,7 +81,7 @@ impl Coverage {
     };
 }
 
-/// An implementation under test.
+/// An implementation under test, as the harness calls it.
 ///
 /// A subject gets the description of the machine once, in [`start`](Self::start). From then on it accesses memory only
 /// through the [`Cpu`] that each call passes: struct pages, TCE tables, guest pages and the page table lie there, and
@@ -121,12 +121,12 @@ pub trait Subject: Sync {
     /// Returns the bound on the accesses of a real-mode call, which the subject promises to keep.
     fn bound(&self) -> Bound;
 
-    /// Runs the real-mode half of a hypercall. To leave the call to virtual mode, it changes nothing and returns
-    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD).
+    /// Runs the real-mode half of a hypercall. To leave the call to virtual mode, the subject changes nothing and
+    /// returns [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// Runs the virtual-mode half of a hypercall that real mode deferred: the whole call from its registers. It never
-    /// returns [`Status::TOO_HARD`](contract::Status::TOO_HARD).
+    /// Runs the virtual-mode half of a hypercall that real mode deferred: the whole call, from its registers. The
+    /// answer is never [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
     /// Probe in real mode (docs/semantics.md, section 2): returns the real address of the page's struct page, with or
@@ -151,7 +151,7 @@ pub trait Subject: Sync {
     /// Notice: the host has set a memory slot, or deleted it if `pages` is 0.
     fn set_slot(&mut self, slot: &SlotSpec);
 
-    /// Notice: the host has created a window. Its tables are all zero.
+    /// Notice: the host has created the window. All entries of its tables are 0.
     fn create_window(&mut self, window: &WindowSpec);
 
     /// Closes the window with this LIOBN, in virtual mode. The subject removes every entry as H_STUFF_TCE of 0 does,

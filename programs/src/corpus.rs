@@ -17,10 +17,10 @@ use crate::generate::{GeneratorConfig, generate};
 use crate::inputs::{InputError, Stored, read, read_text};
 use crate::store::{self, EXTENSION};
 
-/// Why a corpus was not written.
+/// Why a corpus was not written, or not completely.
 #[derive(Debug)]
 pub enum CorpusError {
-    /// An input file holds no program.
+    /// An input file holds no program or cannot be read.
     Input(InputError),
     /// The folder already has a file with the name of a program to write, and that file does not hold the program.
     Taken(PathBuf),

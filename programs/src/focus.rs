@@ -8,7 +8,7 @@ use std::fmt;
 
 use contract::{Program, Step, hcall};
 
-/// The part of programs that a fuzz target runs.
+/// The part of programs that a fuzz target runs; each fuzz target has one focus.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Focus {
     /// Runs `hot-add`, `hot-remove` and lookups of pfns. The machine has no guest and no windows.

@@ -54,11 +54,12 @@ pub struct Files {
 /// File name extensions that no program has: notes, logs, and the other files of a finding.
 const OTHER_ENDINGS: [&str; 8] = ["txt", "md", "rs", "json", "log", "dict", "toml", "profraw"];
 
-/// Finds all files of programs under `paths`. A path that names a file is taken whatever its name. In folders, `find`
-/// passes over hidden files, files with an extension that no program has, and an engine's own files.
+/// Finds all files of programs that `paths` name or that lie in folders that `paths` name. A file that `paths` name is
+/// taken whatever its name. In folders, `find` passes over hidden files, files with an extension that no program has,
+/// and an engine's own files.
 ///
 /// # Errors
-/// A folder cannot be read, or a path does not exist. The error names the path.
+/// A folder cannot be read, or one of `paths` does not exist. The error names the path.
 pub fn find(paths: &[PathBuf], wanted: Wanted) -> io::Result<Files> {
     let mut files = Files::default();
     for path in paths {
@@ -109,7 +110,8 @@ fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether the folder is an AFL++ instance. Files directly in it are AFL++'s own, not programs.
+/// Returns whether the folder belongs to one AFL++ instance: files directly in such a folder are AFL++'s own, not
+/// programs.
 fn is_instance(folder: &Path) -> bool {
     let is_dir = |name: &str| fs::symlink_metadata(folder.join(name)).is_ok_and(|kind| kind.is_dir());
     folder.join("fuzzer_stats").is_file() || is_dir("queue") && (is_dir("crashes") || is_dir("hangs"))
@@ -142,23 +144,22 @@ pub fn engine(path: &Path) -> &'static str {
 /// The form in which a file holds a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stored {
-    /// The text form.
+    /// The text form of a program.
     Text,
-    /// Packed, equal byte for byte to what [`encode`](crate::encoding::encode) writes.
+    /// Packed: the bytes are exactly what [`encode`](crate::encoding::encode) writes for the program.
     Packed,
-    /// Packed, but different from what `encode` writes: decoding repaired or ignored something, or encoding writes it
-    /// otherwise.
+    /// Packed, but not exactly what [`encode`](crate::encoding::encode) writes: decoding repaired or ignored something.
     Mended,
     /// Bytes without a header, which the generator reads as its decisions.
     Decisions,
 }
 
-/// A program and how its file held it.
+/// A program that was read from a file, and the form in which the file holds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Input {
     /// The form in which the file holds the program.
     pub stored: Stored,
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// The program, which is valid.
     pub program: Program,
@@ -167,7 +168,7 @@ pub struct Input {
 /// Why no program was read from a file.
 #[derive(Debug)]
 pub enum InputError {
-    /// The file cannot be read.
+    /// The file cannot be read. The error is the system's.
     Unreadable(PathBuf, io::Error),
     /// The file is too long. The numbers are its size in bytes (at least; it may have grown while it was read) and the
     /// limit in bytes.

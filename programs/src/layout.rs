@@ -11,8 +11,8 @@ use contract::description::{
 use contract::visit::{NumberKind, Numbers as _};
 use contract::{Extent, Machine, Pfn, RealAddr, WindowSpec};
 
-/// Real address where the search for room begins: 2^45, past the memory of ordinary machines, so that sections can
-/// still be added below.
+/// Real address where the search for free memory begins: 2^45, above the memory of ordinary machines, so that sections
+/// can still be added below.
 const FIRST_ROOM: u64 = 1 << 45;
 
 /// The ranges of real memory that something occupies.

@@ -23,7 +23,7 @@ use contract::text::{self, TextError};
 use crate::inputs::{InputError, read_text};
 use crate::snippet::NoProgram;
 
-/// The first line of a sequence.
+/// The first line of the text form of a sequence.
 pub const HEADER: &str = "realmode-sequence 1";
 /// The line that stands after a program whose windows the harness leaves open.
 const LEAVE_OPEN: &str = "leave windows open";

@@ -43,7 +43,7 @@ pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Returns a short name for a program: the [`hash`] of its text as 16 hexadecimal digits.
+/// Returns a short name for a program: the [`hash`] of its text form as 16 hexadecimal digits.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
     format!("{:016x}", hash(program.to_string()))
@@ -61,7 +61,8 @@ pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
 /// a file, returns it alone, whatever its extension. Links are followed.
 ///
 /// # Errors
-/// A folder cannot be read, or a link leads to a folder above it. The error names the path.
+/// `path` does not exist, a folder cannot be read, or a link leads to a folder that contains the link. The error names
+/// the path.
 pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
@@ -131,7 +132,7 @@ mod tests {
         assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
     }
 
-    /// Values of the XXH3 reference implementation: file names must not change with the library.
+    /// Compares with values of the XXH3 reference implementation: file names must not change when the library does.
     #[test]
     fn the_hash_is_xxh3() {
         assert_eq!(hash(""), 0x2d06_8005_38d3_94c2);

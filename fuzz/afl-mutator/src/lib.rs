@@ -27,7 +27,7 @@ const CROSSOVER: u64 = 4;
 /// [`realmode_diff::check::feedback`] in 51,000 runs, without this limit 161 in 488,000.
 const MUTATIONS: c_uint = 32;
 
-/// The state that AFL++ keeps for the mutator between calls.
+/// The mutator's state, which AFL++ keeps between calls and passes as `data`.
 pub struct State {
     mutator: Mutator,
     /// Draws a seed for each mutation and crossover.

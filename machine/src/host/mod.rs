@@ -27,7 +27,8 @@ use vmemmap_list::VmemmapList;
 /// Size of a section in bytes.
 const SECTION_BYTES: u64 = 1 << SECTION_SIZE_BITS;
 
-/// The host: the state that it keeps outside memory.
+/// The host, with what it keeps outside the simulated memory: present sections, memory slots and a copy of the vmemmap
+/// list.
 pub struct Host {
     machine: MachineShape,
     /// Numbers of the sections that are present now. Empty in flatmem.

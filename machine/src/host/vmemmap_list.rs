@@ -18,9 +18,9 @@ const VIRTUAL: u64 = 16;
 /// The vmemmap list, as the host keeps it beside the list in memory.
 #[derive(Default)]
 pub(super) struct VmemmapList {
-    /// Real address of the word that points to the first node.
+    /// Real address of the list's first word, which holds the real address of the first node (0 for none).
     at: u64,
-    /// Real address of the first node that was never used.
+    /// Real address of the first piece of the list's area that was never used for a node.
     carve: u64,
     /// Real addresses of removed nodes. The node that was removed last is reused first.
     freed: Vec<u64>,

@@ -1,6 +1,7 @@
 //! The account of one page.
 
-/// The number of references on a page, by holder.
+/// The number of references on one page that memory accounts for: own references, and page-table entries and hardware
+/// TCEs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Account {
     /// Own references on the page: those that the host itself holds.

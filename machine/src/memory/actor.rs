@@ -14,7 +14,7 @@ pub enum Mode {
 /// Who stores to memory: the host, or a CPU in one of its modes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Actor {
-    /// The host.
+    /// The host, which the harness plays.
     Host,
     /// A CPU that runs a call of the subject.
     Cpu {
@@ -26,14 +26,14 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Returns all actors, the host first.
+    /// Returns all actors: the host, then each vCPU by number, in real mode and in virtual mode.
     fn all() -> impl Iterator<Item = Self> {
         let cpus = (0..MAX_VCPUS).flat_map(|vcpu| [Mode::Real, Mode::Virtual].map(|mode| Self::Cpu { vcpu, mode }));
         core::iter::once(Self::Host).chain(cpus)
     }
 }
 
-/// A set of actors.
+/// A set of actors, for example those that changed a word in one step.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Actors(u32);
 
@@ -50,13 +50,13 @@ impl Actors {
         })
     }
 
-    /// Returns whether the actor is in the set.
+    /// Returns whether `actor` is in this set.
     #[must_use]
     pub const fn contains(self, actor: Actor) -> bool {
         self.0 & Self::only(actor).0 != 0
     }
 
-    /// Returns the actors of the set: the host first, then the CPUs by number, real mode before virtual mode.
+    /// Returns the actors of this set: the host first, then the CPUs by number, real mode before virtual mode.
     pub fn iter(self) -> impl Iterator<Item = Actor> {
         Actor::all().filter(move |actor| self.contains(*actor))
     }

@@ -72,7 +72,7 @@ struct Cached {
 /// Stands for the number of a frame to which nothing was stored yet, so that it does not exist.
 const UNTOUCHED: u32 = u32::MAX;
 
-/// An empty slot of the cache.
+/// An empty slot of a CPU's cache of frames.
 const NOTHING: Cached = Cached { number: u64::MAX, frame: UNTOUCHED, made: 0, region: 0 };
 
 /// The word of real memory that an access goes to.

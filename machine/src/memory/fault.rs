@@ -36,7 +36,7 @@ pub enum Fault {
     RegionsOverlap(Region, Region),
     /// The host removes a region that does not exist.
     NoRegion {
-        /// Real address at which the region would start.
+        /// Real address at which the missing region would start.
         start: u64,
     },
     /// A vmemmap block is backed twice, or is out of order in the record of blocks.
@@ -133,7 +133,7 @@ pub enum Fault {
     },
     /// The host gets a step whose precondition fails, or that is not a host step.
     Precondition {
-        /// The kind of step.
+        /// The kind of the step that the host was to do.
         step: StepKind,
         /// The precondition that fails, as a phrase such as `a hole`.
         needs: &'static str,
@@ -142,24 +142,25 @@ pub enum Fault {
     },
     /// The area of the vmemmap list has no room for another node.
     ListFull {
-        /// Real address at which the node would begin.
+        /// Real address at which the new node would begin.
         node: RealAddr,
     },
     /// A word of the vmemmap list does not match the backed vmemmap blocks.
     List {
-        /// Real address of the word.
+        /// Real address of the word of the vmemmap list.
         at: RealAddr,
         /// The word that the backed blocks require.
         expected: u64,
         /// The word in memory.
         found: u64,
     },
-    /// The directory of frames does not lead to a frame, or leads to one that is not in use.
+    /// The directory of frames does not lead to a frame that is in use, leads to it twice, or leads to one that is not
+    /// in use.
     Directory {
         /// Number of the frame.
         frame: u32,
     },
-    /// A frame has words that are not zero outside the range that was stored to.
+    /// A frame has a word that is not zero outside the range of words that were stored to.
     Range {
         /// Number of the frame.
         frame: u32,
@@ -175,7 +176,7 @@ pub enum Fault {
     },
     /// A frame of real memory is recorded with another region than the one that holds its first byte.
     FrameRegion {
-        /// Real address of the frame.
+        /// Real address of the frame's first byte.
         real: RealAddr,
     },
     /// A word outside all regions is not 0.

@@ -304,7 +304,7 @@ impl Frames {
         })
     }
 
-    /// Returns the number of frames in use. No frame is removed before the next reset.
+    /// Returns the number of frames in use. It only grows until the next [`reset`](Self::reset).
     #[inline]
     pub(super) fn made(&self) -> u32 {
         self.used.get()

@@ -13,7 +13,7 @@ use super::image::RealMemory;
 use super::pte::{self, Entry};
 use super::region::Place;
 
-/// A page-table entry, with the frame of the word that holds it.
+/// A page-table entry (a hole, if its word is 0), with the frame of the word that holds it.
 pub(super) struct Found<'m> {
     pub(super) frame: &'m Frame,
     /// Number of the first page that the entry maps: its hva >> PAGE_SHIFT.

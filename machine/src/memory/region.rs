@@ -5,7 +5,7 @@ use contract::addr::{Hva, Liobn, RealAddr};
 /// The purpose of a region of real memory (docs/semantics.md, section 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// Struct pages. The region is a vmemmap block, or the one array of flatmem.
+    /// Struct pages: the region is a vmemmap block, or flatmem's only array.
     StructPages {
         /// Distance in bytes from the struct page of pfn 0 to the region's first byte, in the array or in the vmemmap
         /// range.
@@ -17,14 +17,14 @@ pub enum Owner {
     Hardware(Liobn),
     /// Pages of the host: a section, or all memory of flatmem.
     Ram,
-    /// The vmemmap list, which the host keeps.
+    /// The area of the vmemmap list, which only the host changes.
     List,
 }
 
 /// A region of real memory. Regions start at multiples of 4 KiB and overlap nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Region {
-    /// Real address of the first byte.
+    /// Real address of the region's first byte, a multiple of 4 KiB.
     pub start: u64,
     /// Real address of the first byte past the region; above `start`.
     pub end: u64,
@@ -32,7 +32,7 @@ pub struct Region {
     pub owner: Owner,
 }
 
-/// Where a word of the image lies.
+/// Where a word of memory lies: in real memory or in the page table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     /// At a real address (a multiple of 8), in the region; `None` if the address lies in no region, for example because

@@ -65,7 +65,8 @@ fn struct_page_at(pfn: u64) -> u64 {
     BLOCKS + (pfn - PFN) * 64
 }
 
-/// A subject that stores where the reference does not needs frames that the bound does not count.
+/// A subject that stores where the reference does not may use frames beyond the bound of the program, and no fault is
+/// reported.
 #[test]
 fn a_subject_may_store_all_over_struct_pages() {
     let model = MemoryModel::Flatmem { array: RealAddr(1 << 40), pages: 1 << 20 };
@@ -89,7 +90,8 @@ fn a_subject_may_store_all_over_struct_pages() {
     assert_eq!(memory.peek(RealAddr(start)), 0);
 }
 
-/// No store is lost silently, and no subject is blamed when memory is full.
+/// A store that finds no free frame is a fault, so it is not lost silently, and it is no event, so no subject is
+/// blamed.
 #[test]
 fn a_store_without_a_frame_is_a_fault_and_no_event() {
     const FREE: u64 = BLOCKS + 0x3_0000;

@@ -32,12 +32,12 @@ pub use write::{encode, encode_into};
 pub const RECORD: usize = 48;
 /// Version of the encoding, in the header's bytes 4 to 7. No other version is written or read.
 pub const VERSION: u32 = 1;
-/// The first four bytes of the header.
+/// The first four bytes of the header, which mark an encoded program.
 pub const MAGIC: [u8; 4] = *b"RMDP";
 
 macro_rules! keys {
     ($($name:ident $bytes:literal $what:literal $(= $step:ident { $($field:tt),* })?;)*) => {
-        /// The kinds of records.
+        /// The kinds of records: one for each kind of item of the machine and of step, and for the runs of their lists.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(usize)]
         pub(crate) enum Key {
@@ -47,8 +47,8 @@ macro_rules! keys {
         impl Key {
             const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// Returns the kind of record whose key the four bytes are. Bytes that are no key give the kind with the
-            /// number (bytes as a little-endian number) modulo (number of kinds).
+            /// Returns the kind of record whose key the four bytes are. Bytes that are no key give some kind too: read
+            /// as a little-endian number, modulo the number of kinds, they are its index.
             fn of(bytes: [u8; 4]) -> Self {
                 // Comparing numbers takes a handful of comparisons.
                 match u32::from_le_bytes(bytes) {

@@ -54,7 +54,7 @@ impl fmt::Display for EncodingError {
 
 impl std::error::Error for EncodingError {}
 
-/// Decodes bytes that [`encode`] wrote, and repairs nothing.
+/// Decodes the bytes of a program that [`encode`] wrote. Unlike [`decode`] it repairs nothing.
 ///
 /// # Errors
 /// The bytes have no header of [`VERSION`], an unknown key or an incomplete record, decode to an invalid program, or
@@ -87,7 +87,8 @@ pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
     }
 }
 
-/// Decodes any bytes into some valid program. Bytes that [`encode`] wrote give the program that was encoded.
+/// Decodes any bytes into some valid program. Bytes that [`encode`] wrote give the encoded program; bytes without a
+/// header are decisions of the generator; a program that is invalid is repaired.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     if form(bytes) != Form::Current {
@@ -206,7 +207,7 @@ fn key(record: &[u8]) -> Key {
     Key::of(std::array::from_fn(|index| record[index]))
 }
 
-/// The program that is being decoded, record by record.
+/// Decodes records one after the other; holds the program that they have given so far.
 struct Reader {
     program: Program,
 }

@@ -6,7 +6,8 @@ use contract::{Dialect, Program, Pte, Step, WindowSpec};
 
 use super::{Key, MAGIC, PINNED, RECORD, VERSION, pte_bits, small};
 
-/// Encodes a valid program. [`decode`](super::decode) of the bytes gives it back.
+/// Returns the encoding of a valid program: a header and records of [`RECORD`] bytes. [`decode`](super::decode) of the
+/// bytes gives the same program.
 #[must_use]
 pub fn encode(program: &Program) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -14,7 +15,7 @@ pub fn encode(program: &Program) -> Vec<u8> {
     bytes
 }
 
-/// Encodes a program like [`encode`], into a buffer that is emptied first.
+/// Writes the encoding of a valid program, as [`encode`] returns it, to `bytes`, which is emptied first.
 pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     bytes.clear();
     let Program { dialect, machine, steps } = program;

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 pub enum Dice<'a> {
     /// A random number generator, made from a seed.
     Seeded(Box<Xoshiro256PlusPlus>),
-    /// The unused rest of an engine's input.
+    /// The bytes of an engine's input that no decision has used yet.
     Bytes(&'a [u8]),
 }
 
@@ -41,7 +41,7 @@ impl Dice<'_> {
         u64::from(self.u32()) << 32 | u64::from(self.u32())
     }
 
-    /// Draws a number from 0 to n - 1; 0 for n = 0.
+    /// Draws a number from 0 to `n` - 1; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         match u32::try_from(n) {
             Ok(n) => (u64::from(self.u32()) * u64::from(n)) >> 32,

@@ -12,8 +12,8 @@ use super::dice::Dice;
 use super::swarm::{Limited, Swarm};
 use contract::description::blocks_of_section;
 
-/// Real address from which struct pages, tables and the vmemmap list are placed: past all sections that are drawn,
-/// except the last one below 2^46.
+/// Real address from which on struct pages, tables and the vmemmap list are placed: above all sections that are drawn,
+/// except the last section below 2^46.
 const TABLES: u64 = 1 << 45;
 /// Number of the last section below 2^46.
 const LAST_SECTION: u64 = (1 << 22) - 1;
@@ -57,7 +57,8 @@ impl Places {
         Self { next, spread: false }
     }
 
-    /// Allocates `bytes` bytes at a multiple of `align`, a power of two.
+    /// Allocates `bytes` bytes of real memory at a multiple of `align` (a power of two), and returns their real
+    /// address.
     pub(crate) fn take(&mut self, bytes: u64, align: u64, dice: &mut Dice<'_>) -> RealAddr {
         if self.spread && dice.percent(50) {
             self.next += dice.between(1, 4) << 12;

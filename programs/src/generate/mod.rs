@@ -41,7 +41,8 @@ pub fn generate(config: &GeneratorConfig, seed: u64, index: u64) -> Program {
     finish(&swarm, &mut dice)
 }
 
-/// Decodes any byte string into some valid program of bounded size: the bytes are the generator's decisions.
+/// Returns the valid program that the generator draws if it takes the bytes as its decisions. Every byte string gives
+/// some program, of bounded size.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     let mut dice = Dice::Bytes(bytes);

@@ -172,7 +172,7 @@ impl Writer<'_> {
         first + dice.pick(&[0, 1, inside])
     }
 
-    /// Draws an `unmap`, a `map`, or both for the same hva.
+    /// Draws an `unmap`, a `map`, or both, for the hva of one guest page.
     pub(crate) fn mapping(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         if dice.percent(50) {
@@ -317,7 +317,8 @@ impl Writer<'_> {
         self.steps.push(Step::CreateWindow(window));
     }
 
-    /// Draws a hypercall on an open window; if none is open, a `create-window`.
+    /// Draws a hypercall on an open window, with the steps that belong to it; if no window is open, what
+    /// [`window`](Self::window) draws.
     pub(crate) fn hypercall(&mut self, dice: &mut Dice<'_>) {
         let wrong = dice.percent(self.swarm.wrong);
         let vcpu = if dice.percent(70) { 0 } else { dice.below(4) as u8 };

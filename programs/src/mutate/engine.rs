@@ -72,8 +72,8 @@ impl Mutator {
         self.failures
     }
 
-    /// Mutates the program that is encoded in `buffer[..size]` in place and returns its new size in bytes: at most
-    /// `max_size` and the length of the buffer. The same input, sizes and seed give the same output.
+    /// Mutates the program that is encoded in `buffer[..size]` in place and returns its new size in bytes, at most
+    /// `max_size` and at most the length of the buffer. The same input, sizes and seed give the same output.
     ///
     /// The output is the encoding of a valid program inside the focus. If it is longer than `max_size`, steps at its
     /// end are dropped. If even the machine is too long, or the mutation fails (which prints a line on stderr), the

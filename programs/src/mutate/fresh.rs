@@ -13,11 +13,11 @@ use crate::generate::swarm::Swarm;
 /// The kind of steps to draw.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Any kind that the focus runs.
+    /// Steps of any kind that the focus runs.
     Any,
-    /// A step that writes a list, then the H_PUT_TCE_INDIRECT that reads it.
+    /// A `write` step with a TCE list, then the H_PUT_TCE_INDIRECT that reads the list.
     List,
-    /// Steps that leave a page held by TCEs alone, then a call that replaces them.
+    /// A call whose TCEs name a page, an `unmap` of the page, then a call that replaces these TCEs.
     LastReference,
     /// A step that creates or closes a DMA window.
     Window,

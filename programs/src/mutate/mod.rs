@@ -59,7 +59,7 @@ pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
     settle(program, bounds, focus);
 }
 
-/// Returns the names of all operators, in the order of their table.
+/// Returns the names of all mutation operators, in the order of the table of operators.
 pub fn operators() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|operator| operator.name)
 }

@@ -29,7 +29,8 @@ pub(super) struct Operator {
 
 macro_rules! operators {
     ($($name:literal $weight:literal $needs:ident $sound:ident $run:path, $why:literal;)*) => {
-        /// All operators. The last column of the table below gives the reason for the weight; only a test reads it.
+        /// All operators. The last column of the table below this macro gives the reason for an operator's weight; only
+        /// a test reads it.
         pub(super) const OPERATORS: &[Operator] = &[$(
             // $why is for the reader of the table.
             Operator { name: $name, weight: $weight, needs: Needs::$needs, repairs: operators!(@$sound), run: $run },

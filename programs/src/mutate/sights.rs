@@ -30,7 +30,7 @@ pub(super) struct Sights<'a> {
     pub(super) at: usize,
 }
 
-/// A mapped guest page: the gpa and the hva of its first byte.
+/// A mapped guest page, given by the guest address and the hva of its first byte.
 #[derive(Clone, Copy)]
 pub(super) struct GuestPlace {
     pub(super) gpa: u64,

@@ -30,7 +30,7 @@ pub(super) fn stretch(steps: &[Step], most: usize, dice: &mut Dice<'_>) -> Optio
     Some(start..start + length)
 }
 
-/// Inserts steps at index `at`, as many as there is room for. Returns whether it inserted any.
+/// Inserts the first of `steps` at index `at`: as many as [`room`] allows. Returns whether any was inserted.
 pub(super) fn put(program: &mut Program, at: usize, mut steps: Vec<Step>) -> bool {
     steps.truncate(room(program));
     let some = !steps.is_empty();
