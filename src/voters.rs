@@ -129,8 +129,8 @@ impl Args {
         Ok(())
     }
 
-    /// Returns the roster for programs of any dialect, with its declared differences. Prints on stderr which of them
-    /// cannot be used.
+    /// Returns the roster for programs of any dialect, with its declared differences. Prints on stderr which declared
+    /// differences no program can use.
     pub(crate) fn for_programs(&self) -> Result<Roster, Failure> {
         let mut roster = self.roster()?;
         self.declare(&mut roster, &Dialect::ALL)?;

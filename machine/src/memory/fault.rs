@@ -97,7 +97,7 @@ pub enum Fault {
     },
     /// The host sets a huge page-table entry that covers another page-table entry.
     MappedTwice {
-        /// The hva of a page that the other entry maps.
+        /// The hva of the first page that the new huge entry and the other entry both cover.
         hva: Hva,
     },
     /// The host sets a page-table entry inside a huge entry, not at its first page.
@@ -149,9 +149,9 @@ pub enum Fault {
     List {
         /// Real address of the word of the vmemmap list.
         at: RealAddr,
-        /// The word that the backed blocks require.
+        /// The value that this word of the vmemmap list must have for the backed blocks.
         expected: u64,
-        /// The word in memory.
+        /// The value that this word of the vmemmap list has in memory.
         found: u64,
     },
     /// The directory of frames does not lead to a frame that is in use, leads to it twice, or leads to one that is not
