@@ -27,7 +27,8 @@ fn inputs() -> Vec<Vec<u8>> {
     (0..PROGRAMS).map(short).collect()
 }
 
-/// Each row is a function of its own, so that callgrind can count it alone (`--toggle-collect`).
+/// Decodes all inputs. Each row of the table is a function of its own, so that callgrind can count its instructions
+/// alone (`--toggle-collect`).
 #[inline(never)]
 fn row_decode(inputs: &[Vec<u8>]) {
     inputs.iter().for_each(|input| drop(black_box(decode(input))));

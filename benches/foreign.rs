@@ -70,7 +70,8 @@ fn long() -> Vec<Program> {
     programs.map(long).filter(|program| program.validate().is_ok()).collect()
 }
 
-/// Runs the programs on the voter, which must agree on all of them. Returns compared hypercalls a second.
+/// Runs the programs on the voter, which must agree with the reference on all of them. Returns the number of compared
+/// hypercalls a second.
 fn rate(voter: &mut dyn Voter, programs: &[Task]) -> f64 {
     let mut tally = Tally::default();
     let started = Instant::now();

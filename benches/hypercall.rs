@@ -21,14 +21,15 @@ use machine::host::Host;
 use machine::memory::{Context, Mode};
 use machine::{RealMemory, Subject};
 
-/// Number of entries in each window, and number of entries that the calls of a row write in all.
+/// Number of entries in each window. All calls of a row together write as many entries.
 const ENTRIES: u64 = 512;
-/// Number of pages in each slot. The next slot begins one page later, so that no two slots are adjacent.
+/// Number of pages of 4 KiB in each memory slot. The next slot begins one page after the end, so that no two slots are
+/// adjacent.
 const SLOT_PAGES: u64 = 8;
 const LIST_GFN: u64 = 0;
 const ROUNDS: usize = 101;
 
-/// The order in which the description names the slots.
+/// The order, by gfn, in which the machine's description names the memory slots.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Ascending,
@@ -79,13 +80,14 @@ impl Rig {
         Self { memory, candidate, slots, windows }
     }
 
-    /// Returns a TCE for guest page number `page`; consecutive numbers lie in different slots.
+    /// Returns a TCE with permissions for guest page number `page` (from 0, over all memory slots). Consecutive numbers
+    /// lie in different slots.
     fn tce(&self, page: u64) -> u64 {
         let (slot, inside) = (page % self.slots, page / self.slots % SLOT_PAGES);
         (slot * (SLOT_PAGES + 1) + inside) << 12 | 3
     }
 
-    /// Fills the list with TCEs for the pages from `page` on, or with zeros.
+    /// Fills the TCE list in memory with 512 TCEs: for the guest pages from number `page` on, or 0 for `None`.
     fn list(&mut self, page: Option<u64>) {
         let at = RealAddr(1 << 12);
         for index in 0..512 {
@@ -104,18 +106,18 @@ impl Rig {
     }
 }
 
-/// One row of the table: the calls that are measured, and the state in which they start.
+/// One row of the table of results: the calls that are measured, and how to reach the state in which they start.
 struct Row {
     name: String,
     rig: Rig,
-    /// Puts the tables into the state in which the calls start.
+    /// Calls, not measured, that put the tables into the state in which the measured calls start.
     before: Vec<Hypercall>,
     calls: Vec<Hypercall>,
     entries: u64,
 }
 
-/// Returns an H_PUT_TCE for every entry, with the windows in turn. `page` is the first guest page to name; `None`
-/// stores 0.
+/// Returns one H_PUT_TCE for each of the [`ENTRIES`] entry numbers, on the windows in turn. `page` is the number of the
+/// first guest page to name; with `None` the calls store 0.
 fn puts(rig: &Rig, page: Option<u64>) -> Vec<Hypercall> {
     let put = |index| {
         let window = index * 5 % rig.windows;
@@ -124,7 +126,8 @@ fn puts(rig: &Rig, page: Option<u64>) -> Vec<Hypercall> {
     (0..ENTRIES).map(put).collect()
 }
 
-/// Returns the H_STUFF_TCE or H_PUT_TCE_INDIRECT calls of `count` entries each that cover a window.
+/// Returns the calls that together cover the entries of one window, `count` entries each. `call` makes a call from the
+/// IOBA of its first entry and the count.
 fn many(count: u64, call: impl Fn(u64, u64) -> Hypercall) -> Vec<Hypercall> {
     (0..ENTRIES / count).map(|run| call((run * count) << 12, count)).collect()
 }
@@ -185,7 +188,7 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// callgrind counts instructions while this function runs.
+/// Makes the calls. callgrind counts instructions only while this function runs.
 #[inline(never)]
 fn measured(rig: &mut Rig, calls: &[Hypercall]) {
     rig.run(calls);

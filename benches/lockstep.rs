@@ -1,4 +1,5 @@
-//! Compared hypercalls a second, the speed of each side alone on the same programs, and the cost of an empty program.
+//! Compared hypercalls a second, the speed of reference and candidate each alone on the same programs, and the cost of
+//! an empty program.
 //!
 //! `cargo bench` prints the time of a pass over a fixed set of programs and, as `elem/s`, hypercalls a second. Compare
 //! only rows of one run with each other; docs/performance.md says how to read them.
@@ -10,11 +11,12 @@ use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::solo::{Plan, Solo, reference, run_reference};
 use realmode_diff::{Program, SubjectKind, Verdict};
 
-/// Number of programs in the fixed set: the first of seed 1 in dialect lopapr, as the campaign draws them.
+/// Number of programs in the fixed set: the first programs of seed 1 in dialect lopapr, as the campaign draws them.
 const PROGRAMS: u64 = 1000;
 const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
 
-/// Measures both sides in lockstep and each side alone, on the same programs.
+/// Measures hypercalls a second on the programs of `plans`: reference and candidate in lockstep, and each of them
+/// alone.
 fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
     let hypercalls: u64 = plans.iter().map(|plan| plan.hypercalls).sum();
     println!("{name}: {} programs, {hypercalls} hypercalls a pass; elem/s is hypercalls a second", plans.len());
@@ -37,7 +39,7 @@ fn sides(c: &mut Criterion, name: &str, plans: &[Plan]) {
     group.finish();
 }
 
-/// Measures programs as the campaign draws them: about fifteen hypercalls for each machine.
+/// Measures the programs of the fixed set, which have about fifteen hypercalls each, and the time to draw them.
 fn campaign_programs(c: &mut Criterion) {
     let plans: Vec<Plan> = (0..PROGRAMS).map(|index| Plan::new(generate(&CONFIG, 1, index))).collect();
     sides(c, "campaign programs", &plans);
@@ -46,7 +48,8 @@ fn campaign_programs(c: &mut Criterion) {
     });
 }
 
-/// Measures programs with many calls on one machine: the cost of a compared hypercall apart from its machine.
+/// Measures programs with many calls on one machine, which show the cost of a compared hypercall without the cost of
+/// its machine.
 fn long_programs(c: &mut Criterion) {
     let plans: Vec<Plan> = (0..200)
         .map(|index| {

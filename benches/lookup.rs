@@ -35,11 +35,11 @@ const BLOCK: u64 = 1 << BLOCK_SHIFT;
 const PAGES_PER_SECTION: u64 = 256;
 const BASE: u64 = 0xf << 60;
 const BLOCKS: [u64; 5] = [1, 16, 256, 4096, 65_536];
-/// Number of pfns in a round, drawn before it.
+/// Number of pfns that one round looks up; they are drawn before the round.
 const DRAWN: usize = 4096;
-/// Number of rounds for a median.
+/// Number of rounds of which the median is taken.
 const ROUNDS: usize = 15;
-/// Number of rounds in which both parts of a ratio are timed one after the other.
+/// Number of rounds for one ratio. Each round times both implementations of the ratio one after the other.
 const PAIRED_ROUNDS: usize = 201;
 
 /// An implementation of the translation from a pfn to the real address of its struct page.
@@ -55,7 +55,7 @@ impl Lookup for Index {
     }
 }
 
-/// Blocks as (virtual address, real address), sorted by virtual address.
+/// The sorted array: vmemmap blocks as (virtual address, real address), sorted by virtual address.
 struct Sorted(Vec<(u64, u64)>);
 
 impl Lookup for Sorted {
@@ -67,7 +67,7 @@ impl Lookup for Sorted {
     }
 }
 
-/// A node of the list of blocks: virtual and real address of its block.
+/// A node of the vmemmap list: virtual and real address of its block, and the next node (`None` for the last).
 struct Node {
     virt: u64,
     real: u64,
@@ -75,7 +75,7 @@ struct Node {
 }
 
 impl Drop for Node {
-    /// Frees the list in a loop. The default drop recurses, and would need a stack frame for each node.
+    /// Frees the nodes after this one in a loop. The default drop recurses, and would need a stack frame for each node.
     fn drop(&mut self) {
         let mut next = self.next.take();
         while let Some(mut node) = next {
@@ -116,12 +116,14 @@ impl Lookup for FirstMatch {
     }
 }
 
-/// Returns the real address of block `number`. Neighbouring numbers are not adjacent in memory.
+/// Returns the real address of vmemmap block number `number`. Blocks with neighbouring numbers are not adjacent in
+/// memory.
 const fn place(number: u64) -> u64 {
     (1 << 40) + 2 * number * BLOCK
 }
 
-/// Returns the sections from 0 on whose struct pages lie wholly in the first `blocks` blocks.
+/// Returns the number of sections, from section 0 on, whose struct pages lie wholly in the first `blocks` vmemmap
+/// blocks.
 const fn sections(blocks: u64) -> u64 {
     blocks * BLOCK / (PAGES_PER_SECTION * STRUCT_PAGE)
 }
@@ -147,13 +149,13 @@ fn flatmem(blocks: u64) -> Index {
     Index(index)
 }
 
-/// Builds the list as boot does: adds blocks in ascending order, each at the front.
+/// Builds the vmemmap list as the kernel does at boot: adds `blocks` blocks in ascending order, each at the front.
 fn list(blocks: u64) -> Option<Box<Node>> {
     (0..blocks)
         .fold(None, |next, number| Some(Box::new(Node { virt: BASE + number * BLOCK, real: place(number), next })))
 }
 
-/// Which pfns a row looks up.
+/// Which pfns a measurement looks up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Random,
@@ -204,7 +206,7 @@ impl Kind {
     }
 }
 
-/// Returns the median time of a lookup in nanoseconds.
+/// Returns the median, over [`ROUNDS`] rounds, of the time of one lookup of the pfns, in nanoseconds.
 fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     // A round takes about a millisecond, but looks up each drawn pfn at least once, unless that takes too long.
     let started = Instant::now();
@@ -233,8 +235,8 @@ fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     times[ROUNDS / 2]
 }
 
-/// Returns the time of one lookup in nanoseconds when no part of the index is in a cache: 64 MiB are read between
-/// lookups. The time to read the clock is measured and subtracted.
+/// Returns the time of one lookup in nanoseconds when no part of the implementation's data is in a cache: 64 MiB of
+/// other memory are read between lookups. The time to read the clock is measured and subtracted.
 fn cold(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     let other = vec![1_u64; 8 << 20];
     let median = |look: &mut dyn FnMut(u64)| {
@@ -255,7 +257,8 @@ fn cold(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     median(&mut |pfn| _ = black_box(of.lookup(black_box(pfn)))) - clock
 }
 
-/// A ratio with a target: the time of one implementation over another's, each with its number of blocks.
+/// A ratio with a target: the time of a lookup with the implementation `of` divided by that with `to`, each given as
+/// name and number of vmemmap blocks.
 struct Ratio {
     what: &'static str,
     aim: &'static str,
@@ -275,10 +278,10 @@ const RATIOS: [Ratio; 4] = [
     },
 ];
 
-/// Lower quartile, median, upper quartile.
+/// Lower quartile, median and upper quartile of the values of a ratio.
 type Spread = [f64; 3];
 
-/// Returns the time of a lookup in nanoseconds, measured once over `passes` passes.
+/// Returns the time of one lookup in nanoseconds, the average over `passes` passes through `pfns`.
 fn once(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     let started = Instant::now();
     for _ in 0..passes {
@@ -289,8 +292,9 @@ fn once(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / (passes * pfns.len()) as f64
 }
 
-/// Like `once`, but each pfn depends on the result before, so loads that wait for each other cost their full time. In
-/// `once` a CPU runs several lookups at the same time.
+/// Returns the time of one lookup in nanoseconds like [`once`], but each pfn depends on the result of the lookup
+/// before, so loads that wait for each other cost their full time. In `once` a CPU runs several lookups at the same
+/// time.
 fn chained(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     let started = Instant::now();
     let mut before = 0;
@@ -304,8 +308,8 @@ fn chained(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / (passes * pfns.len()) as f64
 }
 
-/// Measures chained lookups of this many different pfns, in nanoseconds, at 1 and at 65,536 blocks. More pfns use more
-/// of the index's memory.
+/// Returns the median time of a chained lookup of `different` different pfns with the index, in nanoseconds, at 1 and
+/// at 65,536 vmemmap blocks. More pfns use more of the index's memory.
 fn footprint(different: usize) -> [f64; 2] {
     [1, 65_536].map(|blocks| {
         let way = row("index", blocks);
@@ -316,9 +320,10 @@ fn footprint(different: usize) -> [f64; 2] {
     })
 }
 
-/// Measures the ratios for random pfns, sequential pfns and chained lookups. The same code takes up to 1.4 times as
-/// long in some columns of a run and in other columns of the next run; the object's address is not the reason. Both
-/// parts of a ratio are therefore timed one after the other in many rounds, and each result is printed with its spread.
+/// Measures each ratio with a target for random pfns, sequential pfns and chained lookups. The same code takes up to
+/// 1.4 times as long in some columns of a run and in other columns of the next run; the object's address is not the
+/// reason. Both parts of a ratio are therefore timed one after the other in many rounds, and each result is printed
+/// with its spread.
 fn ratios() -> Vec<[Spread; 3]> {
     let spread = |ratio: &Ratio, kind: Kind, time: fn(&dyn Lookup, &[u64], usize) -> f64| {
         let parts = [ratio.of, ratio.to].map(|(name, blocks)| {
@@ -355,8 +360,8 @@ fn row(name: &str, blocks: u64) -> Box<dyn Lookup> {
     }
 }
 
-/// All rows except flatmem must give the same answers. Here the first-match list is right too, because the list is
-/// sorted.
+/// Checks with `blocks` vmemmap blocks that all rows except flatmem give the same answers. The first-match list is
+/// right here too, because the list is sorted.
 fn agree(blocks: u64) {
     let ways: Vec<Box<dyn Lookup>> = ROWS[1..].iter().map(|name| row(name, blocks)).collect();
     for kind in Kind::ALL {
@@ -369,7 +374,7 @@ fn agree(blocks: u64) {
     }
 }
 
-/// Times of a lookup in nanoseconds, by kind of pfns, row and number of blocks.
+/// Times of one lookup in nanoseconds, by kind of pfns, row of the table and number of vmemmap blocks.
 type Times = Vec<[[f64; BLOCKS.len()]; ROWS.len()]>;
 
 fn times() -> Times {

@@ -16,11 +16,11 @@ use programs::store;
 use realmode_diff::{Program, SubjectKind, Verdict};
 use reference::Answer;
 
-/// Number of chains from each program of the corpus.
+/// Number of chains of mutations that start from each program of the corpus.
 const CHAINS: u64 = 40;
-/// Number of mutations in a chain.
+/// Number of mutations in one chain.
 const DEPTH: u64 = 8;
-/// Largest size of an encoded program in bytes.
+/// Largest size in bytes of an encoded program after a mutation.
 const MAX_SIZE: usize = 1 << 14;
 
 fn corpus() -> Vec<Program> {
@@ -29,14 +29,15 @@ fn corpus() -> Vec<Program> {
     files.iter().map(|file| programs::inputs::read_text(file).expect("a program")).collect()
 }
 
-/// Counts of how hypercalls ended.
+/// Numbers of hypercalls in mutated programs, by how they ended.
 #[derive(Default)]
 struct Histogram {
     calls: u64,
     accepted: u64,
-    /// Calls refused at the first gate: for their opcode, their LIOBN or their IOBA alone.
+    /// Number of calls refused by the first checks alone: for their opcode, their LIOBN or their IOBA.
     gate: u64,
-    /// By rule: the number of calls that it decided, and how many of them were refused.
+    /// For each rule, in the order of [`Rule::ALL`]: the number of calls that it decided, and how many of these calls
+    /// were refused.
     rules: Vec<(u64, u64)>,
 }
 
@@ -109,7 +110,7 @@ fn validity(_: &mut Criterion) {
     mutated.print("mutated programs, chains of 8 from the corpus");
 }
 
-/// Programs of about 24 steps, as the campaign draws them.
+/// Returns 200 programs of 22 to 26 steps, as the campaign draws them.
 fn typical() -> Vec<Program> {
     (0..)
         .map(|index| generate(&GeneratorConfig::default(), 1, index))

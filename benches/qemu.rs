@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 const PROGRAMS: u64 = 256;
 
-/// Runs the programs on the voter, which must agree on all of them. Returns the number of compared hypercalls.
+/// Runs the programs on QEMU, which must agree with the reference on all that is compared. Returns the number of
+/// compared hypercalls.
 fn vote(qemu: &mut Qemu, programs: &[Task]) -> u64 {
     let before = qemu.counts();
     let mut tally = Tally::default();
@@ -63,7 +64,8 @@ fn calls(c: &mut Criterion) {
     group.finish();
 }
 
-/// Returns a program that makes `calls` on a window with these entries and this base.
+/// Returns a program that makes `calls` on one emulated window with `entries` entries of 2^`page_shift` bytes, from I/O
+/// bus address `base` on.
 fn small(page_shift: u32, base: u64, entries: u64, calls: &[Hypercall]) -> Task {
     let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 16 };
     let mut machine = Machine::bare(PageShift::Shift12, 64, memory);

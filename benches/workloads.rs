@@ -17,13 +17,13 @@ use realmode_diff::{SubjectKind, Verdict};
 
 const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
 
-/// callgrind counts instructions while this function runs.
+/// Runs `work`. callgrind counts instructions only while this function runs.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();
 }
 
-/// Programs as the campaign draws them, with both sides in lockstep and everything checked.
+/// Workload: checks 300 programs as the campaign draws them, reference and candidate in lockstep.
 fn lockstep() {
     let programs: Vec<_> = (0..300).map(|index| generate(&CONFIG, 1, index)).collect();
     let mut checker = SubjectKind::Candidate.checker();
@@ -37,7 +37,7 @@ fn lockstep() {
     measured(&mut check);
 }
 
-/// Programs with many calls on one machine.
+/// Returns programs with many calls on one machine: drawn programs whose steps are repeated sixteen times.
 fn long_programs() -> Vec<Plan> {
     let long = |index| {
         let mut program = generate(&CONFIG, 2, index);
@@ -63,7 +63,7 @@ fn the_reference() {
     measured(&mut run);
 }
 
-/// Lookups of pfns in an index of 4,096 blocks: hits, splits and misses.
+/// Workload: looks up pfns in the candidate's index of 4,096 vmemmap blocks: hits, splits and misses.
 fn lookup() {
     let (blocks, shift, struct_page) = (4096, 16, 56);
     let mut index = PageIndex::default();
@@ -84,7 +84,7 @@ fn lookup() {
     });
 }
 
-/// Decoding: from the bytes that an engine hands over to a valid program.
+/// Workload: decodes the bytes that an engine hands over into valid programs.
 fn decoding() {
     let short = |index| {
         let mut program = generate(&GeneratorConfig::default(), 9, index);

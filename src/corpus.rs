@@ -26,10 +26,10 @@ pub(crate) struct Args {
 enum Command {
     /// Pack programs for engines: one file for each different program, named after its contents
     Pack {
-        /// Programs as text, or folders of them
+        /// Files of programs as text, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         from: Vec<PathBuf>,
-        /// The folder to write to; files that are already there stay
+        /// The folder to write the packed programs to; files that are already there stay
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
@@ -38,50 +38,50 @@ enum Command {
         /// Files of programs, packed or text, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         from: Vec<PathBuf>,
-        /// The folder to write to; files that are already there stay
+        /// The folder to write the texts to; files that are already there stay
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
-        /// Keep only the part of each program that this fuzz target runs
+        /// Keep only the part of each program that the fuzz target of this name runs
         #[arg(long, value_parser = super::focuses(), default_value_t)]
         focus: Focus,
     },
     /// Draw programs as a campaign does and pack them: seeds for an engine
     Draw {
-        /// The seed of all programs
+        /// The seed of the campaign whose programs are drawn
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// The number of programs to draw
+        /// The number of programs to draw, at least 1
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
         programs: u64,
-        /// Cut each program after this many steps [default: as drawn]
+        /// The largest number of steps of a program: longer programs are cut [default: as drawn]
         #[arg(long, value_name = "N")]
         steps: Option<usize>,
-        /// The folder to write to; files that are already there stay
+        /// The folder to write the packed programs to; files that are already there stay
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
     /// Rewrite files in place that are not packed as this version packs them: decisions of the generator, and programs
     /// that need repair
     ///
-    /// The command reads all files first. If one of them holds no program, or one of another version of the encoding,
-    /// it changes no file.
+    /// The command reads all files first. If one of them holds no program, or a program of another version of the
+    /// encoding, it changes no file.
     Migrate {
         /// Files of programs, or folders of them
         #[arg(required = true, value_name = "DIR|FILE")]
         folders: Vec<PathBuf>,
     },
-    /// Print what a corpus consists of and which rules it decides
+    /// Run all programs of a corpus, and print what the corpus consists of and which rules it decides
     Stats {
         /// Files of programs, packed or text, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         from: Vec<PathBuf>,
-        /// Count only the part of each program that this fuzz target runs
+        /// Run and count only the part of each program that the fuzz target of this name runs
         #[arg(long, value_parser = super::focuses(), default_value_t)]
         focus: Focus,
-        /// What runs against the reference: candidate, null, canary, or the path of a library
+        /// The subject that runs against the reference: candidate, null, canary, or the path of a library
         #[arg(long, default_value = "candidate")]
         subject: String,
-        /// Write the figures to this file as one JSON object
+        /// Write the figures of the corpus to this file as one JSON object
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
@@ -132,7 +132,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(CLEAN)
 }
 
-/// Prints how many programs were written to a folder.
+/// Prints how many programs were written to the folder `output` and how many were not. `more` is added at the end of
+/// the line.
 fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
     let Kept { written, there, equal, other } = kept;
     let others = if other > 0 { format!(", {other} of another version not read") } else { String::new() };
@@ -140,7 +141,7 @@ fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
     print(format_args!("{output}: {written} written, {there} already there, {equal} equal to another{others}{more}\n"))
 }
 
-/// Finds all files of programs under the paths. It is an error if there are none.
+/// Finds all files of programs under `paths`, files or folders. If there are none, that is bad input (status 2).
 fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     let files = find(paths, Wanted::Corpus).map_err(Failure::input)?;
     if files.programs.is_empty() {
@@ -150,7 +151,7 @@ fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     Ok(files)
 }
 
-/// Formats the number of files that were passed over; empty for none.
+/// Formats the number of files that were passed over because they are no programs; empty for none.
 fn passed_over(files: &Files) -> String {
     match files.others {
         0 => String::new(),
@@ -158,7 +159,8 @@ fn passed_over(files: &Files) -> String {
     }
 }
 
-/// Runs all programs, and prints the figures of the corpus.
+/// Runs the part `focus` of all programs under `from` on `subject`, prints the figures of the corpus, and writes them
+/// to `json` if that is given. Returns the exit status: a finding, nothing compared, or clean.
 fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&PathBuf>) -> Outcome {
     let files = programs(from)?;
     let mut checker = subject.checker();
@@ -193,7 +195,7 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     }
 }
 
-/// Formats the figures.
+/// Formats the figures of a corpus as text.
 fn text(stats: &Stats, files: &Files) -> String {
     let mut out = String::new();
     let Forms { packed, mended, decisions, other, text } = stats.forms;
@@ -239,8 +241,8 @@ fn text(stats: &Stats, files: &Files) -> String {
     out
 }
 
-/// Formats one line for each field: how many values, the least and the largest, and how many of its bits were 0 in some
-/// values and 1 in others.
+/// Formats a table with one line for each field: its number of values, the least and the largest, and how many of its
+/// bits are 0 in some values and 1 in others.
 fn field_table(title: &str, fields: &Fields) -> String {
     let mut out = format!("{title:<36} {:>9} {:>20} {:>20} {:>14}\n", "values", "min", "max", "bits 0 and 1");
     for (&(line, field), values) in fields {
@@ -252,7 +254,7 @@ fn field_table(title: &str, fields: &Fields) -> String {
     out
 }
 
-/// Formats a value in the notation that the text form uses for the field.
+/// Formats a value of a field in the notation that the text form uses for this field.
 fn in_notation(field: Field, value: i128) -> String {
     match field.notation() {
         Notation::Hexadecimal => format!("{value:#x}"),
@@ -260,7 +262,7 @@ fn in_notation(field: Field, value: i128) -> String {
     }
 }
 
-/// The JSON form of the figures. docs/stability.md says how it may change.
+/// The figures of a corpus as JSON. docs/stability.md says how they may change.
 #[derive(Serialize)]
 struct Json<'a> {
     focus: &'static str,
@@ -288,7 +290,8 @@ struct Json<'a> {
     rules: Vec<JsonRule>,
 }
 
-/// The least, the median and the largest of several numbers.
+/// The least, the median and the largest of several numbers: of the programs' sizes in bytes, or of their numbers of
+/// steps.
 #[derive(Serialize)]
 struct JsonSpread {
     min: u64,
@@ -296,7 +299,7 @@ struct JsonSpread {
     max: u64,
 }
 
-/// How often steps of one kind ran or were skipped.
+/// How many steps of one kind ran, and how many were skipped.
 #[derive(Serialize)]
 struct JsonKind {
     step: &'static str,
@@ -304,7 +307,9 @@ struct JsonKind {
     skipped: u64,
 }
 
-/// The values of one field of the machine's items or of steps, as decimal numbers.
+/// Figures about the values of one field of the machines' items or of the steps: their number, the least and the
+/// largest as decimal numbers, the field's width in bits, and the number of bits that are 0 in some values and 1 in
+/// others.
 #[derive(Serialize)]
 struct JsonField {
     part: &'static str,
@@ -317,7 +322,7 @@ struct JsonField {
     bits_seen_both: u32,
 }
 
-/// A finding with a program of the corpus.
+/// A finding that a program of the corpus shows, and the file of the program.
 #[derive(Serialize)]
 struct JsonFinding<'a> {
     file: std::borrow::Cow<'a, str>,

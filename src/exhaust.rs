@@ -21,21 +21,21 @@ use super::{CLEAN, Failure, Outcome, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 enum MemoryModel {
-    /// One array of struct pages
+    /// Flatmem: one array of struct pages
     Flatmem,
-    /// Struct pages in blocks; sections are added and removed
+    /// Sparsemem-vmemmap: struct pages in blocks; sections are added and removed
     SparsememVmemmap,
-    /// Both
+    /// Machines of both memory models
     #[default]
     Both,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The number of sections of memory
+    /// The number of sections of memory of each machine, 1 to 4
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_SECTIONS))]
     sections: u64,
-    /// The largest number of steps of a program
+    /// The largest number of steps of a program, 0 to 64
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=64))]
     steps: u8,
     /// The memory model of the machines
@@ -46,25 +46,26 @@ pub(crate) struct Args {
     dialect: Dialect,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Number of threads [default: as many as keep all cores busy]
+    /// The number of threads, 1 to 1024 [default: as many as keep all cores busy]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// Stop after this time, such as 30s, 5min or 1h30m; the same command continues the run
     #[arg(long, value_parser = humantime::parse_duration)]
     time: Option<Duration>,
-    /// The folder for findings and for the state [default: findings]
+    /// The folder for findings and for the state file [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The file that records which units are finished [default: a file in --out, named after bound, voters and build]
+    /// The state file, which records the finished units of the run [default: a file in --out, named after bound, voters
+    /// and build]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Start from the beginning and ignore the state
+    /// Start from the beginning and ignore the state file
     #[arg(long)]
     restart: bool,
-    /// Write the summary to this file as one JSON object
+    /// Write the summary of the run to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Print the domain instead: each machine as a program whose steps are the alphabet of that machine
+    /// Print the domain instead of running it: each machine as a program whose steps are all that programs are made of
     #[arg(long)]
     list: bool,
 }
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     hunt::end(summary.findings.len(), summary.gone.as_ref(), &summary.roll)
 }
 
-/// Shows the progress of the run.
+/// Shows the progress of the exhaustive run in the progress bar.
 fn show(bar: &Bar, progress: &Progress) {
     let Progress { units, programs, of_programs, findings, run, left, .. } = *progress;
     let rate = run as f64 / bar.elapsed().as_secs_f64().max(0.001);
@@ -133,8 +134,8 @@ fn show(bar: &Bar, progress: &Progress) {
     bar.show(units, format!("{programs} of {of_programs} programs, {rate:.0} run/s, {findings} findings, {left} left"));
 }
 
-/// Formats the summary. Only its last lines have times and what an earlier run did, so the rest is the same for the
-/// same bound.
+/// Formats the summary of an exhaustive run. Only its last lines have times and what earlier runs did, so the rest is
+/// the same for the same bound.
 fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     let Summary { counts, tally, .. } = summary;
     let (domain, voters) = (&exhaust.domain, exhaust.roster.names().join(", "));
@@ -191,7 +192,7 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     out
 }
 
-/// The JSON summary of an exhaustive run. docs/stability.md says how it may change.
+/// The summary of an exhaustive run as JSON. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json {
     subject: String,
@@ -218,7 +219,8 @@ struct Json {
     rules: Vec<JsonRule>,
 }
 
-/// The counts of one machine of the domain.
+/// The numbers of programs with one machine of the domain: all, run, equal to a shorter program, and behind a finding.
+/// `steps` is the number of different steps of the machine.
 #[derive(Serialize)]
 struct JsonMachine {
     machine: String,
@@ -229,7 +231,7 @@ struct JsonMachine {
     behind: u64,
 }
 
-/// A finding of an exhaustive run.
+/// A finding of an exhaustive run, and the number of steps of the program that showed it first, before shrinking.
 #[derive(Serialize)]
 struct JsonShown {
     #[serde(flatten)]

@@ -8,7 +8,7 @@ use super::{CLEAN, FINDING, Failure, Outcome, load, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file with the program
+    /// The text file with the program
     file: PathBuf,
 }
 

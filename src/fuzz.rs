@@ -19,13 +19,13 @@ use super::{Failure, Outcome, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum DialectChoice {
-    /// All three, LoPAPR most often
+    /// All three dialects, LoPAPR most often
     All,
-    /// LoPAPR, the specification
+    /// The dialect of LoPAPR, the specification
     Lopapr,
-    /// Linux's in-kernel handlers
+    /// The dialect of KVM, Linux's in-kernel handlers
     Kvm,
-    /// QEMU's pseries machine (emulated windows only)
+    /// The dialect of QEMU's pseries machine (emulated windows only)
     Qemu,
 }
 
@@ -34,13 +34,13 @@ pub(crate) struct Args {
     /// How long to run, such as 30s, 5min or 1h30m [default: 30s]
     #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "programs")]
     time: Option<Duration>,
-    /// The number of programs to check, instead of a time
+    /// The number of programs to check, at least 1, instead of a time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     programs: Option<u64>,
-    /// The seed of all programs [default: a random one, which is printed]
+    /// The seed from which all programs are drawn [default: a random one, which is printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// Number of threads [default: as many as keep all cores busy]
+    /// The number of threads, 1 to 1024 [default: as many as keep all cores busy]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     /// The dialect whose answers are expected [default: all; with a live system, the dialect of that system]
@@ -48,13 +48,13 @@ pub(crate) struct Args {
     dialect: Option<DialectChoice>,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Stop after this many different findings (by rule, field and kind of step) [default: 1]
+    /// Stop after this many different findings (by rule, field and kind of step), at least 1 [default: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     max_findings: Option<u32>,
     /// The folder for findings [default: findings]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write the summary to this file as one JSON object
+    /// Write the summary of the campaign to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     hunt::end(summary.findings.len(), summary.gone.as_ref(), &summary.roll)
 }
 
-/// Shows the progress of the campaign.
+/// Shows the progress of the campaign in the progress bar.
 fn show(bar: &Bar, limit: Limit, progress: Progress) {
     let elapsed = bar.elapsed();
     let seconds = elapsed.as_secs_f64().max(0.001);
@@ -129,12 +129,13 @@ fn show(bar: &Bar, limit: Limit, progress: Progress) {
     bar.show(position, message);
 }
 
-/// Formats `part` as a percentage of `whole`.
+/// Formats `part` as a percentage of `whole`; `-` if `whole` is 0.
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "-".into() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
-/// Formats the summary. Only its last line has times, so the rest is the same for the same seed and number of programs.
+/// Formats the summary of a campaign. Only its last line has times, so the rest is the same for the same seed and
+/// number of programs.
 fn text(campaign: &Campaign, summary: &Summary) -> String {
     let Tally { programs, steps, skipped, hypercalls, accepted, deferred, entries, .. } = summary.tally;
     let mut out = String::new();
@@ -174,7 +175,8 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// Returns the verdict on the whole run, as the JSON summary has it.
+/// Returns the verdict on the whole campaign for the JSON summary: `finding`, `agreed`, or `not compared` if nothing
+/// was compared.
 fn verdict(summary: &Summary) -> &'static str {
     match (summary.findings.is_empty(), summary.roll.nothing_compared()) {
         (false, _) => "finding",
@@ -183,13 +185,13 @@ fn verdict(summary: &Summary) -> &'static str {
     }
 }
 
-/// Returns the ledger's entries, each with how often it was used.
+/// Returns the declared differences of the ledger, each with how many times a voter's program ended in it.
 fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
     campaign.roster.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
 }
 
-/// Formats what each voter did. A single voter that shows everything needs no lines of its own: the rest of the summary
-/// is about it.
+/// Formats what each voter did, the declared differences and the incidents. A single voter that shows everything gets
+/// no lines of its own, because the rest of the summary is about it.
 fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;
@@ -242,7 +244,8 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// Formats a table of all outcome rules, with how often each was decided, by mode and outcome.
+/// Formats a table of all outcome rules, with how often each was decided: in real mode or deferred, and for accepted or
+/// refused calls.
 pub(super) fn rule_table(tally: &Tally) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{:<16} {:>12} {:>12} {:>12} {:>12}", "rule", "real mode", "deferred", "accepted", "refused");
@@ -263,7 +266,7 @@ pub(super) fn rule_table(tally: &Tally) -> String {
     out
 }
 
-/// The JSON summary of a campaign. docs/stability.md says how it may change.
+/// The summary of a campaign as JSON. docs/stability.md says how it may change.
 #[derive(Serialize)]
 struct Json {
     subject: String,
@@ -281,9 +284,10 @@ struct Json {
     deferred: u64,
     seconds: f64,
     failing: u64,
-    /// The verdict on the whole run: `finding`, `agreed`, or `not compared` if nothing was compared.
+    /// The verdict on the whole campaign: `finding`, `agreed`, or `not compared` if nothing was compared.
     verdict: &'static str,
-    /// Entries of the ledger that this campaign cannot use, because it does not run a voter that they name.
+    /// Declared differences of the ledger that this campaign cannot use, because it does not run a voter that they
+    /// name.
     idle: Vec<String>,
     findings: Vec<JsonDrawn>,
     rules_reached: usize,
@@ -291,7 +295,8 @@ struct Json {
     rules: Vec<JsonRule>,
 }
 
-/// What one voter did.
+/// What one voter of a campaign did: numbers of programs, compared hypercalls and entries read back, and what was not
+/// compared and why.
 #[derive(Serialize)]
 struct JsonVoter {
     name: String,
@@ -326,14 +331,15 @@ impl JsonVoter {
     }
 }
 
-/// An entry of the ledger, and how often it was used.
+/// A declared difference of the ledger, and how many times a voter's program ended in it.
 #[derive(Serialize)]
 struct JsonEntry {
     entry: String,
     uses: u64,
 }
 
-/// A finding of a campaign.
+/// A finding of a campaign, the number of steps of its program before shrinking, and the seconds until it was found and
+/// for recording it.
 #[derive(Serialize)]
 struct JsonDrawn {
     #[serde(flatten)]

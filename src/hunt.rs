@@ -10,7 +10,7 @@ use realmode_diff::voters::{Roll, Roster, Unavailable};
 use super::{CLEAN, FINDING, Failure, MISSING, Outcome};
 
 /// Returns a flag that the first Ctrl-C sets, so that the run ends with its summary. The second Ctrl-C ends the process
-/// with status 130.
+/// with status 130. If no handler can be installed, that is a failure with status 3.
 pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let (handler, mut first) = (Arc::clone(&stop), None);
@@ -28,20 +28,21 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
-/// Returns the number of threads that the user asked for, or as many as keep all cores busy.
+/// Returns the number of threads: what the user asked for, or for `None` as many as keep all cores busy with the voters
+/// of the roster.
 pub(crate) fn jobs(asked: Option<u16>, roster: &Roster) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     asked.map_or_else(|| roster.jobs(cores), usize::from)
 }
 
-/// A progress bar that shows the elapsed time.
+/// A progress bar in the terminal that shows the elapsed time and a message.
 pub(crate) struct Bar {
     bar: ProgressBar,
     started: Instant,
 }
 
 impl Bar {
-    /// Makes a bar of `length` units.
+    /// Makes a progress bar of `length` units, such as programs or milliseconds.
     pub(crate) fn new(length: u64) -> Self {
         let bar = ProgressBar::new(length);
         if let Ok(style) = ProgressStyle::with_template("[{elapsed_precise}] {bar:24} {msg}") {
@@ -50,24 +51,25 @@ impl Bar {
         Self { bar, started: Instant::now() }
     }
 
-    /// Returns the time since the bar was made.
+    /// Returns the time since the progress bar was made.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Shows a position, in units of the bar, and a message.
+    /// Shows a position, in units of the progress bar from 0, and a message.
     pub(crate) fn show(&self, position: u64, message: String) {
         self.bar.set_position(position);
         self.bar.set_message(message);
     }
 
-    /// Removes the bar from the terminal.
+    /// Removes the progress bar from the terminal.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Returns how a run ends: with a finding, with a voter that was lost, with nothing compared, or clean.
+/// Returns how a run ends. A voter that was lost (`gone`) fails with status 1 if there are findings, else 3. Otherwise
+/// the status is 1 with findings, 3 (a failure) if nothing was compared, and 0 if something was.
 pub(crate) fn end(findings: usize, gone: Option<&Unavailable>, roll: &Roll) -> Outcome {
     if let Some(gone) = gone {
         let status = if findings == 0 { MISSING } else { FINDING };

@@ -8,15 +8,15 @@ use super::{CLEAN, Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The name of the subject
+    /// The name of the subject, or the path of a library
     subject: String,
-    /// The id of the process that the subject runs for
+    /// The id of the realmode process for which the subject runs
     #[arg(long)]
     parent: u32,
-    /// The path of the shared memory through which programs arrive
+    /// The path of the shared memory through which programs and answers pass
     #[arg(long)]
     memory: PathBuf,
-    /// The number of bytes of data that the subject may allocate
+    /// The largest number of bytes of data that the subject may allocate
     #[arg(long)]
     bytes: u64,
 }

@@ -9,7 +9,7 @@ use realmode_diff::shrink::Ended;
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-/// A finding and its file.
+/// A finding, and the file of its program: of the shrunk one if there is one.
 #[derive(Serialize)]
 pub(crate) struct JsonFinding {
     voter: String,
@@ -20,12 +20,12 @@ pub(crate) struct JsonFinding {
     what: String,
     expected: String,
     found: String,
-    /// Whether a fresh subject shows the finding too; null if nobody has tried.
+    /// Whether a fresh subject shows the finding too; null if no fresh subject ran the program.
     repeats: Option<bool>,
     program: Option<u64>,
     steps: usize,
     minimal: bool,
-    /// The number of programs of the recorded sequence; null if the finding does not need a sequence.
+    /// The number of programs of the recorded sequence; null if the finding does not need a sequence of programs.
     sequence: Option<usize>,
     file: PathBuf,
 }
@@ -53,17 +53,18 @@ impl JsonFinding {
     }
 }
 
-/// The verdict on a program, with what was not compared.
+/// The verdict on the program of a file, with what was not compared.
 #[derive(Serialize)]
 pub(crate) struct JsonVerdict {
     file: PathBuf,
     verdict: &'static str,
-    /// The first place that was not compared, and why.
+    /// The first place of the program that was not compared; null if everything was compared or there is a finding.
+    /// `why` is the reason.
     from: Option<String>,
     why: Option<String>,
-    /// Whether anything was compared.
+    /// Whether any part of the program was compared.
     compared: bool,
-    /// How many steps were not asked, if all others were compared; null for other verdicts.
+    /// The number of steps that were not asked, if all other steps were compared; null for other verdicts.
     not_asked: Option<u64>,
 }
 
@@ -84,7 +85,7 @@ impl JsonVerdict {
     }
 }
 
-/// How often a rule was decided, by mode and outcome.
+/// How often an outcome rule was decided: in real mode or deferred to virtual mode, and for accepted or refused calls.
 #[derive(Serialize)]
 pub(crate) struct JsonRule {
     rule: &'static str,
@@ -94,7 +95,7 @@ pub(crate) struct JsonRule {
     refused: u64,
 }
 
-/// Returns all outcome rules, with how often each was decided.
+/// Returns all outcome rules, each with how often it was decided.
 pub(crate) fn json_rules(tally: &Tally) -> Vec<JsonRule> {
     let rule = |rule: Rule| {
         let RuleTally { real, deferred, accepted, refused } = tally.rule(rule);

@@ -32,7 +32,7 @@ use realmode_diff::{Program, SubjectKind};
 
 /// Exit status: something was compared and there is no finding.
 const CLEAN: u8 = 0;
-/// Exit status: a finding.
+/// Exit status: there is at least one finding.
 const FINDING: u8 = 1;
 /// Exit status: bad arguments or malformed input.
 const BAD_INPUT: u8 = 2;
@@ -56,7 +56,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Draw random programs and check them on all cores
+    /// Draw random programs and check them against the reference on all cores
     Fuzz(fuzz::Args),
     /// Check every program up to a number of steps, over a small stated domain
     ///
@@ -73,7 +73,7 @@ enum Command {
     /// count as one: the command shrinks the first by file name and writes its report and test, and counts the others.
     /// A check that hangs is a finding as well.
     Triage(triage::Args),
-    /// Check programs and sequences from files or folders
+    /// Check programs and sequences of programs from files or folders
     Replay(replay::Args),
     /// Show each step of a program: outcome, deciding rule, and changes of memory
     Show(show::Args),
@@ -94,7 +94,7 @@ enum Command {
     Corpus(corpus::Args),
 }
 
-/// Why a command ends without a result: the exit status and the message.
+/// Why a command ends without a result: its exit status, and the message for stderr.
 struct Failure {
     status: u8,
     message: String,
@@ -122,7 +122,8 @@ impl From<InputError> for Failure {
 type Outcome = Result<u8, Failure>;
 
 impl Cli {
-    /// Returns which libraries the command runs, and where it keeps programs.
+    /// Returns what a process that watches the command must know: which libraries the command runs, and where it keeps
+    /// programs.
     fn plan(&self) -> watch::Plan {
         match &self.command {
             Some(Command::Fuzz(args)) => args.plan(),
@@ -154,7 +155,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command in this process.
+/// Runs the command in this process, and returns its exit status. Without a command runs a campaign.
 fn run(cli: Cli) -> Outcome {
     let _finish = watch::Finish;
     match cli.command {
@@ -172,7 +173,8 @@ fn run(cli: Cli) -> Outcome {
     }
 }
 
-/// Prints to standard output. A closed pipe is not an error: the reader has seen enough.
+/// Prints to standard output. A closed pipe is not an error: the reader has seen enough. Any other error fails with
+/// status 3.
 fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -183,15 +185,16 @@ fn print(text: impl Display) -> Result<(), Failure> {
     }
 }
 
-/// Writes one JSON object to a file.
+/// Writes `json` to the file `path` as one JSON object. A path without a file name is bad input (status 2); a file that
+/// cannot be written fails with status 3.
 fn save_json(path: &Path, json: &impl serde::Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(json).map_err(Failure::missing)?;
     let name = path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
     store::write(store::folder_of(path), name, json + "\n").map(drop).map_err(Failure::missing)
 }
 
-/// Returns the subject of that name. An unknown name is bad input (status 2); a library that cannot be used counts as
-/// missing (status 3).
+/// Returns the subject of this name, or the library with this path. An unknown name is bad input (status 2); a library
+/// that cannot be used counts as missing (status 3).
 fn subject(name: &str) -> Result<SubjectKind, Failure> {
     name.parse().map_err(|error| match error {
         NoSubject::Unknown => Failure::input(format!("--subject {name}: {error}")),
@@ -199,12 +202,12 @@ fn subject(name: &str) -> Result<SubjectKind, Failure> {
     })
 }
 
-/// Parses the name of a focus.
+/// Returns the parser of the option --focus, which takes the name of a fuzz target.
 fn focuses() -> impl TypedValueParser<Value = Focus> {
     PossibleValuesParser::new(Focus::ALL.map(Focus::name)).map(|name| Focus::from_name(&name).unwrap_or_default())
 }
 
-/// Reads a text file with one program. A sequence is bad input.
+/// Reads a text file with one program. Anything else, also a sequence of programs, is bad input (status 2).
 fn load(path: &Path) -> Result<Program, Failure> {
     match sequence::read(path)? {
         Runnable::Program(program) => Ok(*program),
@@ -216,7 +219,8 @@ fn load(path: &Path) -> Result<Program, Failure> {
     }
 }
 
-/// Finds all files of programs and sequences under the paths, path by path. A path without any is bad input.
+/// Finds all files of programs and sequences under `paths`, in the order of `paths`. A path without such files is bad
+/// input (status 2).
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {

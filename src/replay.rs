@@ -13,21 +13,21 @@ use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Programs and sequences, or folders of them
+    /// Files of programs and sequences of programs, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Run all programs as one sequence: in the given order, on one subject. Without this option each file gets a fresh
-    /// subject
+    /// Run all programs as one sequence: in the given order, on one subject. Without this option the programs of each
+    /// file get a fresh subject
     #[arg(long)]
     sequence: bool,
     #[command(flatten)]
     voters: super::voters::Args,
-    /// Write the verdicts of all files to this file as one JSON object
+    /// Write the verdicts on all programs to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// The results of the files so far.
+/// The numbers of programs replayed so far, by verdict, and the verdicts.
 #[derive(Default)]
 struct Replayed {
     agreed: usize,
@@ -35,11 +35,12 @@ struct Replayed {
     nothing: usize,
     found: usize,
     verdicts: Vec<JsonVerdict>,
-    /// The first program of which nothing was compared, with the reason.
+    /// File and reason of the first program of which nothing was compared; `None` if there is none.
     first: Option<String>,
 }
 
-/// The JSON summary of a replay. docs/stability.md says how it may change.
+/// The summary of a replay as JSON: numbers of programs by verdict, and all verdicts. docs/stability.md says how it may
+/// change.
 #[derive(Serialize)]
 struct Json {
     agreed: usize,
@@ -95,7 +96,8 @@ fn load(path: &Path) -> Result<Runnable, Failure> {
 }
 
 impl Replayed {
-    /// Runs a sequence. Programs after the first finding do not run.
+    /// Runs the programs of a sequence on one panel of voters, and prints their verdicts. Programs after the first
+    /// finding do not run. `names` has the file of each program.
     fn sequence(&mut self, panel: &mut Panel, names: &[PathBuf], sequence: &Sequence) -> Result<(), Failure> {
         let verdicts = panel.check_sequence(sequence).map_err(Failure::missing)?;
         let (run, all) = (verdicts.len(), sequence.parts.len());
@@ -109,7 +111,7 @@ impl Replayed {
         Ok(())
     }
 
-    /// Counts and prints the verdict on one program.
+    /// Counts and prints the verdict on one program. An invalid program is bad input (status 2).
     fn tell(&mut self, panel: &mut Panel, path: &Path, program: &Program, verdict: Verdict) -> Result<(), Failure> {
         let name = path.display().to_string();
         self.verdicts.push(JsonVerdict::new(path.into(), &verdict));
@@ -150,7 +152,8 @@ impl Replayed {
         Ok(())
     }
 
-    /// Prints the totals, and returns the exit status.
+    /// Prints the totals, writes the JSON summary to `json` if that is given, and returns the exit status: a finding,
+    /// nothing compared, or clean.
     fn end(self, json: Option<&Path>) -> Outcome {
         let Self { agreed, partly, nothing, found, verdicts, first } = self;
         let mut text = format!("{agreed} agreed, ");

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// A path as one word of a POSIX shell, quoted only where it must be. A relative path that begins with `-` gets `./` in
-/// front, so that no command takes it for an option.
+/// Returns the path as one word of a POSIX shell, quoted only where it must be. A relative path that begins with `-`
+/// gets `./` in front, so that no command takes it for an option.
 ///
 /// Bytes that are no UTF-8 are replaced as by [`Path::display`]: such a path must be typed by hand.
 pub(crate) fn word(path: &Path) -> String {

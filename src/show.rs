@@ -12,12 +12,12 @@ use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file with the program
+    /// The text file with the program
     file: PathBuf,
     /// The subject to check: candidate, null, canary, or the path of a library
     #[arg(long, default_value = "candidate")]
     subject: String,
-    /// The largest number of changes to show for one step
+    /// The largest number of changes of memory to show for one step
     #[arg(long, default_value_t = 24)]
     changes: usize,
 }

@@ -13,15 +13,15 @@ use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file with the program
+    /// The text file with the program
     file: PathBuf,
     /// The file for the shrunk program [default: print it with its report]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// The time limit; the smallest program found by then is the result
+    /// The time limit for shrinking; the smallest failing program found by then is the result
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     time: Duration,
-    /// The largest number of programs to try
+    /// The largest number of smaller programs to check
     #[arg(long, value_name = "N", default_value_t = MAX_CHECKS)]
     checks: u64,
     #[command(flatten)]

@@ -19,10 +19,10 @@ use super::{CLEAN, FINDING, Failure, Outcome, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Crash files, or folders of them
+    /// Crash files of fuzzing engines, or folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// The fuzz target that found them, which runs only its part of each program
+    /// The fuzz target that found the crashes; it runs only its part of each program
     #[arg(long, value_parser = super::focuses(), default_value_t)]
     focus: Focus,
     /// The subject to check: candidate, null, canary, or the path of a library
@@ -34,15 +34,15 @@ pub(crate) struct Args {
     /// The engine's name, a part of file names [default: libfuzzer, afl or file, depending on each file's name]
     #[arg(long, value_name = "NAME", value_parser = engine)]
     engine: Option<String>,
-    /// The time after which a check counts as hung
+    /// The time after which the check of one program counts as hung
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     limit: Duration,
-    /// Write the results to this file as one JSON object
+    /// Write the results of the triage to this file as one JSON object
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// Parses the engine's name, which becomes a part of file names.
+/// Checks the engine's name, which becomes a part of file names: 1 to 40 letters, digits, `-`, `_` and `+`.
 fn engine(name: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
     match !name.is_empty() && name.len() <= 40 && name.chars().all(good) {
@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// The JSON summary of a triage. docs/stability.md says how it may change.
+/// The results of a triage as JSON. docs/stability.md says how they may change.
 #[derive(Serialize)]
 struct Json<'a> {
     subject: String,
@@ -152,7 +152,7 @@ struct Json<'a> {
     findings: Vec<JsonShown<'a>>,
 }
 
-/// A finding and the crash files that show it.
+/// A finding and its files. `from` is the first crash file that shows it, `others` the number of further ones.
 #[derive(Serialize)]
 struct JsonShown<'a> {
     #[serde(flatten)]

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// The time after which a step of an isolated subject counts as hung [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "isolate")]
     isolate_limit: Option<Duration>,
-    /// MiB of data that an isolated subject may allocate [default: 256]
+    /// MiB of data that an isolated subject may allocate, at least 1 [default: 256]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..), requires = "isolate")]
     isolate_memory: Option<u32>,
     #[arg(long, value_name = "VOTER", help = against_help())]
@@ -44,25 +44,28 @@ pub(crate) struct Args {
     /// The time without an answer after which QEMU counts as hung [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     qemu_limit: Option<Duration>,
-    /// The largest number of hypercalls in one batch to QEMU [default: 512]
+    /// The largest number of requests in one batch to QEMU, 1 to 4096; a request is a hypercall or a copy of a list to
+    /// the guest [default: 512]
     #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u16).range(1..=4096))]
     qemu_batch: Option<u16>,
 }
 
-/// The help of `--against`, which names every kind of voter.
+/// Returns the help of `--against`, which names every kind of voter.
 fn against_help() -> String {
     let kinds: Vec<String> = KINDS.iter().map(|kind| format!("{} ({})", kind.pattern, kind.help)).collect();
     format!("Another voter: {}; may be given several times", kinds.join("; "))
 }
 
 impl Args {
-    /// Returns which libraries run without isolation, in a process of the command's own.
+    /// Returns which libraries (subjects given by path) the command runs without isolation, for the process that
+    /// watches it.
     pub(crate) fn plan(&self) -> watch::Plan {
         let libraries = self.subject.iter().filter(|subject| !self.isolate && is_library(subject));
         watch::Plan { libraries: libraries.cloned().collect(), ..watch::Plan::default() }
     }
 
-    /// Makes a subject that runs in a process of its own. It is started once here, to report early if it cannot run.
+    /// Makes the candidacy of a subject that runs in a process of its own. The subject is started once here: if it
+    /// cannot run, that is a failure now.
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {
             super::subject(subject)?;
@@ -74,7 +77,8 @@ impl Args {
         Ok(Apart { config, subject: subject.into(), name })
     }
 
-    /// Makes the voter for one --subject.
+    /// Makes the candidacy of the voter that one --subject names, isolated with --isolate. An unknown name is bad input
+    /// (status 2).
     fn candidate(&self, subject: &str) -> Result<Arc<dyn Candidacy>, Failure> {
         Ok(match self.isolate {
             true => Arc::new(self.apart(subject)?),
@@ -82,7 +86,7 @@ impl Args {
         })
     }
 
-    /// Returns the options of a live QEMU.
+    /// Returns the settings for a live QEMU from the options: program, time limit and batch size.
     fn options(&self) -> Options {
         let default = qemu::Config::default();
         Options {
@@ -94,8 +98,8 @@ impl Args {
         }
     }
 
-    /// Returns the roster of voters, without declared differences. Only making a panel of it shows whether each can run
-    /// on this machine.
+    /// Returns the roster of all voters that --subject and --against name, without declared differences. Whether each
+    /// voter can run on this machine shows only when a panel is made of the roster.
     pub(crate) fn roster(&self) -> Result<Roster, Failure> {
         let mut candidates = Vec::new();
         for subject in &self.subject {
@@ -112,7 +116,8 @@ impl Args {
         Ok(Roster::of(candidates))
     }
 
-    /// Gives the roster the declared differences that programs of these dialects can use.
+    /// Gives the roster the declared differences that programs of `dialects` can use, from --ledger or else from the
+    /// dialect table. A ledger that cannot be read is bad input (status 2).
     pub(crate) fn declare(&self, roster: &mut Roster, dialects: &[Dialect]) -> Result<(), Failure> {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let today = now.get(..10).unwrap_or_default();
@@ -124,7 +129,8 @@ impl Args {
         Ok(())
     }
 
-    /// Returns the roster for single programs of any dialect, with its declared differences.
+    /// Returns the roster for programs of any dialect, with its declared differences. Prints on stderr which declared
+    /// differences no program can use.
     pub(crate) fn for_programs(&self) -> Result<Roster, Failure> {
         let mut roster = self.roster()?;
         self.declare(&mut roster, &Dialect::ALL)?;

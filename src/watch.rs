@@ -18,18 +18,18 @@ use super::{FINDING, Failure, shell};
 /// What the watching process needs to know about a command.
 #[derive(Default)]
 pub(crate) struct Plan {
-    /// Paths of the libraries that the command runs without isolation.
+    /// Paths of the libraries that the command runs without isolation. If there are none, nothing is watched.
     pub(crate) libraries: Vec<String>,
-    /// The folder in which programs are kept; the default is the folder for findings.
+    /// The folder in which to keep a program that ended the process; `None` for the default folder for findings.
     pub(crate) out: Option<PathBuf>,
-    /// Files and folders of programs from the command line.
+    /// Files and folders of programs that the command line names.
     pub(crate) files: Vec<PathBuf>,
-    /// Whether the command ends with a summary when it is interrupted.
+    /// Whether the command ends with a summary when Ctrl-C interrupts it.
     pub(crate) interruptible: bool,
 }
 
 impl Plan {
-    /// Returns the plan of a command that runs this subject.
+    /// Returns the plan of a command that runs the subject of this name or path.
     pub(crate) fn of(subject: &str) -> Self {
         let libraries = is_library(subject).then(|| subject.to_string()).into_iter().collect();
         Self { libraries, ..Self::default() }
@@ -45,8 +45,8 @@ impl Drop for Finish {
     }
 }
 
-/// Runs the command in a second process if it runs a library, and returns its exit code. Returns `None` if this process
-/// must run the command.
+/// Runs the command in a second process if it runs a library, and returns the exit code of that process. Returns `None`
+/// if this process must run the command: it runs no library, or is the second process.
 pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     let watched = |error| Failure::missing(format!("{}: no process to run it in: {error}", plan.libraries.join(", ")));
     if plan.libraries.is_empty() || watch::role().map_err(watched)? != Role::Alone {
@@ -71,7 +71,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     Ok(Some(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FINDING))))
 }
 
-/// Reports how a library ended the process, and where the program is kept that it ran.
+/// Reports on stderr how a library ended the process that ran it, and in which file the program is kept that it ran.
 fn tell(plan: &Plan, loss: &Loss) {
     if plan.interruptible && std::io::stderr().is_terminal() {
         // Ends the line of the progress bar.
@@ -108,7 +108,8 @@ fn tell(plan: &Plan, loss: &Loss) {
     }
 }
 
-/// Returns the file of the program: a file from the command line that holds it, or else a new one.
+/// Returns the file of the program that ended a process: a file from the command line that holds it, or else a new file
+/// in the plan's folder. `how` says how the process ended.
 fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::Result<PathBuf> {
     let given = plan.files.iter().filter_map(|path| store::programs_under(path).ok()).flatten();
     let is_it = |file: &PathBuf| inputs::read_text(file).is_ok_and(|given| given == *program);
@@ -122,7 +123,8 @@ fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::R
     store::write(plan.out.as_deref().unwrap_or(default_out()), name, text)
 }
 
-/// Returns whether the library, run on this program in a process of its own, crashes.
+/// Returns whether the library crashes when it runs this program alone, in a process of its own. False if it cannot be
+/// run.
 fn ends_alone(library: &Path, program: &Program) -> bool {
     let Ok(config) = Config::new() else { return false };
     let Ok(mut isolated) = Isolated::new(config, &library.display().to_string()) else { return false };

@@ -1,5 +1,5 @@
-//! Runs the parser on hostile bytes. What it accepts must print, parse and encode to itself; an error must have a place
-//! in the text.
+//! Runs the parser of the text form on hostile bytes. A program that the parser accepts must stay the same when it is
+//! printed and parsed, and when it is encoded and decoded; an error must have a place in the text.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 realmode_fuzz::bytes!(realmode_diff::hunts::engine::text);

@@ -7,8 +7,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::Target;
 
-/// Runs programs until AFL++ ends the loop. A finding only panics with its message, because AFL++ kills a process that
-/// takes long; `realmode triage` records the finding from the crash file.
+/// Runs the programs that AFL++ hands over until AFL++ ends the loop. A finding only panics with its message, because
+/// AFL++ kills a process that takes long; `realmode triage` records the finding from the crash file.
 pub fn programs(target: Target) {
     let mut tell: fn(usize) = if target.feedback() { reached } else { |_| {} };
     let target = AssertUnwindSafe(RefCell::new(target));
@@ -21,12 +21,12 @@ pub fn programs(target: Target) {
     });
 }
 
-/// Runs `run` on inputs until AFL++ ends the loop.
+/// Runs `run` on the inputs that AFL++ hands over until AFL++ ends the loop.
 pub fn bytes(run: fn(&[u8])) {
     afl::fuzz(true, run);
 }
 
-/// Reports a combination to AFL++.
+/// Reports to AFL++ that the running program reached the combination with this number.
 fn reached(combination: usize) {
     // SAFETY: AFL++'s runtime is linked into every target. The function sets a byte of its map, and bounds the index
     // itself.
@@ -36,6 +36,6 @@ fn reached(combination: usize) {
     }
 }
 
-/// IJON mixes the place in the source into a state, to keep states of different places apart. All states here come from
-/// one place.
+/// The place in the source that IJON mixes into each reported number, to keep numbers of different places apart. All
+/// numbers here come from one place.
 const LOCATION: u32 = 0;

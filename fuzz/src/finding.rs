@@ -1,4 +1,4 @@
-//! Records a finding inside a target: the same files as the embedded campaign writes.
+//! Records a finding inside a fuzz target: writes the same files as the embedded campaign.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,12 @@ use realmode_diff::hunts::{campaign, pursuit};
 use realmode_diff::voters::Roster;
 use realmode_diff::{Finding, SubjectKind};
 
-/// The environment variable that names the folder for findings. `off` writes none, for users who run `realmode triage`
-/// themselves.
+/// The environment variable that names the folder for findings. With the value `off` no files are written, for users
+/// who run `realmode triage` themselves.
 const FINDINGS: &str = "REALMODE_FINDINGS";
 
-/// Prints a finding and writes its files: the program as found, the shrunk program, the report and the test.
+/// Prints a finding and writes its files: the program as found, the shrunk program, the report and the test. If there
+/// is no folder or it cannot be written, only prints the finding.
 pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) {
     let Some(out) = folder() else {
         eprintln!("\nFINDING {finding}");
@@ -33,8 +34,8 @@ pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, e
     }
 }
 
-/// Returns the folder for findings. `None` if the user wants none, or if libFuzzer is minimising a crash: that shows
-/// the same finding thousands of times.
+/// Returns the folder for findings. `None` if the user wants no files, or if libFuzzer is minimising a crash, because
+/// that shows one finding thousands of times.
 fn folder() -> Option<PathBuf> {
     let minimizing = std::env::args().any(|argument| argument.starts_with("-minimize_crash"));
     match std::env::var_os(FINDINGS) {
@@ -45,7 +46,7 @@ fn folder() -> Option<PathBuf> {
     }
 }
 
-/// Records the finding like [`tell`], then panics, so that the engine keeps the input.
+/// Records the finding like [`tell`], then panics, so that libFuzzer keeps the input.
 #[cfg(feature = "libfuzzer")]
 pub(crate) fn abort(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) -> ! {
     tell(finding, program, subject, engine);

@@ -26,7 +26,7 @@ pub use libfuzzer_sys;
 
 pub use target::Target;
 
-/// Defines a target that runs programs, from its focus and the subject that runs against the reference.
+/// Defines a libFuzzer target that runs programs, given its focus and the subject that runs against the reference.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! programs {
@@ -47,7 +47,7 @@ macro_rules! programs {
     };
 }
 
-/// Defines a target that runs a function on any bytes; the function panics if it finds a mistake.
+/// Defines a libFuzzer target that runs a function on any bytes; the function panics if it finds a mistake.
 #[cfg(feature = "libfuzzer")]
 #[macro_export]
 macro_rules! bytes {
@@ -60,13 +60,13 @@ macro_rules! bytes {
     };
 }
 
-/// Defines a target that runs programs, from its focus and the subject that runs against the reference.
+/// Defines an AFL++ target that runs programs, given its focus and the subject that runs against the reference.
 #[cfg(feature = "afl")]
 #[macro_export]
 macro_rules! programs {
     ($focus:expr, $subject:expr) => {
-        /// AFL++ reads IJON's part of its map only if the program defines this symbol. Targets of bytes do not define
-        /// it.
+        /// AFL++ reads IJON's part of its map only if the target defines this symbol. Targets made by `bytes!` do not
+        /// define it.
         // SAFETY: afl-compiler-rt defines the name as a u32. It reads it before `main`, and writes it where IJON is not
         // wanted (AFL_NO_IJON, and with CMPLOG), so the symbol must be in writable memory.
         #[allow(unsafe_code, missing_docs)]
@@ -79,7 +79,7 @@ macro_rules! programs {
     };
 }
 
-/// Defines a target that runs a function on any bytes; the function panics if it finds a mistake.
+/// Defines an AFL++ target that runs a function on any bytes; the function panics if it finds a mistake.
 #[cfg(feature = "afl")]
 #[macro_export]
 macro_rules! bytes {
@@ -90,7 +90,8 @@ macro_rules! bytes {
     };
 }
 
-/// Defines a target that runs programs, from its focus and the subject that runs against the reference.
+/// Defines a target without an engine that runs the programs in the files of its command line, given its focus and the
+/// subject that runs against the reference.
 #[cfg(not(any(feature = "libfuzzer", feature = "afl")))]
 #[macro_export]
 macro_rules! programs {
@@ -101,7 +102,8 @@ macro_rules! programs {
     };
 }
 
-/// Defines a target that runs a function on any bytes; the function panics if it finds a mistake.
+/// Defines a target without an engine that runs a function on the bytes of each file of its command line; the function
+/// panics if it finds a mistake.
 #[cfg(not(any(feature = "libfuzzer", feature = "afl")))]
 #[macro_export]
 macro_rules! bytes {

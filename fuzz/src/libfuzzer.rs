@@ -9,9 +9,9 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// One byte for each combination. libFuzzer clears this section before each input, and takes each byte that is not zero
-/// afterwards for a feature, like its own counters. Its interface fixes the section's name (`-use_extra_counters`,
-/// FuzzerExtraCounters.cpp).
+/// One byte for each combination, 1 if the running program reached it. libFuzzer clears this section before each input,
+/// and takes each byte that is not zero afterwards for a feature, like its own counters. The name of the section is
+/// fixed by libFuzzer (`-use_extra_counters`, FuzzerExtraCounters.cpp).
 // SAFETY: libFuzzer needs a section of bytes without padding, which this is. It writes to them between runs of the
 // target, on the thread that runs the target.
 #[used]
@@ -19,10 +19,12 @@ use crate::{Target, finding};
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static REACHED: [AtomicU8; COMBINATIONS] = [const { AtomicU8::new(0) }; COMBINATIONS];
 
-/// One in this many mutations is libFuzzer's own, which uses the operands of comparisons.
+/// Of this many mutations one, on average, is libFuzzer's own, which uses the operands of comparisons that the program
+/// made.
 const OWN_MUTATION: u32 = 8;
 
-/// Runs an input. A finding is recorded, then the target panics, so that libFuzzer keeps the input.
+/// Runs one input. A finding is recorded, then the target panics, so that libFuzzer keeps the input. Returns whether
+/// libFuzzer may add the input to its corpus: not if nothing was compared or it was not run.
 pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
     let (subject, feedback) = (target.subject(), target.feedback());
     let mut reached = |combination: usize| {
@@ -45,8 +47,9 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
     }
 }
 
-/// Mutates the input in `data[..size]` and returns its new size in bytes, at most `max_size`: mostly as a program; one
-/// in `OWN_MUTATION` times as bytes, which are then decoded and encoded again.
+/// Mutates the input in `data[..size]` in place and returns its new size in bytes, at most `max_size`. Mostly the
+/// mutator mutates it as a program; one in `OWN_MUTATION` times libFuzzer mutates its bytes, which are then decoded and
+/// encoded again if the encoding fits.
 pub fn mutate(target: &mut Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     if seed.is_multiple_of(OWN_MUTATION) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);

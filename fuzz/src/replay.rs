@@ -1,5 +1,5 @@
-//! Replay without an engine: runs the inputs in files and folders, once each. Only the standard library and the harness
-//! are linked, so coverage is measured with this.
+//! Replay without an engine: runs the inputs in files and folders, once each. Such a target links only the standard
+//! library and the harness, so the coverage of a corpus is measured with it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// Runs the programs in the files and folders that the command line names. The exit status is 0 without a finding, 1
-/// with one, and 2 if there is no input or an input cannot be read.
+/// Runs the programs in the files and folders that the command line names, and prints how many were run. The exit
+/// status is 0 without a finding, 1 with one, and 2 if there is no input or an input cannot be read.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
     let subject = target.subject();
@@ -38,7 +38,8 @@ pub fn programs(mut target: Target) -> ExitCode {
     result
 }
 
-/// Runs `run` on the files and folders that the command line names. `run` panics if it finds a mistake.
+/// Runs `run` on the bytes of each file that the command line names or that lies in a folder it names. `run` panics if
+/// it finds a mistake. The exit status is 2 if there is no input or an input cannot be read, else 0.
 pub fn bytes(run: fn(&[u8])) -> ExitCode {
     each_input(|bytes| {
         run(bytes);
@@ -46,7 +47,8 @@ pub fn bytes(run: fn(&[u8])) -> ExitCode {
     })
 }
 
-/// Runs `run` on each input of the command line; `run` returns false for a finding.
+/// Runs `run` on the bytes of each input of the command line; `run` returns false for a finding. The exit status is 0
+/// without a finding, 1 with one, and 2 if there is no input or an input cannot be read.
 fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     let mut clean = true;
     let mut files = Vec::new();
@@ -72,7 +74,8 @@ fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     ExitCode::from(u8::from(!clean))
 }
 
-/// Adds the files under `path` to `files`, sorted by path.
+/// Adds the files under `path` (or `path` itself, if it is no folder) to `files`, sorted by path. Fails if a folder
+/// cannot be read.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.metadata()?.is_dir() {
         files.push(path.to_path_buf());

@@ -1,4 +1,4 @@
-//! The state of a target that runs programs.
+//! The state of a fuzz target that runs programs.
 
 use programs::focus::Focus;
 use programs::mutate::Mutator;
@@ -6,7 +6,7 @@ use realmode_diff::SubjectKind;
 use realmode_diff::hunts::engine::Engine;
 use realmode_diff::subjects::NoSubject;
 
-/// What a target keeps from input to input: checker and mutator.
+/// What a fuzz target keeps from input to input: the check (with its subject) and the mutator.
 pub struct Target {
     engine: Engine,
     mutator: Mutator,
@@ -14,20 +14,20 @@ pub struct Target {
     fresh: bool,
 }
 
-/// If this variable is set, each input gets a new checker. Otherwise one checker serves all inputs and its buffers
-/// grow, so the branches that an input reaches depend a little on earlier inputs. That is too much for measuring the
-/// coverage of a corpus.
+/// If this environment variable is set, each input gets a new checker. Otherwise one checker serves all inputs and its
+/// buffers grow, so the branches that an input reaches depend a little on earlier inputs. That is too much for
+/// measuring the coverage of a corpus.
 const FRESH: &str = "REALMODE_FRESH";
 
-/// The value `off` in this variable leaves the engine with branch coverage as its only feedback, to measure what
-/// combinations add.
+/// If this environment variable is `off`, combinations are not reported to the engine. Branch coverage is then its only
+/// feedback, to measure what combinations add.
 const FEEDBACK: &str = "REALMODE_FEEDBACK";
 
-/// This variable names a subject instead of the target's own, like `--subject` of the command.
+/// This environment variable names a subject (as `--subject` of the command does) that replaces the target's own.
 const SUBJECT: &str = "REALMODE_SUBJECT";
 
-/// Returns the subject that the environment names, if any. An unknown one ends the process with status 2, a library
-/// that cannot be used with status 3.
+/// Returns the subject that the variable [`SUBJECT`] names; `None` if it is not set. An unknown subject ends the
+/// process with status 2, a library that cannot be used with status 3.
 fn named_subject() -> Option<SubjectKind> {
     let name = std::env::var_os(SUBJECT)?;
     match name.to_string_lossy().parse() {
@@ -40,7 +40,7 @@ fn named_subject() -> Option<SubjectKind> {
 }
 
 impl Target {
-    /// Makes a target with this focus and subject. The environment may name another subject.
+    /// Makes a target with this focus and subject. The variable `REALMODE_SUBJECT` may name another subject.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
         let subject = named_subject().unwrap_or(subject);
@@ -49,14 +49,14 @@ impl Target {
         Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback, fresh }
     }
 
-    /// Returns whether combinations that a program reaches are reported to the engine
+    /// Returns whether the combinations that a program reaches are reported to the engine
     /// ([`realmode_diff::check::feedback`]).
     #[must_use]
     pub const fn feedback(&self) -> bool {
         self.feedback
     }
 
-    /// Returns the check that runs the next input.
+    /// Returns the check that runs the next input; a new one for each input if `REALMODE_FRESH` is set.
     pub fn engine(&mut self) -> &mut Engine {
         if self.fresh {
             self.engine = Engine::new(self.engine.focus(), self.engine.subject());
@@ -70,7 +70,7 @@ impl Target {
         self.engine.subject()
     }
 
-    /// Returns the mutator.
+    /// Returns the mutator of this target, for the engine's mutations and crossovers.
     pub const fn mutator(&mut self) -> &mut Mutator {
         &mut self.mutator
     }

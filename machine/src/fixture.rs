@@ -11,40 +11,42 @@ use contract::{Dialect, Gfn, Hva, Liobn, Machine, Pfn, Program, Pte, RealAddr};
 use crate::RealMemory;
 use crate::host::Host;
 
-/// Base of the vmemmap range.
+/// Virtual address of the first byte of the vmemmap range.
 pub const BASE: u64 = 0xf << 60;
 /// Real address of the vmemmap list.
 pub const LIST: u64 = 0x10_0000;
-/// Real address of block 0x10, of 64 KiB like the three that follow.
+/// Real address of the vmemmap block with number 0x10. Four blocks of 64 KiB each lie there one after the other: 0x10
+/// to 0x13.
 pub const BLOCKS: u64 = 0x20_0000;
-/// The section that is present: pages 0x4000 to 0x4fff, whose struct pages are those four blocks.
+/// Number of the only present section: pages 0x4000 to 0x4fff, whose struct pages fill the blocks 0x10 to 0x13.
 pub const SECTION: u64 = 4;
-/// The first of its pages; it is mapped at [`HVA`], present and writable, and the host holds a reference too.
+/// pfn of the first page of the section. The page is mapped at [`HVA`], present and writable, and has one own
+/// reference.
 pub const PFN: u64 = 0x4000;
-/// The head of a compound page of order 1, mapped at [`HUGE`].
+/// pfn of the head of a compound page of order 1 (two pages), mapped at [`HUGE`].
 pub const HEAD: u64 = 0x4010;
-/// A page that no entry names, with count and own -1.
+/// pfn of a page that no page-table entry and no TCE names. Its count and its own references are -1.
 pub const IDLE: u64 = 0x4020;
-/// hva of gfn 0.
+/// hva that the memory slot gives to gfn 0.
 pub const HVA: u64 = 0x7000_0000;
-/// hva of gfns 2 and 3, under a huge entry.
+/// hva of gfn 2. One huge entry maps gfns 2 and 3.
 pub const HUGE: u64 = 0x7000_2000;
-/// hva of gfn 4, an absent page.
+/// hva of gfn 4, whose page-table entry is absent.
 pub const ABSENT: u64 = 0x7000_4000;
-/// hva of gfn 5, a hole.
+/// hva of gfn 5, which is a hole.
 pub const HOLE: u64 = 0x7000_5000;
-/// Real address of the pinned window's guest values: four entries.
+/// Real address of the table of guest values of the pinned window: four entries of 8 bytes.
 pub const TABLE: u64 = 0x30_0000;
-/// Real address of its hardware entries.
+/// Real address of the hardware table of the pinned window: four entries of 8 bytes.
 pub const HARDWARE: u64 = 0x30_1000;
 
-/// The machine's pinned window.
+/// Returns the machine's only window, which is pinned and has four entries.
 pub fn window() -> WindowSpec {
     let backing = Backing::Pinned { hardware: RealAddr(HARDWARE) };
     WindowSpec { liobn: Liobn(1), page_shift: 12, base: 0, entries: 4, table: RealAddr(TABLE), backing }
 }
 
-/// The program: a machine of sparsemem-vmemmap, and no steps.
+/// Returns a valid program without steps, whose machine is of sparsemem-vmemmap and has one of every kind of item.
 pub fn program() -> Program {
     let blocks = BlockRun { first: 0x10, places: AddrRun { at: RealAddr(BLOCKS), count: 4 } };
     let present = Pte::Present { pfn: Pfn(PFN), writable: true, dirty: false, young: true };
@@ -78,7 +80,7 @@ pub fn program() -> Program {
     program
 }
 
-/// Memory as the program sets it up, and its host.
+/// Returns memory as the host sets it up for [`program`], and this host.
 pub fn boot() -> (RealMemory, Host) {
     let (mut memory, mut host) = (RealMemory::new(), Host::new());
     host.boot(&mut memory, &program());

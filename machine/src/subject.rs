@@ -11,41 +11,42 @@ use contract::dialect::Dialect;
 use contract::hcall::Hypercall;
 use contract::{HcallAnswer, ProbeAnswer};
 
-/// The bound on the accesses of one real-mode call: at most `base + per_entry x count`. count is the number of entries
-/// that the registers ask for: 1 for H_GET_TCE and H_PUT_TCE, at most 512 for H_PUT_TCE_INDIRECT. More accesses are a
-/// finding, `RM.BOUNDED` (docs/semantics.md, section 7).
+/// The bound on the accesses of one real-mode call: at most `base + per_entry x count`. The count is the number of
+/// entries that the registers ask for: 1 for H_GET_TCE and H_PUT_TCE, at most 512 for H_PUT_TCE_INDIRECT and 65,536 for
+/// H_STUFF_TCE. More accesses are a finding, `RM.BOUNDED` (docs/semantics.md, section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bound {
-    /// Accesses that do not depend on the count.
+    /// Number of accesses that do not depend on the count.
     pub base: u64,
-    /// Accesses for each entry.
+    /// Number of accesses for each entry of the count.
     pub per_entry: u64,
 }
 
-/// The part of the contract that a subject covers. Programs outside the coverage do not run on the subject, and steps
-/// outside it are left out on both sides; both are counted. All other steps are compared.
+/// The part of the contract that a subject covers: true for each thing that the harness may ask it. Programs on other
+/// machines or dialects do not run on the subject, and other steps are not sent to it; both are counted. All other
+/// steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Coverage {
-    /// Machines of flatmem.
+    /// Machines with the memory model flatmem.
     pub flatmem: bool,
-    /// Machines of sparsemem-vmemmap.
+    /// Machines with the memory model sparsemem-vmemmap.
     pub vmemmap: bool,
     /// Hypercalls on emulated windows.
     pub emulated: bool,
     /// Hypercalls on pinned windows.
     pub pinned: bool,
-    /// Dialects, in the order of [`Dialect::ALL`].
+    /// Programs of each dialect, in the order of [`Dialect::ALL`].
     pub dialects: [bool; Dialect::ALL.len()],
-    /// H_GET_TCE.
+    /// The hypercall H_GET_TCE.
     pub get: bool,
-    /// H_PUT_TCE.
+    /// The hypercall H_PUT_TCE.
     pub put: bool,
-    /// H_PUT_TCE_INDIRECT.
+    /// The hypercall H_PUT_TCE_INDIRECT.
     pub indirect: bool,
-    /// H_STUFF_TCE.
+    /// The hypercall H_STUFF_TCE.
     pub stuff: bool,
-    /// The real-mode half. Without it every call goes to virtual mode, and what real mode owes (section 5) is not
-    /// compared.
+    /// The real-mode half of hypercalls. Without it every call goes to virtual mode, and what real mode owes
+    /// (docs/semantics.md, section 5) is not compared.
     pub real_mode: bool,
     /// The probe `pfn_to_page`.
     pub lookup: bool,
@@ -53,14 +54,14 @@ pub struct Coverage {
     pub get_page: bool,
     /// The probe `put_page_unless_one`.
     pub put_page: bool,
-    /// Closing of windows. Without it no program is searched for leaks at its end.
+    /// The closing of windows. Without it the harness does not search for leaks at the end of a program.
     pub close: bool,
-    /// The bound of [`Subject::bound`]. Without it `RM.BOUNDED` is not compared.
+    /// The promise of [`Subject::bound`]. Without it `RM.BOUNDED` is not checked.
     pub bounded: bool,
 }
 
 impl Coverage {
-    /// The coverage of a subject that covers everything.
+    /// The coverage of a subject that covers the whole contract.
     pub const ALL: Self = Self {
         flatmem: true,
         vmemmap: true,
@@ -80,80 +81,80 @@ impl Coverage {
     };
 }
 
-/// An implementation under test.
+/// An implementation under test, as the harness calls it.
 ///
 /// A subject gets the description of the machine once, in [`start`](Self::start). From then on it accesses memory only
 /// through the [`Cpu`] that each call passes: struct pages, TCE tables, guest pages and the page table lie there, and
 /// the oracle compares them there. How the subject keeps its own data (indexes, copies of the slots) is up to it.
 ///
-/// Methods with `&self`, hot-plug notices among them, may run on several vCPUs at a time; those with `&mut self` run
-/// while no other does. The harness does not announce host steps that change only memory or the page table.
+/// Methods with `&self`, also the hot-plug notices, may run on several vCPUs at a time; a method with `&mut self` runs
+/// alone. The harness does not announce host steps that change only memory or the page table.
 pub trait Subject: Sync {
-    /// Returns the name for reports.
+    /// Returns the name of the subject in reports.
     fn name(&self) -> &str;
 
-    /// Starts on a new machine, and forgets everything of an earlier one. Runs in virtual mode, before any step, when
-    /// memory already holds what the description says.
+    /// Starts the subject on a new machine, and makes it forget the machine before. Runs in virtual mode, before any
+    /// step, when memory already holds what the description says.
     fn start(&mut self, dialect: Dialect, machine: &Machine);
 
-    /// Returns the coverage, for the machine that the subject was started on.
+    /// Returns the coverage of the subject on the machine of the last [`start`](Self::start).
     fn coverage(&self) -> Coverage {
         Coverage::ALL
     }
 
-    /// Returns what the subject did, since the last call of this method, that its interface does not allow
-    /// (`SUBJECT.PROTOCOL`), such as leaving an output unwritten. For implementations in languages whose compiler does
-    /// not check that.
+    /// Returns what the subject did, since the last call of this method, against the rules of its interface
+    /// (`SUBJECT.PROTOCOL`), such as leaving an output unwritten; `None` if nothing. It is for implementations in
+    /// languages whose compiler does not check these rules.
     fn violation(&self) -> Option<String> {
         None
     }
 
-    /// Returns the lines that the subject has logged in this program so far, for the report of a finding.
+    /// Returns the lines that the subject has logged since the program began, for the report of a finding.
     fn log(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Tells a subject that keeps a copy of memory that the host has set memory up (`booted`) or changed it. Then the
-    /// [`changes`](RealMemory::changes) of the running step are the host's.
+    /// Tells a subject that keeps a copy of memory that the host has set memory up (`booted`) or has changed it in the
+    /// running step. The [`changes`](RealMemory::changes) of `memory` are then the host's.
     fn see(&self, _memory: &RealMemory, _booted: bool) {}
 
-    /// Returns the bound on accesses of a real-mode call.
+    /// Returns the bound on the accesses of a real-mode call, which the subject promises to keep.
     fn bound(&self) -> Bound;
 
-    /// Runs the real-mode half of a hypercall. To leave the call to virtual mode, it changes nothing and returns
-    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD).
+    /// Runs the real-mode half of a hypercall. To leave the call to virtual mode, the subject changes nothing and
+    /// returns [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// Runs the virtual-mode half of a hypercall that real mode deferred: the whole call from its registers. It never
-    /// returns [`Status::TOO_HARD`](contract::Status::TOO_HARD).
+    /// Runs the virtual-mode half of a hypercall that real mode deferred: the whole call, from its registers. The
+    /// answer is never [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// Probe in real mode (docs/semantics.md, section 2): returns the real address of the page's struct page, if its
-    /// bytes lie inside one backed block. The linear map's nibble may be set.
+    /// Probe in real mode (docs/semantics.md, section 2): returns the real address of the page's struct page, with or
+    /// without the nibble of the linear map; `None` if its bytes do not lie inside one backed block.
     fn pfn_to_page(&self, cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr>;
 
-    /// Probe in real mode (section 3): takes a reference on the page unless it has none.
+    /// Probe in real mode (docs/semantics.md, section 3): takes a reference on the page, unless its count is 0.
     fn get_page_unless_zero(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
-    /// Probe in real mode (section 3): gives a reference on the page back unless it is the last.
+    /// Probe in real mode (docs/semantics.md, section 3): gives a reference on the page back, unless its count is 1.
     fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
-    /// Notice: the host has added section number `section`. `blocks` has places for the blocks that only this section
-    /// needs, lowest block first; places beyond the number of those blocks are unused. The struct pages are zeroed
-    /// already.
+    /// Notice: the host has added section number `section`. `blocks` has the real addresses of the vmemmap blocks that
+    /// only this section needs, lowest block number first; addresses beyond the number of these blocks are unused. The
+    /// struct pages are already zero.
     fn hot_add(&self, section: u64, blocks: &[AddrRun]);
 
-    /// Notice: the host is about to remove section number `section`, with the blocks that no other present section
-    /// needs.
+    /// Notice: the host is about to remove section number `section`, and the vmemmap blocks that no other present
+    /// section needs.
     fn hot_remove(&self, section: u64);
 
     /// Notice: the host has set a memory slot, or deleted it if `pages` is 0.
     fn set_slot(&mut self, slot: &SlotSpec);
 
-    /// Notice: the host has created a window. Its tables are all zero.
+    /// Notice: the host has created the window. All entries of its tables are 0.
     fn create_window(&mut self, window: &WindowSpec);
 
-    /// Closes the window of that LIOBN, in virtual mode. Every entry goes as by H_STUFF_TCE of 0. Afterwards the LIOBN
-    /// is unknown, and the harness removes the tables.
+    /// Closes the window with this LIOBN, in virtual mode. The subject removes every entry as H_STUFF_TCE of 0 does,
+    /// then forgets the window. Afterwards the harness removes the tables.
     fn close_window(&mut self, cpu: &Cpu<'_>, liobn: Liobn);
 }

@@ -17,16 +17,17 @@ use crate::generate::{GeneratorConfig, generate};
 use crate::inputs::{InputError, Stored, read, read_text};
 use crate::store::{self, EXTENSION};
 
-/// Why a corpus was not written.
+/// Why a corpus was not written, or not completely.
 #[derive(Debug)]
 pub enum CorpusError {
-    /// An input file holds no program.
+    /// An input file holds no program or cannot be read.
     Input(InputError),
-    /// A file of that name exists and does not hold the program that belongs there.
+    /// The folder already has a file with the name of a program to write, and that file does not hold the program.
     Taken(PathBuf),
-    /// The program of this file is longer than [`MAX_TEXT_BYTES`] as text. The number is its length as text in bytes.
+    /// The program read from this file is longer than [`MAX_TEXT_BYTES`] as text. The number is the length of that text
+    /// in bytes.
     TooLong(PathBuf, usize),
-    /// A file could not be written. The error names it.
+    /// A file of the corpus could not be written. The error names the file.
     Write(io::Error),
 }
 
@@ -55,16 +56,17 @@ impl From<InputError> for CorpusError {
     }
 }
 
-/// How many programs were written or not, by reason.
+/// Number of programs that one call of [`pack`], [`unpack`] or [`draw`] wrote, and of those that it did not write, by
+/// reason.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Kept {
-    /// Programs written by this call.
+    /// Programs that this call wrote to the folder.
     pub written: u64,
-    /// Programs that were in the folder before.
+    /// Programs not written, because the folder held them before this call.
     pub there: u64,
-    /// Programs equal to an earlier one of this call.
+    /// Programs not written, because this call had already met an equal program.
     pub equal: u64,
-    /// Files packed in another version of the encoding, which are not read.
+    /// Input files packed in another version of the encoding. [`unpack`] does not read their programs.
     pub other: u64,
 }
 
@@ -74,7 +76,7 @@ enum Shape {
     Text,
 }
 
-/// A folder that holds one file for each different program.
+/// A corpus folder while programs are written to it: one file for each different program.
 struct Shelf<'a> {
     folder: &'a Path,
     shape: Shape,
@@ -87,7 +89,8 @@ impl<'a> Shelf<'a> {
         Self { folder, shape, names: HashSet::new(), kept: Kept::default() }
     }
 
-    /// Writes the program, read from the file `from`, into the folder unless it is there.
+    /// Writes the program to the folder, unless a file there already holds it, and counts it in `kept`. `from` is the
+    /// file the program was read from, for the error message.
     fn keep(&mut self, from: &Path, program: &Program) -> Result<(), CorpusError> {
         let fingerprint = store::fingerprint(program);
         let (name, contents) = match self.shape {
@@ -118,10 +121,11 @@ impl<'a> Shelf<'a> {
     }
 }
 
-/// Packs programs in text form into `folder`, one file for each different program.
+/// Reads programs from the text files `texts` and writes them to `folder` in packed form, one file for each different
+/// program.
 ///
 /// # Errors
-/// A file is not the text of a program, or a file cannot be written. Files written before stay.
+/// A file of `texts` is not the text of a program, or a file cannot be written. Files written before the error stay.
 pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Packed);
     for file in texts {
@@ -130,12 +134,13 @@ pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     Ok(shelf.kept)
 }
 
-/// Writes the programs of `files` as text into `folder`, one file for each program that is different after
-/// [`Focus::apply`]. Files packed in another version are only counted: an engine that changes bytes of the header keeps
-/// such files, and its target did not run them.
+/// Reads programs from `files` and writes them to `folder` as text, one file for each program that is different after
+/// [`Focus::apply`]. Files packed in another version of the encoding are only counted: an engine that changes bytes of
+/// the header keeps such files, and its fuzz target did not run them.
 ///
 /// # Errors
-/// A file holds no program, all files are of another version, or a file cannot be written. Files written before stay.
+/// A file holds no program, all files are packed in another version, a program is longer than [`MAX_TEXT_BYTES`] as
+/// text, or a file cannot be written. Files written before the error stay.
 pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Text);
     for file in files {
@@ -153,11 +158,11 @@ pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, Co
     Ok(shelf.kept)
 }
 
-/// Draws the programs 0 to `programs` - 1 of the campaign with seed `seed`, cuts each to at most `most_steps` steps,
-/// and packs them into `folder`. An engine can use them as seeds.
+/// Draws the programs with numbers 0 to `programs` - 1 of the campaign with seed `seed`, cuts each to its first
+/// `most_steps` steps, and writes them to `folder` in packed form. An engine can use them as seeds.
 ///
 /// # Errors
-/// A file cannot be written. Files written before stay.
+/// A file cannot be written. Files written before the error stay.
 pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Packed);
     for index in 0..programs {
@@ -168,24 +173,25 @@ pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Resul
     Ok(shelf.kept)
 }
 
-/// What [`migrate`] did, as numbers of files.
+/// Number of files that one call of [`migrate`] found in each form, and what it did with them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Migrated {
-    /// Packed as [`encode`] writes it: left alone.
+    /// Files packed exactly as [`encode`] writes them. They stay as they are.
     pub current: u64,
-    /// Text: left alone.
+    /// Files that hold a program as text. They stay as they are.
     pub text: u64,
-    /// Decisions of the generator: rewritten as the packed program that today's generator makes of them.
+    /// Files without the header of the encoding, whose bytes are decisions of the generator. Each is rewritten as the
+    /// packed form of the program that today's generator makes of them.
     pub decisions: u64,
-    /// Packed otherwise than [`encode`] writes it: rewritten.
+    /// Files packed otherwise than [`encode`] writes them. Each is rewritten in packed form.
     pub mended: u64,
 }
 
-/// Rewrites in place the files that are not packed as [`encode`] does it; text files stay. Every file is read before
-/// the first is written, so if one file holds no program, none is changed.
+/// Rewrites files in place, in the form that [`encode`] writes. Text files, and files that have this form already, stay
+/// as they are. Every file is read before the first is written, so if one file holds no program, none is changed.
 ///
 /// # Errors
-/// A file holds no program or another version of the encoding, or a file cannot be written.
+/// A file holds no program, is packed in another version of the encoding, or cannot be written.
 pub fn migrate(files: &[PathBuf]) -> Result<Migrated, CorpusError> {
     let mut migrated = Migrated::default();
     let mut old = Vec::new();

@@ -8,27 +8,28 @@ use std::fmt;
 
 use contract::{Program, Step, hcall};
 
-/// The part of programs that a fuzz target runs.
+/// The part of programs that a fuzz target runs; each fuzz target has one focus.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Focus {
-    /// Memory layouts, hot-plug and lookups of pfns. No guest and no windows.
+    /// Runs `hot-add`, `hot-remove` and lookups of pfns. The machine has no guest and no windows.
     Lookup,
-    /// Lookups, conditional references, and every host step but those on windows. No windows.
+    /// Runs lookups, conditional references, and every host step except those on windows. The machine has no windows.
     References,
-    /// H_PUT_TCE, H_GET_TCE and unknown opcodes, and every host step.
+    /// Runs H_PUT_TCE, H_GET_TCE, unknown opcodes, and every host step, but no `write` steps.
     PutTce,
-    /// H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE and unknown opcodes, their lists, and every host step.
+    /// Runs H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE, unknown opcodes, the `write` steps that fill lists, and every
+    /// host step.
     Indirect,
-    /// Whole programs.
+    /// Runs whole programs: every kind of step.
     #[default]
     Program,
 }
 
 impl Focus {
-    /// All foci, in ascending order of what they keep.
+    /// All foci. The first keeps the least of a program, the last everything.
     pub const ALL: [Self; 5] = [Self::Lookup, Self::References, Self::PutTce, Self::Indirect, Self::Program];
 
-    /// Returns the name of the fuzz target.
+    /// Returns the name of the fuzz target that has this focus.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,13 +47,14 @@ impl Focus {
         Self::ALL.into_iter().find(|focus| focus.name() == name)
     }
 
-    /// Returns whether programs keep their DMA windows.
+    /// Returns whether this focus keeps the DMA windows of a program.
     #[must_use]
     pub const fn has_windows(self) -> bool {
         !matches!(self, Self::Lookup | Self::References)
     }
 
-    /// Returns whether programs keep their guest: memory slots and page table.
+    /// Returns whether this focus keeps the guest of a program: memory slots, page table, own references and compound
+    /// pages.
     #[must_use]
     pub const fn has_guest(self) -> bool {
         !matches!(self, Self::Lookup)
@@ -75,7 +77,8 @@ impl Focus {
         }
     }
 
-    /// Removes from a valid program what this focus does not run. The program stays valid.
+    /// Removes from a valid program the steps that this focus does not run, and the parts of the machine that only such
+    /// steps use. The program stays valid.
     pub fn apply(self, program: &mut Program) {
         if self == Self::Program {
             return;

@@ -19,20 +19,20 @@ use crate::encoding::{self, Form, VERSION};
 use crate::snippet::NoProgram;
 use crate::store::{self, EXTENSION, named, unwalked};
 
-/// Size limit of a file of a program, in bytes. Engines are configured to stay far below.
+/// Largest size in bytes of a file that [`read`] accepts. Engines are configured to keep their files far smaller.
 pub const MAX_PACKED_BYTES: usize = 1 << 26;
 
 /// Which folders of an AFL++ instance [`find`] reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
-    /// The programs that the engine mutates: `queue`.
+    /// The folder `queue`: the programs that AFL++ mutates.
     Corpus,
-    /// The programs that failed: `crashes` and `hangs`, and those of earlier runs (`crashes.TIME`).
+    /// The folders `crashes` and `hangs`, and those of earlier runs (such as `crashes.TIME`): the programs that failed.
     Findings,
 }
 
 impl Wanted {
-    /// Returns whether the folder `name` of an AFL++ instance is read.
+    /// Returns whether [`find`] reads the folder `name` of an AFL++ instance.
     fn has(self, name: &str) -> bool {
         match self {
             Self::Corpus => name == "queue",
@@ -41,23 +41,25 @@ impl Wanted {
     }
 }
 
-/// The result of [`find`].
+/// The files that [`find`] found.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Files {
-    /// Files of programs, sorted by path, without duplicates.
+    /// Paths of the files of programs, sorted, without duplicates.
     pub programs: Vec<PathBuf>,
-    /// Number of other files in the folders that were read.
+    /// Number of files in the folders that were passed over as no programs. Hidden files and AFL++'s own files are not
+    /// counted.
     pub others: usize,
 }
 
 /// File name extensions that no program has: notes, logs, and the other files of a finding.
 const OTHER_ENDINGS: [&str; 8] = ["txt", "md", "rs", "json", "log", "dict", "toml", "profraw"];
 
-/// Finds all files of programs under `paths`. A path that names a file is taken whatever its name. In folders, `find`
-/// passes over hidden files, files with an extension that no program has, and an engine's own files.
+/// Finds all files of programs that `paths` name or that lie in folders that `paths` name. A file that `paths` name is
+/// taken whatever its name. In folders, `find` passes over hidden files, files with an extension that no program has,
+/// and an engine's own files.
 ///
 /// # Errors
-/// A folder cannot be read, or a path does not exist. The error names the path.
+/// A folder cannot be read, or one of `paths` does not exist. The error names the path.
 pub fn find(paths: &[PathBuf], wanted: Wanted) -> io::Result<Files> {
     let mut files = Files::default();
     for path in paths {
@@ -108,7 +110,8 @@ fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether the folder is an AFL++ instance. Files directly in it are AFL++'s own, not programs.
+/// Returns whether the folder belongs to one AFL++ instance: files directly in such a folder are AFL++'s own, not
+/// programs.
 fn is_instance(folder: &Path) -> bool {
     let is_dir = |name: &str| fs::symlink_metadata(folder.join(name)).is_ok_and(|kind| kind.is_dir());
     folder.join("fuzzer_stats").is_file() || is_dir("queue") && (is_dir("crashes") || is_dir("hangs"))
@@ -118,7 +121,7 @@ fn name_of(path: &Path) -> Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// Returns whether the name has the form that AFL++ gives programs: `id:000007,...`, or `id_...` on file systems
+/// Returns whether the file name has the form that AFL++ gives programs: `id:000007,...`, or `id_...` on file systems
 /// without colons.
 fn is_numbered(name: &str) -> bool {
     let number = name.strip_prefix("id:").or_else(|| name.strip_prefix("id_"));
@@ -141,23 +144,22 @@ pub fn engine(path: &Path) -> &'static str {
 /// The form in which a file holds a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stored {
-    /// The text form.
+    /// The text form of a program.
     Text,
-    /// Packed, equal byte for byte to what [`encode`](crate::encoding::encode) writes.
+    /// Packed: the bytes are exactly what [`encode`](crate::encoding::encode) writes for the program.
     Packed,
-    /// Packed, but different from what `encode` writes: decoding repaired or ignored something, or encoding writes it
-    /// otherwise.
+    /// Packed, but not exactly what [`encode`](crate::encoding::encode) writes: decoding repaired or ignored something.
     Mended,
     /// Bytes without a header, which the generator reads as its decisions.
     Decisions,
 }
 
-/// A program and how its file held it.
+/// A program that was read from a file, and the form in which the file holds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Input {
-    /// The form of the file.
+    /// The form in which the file holds the program.
     pub stored: Stored,
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// The program, which is valid.
     pub program: Program,
@@ -166,13 +168,14 @@ pub struct Input {
 /// Why no program was read from a file.
 #[derive(Debug)]
 pub enum InputError {
-    /// The file cannot be read.
+    /// The file cannot be read. The error is the system's.
     Unreadable(PathBuf, io::Error),
-    /// The file is too long: its size in bytes, as far as it is known, and the limit.
+    /// The file is too long. The numbers are its size in bytes (at least; it may have grown while it was read) and the
+    /// limit in bytes.
     TooLong(PathBuf, u64, usize),
     /// The file holds text that is not a program.
     Text(Box<NoProgram>),
-    /// The program is packed in another version of the encoding, which is named.
+    /// The program is packed in another version of the encoding than [`VERSION`]. The number is that version.
     Version(PathBuf, u32),
 }
 
@@ -194,7 +197,7 @@ impl fmt::Display for InputError {
 impl std::error::Error for InputError {}
 
 impl InputError {
-    /// Returns the error message, with colours for a terminal where it quotes text.
+    /// Returns the error message. Quoted text has the escape sequences that show colours in a terminal.
     #[must_use]
     pub fn in_colours(&self) -> String {
         match self {
@@ -204,11 +207,11 @@ impl InputError {
     }
 }
 
-/// Reads a program from a text file of at most [`MAX_TEXT_BYTES`].
+/// Reads one program from a text file of at most [`MAX_TEXT_BYTES`] bytes.
 ///
 /// # Errors
-/// The file cannot be read or is too long, or its text is not a program; then the error has the first mistake and its
-/// place.
+/// The file cannot be read, is too long, or its text is not a program. In the last case the error has the first
+/// mistake, with line and column.
 pub fn read_text(path: &Path) -> Result<Program, InputError> {
     let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
     if size > MAX_TEXT_BYTES as u64 {
@@ -217,10 +220,11 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
     text(path, &bytes(path, MAX_TEXT_BYTES)?)
 }
 
-/// Reads a program from a text file, or from a packed file of any engine, of at most [`MAX_PACKED_BYTES`].
+/// Reads one program from a text file of at most [`MAX_TEXT_BYTES`] bytes, or from a file of any engine of at most
+/// [`MAX_PACKED_BYTES`] bytes.
 ///
 /// # Errors
-/// The file cannot be read or is too long, holds text that is not a program, or is packed in another version of the
+/// The file cannot be read, is too long, holds text that is not a program, or is packed in another version of the
 /// encoding. All other bytes decode to some program.
 pub fn read(path: &Path) -> Result<Input, InputError> {
     let found = bytes(path, MAX_PACKED_BYTES)?;
@@ -247,7 +251,8 @@ fn bytes(path: &Path, most: usize) -> Result<Vec<u8>, InputError> {
     Ok(bytes)
 }
 
-/// Returns whether the first line that is neither empty nor a comment begins like a program's text, of any version.
+/// Returns whether the bytes are a program's text, of any version: the first line that is neither empty nor a comment
+/// begins with `realmode-program`.
 fn is_text(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     lines.find(|line| !line.is_empty() && line[0] != b'#').is_some_and(|line| line.starts_with(b"realmode-program"))

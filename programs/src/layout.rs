@@ -11,19 +11,19 @@ use contract::description::{
 use contract::visit::{NumberKind, Numbers as _};
 use contract::{Extent, Machine, Pfn, RealAddr, WindowSpec};
 
-/// Real address where the search for room begins: 2^45, past the memory of ordinary machines, so that sections can
-/// still be added below.
+/// Real address where the search for free memory begins: 2^45, above the memory of ordinary machines, so that sections
+/// can still be added below.
 const FIRST_ROOM: u64 = 1 << 45;
 
-/// The ranges of real memory that are taken.
+/// The ranges of real memory that something occupies.
 #[derive(Clone, Debug, Default)]
 pub struct Room {
-    /// Start and end (one past the last byte) of each range, in bytes, ascending.
+    /// Start and end (one past the last byte) of each occupied range, as real addresses, ascending by start.
     taken: Vec<(u128, u128)>,
 }
 
 impl Room {
-    /// Returns the ranges that the machine describes.
+    /// Returns the ranges that the machine's description occupies: memory, struct pages, vmemmap list and tables.
     #[must_use]
     pub fn of(machine: &Machine) -> Self {
         let range = |extent: &Extent| (u128::from(extent.start), u128::from(extent.start) + extent.bytes);
@@ -32,15 +32,15 @@ impl Room {
         Self { taken }
     }
 
-    /// Marks `bytes` bytes from `start` on as taken. They may be taken already.
+    /// Marks `bytes` bytes from real address `start` on as occupied. Some of them may be occupied already.
     pub fn take(&mut self, start: u64, bytes: u128) {
         let range = (u128::from(start), u128::from(start) + bytes);
         let at = self.taken.partition_point(|other| *other < range);
         self.taken.insert(at, range);
     }
 
-    /// Returns the lowest address at or above `from` that is a multiple of `align` (a power of two) and has `bytes`
-    /// free bytes. Returns `None` if they would end above 2^46.
+    /// Returns the lowest real address at or above `from` that is a multiple of `align` (a power of two) and has
+    /// `bytes` free bytes. Returns `None` if these bytes would end above 2^46.
     #[must_use]
     pub fn lowest(&self, from: u64, bytes: u64, align: u64) -> Option<RealAddr> {
         let bytes = u128::from(bytes);
@@ -54,7 +54,7 @@ impl Room {
     }
 }
 
-/// Finds the lowest address from 2^45 on, and then from 0 on, where `bytes` bytes overlap nothing that the machine
+/// Finds the lowest real address from 2^45 on, and then from 0 on, where `bytes` bytes overlap nothing that the machine
 /// describes. The address is a multiple of `align`, a power of two. Returns `None` if there is no room below 2^46.
 #[must_use]
 pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr> {
@@ -62,13 +62,15 @@ pub fn free_place(machine: &Machine, bytes: u64, align: u64) -> Option<RealAddr>
     room.lowest(FIRST_ROOM, bytes, align).or_else(|| room.lowest(0, bytes, align))
 }
 
-/// Returns the distance in bytes between two adjacent tables of the window. It is at most 1 MiB, so that an absurd
-/// number of entries, which validation refuses anyway, cannot overflow.
+/// Returns the number of bytes to reserve for one table of the window: 8 for each entry, rounded up to a multiple of
+/// [`REGION_ALIGN`]. It is at most 1 MiB, so that a huge number of entries, which validation refuses anyway, cannot
+/// overflow.
 fn table_bytes(window: &WindowSpec) -> u64 {
     window.entries.saturating_mul(8).min(1 << 20).next_multiple_of(REGION_ALIGN)
 }
 
-/// Places the tables of the window one after the other from `at` on, without checking that the memory is free.
+/// Places the tables of the window (guest values, then hardware entries if it is pinned) one after the other from
+/// address `at` on, without checking that the memory is free.
 pub fn put_tables(window: &mut WindowSpec, at: RealAddr) {
     let (mut next, bytes) = (at.0, table_bytes(window));
     window.numbers_mut(&mut |field, address| {
@@ -79,8 +81,8 @@ pub fn put_tables(window: &mut WindowSpec, at: RealAddr) {
     });
 }
 
-/// Places the tables of a window that is not part of the machine yet where there is room. Returns false, with the
-/// window unchanged, if there is none.
+/// Places the tables of a window, which is not part of the machine yet, in free real memory. Returns false, with the
+/// window unchanged, if there is no room.
 pub fn place_tables(machine: &Machine, window: &mut WindowSpec) -> bool {
     let bytes = table_bytes(window) * window.regions().count() as u64;
     let room = free_place(machine, bytes, REGION_ALIGN);
@@ -90,8 +92,9 @@ pub fn place_tables(machine: &Machine, window: &mut WindowSpec) -> bool {
     room.is_some()
 }
 
-/// Gives every block that a present section needs exactly one place, and removes all other blocks. Known places stay;
-/// missing ones are allocated. Returns false if there is no room; the missing blocks then stay missing.
+/// Gives every vmemmap block that a present section needs exactly one place, and removes all other blocks. Blocks that
+/// have a place keep it; the others get free memory. Returns false if there is no room (the others then stay without a
+/// place) or if more than [`MAX_BLOCKS`] blocks are needed (nothing changes).
 pub fn fit_blocks(machine: &mut Machine) -> bool {
     let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
     let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return true };
@@ -129,7 +132,8 @@ pub fn fit_blocks(machine: &mut Machine) -> bool {
     true
 }
 
-/// Joins blocks and their places, ascending, into as few runs as possible.
+/// Joins vmemmap blocks, given as (number, real address) in ascending order, into as few runs as possible. Blocks of a
+/// run are adjacent by number and by address.
 fn runs(places: impl Iterator<Item = (u64, u64)>, block_shift: u32) -> Vec<BlockRun> {
     let mut runs: Vec<BlockRun> = Vec::new();
     for (block, at) in places {
@@ -146,7 +150,8 @@ fn runs(places: impl Iterator<Item = (u64, u64)>, block_shift: u32) -> Vec<Block
     runs
 }
 
-/// Removes a section, the blocks that no other section needs, and everything that is described of its pages.
+/// Removes section number `section`, the vmemmap blocks that no other section needs, and all items of the machine that
+/// name its pages: own references, compound pages, mappings and contents.
 pub fn remove_section(machine: &mut Machine, section: u64) {
     let (per_section, shift) = (machine.page_shift.pages_per_section(), machine.page_shift.bits());
     let gone = |pfn: Pfn| pfn.0 / per_section == section;
@@ -159,8 +164,9 @@ pub fn remove_section(machine: &mut Machine, section: u64) {
     fit_blocks(machine);
 }
 
-/// Adds an absent section, with places for the blocks that no present section needs yet. Returns false, with the
-/// machine unchanged, if there is no room, the section is present, or the memory model has no sections.
+/// Adds section number `section`, with places for the vmemmap blocks that no present section needs yet. Returns false,
+/// with the machine unchanged, if there is no room, the section is already present, or the memory model has no
+/// sections.
 pub fn add_section(machine: &mut Machine, section: u64) -> bool {
     let before = machine.memory.clone();
     let MemoryModel::SparsememVmemmap { sections, .. } = &mut machine.memory else { return false };

@@ -10,7 +10,7 @@ use contract::{Hypercall, MemoryModel, Program, RealAddr, Step, WindowSpec, hcal
 
 use crate::layout::fit_blocks;
 
-/// Replaces every pfn by `map` of it. Contents of memory (`ram`) move with their page.
+/// Replaces every pfn of the machine and the steps by `map` of it. Contents of memory (`ram`) move with their page.
 pub fn move_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     let shift = program.machine.page_shift.bits();
     visit_mut(program, &mut |place, number| match place.field {
@@ -20,7 +20,7 @@ pub fn move_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// Replaces every host virtual address, in slots, mappings and steps, by `map` of it.
+/// Replaces every host virtual address in slots, mappings and steps by `map` of it.
 pub fn move_hvas(program: &mut Program, map: impl Fn(u64) -> u64) {
     visit_mut(program, &mut |place, number| {
         if place.field.kind() == NumberKind::Hva {
@@ -29,8 +29,8 @@ pub fn move_hvas(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// Replaces every guest physical address by `map` of it: those of lists, of `write` steps, and of TCEs with
-/// permissions. Slots stay where they are.
+/// Replaces every guest physical address by `map` of it: the addresses of lists and `write` steps, and the page
+/// addresses in TCEs with permissions. Memory slots stay where they are.
 pub fn move_gpas(program: &mut Program, map: impl Fn(u64) -> u64) {
     visit_mut(program, &mut |place, number| match place.field.kind() {
         NumberKind::Gpa => *number = map(*number),
@@ -39,8 +39,9 @@ pub fn move_gpas(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// Translates an IOBA of `from` to `to`: the same entry number (the last stays the last), the same distance past the
-/// end, and the same offset in its page.
+/// Translates an I/O bus address of the window `from` to the window `to`. The entry number stays the same (modulo the
+/// entries of `to`; the last entry stays the last), as do the distance past the window's end and the offset in the
+/// page.
 fn ioba(ioba: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     let offset = ioba.wrapping_sub(from.base);
     let (index, off) = (offset >> from.page_shift, offset & (from.page() - 1));
@@ -53,7 +54,8 @@ fn ioba(ioba: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     to.base.wrapping_add(index.wrapping_shl(to.page_shift)).wrapping_add(off & (to.page() - 1))
 }
 
-/// Changes a call on the window `from` into one on the window `to`. Both windows are valid.
+/// Changes a call on the window `from` into a call on the window `to`: LIOBN, IOBA, TCE, and a count that no longer
+/// fits. Both windows are valid. A call with an unknown opcode stays as it is.
 pub fn move_call(call: &mut Hypercall, from: &WindowSpec, to: &WindowSpec) {
     if call.name().is_none() {
         return;
@@ -73,13 +75,14 @@ pub fn move_call(call: &mut Hypercall, from: &WindowSpec, to: &WindowSpec) {
     }
 }
 
-/// Returns the TCE, aligned to the page of `to` if it was aligned to that of `from`.
+/// Returns the TCE for the window `to`. A TCE with permissions that was aligned to the page of `from` is aligned down
+/// to the page of `to`; any other stays as it is.
 fn tce(tce: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     if tce & 3 == 0 || tce & (from.page() - 1) > 3 { tce } else { tce & !(to.page() - 1) | tce & 3 }
 }
 
-/// Changes the steps from `start` on after the window `from` has become `to`: its calls and the step that closes it.
-/// Stops at a step that creates a window with the LIOBN of `from`.
+/// Adapts the steps from index `start` on after the window `from` has become `to`: the calls on the window, and the
+/// step that closes it. Stops at a step that creates a window with the LIOBN of `from`.
 pub fn follow(program: &mut Program, start: usize, from: &WindowSpec, to: &WindowSpec) {
     for step in &mut program.steps[start..] {
         match step {
@@ -91,8 +94,8 @@ pub fn follow(program: &mut Program, start: usize, from: &WindowSpec, to: &Windo
     }
 }
 
-/// Gives the section `from` the number `to`, which no section has. Its pages, and the blocks that only it needs, move
-/// along. Those blocks keep their places, as far as the section still needs as many.
+/// Gives section number `from` the number `to`, which no section has. Its pages, and the vmemmap blocks that only it
+/// needs, move along. These blocks keep their real addresses, as far as the section still needs as many blocks.
 pub fn move_section(program: &mut Program, from: u64, to: u64) {
     let pages = program.machine.page_shift.pages_per_section();
     move_pfns(program, |pfn| if pfn / pages == from { to.wrapping_mul(pages).wrapping_add(pfn % pages) } else { pfn });

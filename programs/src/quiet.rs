@@ -10,8 +10,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Runs `run`. A panic on this thread meanwhile prints nothing, and [`last_message`] returns its message. The panic
-/// still unwinds: the caller catches it inside `run`.
+/// Runs `run` and returns its result. While it runs, a panic of this thread prints nothing, and [`last_message`] then
+/// returns the panic's message. `run` must catch its panics itself: they still unwind.
 pub fn quietly<T>(run: impl FnOnce() -> T) -> T {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
@@ -37,12 +37,13 @@ pub fn quietly<T>(run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Returns the last component of the path: reports must not depend on where the sources lie.
+/// Returns the last component of the path, because reports must not depend on the folder of the sources.
 fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// Returns the message and place of the last panic on this thread inside [`quietly`]; empty if there was none.
+/// Returns the message and the place in the source of this thread's last panic inside [`quietly`]; empty if there was
+/// none.
 pub fn last_message() -> String {
     MESSAGE.with_borrow(Clone::clone)
 }

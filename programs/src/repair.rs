@@ -10,12 +10,12 @@ use contract::{Program, Pte, RealAddr};
 
 use crate::layout::{fit_blocks, free_place, place_tables, remove_section};
 
-/// Number of repairs of single items. After that, whole kinds of items are removed, which bounds the time that a
-/// hostile input takes.
+/// Number of repairs of single items of one program. After these, whole kinds of items are removed, which bounds the
+/// time for a hostile input.
 const PATIENCE: usize = 64;
 
-/// Makes the program valid ([`Program::validate`]). A valid program stays as it is. In any other, items are changed or
-/// removed until it is valid.
+/// Makes the program valid ([`Program::validate`]). A valid program stays as it is; in an invalid one items are changed
+/// or removed until it is valid.
 pub fn repair(program: &mut Program) {
     let mut mended = None;
     let mut machine_errors = 0;
@@ -34,7 +34,8 @@ pub fn repair(program: &mut Program) {
     }
 }
 
-/// Tries to mend one item. Returns false if it knows no way. After true the item may still be invalid.
+/// Tries to mend one invalid item by changing it. Returns false if there is no known way. After true the item may still
+/// be invalid.
 fn mend(program: &mut Program, item: Item) -> bool {
     let machine = &mut program.machine;
     match item {
@@ -75,7 +76,7 @@ fn mend(program: &mut Program, item: Item) -> bool {
     }
 }
 
-/// Removes one item that cannot be mended.
+/// Removes one invalid item from the program, with what depends on it.
 fn drop_item(program: &mut Program, item: Item) {
     fn remove<T>(list: &mut Vec<T>, index: usize) {
         if index < list.len() {
@@ -111,8 +112,8 @@ fn drop_item(program: &mut Program, item: Item) {
     }
 }
 
-/// Repairs an error of the machine as a whole. Each call removes more, until nothing is left that could be wrong.
-/// `errors` counts the calls, from 1.
+/// Repairs an error of the machine as a whole, which belongs to no single item. `errors` counts the calls for one
+/// program, from 1. Each call removes more, until nothing is left that could be wrong.
 fn rebuild(program: &mut Program, errors: u32) {
     let machine = &mut program.machine;
     match errors {
@@ -145,7 +146,8 @@ fn rebuild(program: &mut Program, errors: u32) {
     }
 }
 
-/// Moves the array, or the vmemmap list and the blocks without a valid place, to free places.
+/// Moves flatmem's array of struct pages to free memory. For sparsemem-vmemmap corrects the base, moves the vmemmap
+/// list, and places the blocks that have no place.
 fn refit(machine: &mut Machine) {
     let struct_page = machine.struct_page;
     match &mut machine.memory {

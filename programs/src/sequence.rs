@@ -23,11 +23,11 @@ use contract::text::{self, TextError};
 use crate::inputs::{InputError, read_text};
 use crate::snippet::NoProgram;
 
-/// The first line of a sequence.
+/// The first line of the text form of a sequence.
 pub const HEADER: &str = "realmode-sequence 1";
-/// The line after a program whose windows the harness leaves open.
+/// The line that stands after a program whose windows the harness leaves open.
 const LEAVE_OPEN: &str = "leave windows open";
-/// The first word of a program's text form.
+/// The first word of the text form of a program.
 const PROGRAM: &str = "realmode-program";
 
 /// One program of a sequence.
@@ -35,30 +35,31 @@ const PROGRAM: &str = "realmode-program";
 pub struct Part {
     /// The program.
     pub program: Program,
-    /// Whether the harness leaves its windows open at its end.
+    /// Whether the harness leaves the windows open at the end of the program, instead of closing them.
     pub left_open: bool,
 }
 
-/// Programs that one subject runs in order.
+/// Several programs that one subject runs one after the other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Sequence {
-    /// The programs. A sequence that was parsed has at least one.
+    /// The programs in the order in which they run. [`parse`](Self::parse) returns at least one.
     pub parts: Vec<Part>,
 }
 
 impl Sequence {
-    /// Returns whether the text has the form of a sequence, judged by its first line that is neither empty nor a
-    /// comment.
+    /// Returns whether the text is a sequence, of any version: its first line that is neither empty nor a comment
+    /// begins with `realmode-sequence`.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.next().is_some_and(|line| line.starts_with("realmode-sequence"))
     }
 
-    /// Parses a sequence.
+    /// Parses the text form of a sequence.
     ///
     /// # Errors
-    /// The first error, with its line in `text`.
+    /// The text is not a sequence, or one of its programs is wrong. The error has the first mistake and its line in
+    /// `text`, from 1.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let mut parts: Vec<(usize, String, bool)> = Vec::new();
         let mut header = false;
@@ -115,10 +116,12 @@ pub enum Runnable {
     Sequence(Sequence),
 }
 
-/// Reads a text file that holds a program or a sequence. A sequence may have 2^28 bytes.
+/// Reads a text file that holds a program or a sequence. A sequence may have up to 2^28 bytes, a program up to
+/// [`contract::text::MAX_TEXT_BYTES`].
 ///
 /// # Errors
-/// The file cannot be read or is too long, or its text is wrong; then the error has the first mistake and its place.
+/// The file cannot be read, is too long, or its text is wrong. In the last case the error has the first mistake, with
+/// line and column.
 pub fn read(path: &Path) -> Result<Runnable, InputError> {
     let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
     if size <= MAX_BYTES
@@ -132,10 +135,10 @@ pub fn read(path: &Path) -> Result<Runnable, InputError> {
     read_text(path).map(|program| Runnable::Program(Box::new(program)))
 }
 
-/// Size limit of the file of a sequence, in bytes.
+/// Largest size in bytes of a file that holds a sequence.
 const MAX_BYTES: u64 = 1 << 28;
 
-/// Makes an error about a whole line.
+/// Makes an error about the whole line number `line` (from 1), whose text is `text`.
 fn error_at(line: usize, text: &str, message: String) -> TextError {
     TextError { line, column: 1, width: text.chars().count().max(1), message, other: None }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use contract::text::{Span, TextError};
 
-/// Limit of the columns that are shown of a line.
+/// Largest number of columns that an error shows of a line.
 const WIDTH: usize = 140;
 
 /// A text that is not a program, with its first error.
@@ -15,16 +15,16 @@ const WIDTH: usize = 140;
 pub struct NoProgram {
     /// The file that the text was read from.
     pub file: PathBuf,
-    /// The whole text.
+    /// The whole text of the file.
     pub text: String,
-    /// The error, with its place in the text.
+    /// The first error, with its line and column in `text`.
     pub error: TextError,
 }
 
 impl NoProgram {
-    /// Returns `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined, or both places of a
-    /// contradiction. `colours` adds escape sequences for a terminal. Control characters and very long lines of a
-    /// hostile text do not reach the terminal.
+    /// Returns `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined; if two places
+    /// contradict each other, both. `colours` adds escape sequences for a terminal. Control characters and very long
+    /// lines of a hostile text do not reach the terminal.
     #[must_use]
     pub fn show(&self, colours: bool) -> String {
         let Self { file, text, error } = self;
@@ -41,7 +41,7 @@ impl NoProgram {
     }
 }
 
-/// Shows the error without colours.
+/// Shows the error as [`NoProgram::show`] does, without colours.
 impl fmt::Display for NoProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.show(false))
@@ -50,13 +50,13 @@ impl fmt::Display for NoProgram {
 
 impl std::error::Error for NoProgram {}
 
-/// Some lines of a text, character for character, with control characters replaced. Every line ends with a newline; an
-/// empty line follows the last one of the text.
+/// Consecutive lines of a text, with control characters replaced by one character each. Every line ends with a newline;
+/// an empty line follows the last line of the text.
 struct Source {
     text: String,
-    /// Number of the first line in the whole text, from 1.
+    /// Number of the first of these lines in the whole text, from 1.
     first: usize,
-    /// Offset of each line in `text`, in bytes.
+    /// Offset in bytes of each of these lines in `text`.
     starts: Vec<usize>,
 }
 
@@ -76,7 +76,7 @@ impl Source {
         source
     }
 
-    /// Returns the place as a range of bytes in `text`.
+    /// Returns the place `Span` (line, column and width in characters) as a range of bytes in `text`.
     fn bytes(&self, Span { line, column, width }: Span) -> Range<usize> {
         let start = self.starts.get(line - self.first).copied().unwrap_or_default();
         let text = self.text[start..].lines().next().unwrap_or_default();

@@ -13,11 +13,11 @@ pub const EXTENSION: &str = "realmode";
 /// File name extension of a sequence in text form.
 pub const SEQUENCE_EXTENSION: &str = "realmode-sequence";
 
-/// Writes `contents` to the file `name` in `folder`, which is created if it does not exist, and returns the path. If
-/// the process dies at any moment, either the old file or the new one is there.
+/// Writes `contents` to the file `name` in `folder` and returns the path. Creates the folder if it does not exist, and
+/// replaces an old file. If the process dies at any moment, either the old file or the new one is there.
 ///
 /// # Errors
-/// The system's error, with the path.
+/// The folder or the file cannot be written. The error is the system's, with the path in its message.
 pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<PathBuf> {
     let path = folder.join(name);
     let attempt = || -> io::Result<()> {
@@ -37,31 +37,32 @@ pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) 
     Ok(path)
 }
 
-/// Returns the folder of a file, `.` for a bare file name.
+/// Returns the folder that holds the file; `.` for a bare file name.
 #[must_use]
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Returns a short name for a program: the [`hash`] of its text as 16 hexadecimal digits.
+/// Returns a short name for a program: the [`hash`] of its text form as 16 hexadecimal digits.
 #[must_use]
 pub fn fingerprint(program: &Program) -> String {
     format!("{:016x}", hash(program.to_string()))
 }
 
-/// Returns the XXH3 hash, 64 bits, without seed. Everything that leaves the process or must not change from build to
-/// build, such as file names and checksums, uses this hash: it depends on the bytes alone, not on the machine or the
-/// toolchain.
+/// Returns the XXH3 hash of the bytes, 64 bits, without seed. File names, checksums and everything else that leaves the
+/// process or must not change from build to build use this hash: it depends on the bytes alone, not on the machine or
+/// the toolchain.
 #[must_use]
 pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes.as_ref())
 }
 
-/// Finds all files of programs and sequences under `path` (or `path` itself, if it is a file), sorted by path. Links
-/// are followed.
+/// Finds all files of programs and sequences (by their extension) under the folder `path`, sorted by path. If `path` is
+/// a file, returns it alone, whatever its extension. Links are followed.
 ///
 /// # Errors
-/// A folder cannot be read, or a link leads to a folder above it. The error names the path.
+/// `path` does not exist, a folder cannot be read, or a link leads to a folder that contains the link. The error names
+/// the path.
 pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
@@ -85,12 +86,12 @@ pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Puts the path in front of an error's message.
+/// Returns the error with the path in front of its message.
 pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Converts an error of a folder walk, and names its path.
+/// Converts an error of a walk through folders to an I/O error, with the path in front of its message.
 pub(crate) fn unwalked(error: walkdir::Error) -> io::Error {
     match (error.path(), error.io_error()) {
         (Some(path), Some(io)) => named(path, io),
@@ -131,7 +132,7 @@ mod tests {
         assert!(error.starts_with(&format!("{}: No such file", at("missing").display())), "{error}");
     }
 
-    /// Values of the XXH3 reference implementation: file names must not change with the library.
+    /// Compares with values of the XXH3 reference implementation: file names must not change when the library does.
     #[test]
     fn the_hash_is_xxh3() {
         assert_eq!(hash(""), 0x2d06_8005_38d3_94c2);

@@ -18,25 +18,26 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 use trim::Trim;
 
-/// One in this many mutations crosses the program with another one of the queue.
+/// Of this many calls of [`afl_custom_fuzz`] one, on average, crosses the input with another input of AFL++'s queue;
+/// the others mutate it.
 const CROSSOVER: u64 = 4;
 
-/// Number of mutations of one input before AFL++ goes on to the next. AFL++ itself would make a thousand and more, and
-/// hardly leave the programs that it started from: with 32 it reached 201 combinations of
+/// Number of mutations of one input before AFL++ goes on to the next input. By itself AFL++ would make a thousand and
+/// more, and hardly leave the programs that it started from: with 32 it reached 201 combinations of
 /// [`realmode_diff::check::feedback`] in 51,000 runs, without this limit 161 in 488,000.
 const MUTATIONS: c_uint = 32;
 
-/// The state that AFL++ keeps for the mutator between calls.
+/// The mutator's state, which AFL++ keeps between calls and passes as `data`.
 pub struct State {
     mutator: Mutator,
-    /// Draws a seed for each mutation.
+    /// Draws a seed for each mutation and crossover.
     seeds: Xoshiro256PlusPlus,
     out: Vec<u8>,
     trim: Trim,
 }
 
-/// Makes the state that AFL++ passes to every other function. Returns null if `REALMODE_FOCUS` names no target; AFL++
-/// reports that.
+/// Makes the state ([`State`]) that AFL++ passes to every other function as `data`. `seed` is the seed of all
+/// mutations. Returns null if `REALMODE_FOCUS` names no fuzz target; AFL++ reports that.
 #[unsafe(no_mangle)]
 pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_void {
     let name = std::env::var("REALMODE_FOCUS").unwrap_or_else(|_| Focus::Program.name().into());
@@ -50,14 +51,14 @@ pub extern "C" fn afl_custom_init(_afl: *mut c_void, seed: c_uint) -> *mut c_voi
     Box::into_raw(Box::new(state)).cast()
 }
 
-/// Returns how often AFL++ mutates one input before it goes on to the next.
+/// Returns how often AFL++ mutates one input before it goes on to the next input.
 #[unsafe(no_mangle)]
 pub extern "C" fn afl_custom_fuzz_count(_data: *mut c_void, _buf: *const u8, _buf_size: usize) -> c_uint {
     MUTATIONS
 }
 
-/// Mutates `buf`, or crosses it with `add_buf`. Sets `out_buf` to the result and returns its size in bytes, at most
-/// `max_size`.
+/// Mutates the input `buf`, or crosses it with the input `add_buf`. Sets `out_buf` to the result and returns its size
+/// in bytes, at most `max_size`.
 ///
 /// # Safety
 /// As AFL++ calls it: `data` is what [`afl_custom_init`] returned, the buffers hold as many bytes as their sizes say,
@@ -89,7 +90,7 @@ pub unsafe extern "C" fn afl_custom_fuzz(
     size
 }
 
-/// Begins to trim `buf`. Returns the number of trimming steps, at most.
+/// Begins to trim the input `buf`. Returns the largest number of trimming steps; 0 if the input cannot be trimmed.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -100,7 +101,7 @@ pub unsafe extern "C" fn afl_custom_init_trim(data: *mut c_void, buf: *mut u8, b
     c_int::try_from(state.trim.start(input)).unwrap_or(c_int::MAX)
 }
 
-/// Sets `out_buf` to the input without the next range of records, and returns its size in bytes.
+/// Sets `out_buf` to the trimmed input without its next range of records, and returns the size in bytes.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -113,7 +114,8 @@ pub unsafe extern "C" fn afl_custom_trim(data: *mut c_void, out_buf: *mut *mut u
     candidate.len()
 }
 
-/// Tells the mutator whether the trimmed input behaved like the untrimmed one. Returns the number of the next step.
+/// Tells the mutator whether the output of [`afl_custom_trim`] behaved like the input before it (`success` is not 0).
+/// Returns the number of the next trimming step, or the number of all steps when trimming is done.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -124,7 +126,7 @@ pub unsafe extern "C" fn afl_custom_post_trim(data: *mut c_void, success: u8) ->
     c_int::try_from(state.trim.next(success != 0)).unwrap_or(c_int::MAX)
 }
 
-/// Frees the state when AFL++ ends.
+/// Frees the state that [`afl_custom_init`] made. AFL++ calls it when it ends.
 ///
 /// # Safety
 /// As AFL++ calls it: `data` is what [`afl_custom_init`] returned, and is not used again.

@@ -2,26 +2,26 @@
 
 use programs::encoding::{Form, RECORD, form};
 
-/// Trimming of one input. It removes ranges of records one after the other, from the end, and halves their length after
-/// each pass.
+/// The trimming of one input. It removes ranges of records one after the other, from the end of the input, and halves
+/// the length of the ranges after each pass.
 #[derive(Default)]
 pub(crate) struct Trim {
     best: Vec<u8>,
     candidate: Vec<u8>,
-    /// Number of records in a range.
+    /// Number of records in the range that is removed at a time.
     stretch: usize,
-    /// Index of the record after the next range; the header is record 0.
+    /// Index of the record after the range that is removed next; the header is record 0.
     end: usize,
     step: usize,
     steps: usize,
 }
 
-/// Limit of the steps: a program of a thousand records is not worth more.
+/// Largest number of trimming steps for one input: a program of a thousand records is not worth more.
 const MAX_STEPS: usize = 256;
 
 impl Trim {
-    /// Begins with an input. Returns the number of steps, at most; 0 if the input is not an encoded program or has
-    /// fewer than two records.
+    /// Begins to trim `input`. Returns the largest number of steps; 0 if the input is not an encoded program or has
+    /// fewer than two records after the header.
     pub(crate) fn start(&mut self, input: &[u8]) -> usize {
         self.best.clear();
         self.best.extend_from_slice(input);
@@ -36,12 +36,12 @@ impl Trim {
         self.steps
     }
 
-    /// Returns the number of whole records after the header.
+    /// Returns the number of whole records after the header of the best input so far.
     fn records(&self) -> usize {
         (self.best.len() / RECORD).saturating_sub(1)
     }
 
-    /// Returns the input without the next range.
+    /// Returns the best input so far without the next range of records.
     pub(crate) fn candidate(&mut self) -> &[u8] {
         let start = self.end.saturating_sub(self.stretch).max(1);
         self.candidate.clear();
@@ -50,8 +50,8 @@ impl Trim {
         &self.candidate
     }
 
-    /// Keeps the candidate if it behaved the `same`, and goes on to the next range. Returns the number of the next
-    /// step, or the number of all steps when done.
+    /// Takes the candidate as the best input if it behaved the `same` for AFL++ as the best input so far, and goes on
+    /// to the next range. Returns the number of the next step, or the number of all steps when trimming is done.
     pub(crate) fn next(&mut self, same: bool) -> usize {
         self.step += 1;
         let start = self.end.saturating_sub(self.stretch).max(1);

@@ -27,22 +27,23 @@ use vmemmap_list::VmemmapList;
 /// Size of a section in bytes.
 const SECTION_BYTES: u64 = 1 << SECTION_SIZE_BITS;
 
-/// The host: the state that it keeps outside memory.
+/// The host, with what it keeps outside the simulated memory: present sections, memory slots and a copy of the vmemmap
+/// list.
 pub struct Host {
     machine: MachineShape,
-    /// Numbers of the present sections. Empty in flatmem.
+    /// Numbers of the sections that are present now. Empty in flatmem.
     sections: BTreeSet<u64>,
     slots: Vec<SlotSpec>,
     list: VmemmapList,
 }
 
-/// The parts of a machine that do not change.
+/// The parts of a machine that no step changes.
 #[derive(Clone, Copy)]
 struct MachineShape {
     page_shift: u32,
     struct_page: u64,
     pages_per_section: u64,
-    /// `None` in flatmem.
+    /// The vmemmap range; `None` in flatmem.
     vmemmap: Option<Vmemmap>,
 }
 
@@ -60,7 +61,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// Makes a host without a machine. [`boot`](Self::boot) gives it one.
+    /// Makes a host that has no machine yet. [`boot`](Self::boot) gives it one.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -71,7 +72,7 @@ impl Host {
         }
     }
 
-    /// Sets `memory` up as the program's machine says, and begins a step. The program must be
+    /// Resets `memory`, sets it up as the program's machine says, and begins the first step. The program must be
     /// [valid](Program::validate).
     pub fn boot(&mut self, memory: &mut RealMemory, program: &Program) {
         let machine = &program.machine;
@@ -151,7 +152,8 @@ impl Host {
         self.list.push(memory, block, real, vmemmap.base.wrapping_add(block << vmemmap.block_shift));
     }
 
-    /// Removes the tables of a closed window. The subject has emptied them: a word that is not zero is a [`Fault`].
+    /// Removes the tables of a closed window from memory. The subject has set all entries to 0: a word that is not zero
+    /// is a [`Fault`].
     pub fn remove_window(memory: &mut RealMemory, window: &WindowSpec) {
         for (start, bytes) in window.regions() {
             let left = memory.contents_within(start.0, start.0 + bytes).next();
@@ -167,7 +169,7 @@ impl Host {
     }
 }
 
-/// Returns the entry of the page `index` pages further on.
+/// Returns the page-table entry that a mapping which begins with `pte` has for the page `index` pages further on.
 fn shifted(pte: Pte, index: u64) -> Pte {
     let mut pte = pte;
     // A huge entry or a hole stands alone and is not shifted.
@@ -177,7 +179,7 @@ fn shifted(pte: Pte, index: u64) -> Pte {
     pte
 }
 
-/// Sets an entry where there is a hole, and takes the reference that it holds.
+/// Sets a page-table entry where there is a hole, and adds the reference that the entry holds to the page's count.
 fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
     memory.set_pte(hva, pte);
     if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {
@@ -186,7 +188,8 @@ fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
     }
 }
 
-/// Adds the regions of a window's tables.
+/// Adds the regions of real memory in which the tables of a window lie: guest values, and hardware entries if it is
+/// pinned.
 fn add_window(memory: &mut RealMemory, window: &WindowSpec) {
     for ((start, bytes), owner) in window.regions().zip([Owner::Table(window.liobn), Owner::Hardware(window.liobn)]) {
         memory.add_region(Region { start: start.0, end: start.0 + bytes, owner });

@@ -10,8 +10,8 @@ use super::{Host, SECTION_BYTES, Vmemmap, add_window, map};
 use crate::memory::{Fault, RealMemory, struct_page};
 
 impl Host {
-    /// Does a host step. Its precondition must hold: else it is a [`Fault`]. Hypercalls, probes and `close-window` are
-    /// not host steps, since a subject does them.
+    /// Does a step of the host or the guest. If its precondition fails, that is a [`Fault`]; so are hypercalls, probes
+    /// and `close-window`, which a subject does.
     pub fn step(&mut self, memory: &mut RealMemory, step: &Step) {
         if let Err(Broken { needs, at }) = self.try_step(memory, step) {
             memory.report_fault(Fault::Precondition { step: step.kind(), needs, at });
@@ -68,7 +68,8 @@ impl Host {
         Ok(())
     }
 
-    /// Returns the real address of a byte of guest memory, through slot and page table.
+    /// Returns the real address of the byte at guest address `gpa`, through memory slot and page table. `None` outside
+    /// guest memory or in a hole.
     fn real(&self, memory: &RealMemory, gpa: Gpa) -> Option<RealAddr> {
         let shift = self.machine.page_shift;
         let gfn = gpa.0 >> shift;
@@ -79,7 +80,7 @@ impl Host {
         Some(RealAddr(pfn << shift | gpa.0 & ((1 << shift) - 1)))
     }
 
-    /// Returns the hva where the entry that covers `hva` begins.
+    /// Returns the hva of the first byte that `pte` maps, if `pte` is the page-table entry that covers `hva`.
     fn first_hva(&self, hva: Hva, pte: Pte) -> Hva {
         Hva(hva.0 & !((pte.pages() << self.machine.page_shift) - 1))
     }
@@ -95,7 +96,8 @@ impl Host {
         Ok(())
     }
 
-    /// Changes writable, dirty and young of a present or huge entry. Returns the page that the entry names.
+    /// Changes the flags writable, dirty and young of the present or huge entry that covers `hva`. Returns the pfn that
+    /// the entry names. Any other entry is an error.
     fn change_bits(
         &self,
         memory: &mut RealMemory,
@@ -125,7 +127,8 @@ impl Host {
         Ok(())
     }
 
-    /// Returns the machine's vmemmap range. Without one, hot-plug of `section` is an error.
+    /// Returns the machine's vmemmap range. In flatmem there is none: an error that names `section`, the section to be
+    /// added or removed.
     fn vmemmap(&self, section: u64) -> Result<Vmemmap, Broken> {
         self.machine.vmemmap.ok_or(Broken { needs: "sparsemem-vmemmap", at: section })
     }
@@ -188,7 +191,7 @@ impl Host {
     }
 }
 
-/// A precondition that does not hold, and the address, pfn or number that it is about.
+/// A precondition of a step that does not hold, and the address, pfn or number at which it fails.
 struct Broken {
     needs: &'static str,
     at: u64,

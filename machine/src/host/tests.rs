@@ -12,7 +12,7 @@ use crate::fixture::{
 };
 use crate::memory::Fault;
 
-/// A section whose blocks are not backed, and a place for them.
+/// Number of an absent section whose vmemmap blocks are not backed. [`PLACE`] is free real memory for these blocks.
 const ADDED: u64 = 6;
 const PLACE: RealAddr = RealAddr(0x40_0000);
 
@@ -129,8 +129,8 @@ fn the_list_is_what_the_host_remembers() {
     assert_eq!(memory.fault(), Some(Fault::ListFull { node: RealAddr(NODES + 24 * room) }));
 }
 
-/// Whatever allowed steps the host does (sections are added and removed, pages made compound and split, slots moved),
-/// the audit finds no fault.
+/// Whatever steps with valid preconditions the host does (sections are added and removed, pages made compound and
+/// split, slots moved), the audit finds no fault.
 #[test]
 fn what_the_host_may_do_passes_the_audit() {
     let (mut memory, mut host) = boot();

@@ -8,28 +8,28 @@ use contract::description::{LIST_AREA_BYTES, LIST_NODE_BYTES};
 
 use crate::memory::{Fault, RealMemory};
 
-/// Offset in a node of the next node's real address, 0 in the last.
+/// Offset in bytes in a list node of the real address of the next node, which is 0 in the last node.
 const NEXT: u64 = 0;
-/// Offset in a node of the block's real address.
+/// Offset in bytes in a list node of the real address of its vmemmap block.
 const REAL: u64 = 8;
-/// Offset in a node of the block's virtual address.
+/// Offset in bytes in a list node of the virtual address of its vmemmap block.
 const VIRTUAL: u64 = 16;
 
-/// The list, as the host keeps it outside memory.
+/// The vmemmap list, as the host keeps it beside the list in memory.
 #[derive(Default)]
 pub(super) struct VmemmapList {
-    /// Real address of the word that points to the first node.
+    /// Real address of the list's first word, which holds the real address of the first node (0 for none).
     at: u64,
-    /// Real address of the first node that was never used.
+    /// Real address of the first piece of the list's area that was never used for a node.
     carve: u64,
-    /// Removed nodes, reused last in, first out.
+    /// Real addresses of removed nodes. The node that was removed last is reused first.
     freed: Vec<u64>,
-    /// Nodes with the numbers of their blocks; the front of the list is last.
+    /// Real address and block number of each node. The front of the list is the last element.
     nodes: Vec<(u64, u64)>,
 }
 
 impl VmemmapList {
-    /// Empties the list. Its area of [`LIST_AREA_BYTES`] bytes begins at `at`.
+    /// Empties the list. Its area of [`LIST_AREA_BYTES`] bytes begins at real address `at`.
     pub(super) fn reset(&mut self, at: u64) {
         self.at = at;
         self.carve = at + 8;
@@ -37,7 +37,8 @@ impl VmemmapList {
         self.nodes.clear();
     }
 
-    /// Pushes a node for the block on the front. There must be room for it: else it is a [`Fault`].
+    /// Pushes a node for vmemmap block number `block`, at real address `real` and virtual address `virt`, on the front
+    /// of the list. If the list's area is full, that is a [`Fault`].
     pub(super) fn push(&mut self, memory: &mut RealMemory, block: u64, real: RealAddr, virt: u64) {
         let node = match self.freed.pop() {
             Some(node) => node,
@@ -60,7 +61,8 @@ impl VmemmapList {
         self.nodes.push((node, block));
     }
 
-    /// Removes the block's node. There must be one: else it is a [`Fault`].
+    /// Removes the node of vmemmap block number `block` from the list. If the list has no such node, that is a
+    /// [`Fault`].
     pub(super) fn remove(&mut self, memory: &mut RealMemory, block: u64) {
         let Some(index) = self.nodes.iter().position(|&(_, other)| other == block) else {
             return memory.report_fault(Fault::NoBlock { number: block });
@@ -76,7 +78,8 @@ impl VmemmapList {
     }
 }
 
-/// Reports a [`Fault`] if the pointer at `at` does not lead to `node`: only the host stores to the list.
+/// Reports a [`Fault`] if the word at real address `at` is not `node`, the real address of a node: only the host may
+/// store to the list.
 fn expect(memory: &RealMemory, at: u64, node: u64) {
     let found = memory.peek(RealAddr(at));
     if found != node {

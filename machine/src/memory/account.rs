@@ -1,26 +1,27 @@
 //! The account of one page.
 
-/// The number of references on a page, by holder.
+/// The number of references on one page that memory accounts for: own references, and page-table entries and hardware
+/// TCEs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Account {
-    /// Own references: those that the host itself holds.
+    /// Own references on the page: those that the host itself holds.
     pub own: i32,
-    /// Page-table entries and hardware TCEs that name the page; at least 0.
+    /// Number of page-table entries and hardware TCEs that name the page; at least 0.
     pub holders: i32,
 }
 
 impl Account {
-    /// Returns the account as the word that keeps it.
+    /// Returns the account as a word of 64 bits: own in the low half, holders in the high half.
     pub(super) const fn word(self) -> u64 {
         self.own as u32 as u64 | (self.holders as u32 as u64) << 32
     }
 
-    /// Returns the account that a word keeps.
+    /// Returns the account that [`word`](Self::word) made `word` of.
     pub(super) const fn of(word: u64) -> Self {
         Self { own: word as i32, holders: (word >> 32) as i32 }
     }
 
-    /// Returns the least count that the page may have: own + holders.
+    /// Returns the least reference count that the page may have: own + holders.
     #[must_use]
     pub const fn due(self) -> i64 {
         self.own as i64 + self.holders as i64

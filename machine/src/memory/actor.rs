@@ -11,29 +11,29 @@ pub enum Mode {
     Virtual,
 }
 
-/// One who stores to memory.
+/// Who stores to memory: the host, or a CPU in one of its modes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Actor {
-    /// The host.
+    /// The host, which the harness plays.
     Host,
-    /// A CPU that runs code of the subject.
+    /// A CPU that runs a call of the subject.
     Cpu {
-        /// Its number, below [`MAX_VCPUS`].
+        /// Number of the vCPU, from 0, below [`MAX_VCPUS`].
         vcpu: u8,
-        /// The mode it runs in.
+        /// The mode that the CPU runs in.
         mode: Mode,
     },
 }
 
 impl Actor {
-    /// Returns all actors, the host first.
+    /// Returns all actors: the host, then each vCPU by number, in real mode and in virtual mode.
     fn all() -> impl Iterator<Item = Self> {
         let cpus = (0..MAX_VCPUS).flat_map(|vcpu| [Mode::Real, Mode::Virtual].map(|mode| Self::Cpu { vcpu, mode }));
         core::iter::once(Self::Host).chain(cpus)
     }
 }
 
-/// A set of actors.
+/// A set of actors, for example those that changed a word in one step.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Actors(u32);
 
@@ -41,7 +41,7 @@ pub struct Actors(u32);
 const _: () = assert!(2 * (MAX_VCPUS as u32) < u32::BITS);
 
 impl Actors {
-    /// Returns the set of one actor. A vCPU number is taken modulo [`MAX_VCPUS`].
+    /// Returns the set that has only `actor`. The number of a vCPU is taken modulo [`MAX_VCPUS`].
     #[must_use]
     pub const fn only(actor: Actor) -> Self {
         Self(match actor {
@@ -50,23 +50,23 @@ impl Actors {
         })
     }
 
-    /// Returns whether the actor is in the set.
+    /// Returns whether `actor` is in this set.
     #[must_use]
     pub const fn contains(self, actor: Actor) -> bool {
         self.0 & Self::only(actor).0 != 0
     }
 
-    /// Returns the actors of the set: the host first, then the CPUs by number, real mode before virtual mode.
+    /// Returns the actors of this set: the host first, then the CPUs by number, real mode before virtual mode.
     pub fn iter(self) -> impl Iterator<Item = Actor> {
         Actor::all().filter(move |actor| self.contains(*actor))
     }
 
-    /// Returns the set as one bit for each actor, for the change log.
+    /// Returns the set as a number with one bit for each actor, as the change log keeps it.
     pub(super) const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Returns the set that [`bits`](Self::bits) gave.
+    /// Returns the set of which [`bits`](Self::bits) made `bits`.
     pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }

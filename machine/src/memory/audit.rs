@@ -19,11 +19,11 @@ impl RealMemory {
     /// the page table is complete, compound pages are marked, the account has the holders that a new count gives, and
     /// the vmemmap list names the blocks.
     ///
-    /// Memory must agree with the reference: if a subject has changed struct pages wrongly, the subject is to be
-    /// blamed.
+    /// The caller must know that memory agrees with the reference. Otherwise a struct page that a subject changed
+    /// wrongly would be taken for a fault of the harness.
     ///
     /// # Errors
-    /// The first fault. A fault that was reported before comes first.
+    /// The first fault that was reported since [`reset`](Self::reset), or else the first that the checks find.
     pub fn audit(&self) -> Result<(), Fault> {
         self.noted()?;
         self.frames.audit()?;
@@ -53,7 +53,8 @@ impl RealMemory {
         Ok(())
     }
 
-    /// Checks that blocks are sorted, and that the regions of struct pages are the blocks or the array.
+    /// Checks that vmemmap blocks are sorted by number, and that the regions of struct pages are exactly the blocks, or
+    /// flatmem's array.
     fn audit_blocks(&self) -> Result<(), Fault> {
         if let Some(pair) = self.blocks.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
             return Err(Fault::BlockTwice { number: pair[1].0 });
@@ -83,7 +84,7 @@ impl RealMemory {
         }
     }
 
-    /// Checks that frames know their regions, and that words outside of regions are zero.
+    /// Checks that each frame of real memory has the number of its region, and that words outside of regions are zero.
     fn audit_owners(&self) -> Result<(), Fault> {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Real) {
             let real = frame.key().number() << FRAME_SHIFT;
@@ -99,7 +100,7 @@ impl RealMemory {
         Ok(())
     }
 
-    /// Checks that each word of the page table is an entry, or the right part of a huge entry.
+    /// Checks that each word of the page table is a page-table entry, or the right part of a huge entry.
     fn audit_page_table(&self) -> Result<(), Fault> {
         let shift = self.page_shift.bits();
         let word_at = |page: u64| self.pte_word(page).map_or(0, |(_, word)| word);
@@ -128,7 +129,8 @@ impl RealMemory {
         Ok(())
     }
 
-    /// Checks that exactly the heads and tails of the host's record are marked.
+    /// Checks that struct pages have HEAD and TAIL exactly where the host's record has a compound page, and the right
+    /// order and head.
     fn audit_compounds(&self) -> Result<(), Fault> {
         const MARKS: u64 = struct_page::HEAD | struct_page::TAIL;
         if let Some(pair) = self.compounds.windows(2).find(|pair| pair[0].0 + (1 << pair[0].1) > pair[1].0) {
@@ -161,7 +163,7 @@ impl RealMemory {
         if found == expected { Ok(()) } else { Err(Fault::CompoundWord { pfn, offset, expected, found }) }
     }
 
-    /// Checks that a full count of page table and hardware tables gives the holders of the account.
+    /// Checks that the account has as many holders of each page as page-table entries and hardware TCEs name it.
     fn audit_account(&self) -> Result<(), Fault> {
         let mut counted: BTreeMap<Pfn, i32> = BTreeMap::new();
         for (_, entry) in self.page_table() {
@@ -193,7 +195,8 @@ impl RealMemory {
         }
     }
 
-    /// Checks that the vmemmap list names every backed block once, with its place.
+    /// Checks that the vmemmap list in memory has exactly one node for each backed block, with its real and virtual
+    /// address.
     fn audit_list(&self) -> Result<(), Fault> {
         let Model::Vmemmap { base, block_shift, list } = self.model else { return Ok(()) };
         let nodes: Range<u64> = list + 8..list + LIST_AREA_BYTES;

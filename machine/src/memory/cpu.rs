@@ -19,73 +19,74 @@ use super::{pte, struct_page};
 
 /// A CPU while it runs one call of a subject.
 ///
-/// Addresses are effective addresses: real addresses, those of the linear map, and in virtual mode those of the vmemmap
-/// range. An access that the mode cannot make, or a store that no handler may make, is an [`Event`]. The run goes on;
-/// the access reads 0 or does nothing. Each access states its memory ordering.
+/// Addresses are effective addresses: real addresses, addresses of the linear map, and in virtual mode those of the
+/// vmemmap range. An access that the mode cannot make, or a store that no handler may make, is an [`Event`]. The call
+/// then goes on; a load returns 0, and a store does nothing. Each access states its memory ordering.
 pub struct Cpu<'m> {
     memory: &'m RealMemory,
     mode: Mode,
     vcpu: u8,
-    /// This CPU, as the change log records it.
+    /// The set of this CPU alone, as the change log records it.
     actor: Actors,
     context: Context,
     limit: Cell<u64>,
     accesses: Cell<u64>,
     event: Cell<Option<Event>>,
     table_stored: Cell<bool>,
-    /// The page whose last reference this run gave back; the latest of several.
+    /// pfn of the page whose last reference this run gave back, the latest if there are several; `None` if there is
+    /// none.
     freed: Cell<Option<Pfn>>,
-    /// The first frames of guest memory that this run read, as (real address >> 12) + 1 (0 for none), each with a bit
-    /// for each word that was read.
+    /// The first frames of guest memory that this run read: (real address >> 12) + 1 (0 for none), and one bit for each
+    /// of the 512 words of the frame that was read.
     lists: [(Cell<u64>, [Cell<u64>; 8]); LISTS],
-    /// Frames looked up last, by the low bits of their real address >> 12. Neither frames nor regions are removed while
-    /// a CPU runs.
+    /// Frames of real memory that were looked up last, by the low bits of real address >> 12. Neither frames nor
+    /// regions are removed while a CPU runs.
     cache: [Cell<Cached>; CACHE],
 }
 
-/// Number of frames of guest memory in which `LIST.SNAPSHOT` watches reads. A list is one frame; a handler needs no
-/// other.
+/// Number of frames (of 4 KiB) of guest memory in which `LIST.SNAPSHOT` watches reads. A list is one frame; a handler
+/// needs to read no other guest memory.
 const LISTS: usize = 4;
 
-/// Number of accesses that a run may make after an event.
+/// Number of accesses that a run may still make after its first event.
 const AFTER_EVENT: u64 = 1 << 12;
 
-/// Number of slots of the cache of frames.
+/// Number of frames that a CPU's cache holds.
 const CACHE: usize = 8;
 
-/// A frame of real memory that was looked up, by numbers: with references `Cpu<'m>` would be invariant in `'m`, and
-/// subjects could not keep one as `&'a Cpu<'a>`.
+/// A frame of real memory that a CPU looked up, given by numbers: with references `Cpu<'m>` would be invariant in `'m`,
+/// and subjects could not keep one as `&'a Cpu<'a>`.
 #[derive(Clone, Copy)]
 struct Cached {
-    /// Real address >> 12; `u64::MAX` for none.
+    /// Real address of the frame >> 12; `u64::MAX` in an empty slot of the cache.
     number: u64,
-    /// The frame's number, or [`UNTOUCHED`].
+    /// Number of the frame; [`UNTOUCHED`] if nothing was ever stored to it.
     frame: u32,
-    /// If the frame does not exist, the number of frames when it was looked up: it still does not exist while that
-    /// number is the same.
+    /// Number of frames in use at the time of the look-up. An untouched frame still does not exist while this number is
+    /// the same.
     made: u32,
-    /// The number of the region that holds the frame's first byte.
+    /// Number of the region that holds the frame's first byte.
     region: u32,
 }
 
-/// Frame number of a frame that nothing was stored to yet.
+/// Stands for the number of a frame to which nothing was stored yet, so that it does not exist.
 const UNTOUCHED: u32 = u32::MAX;
 
-/// An empty slot of the cache.
+/// An empty slot of a CPU's cache of frames.
 const NOTHING: Cached = Cached { number: u64::MAX, frame: UNTOUCHED, made: 0, region: 0 };
 
-/// The word that an access is to.
+/// The word of real memory that an access goes to.
 struct Target<'m> {
-    /// `None` if nothing was ever stored there.
+    /// The frame of the word; `None` if nothing was ever stored to the frame.
     frame: Option<&'m Frame>,
     real: u64,
     region: &'m Region,
 }
 
 impl RealMemory {
-    /// Makes a CPU that runs one call of a subject. `vcpu` is below [`MAX_VCPUS`]: else it is a [`Fault`]. The CPU may
-    /// make `limit` accesses. The next one panics, which is the only way out of code that hangs, and sets
-    /// [`CpuReport::hung`].
+    /// Makes a CPU that runs one call of a subject on vCPU number `vcpu`, which must be below [`MAX_VCPUS`]: else it is
+    /// a [`Fault`]. The CPU may make `limit` accesses. One more panics, which is the only way out of code that hangs,
+    /// and sets [`CpuReport::hung`].
     #[must_use]
     pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
         if vcpu >= MAX_VCPUS {
@@ -109,19 +110,19 @@ impl RealMemory {
 }
 
 impl<'m> Cpu<'m> {
-    /// Returns the mode that it runs in.
+    /// Returns the mode that the CPU runs in.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Returns its number, below [`MAX_VCPUS`].
+    /// Returns the number of the vCPU, from 0, below [`MAX_VCPUS`].
     #[must_use]
     pub const fn vcpu(&self) -> u8 {
         self.vcpu
     }
 
-    /// Returns the result of the run so far.
+    /// Returns the accesses, the first event and the hang of the run so far.
     #[must_use]
     pub fn report(&self) -> CpuReport {
         CpuReport {
@@ -132,14 +133,15 @@ impl<'m> Cpu<'m> {
     }
 
     /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`. An access
-    /// that the mode cannot make is an event, and reads 0.
+    /// that the mode cannot make is an event (`RM.BAD_ACCESS` or `MEM.STRAY`), and returns 0.
     #[must_use]
     pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
         self.count_access();
         self.readable(ea, 8).map_or(0, |target| target.load(order))
     }
 
-    /// Stores eight bytes, little-endian, at `ea` (a multiple of 8). A stray store is an event, and has no effect.
+    /// Stores eight bytes, little-endian, at `ea` (a multiple of 8). A store that the mode cannot make, or to anything
+    /// but struct pages and TCE tables, is an event and does nothing.
     pub fn store(&self, ea: Ea, value: u64, order: Ordering) {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return };
@@ -149,8 +151,8 @@ impl<'m> Cpu<'m> {
         self.stored(frame, &target, old, value);
     }
 
-    /// Exchanges the eight bytes at `ea` (a multiple of 8) atomically and returns the old value. A stray exchange is an
-    /// event, has no effect, and returns 0.
+    /// Exchanges the eight bytes at `ea` (a multiple of 8) with `value` in one atomic step, and returns the old value.
+    /// Where [`store`](Self::store) is an event, so is this; it then does nothing and returns 0.
     pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return 0 };
@@ -159,11 +161,11 @@ impl<'m> Cpu<'m> {
         old
     }
 
-    /// Stores `new` at `ea` (a multiple of 8) if the eight bytes are `current`, in one atomic step, and returns the old
-    /// value. A stray attempt is an event, and fails.
+    /// Stores `new` at `ea` (a multiple of 8) if the eight bytes there are `current`, in one atomic step, and returns
+    /// `current`. Where [`store`](Self::store) is an event, so is this, and it fails.
     ///
     /// # Errors
-    /// The value that was there; for a stray attempt, a number that is not `current`.
+    /// The value at `ea`, if it is not `current`; after an event, some number that is not `current`.
     pub fn compare_exchange(
         &self,
         ea: Ea,
@@ -181,8 +183,8 @@ impl<'m> Cpu<'m> {
         result
     }
 
-    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number: a reference count. An access that the
-    /// mode cannot make is an event, and reads 0.
+    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number, such as a reference count. An access
+    /// that the mode cannot make is an event (`RM.BAD_ACCESS` or `MEM.STRAY`), and returns 0.
     #[must_use]
     pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
         self.count_access();
@@ -190,10 +192,10 @@ impl<'m> Cpu<'m> {
     }
 
     /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they are `current`, in one atomic step, and returns
-    /// the old value. A stray attempt is an event, and fails.
+    /// `current`. Where [`store`](Self::store) is an event, so is this, and it fails.
     ///
     /// # Errors
-    /// The value that was there; for a stray attempt, a number that is not `current`.
+    /// The value at `ea`, if it is not `current`; after an event, some number that is not `current`.
     pub fn compare_exchange_i32(
         &self,
         ea: Ea,
@@ -224,20 +226,21 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Returns the host's page-table entry of the page that holds `hva` (any byte of it). For a page under a huge
-    /// entry, that is the huge entry with the head's pfn: the page itself is `pfn + ((hva >> PAGE_SHIFT) mod 2^order)`.
+    /// Returns the host's page-table entry of the page that holds `hva` (any byte of the page). For a page under a huge
+    /// entry, this is the huge entry with the pfn of the head: the pfn of the page itself is the head's pfn + ((hva >>
+    /// PAGE_SHIFT) mod 2^order).
     #[must_use]
     pub fn load_pte(&self, hva: Hva) -> Pte {
         self.count_access();
         self.memory.pte(hva)
     }
 
-    /// Replaces the page-table entry of the page that holds `hva` if it is `current`, in one atomic step (acquire and
-    /// release). `new` must differ from `current` only in its bits, or make an absent page present; anything else is an
-    /// event, and has no effect. The caller takes the reference that a present entry holds.
+    /// Replaces the page-table entry of the page that holds `hva` by `new` if it is `current`, in one atomic step
+    /// (acquire and release). `new` must differ from `current` only in its flags, or make an absent page present;
+    /// anything else is an event (`MEM.STRAY`) and fails. The caller takes the reference that a present entry holds.
     ///
     /// # Errors
-    /// The entry that was there.
+    /// The page-table entry of the page, if it is not `current`; after an event, `current`.
     pub fn compare_exchange_pte(&self, hva: Hva, current: Pte, new: Pte) -> Result<(), Pte> {
         self.count_access();
         let Some(Found { frame, page, entry }) = self.memory.find_pte(hva) else {
@@ -268,8 +271,8 @@ impl<'m> Cpu<'m> {
         Ok(())
     }
 
-    /// Asks the host's allocator for `bytes` bytes. In real mode that is an event; otherwise it does nothing. For
-    /// implementations that manage memory of their own.
+    /// Asks the host's allocator for `bytes` bytes. In real mode this is an event (`RM.ALLOC`); in virtual mode it does
+    /// nothing. It is for implementations that manage memory of their own.
     pub fn allocate(&self, bytes: u64) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -277,8 +280,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Gives a page whose last reference is gone to the host's allocator. In real mode that is an event; otherwise it
-    /// does nothing.
+    /// Gives a page whose last reference is gone to the host's allocator. In real mode this is an event
+    /// (`RM.FINAL_RELEASE`); in virtual mode it does nothing.
     pub fn free_page(&self, pfn: Pfn) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -305,14 +308,14 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Returns the real address that `ea` means in this mode, if any. It does not count as an access. For a subject
-    /// that keeps a copy of memory.
+    /// Returns the real address that the effective address `ea` means in this CPU's mode; `None` if it means none. It
+    /// does not count as an access. It is for a subject that keeps a copy of memory.
     #[must_use]
     pub fn real_address(&self, ea: Ea) -> Option<RealAddr> {
         self.translate(ea).map(RealAddr)
     }
 
-    /// Returns the real address that `ea` means in this mode.
+    /// Returns the real address that the effective address `ea` means in this CPU's mode; `None` if it means none.
     #[inline]
     fn translate(&self, ea: Ea) -> Option<u64> {
         if self.mode == Mode::Virtual
@@ -362,7 +365,8 @@ impl<'m> Cpu<'m> {
         Some(Target { frame, real, region })
     }
 
-    /// Returns the word at `ea` for a load, and records the read if the word may be in a list.
+    /// Returns the word at `ea` for a load of `size` bytes; `None`, and an event, if the mode cannot access it. Records
+    /// the read if a hypercall reads guest memory, because the word may be in a list.
     #[inline]
     fn readable(&self, ea: Ea, size: u64) -> Option<Target<'m>> {
         let target = self.target(ea, size)?;
@@ -372,8 +376,8 @@ impl<'m> Cpu<'m> {
         Some(target)
     }
 
-    /// Returns the word at `ea` if a handler may store there. If memory has no frame left for the store, that is a
-    /// fault of the harness, not an event.
+    /// Returns frame and word at `ea` if a handler may store `size` bytes there; else `None`, and an event. If memory
+    /// has no frame left for the store, that is a [`Fault`] of the harness and no event.
     fn writable(&self, ea: Ea, size: u64) -> Option<(&'m Frame, Target<'m>)> {
         let target = self.target(ea, size)?;
         if !matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_)) {
@@ -390,7 +394,8 @@ impl<'m> Cpu<'m> {
         Some((frame, target))
     }
 
-    /// Logs a store, updates the account, and checks the rules that the store can break.
+    /// Logs a store that changed a word from `old` to `new`, updates the account, and checks the rules that the store
+    /// can break.
     fn stored(&self, frame: &Frame, target: &Target<'_>, old: u64, new: u64) {
         if old != new {
             self.memory.frames.log(frame, target.index(), old, self.actor);
@@ -452,7 +457,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Records that a word of guest memory was read: each word only once, and none after a store to a table.
+    /// Records that the word of guest memory at `real` was read. Reading a word twice, or after a store to a table, is
+    /// an event (`LIST.SNAPSHOT`).
     fn note_list_read(&self, real: u64) {
         if self.table_stored.get() {
             self.event(Rule::ListSnapshot, real, None, 0, 1);
@@ -475,17 +481,17 @@ impl<'m> Cpu<'m> {
 }
 
 impl Target<'_> {
-    /// Returns the word's index in its frame, modulo 512.
+    /// Returns a number that modulo 512 is the index of the word in its frame.
     const fn index(&self) -> u64 {
         self.real >> 3
     }
 
-    /// Returns the position of the accessed bytes in their word, in bits.
+    /// Returns the position of four accessed bytes in their word of 8 bytes: bit 0 or bit 32.
     const fn shift(&self) -> u64 {
         8 * (self.real & 4)
     }
 
-    /// Returns the word; 0 if nothing was ever stored there.
+    /// Loads the word of 8 bytes; 0 if nothing was ever stored there.
     fn load(&self, order: Ordering) -> u64 {
         self.frame.map_or(0, |frame| frame.word(self.index()).load(order))
     }

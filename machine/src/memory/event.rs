@@ -3,43 +3,45 @@
 use contract::addr::Pfn;
 use contract::rule::Rule;
 
-/// What a CPU runs. Some rules hold only for hypercalls.
+/// The kind of call that a CPU runs. Some rules hold only for hypercalls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Context {
-    /// One mode's run of a hypercall.
+    /// The real-mode half or the virtual-mode half of a hypercall.
     Hypercall,
     /// A probe: `pfn_to_page`, `get_page_unless_zero` or `put_page_unless_one`.
     Probe,
-    /// The closing of a window.
+    /// The closing of a DMA window.
     Close,
 }
 
-/// Something a CPU did that it must not do (docs/semantics.md, section 7).
+/// A broken rule that memory saw while a CPU ran a call (docs/semantics.md, section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// The rule that it broke.
+    /// The broken rule.
     pub rule: Rule,
-    /// The place: an effective or real address; for `REF.HELD` at a page-table entry the hva, for a freed page the pfn.
+    /// Where it happened: an effective or real address; for `REF.HELD` after a change of a page-table entry the hva,
+    /// for a freed page its pfn, for an allocation 0.
     pub at: u64,
-    /// The page whose count or holders are concerned.
+    /// The page whose count or holders break the rule; `None` if the rule is about no page.
     pub pfn: Option<Pfn>,
-    /// The allowed value: for counts, the least.
+    /// The value that the rule allows, for example the least reference count; 0 if the rule is not about a value.
     pub allowed: i64,
-    /// The value that was seen.
+    /// The value that memory saw, for example the reference count; 0 if the rule is not about a value.
     pub seen: i64,
-    /// Number of accesses that the CPU had made, this one included; at least 1.
+    /// Number of accesses that the CPU had made in this call when the event happened, the current one included; at
+    /// least 1.
     pub access: u64,
-    /// Number of the event among those of all CPUs, from 0, ascending in time.
+    /// Number of the event among the events of all CPUs in this program, from 0, ascending in time.
     pub sequence: u64,
 }
 
-/// The result of a CPU's run.
+/// The result of one call that a CPU ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CpuReport {
-    /// Number of accesses that it made.
+    /// Number of accesses that the CPU made.
     pub accesses: u64,
-    /// Its first event.
+    /// The first event of the call; `None` if no rule was broken.
     pub event: Option<Event>,
-    /// Whether it exceeded its limit of accesses.
+    /// Whether the CPU exceeded its limit of accesses, so that the call counts as hung.
     pub hung: bool,
 }

@@ -15,212 +15,215 @@ use super::region::Region;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A store found no frame left and is lost: the program touches 64 MiB more memory than [`Program::frames_bound`]
+    /// A store found no free frame and is lost: the program touches 64 MiB more memory than [`Program::frames_bound`]
     /// says.
     ///
     /// [`Program::frames_bound`]: contract::Program::frames_bound
     NoFrame {
-        /// The word that was to be stored.
+        /// Where the lost word was to be stored.
         place: Unstored,
-        /// Number of frames of 4 KiB, all of which are in use.
+        /// Number of frames of 4 KiB that memory may have; all are in use.
         frames: u32,
     },
-    /// A CPU has a number that no vCPU has.
+    /// A CPU was made with a number at or above the limit of vCPUs.
     Vcpu {
-        /// Its number.
+        /// Number of the vCPU.
         vcpu: u8,
     },
-    /// A region is empty, or does not start at a multiple of 4 KiB.
+    /// The host adds a region that is empty, or does not start at a multiple of 4 KiB.
     RegionShape(Region),
-    /// Two regions overlap, or are in the wrong order.
+    /// Two regions overlap, or are recorded in the wrong order. They are given in the order of their start addresses.
     RegionsOverlap(Region, Region),
     /// The host removes a region that does not exist.
     NoRegion {
-        /// Real address at which the region would start.
+        /// Real address at which the missing region would start.
         start: u64,
     },
-    /// A block is backed twice, or out of order.
+    /// A vmemmap block is backed twice, or is out of order in the record of blocks.
     BlockTwice {
-        /// Its number.
+        /// Number of the vmemmap block.
         number: u64,
     },
-    /// A block is not backed but should be, or the memory model has no blocks.
+    /// The host removes a vmemmap block that is not backed or has no node in the vmemmap list, or adds one in flatmem,
+    /// which has no blocks.
     NoBlock {
-        /// Its number.
+        /// Number of the vmemmap block.
         number: u64,
     },
-    /// A block and the region of its struct pages do not match.
+    /// A vmemmap block has no region of struct pages at its place, or a region of struct pages has no block.
     BlockRegion {
-        /// The block's number; for an array of struct pages, 0.
+        /// Number of the vmemmap block; 0 for flatmem's array of struct pages.
         number: u64,
-        /// Real address of the block, or of the region.
+        /// Real address of the block or of the region.
         real: RealAddr,
     },
-    /// The host stores to a struct page that is not backed.
+    /// The host stores to the struct page of a page whose struct page is not backed.
     NoStructPage {
-        /// The page.
+        /// The page that the struct page belongs to.
         pfn: Pfn,
     },
-    /// The account has a negative number of holders of a page, or holders of a page that none can name.
+    /// The account has a negative number of holders of a page, or holders of a page whose struct page the host zeroes
+    /// or removes.
     Holders {
-        /// The page.
+        /// The page (head or order-0 page) of the account.
         pfn: Pfn,
-        /// Page-table entries and hardware TCEs that name the page, as the account has it.
+        /// Number of page-table entries and hardware TCEs that name the page, according to the account.
         holders: i32,
     },
-    /// A page that entries name has a negative number of own references.
+    /// A page that page-table entries or hardware TCEs name has a negative number of own references.
     Owed {
-        /// The page.
+        /// The page (head or order-0 page) of the account.
         pfn: Pfn,
-        /// Its account.
+        /// The account of the page.
         account: Account,
     },
-    /// The account has another number of holders than the page table and the hardware tables.
+    /// The account has another number of holders of a page than the page table and the hardware tables.
     Recount {
-        /// The page.
+        /// The page (head or order-0 page) of the account.
         pfn: Pfn,
-        /// Holders in the account.
+        /// Number of holders in the account.
         account: i32,
-        /// Holders that the new count gives.
+        /// Number of page-table entries and hardware TCEs that name the page, counted anew.
         counted: i32,
     },
-    /// The account differs from the reference, although the image does not.
+    /// The account of a page differs from the reference, although memory does not.
     Account {
-        /// The page.
+        /// The page (head or order-0 page) of the account.
         pfn: Pfn,
-        /// The account beside the image.
+        /// The account that memory keeps.
         memory: Account,
-        /// The account that the reference has.
+        /// Own references and holders in the reference.
         reference: Account,
     },
-    /// The host sets a page-table entry over another one.
+    /// The host sets a huge page-table entry that covers another page-table entry.
     MappedTwice {
-        /// The hva of the other entry.
+        /// The hva of the first page that the new huge entry and the other entry both cover.
         hva: Hva,
     },
-    /// The host sets a page-table entry inside a huge one.
+    /// The host sets a page-table entry inside a huge entry, not at its first page.
     InsideHuge {
-        /// The hva of the page.
+        /// The hva at which the host sets the entry.
         hva: Hva,
     },
     /// A word of the page table is neither an entry nor the right part of the huge entry around it.
     PageTable {
-        /// The hva of its page.
+        /// The hva of the page whose entry the word should be.
         hva: Hva,
-        /// The word.
+        /// The word, in the encoding of the module `pte`.
         word: u64,
     },
-    /// The host makes a compound page where one exists or with an order that does not fit there, or splits one that
-    /// does not exist.
+    /// The host makes a compound page where one exists or with an order that does not fit there, or splits a page that
+    /// is no head of a compound page.
     Compound {
-        /// Its head.
+        /// pfn of the head of the compound page.
         pfn: Pfn,
-        /// Its order; 0 if there is no compound page.
+        /// Order of the compound page; 0 if there is none to split.
         order: u32,
     },
-    /// A struct page differs from the host's record of compound pages.
+    /// Flags or compound word of a struct page differ from the host's record of compound pages.
     CompoundWord {
-        /// The page.
+        /// The page that the struct page belongs to.
         pfn: Pfn,
-        /// Offset in its struct page.
+        /// Offset of the word in the struct page, in bytes.
         offset: u64,
-        /// The word that the host stored; of the flags, HEAD and TAIL alone.
+        /// The word that the record gives, little-endian; of the flags, HEAD and TAIL alone.
         expected: u64,
-        /// The word that is there.
+        /// The word in the struct page, little-endian; of the flags, HEAD and TAIL alone.
         found: u64,
     },
     /// The host gets a step whose precondition fails, or that is not a host step.
     Precondition {
-        /// The kind of step.
+        /// The kind of the step that the host was to do.
         step: StepKind,
-        /// The precondition.
+        /// The precondition that fails, as a phrase such as `a hole`.
         needs: &'static str,
-        /// The address, pfn or number that it is about.
+        /// The address, pfn or number at which the precondition fails.
         at: u64,
     },
-    /// The vmemmap list has no room for a node.
+    /// The area of the vmemmap list has no room for another node.
     ListFull {
-        /// Real address at which the node would begin.
+        /// Real address at which the new node would begin.
         node: RealAddr,
     },
-    /// A word of the vmemmap list does not match the backed blocks.
+    /// A word of the vmemmap list does not match the backed vmemmap blocks.
     List {
-        /// Real address of the word.
+        /// Real address of the word of the vmemmap list.
         at: RealAddr,
-        /// The word that the blocks give.
+        /// The value that this word of the vmemmap list must have for the backed blocks.
         expected: u64,
-        /// The word that is there.
+        /// The value that this word of the vmemmap list has in memory.
         found: u64,
     },
-    /// The directory of frames does not lead to a frame, or leads to one that is not in use.
+    /// The directory of frames does not lead to a frame that is in use, leads to it twice, or leads to one that is not
+    /// in use.
     Directory {
-        /// The frame's number.
+        /// Number of the frame.
         frame: u32,
     },
-    /// A frame has words that are not zero outside the range that was stored to.
+    /// A frame has a word that is not zero outside the range of words that were stored to.
     Range {
-        /// The frame's number.
+        /// Number of the frame.
         frame: u32,
-        /// The word's index in the frame, below 512.
+        /// Index of the word in the frame, from 0, below 512.
         index: u64,
     },
-    /// The change log has a word twice, or not at all.
+    /// The change log of the step has a changed word twice, or not at all, or a word that did not change.
     Log {
-        /// The frame's number.
+        /// Number of the frame.
         frame: u32,
-        /// The word's index in the frame, below 512.
+        /// Index of the word in the frame, from 0, below 512.
         index: u64,
     },
-    /// A frame is recorded as one of another region.
+    /// A frame of real memory is recorded with another region than the one that holds its first byte.
     FrameRegion {
-        /// Real address of the frame.
+        /// Real address of the frame's first byte.
         real: RealAddr,
     },
     /// A word outside all regions is not 0.
     Ownerless {
         /// Real address of the word.
         real: RealAddr,
-        /// The word, little-endian.
+        /// The value of the word, little-endian.
         word: u64,
     },
-    /// The reference has contents of memory where no memory is present.
+    /// The reference has a word that is not 0 at an address where no memory is present.
     NoMemory {
         /// Real address of the word.
         real: RealAddr,
-        /// The word that the reference has, big-endian.
+        /// The value of the word in the reference, big-endian.
         word: u64,
     },
-    /// Memory and reference hold different numbers of words that are not 0, and no word differs.
+    /// Memory and reference have different numbers of words that are not 0, although no word was found to differ.
     Words {
-        /// Number in memory.
+        /// Number of words that are not 0 in memory.
         memory: u64,
-        /// Number in the reference.
+        /// Number of words that are not 0 in the reference.
         reference: u64,
     },
-    /// A window's table lies in memory, and the reference has no such window; or the other way round.
+    /// A window has a table in memory but does not exist in the reference, or exists there and has no table in memory.
     Window {
-        /// Its LIOBN.
+        /// LIOBN of the window.
         liobn: Liobn,
     },
-    /// A block is backed in memory and not in the reference, or the other way round, or elsewhere.
+    /// A vmemmap block is backed in memory and not in the reference, or the other way round, or at different addresses.
     Block {
-        /// Its number.
+        /// Number of the vmemmap block.
         number: u64,
-        /// Its real address in memory; `None` if it is not backed there.
+        /// Real address of the block in memory; `None` if it is not backed in memory.
         memory: Option<RealAddr>,
-        /// Its real address in the reference; `None` if it is not backed there.
+        /// Real address of the block in the reference; `None` if it is not backed in the reference.
         reference: Option<RealAddr>,
     },
 }
 
-/// A word that could not be stored because no frame was left.
+/// The place of a word that could not be stored because no frame was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unstored {
-    /// The word at that real address.
+    /// The word at this real address.
     Real(RealAddr),
-    /// The page-table entry of that page.
+    /// The page-table entry of the page at this hva.
     PageTable(Hva),
-    /// The account of that page.
+    /// The account of the page with this pfn.
     Account(Pfn),
 }
 
@@ -234,7 +237,7 @@ impl fmt::Display for Unstored {
     }
 }
 
-/// Shows a region as a range of real addresses.
+/// Shows a region as a range of real addresses and its owner.
 struct Range(Region);
 
 impl fmt::Display for Range {
@@ -244,7 +247,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// Shows where a block lies; `None` is `nowhere`.
+/// Shows the real address at which a vmemmap block lies; `None` as `nowhere`.
 struct At(Option<RealAddr>);
 
 impl fmt::Display for At {

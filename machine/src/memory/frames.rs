@@ -16,26 +16,26 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::actor::Actors;
 use super::fault::Fault;
 
-/// Number of words of a frame.
+/// Number of words, of 8 bytes each, in a frame.
 pub(super) const FRAME_WORDS: usize = 512;
-/// log2 of a frame's bytes.
+/// log2 of the size of a frame in bytes: a frame has 4096.
 pub(super) const FRAME_SHIFT: u32 = 12;
-/// Number of frames that a program may use beyond those that it is known to need: 64 MiB.
+/// Number of frames (of 4 KiB) that a program may use beyond those that it is known to need: 64 MiB in all.
 pub(super) const SPARE_FRAMES: u32 = 1 << 14;
 
-/// The kind of a frame's contents; the upper bits of its key.
+/// What the words of a frame are. It is the upper four bits of the frame's key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Space {
-    /// 4 KiB of real memory; the key is the real address >> 12.
+    /// 4 KiB of real memory. The number in the key is the real address >> 12.
     Real = 0,
-    /// 512 page-table entries; the key is the hva page number / 512.
+    /// 512 page-table entries. The number in the key is (hva >> PAGE_SHIFT) / 512.
     PageTable = 1,
-    /// 512 words of the account; the key is the pfn / 512.
+    /// 512 words of the account, one for each page. The number in the key is the pfn / 512.
     Account = 2,
 }
 
-/// The key of a frame in the directory.
+/// The key by which the directory finds a frame: what the frame holds, and its number among frames of this kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key(u64);
 
@@ -59,36 +59,37 @@ impl Key {
     }
 }
 
-/// Region number of a frame whose region has not been looked up, or was removed.
+/// Stands for the region's number in a frame whose region has not been looked up, or was removed.
 pub(super) const NO_REGION: u32 = u32::MAX;
 
-/// Returns the index of a word in its frame; bits above it are cut off.
+/// Returns `index` modulo 512: the index of a word in its frame.
 #[inline]
 const fn place(index: u64) -> usize {
     index as usize % FRAME_WORDS
 }
 
-/// 512 words, with the log of their changes.
+/// 512 words of 8 bytes, with the log of the changes that the running step made to them.
 pub(super) struct Frame {
     number: u32,
     key: Cell<Key>,
-    /// The number + 1 of the next frame of the same bucket; 0 for the last.
+    /// Number + 1 of the next frame of the same bucket of the directory; 0 for the last.
     next: Cell<u32>,
-    /// The number of the region that holds the frame's first byte, or [`NO_REGION`].
+    /// Number of the region that holds the frame's first byte, or [`NO_REGION`].
     region: Cell<u32>,
-    /// All words that were ever stored to are in `low .. high`: only those are cleared and searched.
+    /// All words that were ever stored to have an index in `low .. high`: only those are cleared and searched.
     low: Cell<u32>,
     high: Cell<u32>,
-    /// The epoch of the step whose changes `log` lists.
+    /// Number (epoch) of the step whose changes `log` lists.
     epoch: Cell<u32>,
-    /// Number of words that this step has changed.
+    /// Number of words in `log`: those that the step of `epoch` has changed.
     logged: Cell<u32>,
     words: [AtomicU64; FRAME_WORDS],
-    /// For each word the epoch of the last step that changed it, above the 32 bits of the actors that did so.
+    /// For each word: the epoch of the last step that changed it in the upper 32 bits, and the actors that changed it
+    /// in that step in the lower 32.
     stamps: [Cell<u64>; FRAME_WORDS],
-    /// The values of changed words before that step.
+    /// For each word in `log`: its value before the step.
     before: [Cell<u64>; FRAME_WORDS],
-    /// The places of the words that the step changed, in the order of the first changes.
+    /// Indices of the words that the step of `epoch` changed, in the order of their first changes.
     log: [Cell<u16>; FRAME_WORDS],
 }
 
@@ -118,7 +119,7 @@ impl Frame {
         self.key.get()
     }
 
-    /// Returns the word at `index`, modulo 512.
+    /// Returns the word with index `index` modulo 512.
     #[inline]
     pub(super) const fn word(&self, index: u64) -> &AtomicU64 {
         &self.words[place(index)]
@@ -132,42 +133,43 @@ impl Frame {
         self.region.set(region);
     }
 
-    /// Extends the range of words that were stored to by the word at `index`, modulo 512.
+    /// Extends the range [`stored`](Self::stored) by the word with index `index` modulo 512.
     pub(super) fn note_store(&self, index: u64) {
         let index = place(index) as u32;
         self.low.set(self.low.get().min(index));
         self.high.set(self.high.get().max(index + 1));
     }
 
-    /// Returns the range of words that were ever stored to; all others are zero.
+    /// Returns a range of indices that has every word that was ever stored to; all other words are zero.
     pub(super) fn stored(&self) -> Range<u64> {
         u64::from(self.low.get())..u64::from(self.high.get())
     }
 
-    /// Returns the words that are not zero, each with its index.
+    /// Returns the words of the frame that are not zero, as (index, word).
     pub(super) fn nonzero(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.stored().map(|index| (index, self.word(index).load(Relaxed))).filter(|(_, value)| *value != 0)
     }
 }
 
-/// The frames of one memory, and the change log of the running step.
+/// All frames of one memory, found through a directory, and the change log of the running step.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// The frames by number. The first `used` are in use. Some of the others are allocated.
+    /// The frames by number, from 0. The first `used` are in use; some of the others are allocated for reuse.
     frames: Vec<OnceCell<Box<Frame>>>,
-    /// The number + 1 of the first frame of each bucket. The length is a power of two.
+    /// The directory: for each bucket the number + 1 of its first frame, 0 for none. The length is a power of two.
     buckets: Vec<Cell<u32>>,
     used: Cell<u32>,
-    /// Limit of `used`.
+    /// Largest number of frames in use.
     limit: u32,
     epoch: u32,
-    /// Numbers of the frames that the step changed, in the order of the first changes.
+    /// Numbers of the frames that the running step changed, in the order of their first changes.
     changed: Vec<Cell<u32>>,
     changed_length: Cell<u32>,
 }
 
 impl Frames {
-    /// Forgets everything, and allocates `frames` frames in advance.
+    /// Forgets all words and the log, and allocates `frames` frames in advance. At most [`SPARE_FRAMES`] more can then
+    /// be made.
     pub(super) fn reset(&mut self, frames: u32) {
         let mask = self.mask();
         for frame in self.frames.iter_mut().take(self.used.get() as usize).filter_map(OnceCell::get_mut) {
@@ -195,7 +197,7 @@ impl Frames {
         self.begin_step();
     }
 
-    /// Starts a new log.
+    /// Starts a step: empties the change log.
     pub(super) fn begin_step(&mut self) {
         self.changed_length.set(0);
         if self.epoch == u32::MAX {
@@ -213,14 +215,14 @@ impl Frames {
         self.buckets.len().wrapping_sub(1)
     }
 
-    /// Returns the frame of that number, if it is allocated. [`audit`](super::RealMemory::audit) checks that all frames
-    /// in use are.
+    /// Returns the frame with this number (from 0); `None` if it is not allocated. [`audit`](super::RealMemory::audit)
+    /// checks that all frames in use are allocated.
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Frame> {
         self.frames.get(number as usize)?.get().map(|frame| &**frame)
     }
 
-    /// Returns the frame with that key, if a store has made it.
+    /// Returns the frame with this key; `None` if no store has made it.
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<&Frame> {
         // Before the first reset there are no buckets.
@@ -235,7 +237,7 @@ impl Frames {
         None
     }
 
-    /// Returns the frame with that key, and makes it if there is none; `None` when no frame is left.
+    /// Returns the frame with this key, and makes it if it does not exist; `None` if no frame is left.
     pub(super) fn find_or_make(&self, key: Key) -> Option<&Frame> {
         self.find(key).or_else(|| self.make(key))
     }
@@ -258,7 +260,8 @@ impl Frames {
         Some(frame)
     }
 
-    /// Logs that `actors` changed the word at `index` (modulo 512), which held `old` before.
+    /// Logs that `actors` changed the word with index `index` modulo 512 of `frame`. `old` is the value before this
+    /// change.
     #[inline]
     pub(super) fn log(&self, frame: &Frame, index: u64, old: u64, actors: Actors) {
         let index = place(index);
@@ -282,18 +285,18 @@ impl Frames {
         frame.logged.set(logged + 1);
     }
 
-    /// Returns whether this step changed the word at `index` (modulo 512).
+    /// Returns whether the running step changed the word with index `index` modulo 512 of `frame`.
     pub(super) fn is_logged(&self, frame: &Frame, index: u64) -> bool {
         frame.stamps[place(index)].get() >> 32 == u64::from(self.epoch)
     }
 
-    /// Returns the frames that this step changed.
+    /// Returns the frames that the running step changed, in the order of their first changes.
     pub(super) fn changed(&self) -> impl Iterator<Item = &Frame> + '_ {
         self.changed.iter().take(self.changed_length.get() as usize).filter_map(|number| self.get(number.get()))
     }
 
-    /// Returns the words that this step changed of a frame of [`changed`](Self::changed): index, value before the step,
-    /// actors.
+    /// Returns the words that the running step changed in `frame`, which must be one of [`changed`](Self::changed), as
+    /// (index, value before the step, actors).
     pub(super) fn logged(&self, frame: &Frame) -> impl Iterator<Item = (u64, u64, Actors)> {
         frame.log.iter().take(frame.logged.get() as usize).map(|index| {
             let index = usize::from(index.get()) % FRAME_WORDS;
@@ -301,18 +304,18 @@ impl Frames {
         })
     }
 
-    /// Returns the number of frames in use. No frame is removed before the next reset.
+    /// Returns the number of frames in use. It only grows until the next [`reset`](Self::reset).
     #[inline]
     pub(super) fn made(&self) -> u32 {
         self.used.get()
     }
 
-    /// Returns the limit of frames in use.
+    /// Returns the largest number of frames that may be in use.
     pub(super) const fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Limits the frames in use to `frames`, for tests of a full memory.
+    /// Sets the largest number of frames that may be in use, for tests of a full memory.
     #[cfg(test)]
     pub(super) fn limit_to(&mut self, frames: u32) {
         self.limit = frames;
@@ -323,8 +326,8 @@ impl Frames {
         self.frames.iter().take(self.used.get() as usize).filter_map(|frame| frame.get().map(|frame| &**frame))
     }
 
-    /// Checks that the directory leads to each frame in use and to no other, that frames know the range of their
-    /// stores, and that the log has each changed word once.
+    /// Checks that the directory leads to each frame in use and to no other, that words outside a frame's stored range
+    /// are zero, and that the log has each changed word once. Returns the first fault.
     pub(super) fn audit(&self) -> Result<(), Fault> {
         let used = self.used.get();
         let mut left = used;
@@ -356,7 +359,8 @@ impl Frames {
         Ok(())
     }
 
-    /// Checks the log of a frame. `noted` is how often the step's list of changed frames has it.
+    /// Checks the change log of one frame. `noted` is the number of times that the list of changed frames has the
+    /// frame.
     fn audit_log(&self, frame: &Frame, noted: usize) -> Result<(), Fault> {
         let logged = if frame.epoch.get() == self.epoch { frame.logged.get() as usize } else { 0 };
         let mut listed = [false; FRAME_WORDS];
@@ -375,7 +379,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Returns the frames of real memory that overlap `[start, end)`, which must not be empty.
+    /// Returns the frames that overlap the real addresses `start .. end`, which must not be empty.
     pub(super) fn frames_within(&self, start: u64, end: u64) -> impl Iterator<Item = &Frame> + '_ {
         let (first, last) = (start >> FRAME_SHIFT, (end - 1) >> FRAME_SHIFT);
         // The shorter way: look up each frame of the range, or search all frames in use.
@@ -403,7 +407,7 @@ mod tests {
     use super::*;
     use crate::memory::Actor;
 
-    /// Spoils something that the audit must find.
+    /// Brings frames into an impossible state that [`Frames::audit`] must find.
     type Spoil = fn(&Frames);
 
     const HOST: Actors = Actors::only(Actor::Host);
@@ -412,7 +416,8 @@ mod tests {
         Key::new(Space::Real, number)
     }
 
-    /// Three frames with a word each that this step stored to, and one bucket for all.
+    /// Returns three frames, in each of which the running step stored to one word, and a directory with only one
+    /// bucket.
     fn three() -> Frames {
         let mut frames = Frames::default();
         frames.reset(0);

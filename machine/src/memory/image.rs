@@ -13,30 +13,32 @@ use super::frames::{FRAME_SHIFT, Frame, Frames, Key, NO_REGION, Space};
 use super::region::{Owner, Place, Region};
 use super::struct_page;
 
-/// The memory model, as far as finding struct pages needs it. All values are as in docs/semantics.md, section 1.
+/// The memory model, as far as it is needed to find struct pages. docs/semantics.md, section 1, explains the values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Model {
     Flatmem { array: u64, pages: u64 },
     Vmemmap { base: u64, block_shift: u32, list: u64 },
 }
 
-/// The simulated real memory, with the host's record of its regions, blocks and compound pages. See the module's text.
+/// The simulated real memory, with the host's record of its regions, vmemmap blocks and compound pages. The text of the
+/// module [`memory`](super) explains it.
 ///
-/// It belongs to one thread: CPUs borrow it, and one of them runs at a time.
+/// A memory belongs to one thread: CPUs borrow it, and one of them runs at a time.
 pub struct RealMemory {
     pub(super) frames: Frames,
-    /// Regions by number, removed ones included. Numbers are not reused while a program runs.
+    /// Regions by number, from 0, removed ones included. Numbers are not reused while a program runs.
     pub(super) regions: Vec<Region>,
-    /// Numbers of the existing regions, by start address.
+    /// Numbers of the regions that were not removed, sorted by start address.
     pub(super) order: Vec<u32>,
-    /// Backed blocks (number, real address), by number.
+    /// Backed vmemmap blocks as (number, real address), sorted by number.
     pub(super) blocks: Vec<(u64, u64)>,
-    /// Compound pages (pfn of the head, order), by pfn.
+    /// Compound pages as (pfn of the head, order), sorted by pfn.
     pub(super) compounds: Vec<(u64, u32)>,
     pub(super) page_shift: PageShift,
     pub(super) struct_page: u64,
     pub(super) model: Model,
-    /// The number of the next event. Numbers ascend, so that the earliest event of several CPUs is known.
+    /// Number that the next event of any CPU gets. Numbers ascend in time, so that the earliest event of several CPUs
+    /// is known.
     pub(super) sequence: Cell<u64>,
     fault: OnceCell<Fault>,
 }
@@ -47,21 +49,21 @@ impl Default for RealMemory {
     }
 }
 
-/// A word that a step changed.
+/// A word of memory that the running step changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LoggedWord {
-    /// Its place.
+    /// Where the word lies.
     pub place: Place,
-    /// Its value before the step, little-endian.
+    /// Value of the word before the step, little-endian.
     pub before: u64,
-    /// Its value now, little-endian; it may be the same again.
+    /// Value of the word now, little-endian. It may equal `before`, if it was changed back.
     pub now: u64,
-    /// The actors that changed it in this step.
+    /// The actors that changed the word in this step.
     pub actors: Actors,
 }
 
 impl RealMemory {
-    /// Makes an empty memory, for [`reset`](Self::reset).
+    /// Makes a memory without regions. [`reset`](Self::reset) gives it a memory model.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -78,9 +80,9 @@ impl RealMemory {
         }
     }
 
-    /// Forgets everything, faults included, and allocates `frames` frames of 512 words in advance: as many as the
-    /// program's stores are known to need ([`Program::frames_bound`](contract::Program::frames_bound)). `struct_page`
-    /// is the size of a struct page in bytes.
+    /// Forgets everything, faults included, takes the memory model, and allocates `frames` frames of 4 KiB in advance:
+    /// as many as the program's stores are known to need ([`Program::frames_bound`](contract::Program::frames_bound)).
+    /// `struct_page` is the size of a struct page in bytes.
     pub fn reset(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel, frames: u32) {
         self.frames.reset(frames);
         self.regions.clear();
@@ -99,19 +101,20 @@ impl RealMemory {
         self.fault.take();
     }
 
-    /// Starts a step: [`log`](Self::log) and [`changes`](Self::changes) count from here.
+    /// Starts a step: [`log`](Self::log), [`changes`](Self::changes) and [`differences`](Self::differences) have what
+    /// changes from now on.
     pub fn begin_step(&mut self) {
         self.frames.begin_step();
     }
 
-    /// Returns the first fault since [`reset`](Self::reset). After a fault the contents of memory mean nothing, so no
-    /// finding may be based on them.
+    /// Returns the first fault since [`reset`](Self::reset); `None` if there is none. After a fault the contents of
+    /// memory mean nothing, so no finding may be based on them.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         self.fault.get().copied()
     }
 
-    /// Reports a fault. Only the first is kept.
+    /// Reports a fault. Only the first fault since [`reset`](Self::reset) is kept.
     pub fn report_fault(&self, fault: Fault) {
         self.fault.get_or_init(|| fault);
     }
@@ -126,8 +129,8 @@ impl RealMemory {
         self.frames.made()
     }
 
-    /// Adds a region. It must not be empty, must start at a multiple of 4 KiB, and must not overlap another: else it is
-    /// a [`Fault`], and the region is not added.
+    /// Adds a region. It must not be empty, must start at a multiple of 4 KiB, and must not overlap another region:
+    /// else that is a [`Fault`], and the region is not added.
     pub fn add_region(&mut self, region: Region) {
         if region.start >= region.end || !region.start.is_multiple_of(REGION_ALIGN) {
             return self.report_fault(Fault::RegionShape(region));
@@ -146,7 +149,8 @@ impl RealMemory {
         self.order.insert(at, number);
     }
 
-    /// Removes the region that starts at `start`, and makes its words zero. There must be one: else it is a [`Fault`].
+    /// Removes the region that starts at real address `start`, and makes its words zero. If no region starts there,
+    /// that is a [`Fault`].
     pub fn remove_region(&mut self, start: u64) {
         let Some(at) = self.order.iter().position(|&number| self.regions[number as usize].start == start) else {
             return self.report_fault(Fault::NoRegion { start });
@@ -158,7 +162,8 @@ impl RealMemory {
         }
     }
 
-    /// Zeroes the bytes at real addresses `start .. end`. Both are multiples of 8, and `start` is below `end`.
+    /// Host: sets the bytes at real addresses `start .. end` to zero. Both are multiples of 8, and `start` is below
+    /// `end`.
     pub fn zero(&mut self, start: u64, end: u64) {
         for frame in self.frames.frames_within(start, end) {
             let address = frame.key().number() << FRAME_SHIFT;
@@ -171,8 +176,8 @@ impl RealMemory {
         }
     }
 
-    /// Returns the words that are not zero at real addresses `start .. end` (multiples of 8, `start` below `end`),
-    /// little-endian.
+    /// Returns the words that are not zero at real addresses `start .. end` (multiples of 8, `start` below `end`), each
+    /// with its address, little-endian.
     pub fn contents_within(&self, start: u64, end: u64) -> impl Iterator<Item = (RealAddr, u64)> + '_ {
         let words = self.frames.frames_within(start, end).flat_map(|frame| {
             let address = frame.key().number() << FRAME_SHIFT;
@@ -181,18 +186,19 @@ impl RealMemory {
         words.filter(move |(real, _)| (start..end).contains(&real.0))
     }
 
-    /// Returns all regions, lowest first.
+    /// Returns all regions, sorted by start address.
     pub fn regions(&self) -> impl Iterator<Item = Region> + '_ {
         self.order.iter().map(|&number| self.regions[number as usize])
     }
 
-    /// Returns the region that holds the byte at `real`.
+    /// Returns the region that holds the byte at real address `real`; `None` outside all regions.
     #[must_use]
     pub fn region_at(&self, real: u64) -> Option<Region> {
         self.region_number(real).map(|number| self.regions[number as usize])
     }
 
-    /// Returns the last region that starts at or below `real`, whether it covers `real` or not.
+    /// Returns the region with the highest start at or below real address `real`, whether it covers `real` or not;
+    /// `None` if all regions start above.
     #[must_use]
     pub fn region_from_below(&self, real: u64) -> Option<Region> {
         self.number_from_below(real).map(|number| self.regions[number as usize])
@@ -207,8 +213,8 @@ impl RealMemory {
         self.number_from_below(real).filter(|&number| real < self.regions[number as usize].end)
     }
 
-    /// Returns the number of the region that holds the byte at `real`, and the frame of the byte if a store has made
-    /// it.
+    /// Returns the frame of the byte at real address `real` (`None` if no store has made it), and the number of the
+    /// region that holds the byte. `None` outside all regions.
     pub(super) fn find(&self, real: u64) -> Option<(Option<&Frame>, u32)> {
         let Some(frame) = self.frames.find(Key::new(Space::Real, real >> FRAME_SHIFT)) else {
             return self.region_number(real).map(|number| (None, number));
@@ -221,8 +227,8 @@ impl RealMemory {
         (real < self.regions[number as usize].end).then_some((Some(frame), number))
     }
 
-    /// Backs block `number` by memory at `real`, a multiple of the block's size. The memory model must be
-    /// sparsemem-vmemmap, and the block must not be backed: else it is a [`Fault`].
+    /// Backs vmemmap block number `number` by memory at real address `real`, a multiple of the block's size. The memory
+    /// model must be sparsemem-vmemmap, and the block must not be backed yet: else that is a [`Fault`].
     pub fn add_block(&mut self, number: u64, real: RealAddr) {
         let Model::Vmemmap { block_shift, .. } = self.model else {
             return self.report_fault(Fault::NoBlock { number });
@@ -235,7 +241,8 @@ impl RealMemory {
         self.add_region(Region { start: real.0, end: real.0 + (1 << block_shift), owner });
     }
 
-    /// Removes block `number`, with the contents of its struct pages. It must be backed: else it is a [`Fault`].
+    /// Removes vmemmap block number `number` and the contents of its struct pages. If the block is not backed, that is
+    /// a [`Fault`].
     pub fn remove_block(&mut self, number: u64) {
         match self.find_block(number) {
             Ok(at) => {
@@ -250,19 +257,19 @@ impl RealMemory {
         self.blocks.binary_search_by_key(&number, |&(number, _)| number)
     }
 
-    /// Returns the real address of block `number`, if it is backed.
+    /// Returns the real address of vmemmap block number `number`; `None` if it is not backed.
     #[must_use]
     pub fn block(&self, number: u64) -> Option<RealAddr> {
         self.find_block(number).ok().map(|at| RealAddr(self.blocks[at].1))
     }
 
-    /// Returns the backed blocks as (number, real address), ascending by number.
+    /// Returns the backed vmemmap blocks as (number, real address), sorted by number.
     #[must_use]
     pub fn blocks(&self) -> &[(u64, u64)] {
         &self.blocks
     }
 
-    /// Returns the eight bytes at `real` (a multiple of 8), little-endian; zero if nothing was stored there.
+    /// Returns the eight bytes at real address `real` (a multiple of 8), little-endian; 0 if nothing was stored there.
     #[must_use]
     pub fn peek(&self, real: RealAddr) -> u64 {
         match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
@@ -271,7 +278,8 @@ impl RealMemory {
         }
     }
 
-    /// Like [`peek`](Self::peek), but `None` for a word that [`changes`](Self::changes) returns.
+    /// Returns the eight bytes at `real` like [`peek`](Self::peek), but `None` if the running step changed them, so
+    /// that [`changes`](Self::changes) has the word.
     #[must_use]
     pub fn peek_unchanged(&self, real: RealAddr) -> Option<u64> {
         match self.frames.find(Key::new(Space::Real, real.0 >> FRAME_SHIFT)) {
@@ -281,7 +289,7 @@ impl RealMemory {
         }
     }
 
-    /// Host: stores eight bytes, little-endian, at `real` (a multiple of 8).
+    /// Host: stores `value` in the eight bytes at real address `real` (a multiple of 8), little-endian.
     pub fn poke(&mut self, real: RealAddr, value: u64) {
         if value == 0 && self.peek(real) == 0 {
             return;
@@ -292,7 +300,7 @@ impl RealMemory {
         }
     }
 
-    /// Stores a word of a frame for the host.
+    /// Stores `value` in the word with index `index` modulo 512 of `frame`, and logs the host as the actor.
     pub(super) fn put(&self, frame: &Frame, index: u64, value: u64) {
         let word = frame.word(index);
         let old = word.load(Relaxed);
@@ -302,8 +310,8 @@ impl RealMemory {
         }
     }
 
-    /// Returns the real address of the word at byte `offset` of the page's struct page, if it is backed. This works
-    /// word by word, because a struct page that is split between two blocks has words in both.
+    /// Returns the real address of the word at byte `offset` of the page's struct page; `None` if this word is not
+    /// backed. Two words of a split struct page can lie in different blocks.
     #[must_use]
     pub fn struct_page_word(&self, pfn: Pfn, offset: u64) -> Option<RealAddr> {
         if pfn.0 >= self.page_shift.pfn_limit() {
@@ -316,20 +324,22 @@ impl RealMemory {
         }
     }
 
-    /// Returns the real address of the byte at `offset` in the vmemmap range, if it is backed.
+    /// Returns the real address of the byte at `offset` bytes from the base of the vmemmap range; `None` if its block
+    /// is not backed, or in flatmem.
     pub(super) fn block_address(&self, offset: u64) -> Option<u64> {
         let Model::Vmemmap { block_shift, .. } = self.model else { return None };
         self.block(offset >> block_shift).map(|block| block.0 + (offset & ((1 << block_shift) - 1)))
     }
 
-    /// Returns the word at byte `offset` of the page's struct page, little-endian. It is zero if it is not backed,
-    /// because a subject may name any page.
+    /// Returns the word at byte `offset` of the page's struct page, little-endian; 0 if the word is not backed, because
+    /// a subject may name any page.
     #[must_use]
     pub fn page_word(&self, pfn: Pfn, offset: u64) -> u64 {
         self.struct_page_word(pfn, offset).map_or(0, |real| self.peek(real))
     }
 
-    /// Host: stores a word of the page's struct page, little-endian. It must be backed: else it is a [`Fault`].
+    /// Host: stores `value`, little-endian, in the word at byte `offset` of the page's struct page. If the word is not
+    /// backed, that is a [`Fault`].
     pub fn set_page_word(&mut self, pfn: Pfn, offset: u64, value: u64) {
         match self.struct_page_word(pfn, offset) {
             Some(real) => self.poke(real, value),
@@ -343,13 +353,13 @@ impl RealMemory {
         self.page_word(pfn, struct_page::COUNT) as i32
     }
 
-    /// Host: sets the page's reference count. Its struct page must be backed: else it is a [`Fault`].
+    /// Host: sets the page's reference count. If its struct page is not backed, that is a [`Fault`].
     pub fn set_count(&mut self, pfn: Pfn, count: i32) {
         self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
     }
 
-    /// Host: changes the page's reference count by `delta`. It wraps, like the count of an unnamed page
-    /// (docs/semantics.md, section 3). Its struct page must be backed: else it is a [`Fault`].
+    /// Host: adds `delta` to the page's reference count, which wraps like the count of an unnamed page
+    /// (docs/semantics.md, section 3). If its struct page is not backed, that is a [`Fault`].
     pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
         match self.struct_page_word(pfn, struct_page::COUNT) {
             Some(real) => {
@@ -360,8 +370,8 @@ impl RealMemory {
         }
     }
 
-    /// Returns the page that keeps the references: the head for a tail, else the page itself. It comes from the host's
-    /// record of compound pages, which no subject can change.
+    /// Returns the page that keeps the references on the page `pfn`: the head for a tail, else the page itself. The
+    /// answer comes from the host's record of compound pages, which no subject can change.
     #[must_use]
     pub fn head(&self, pfn: Pfn) -> Pfn {
         let after = self.compounds.partition_point(|&(head, _)| head <= pfn.0);
@@ -371,9 +381,9 @@ impl RealMemory {
         }
     }
 
-    /// Host: marks 2^`order` pages from `head` on as a compound page: flags HEAD and TAIL, and the words that name
-    /// order and head. References stay where they are. None of the pages may be compound, the order must be 1 to 9, and
-    /// `head` a multiple of 2^`order`: else it is a [`Fault`].
+    /// Host: makes a compound page of the 2^`order` pages from `head` on: sets HEAD and TAIL, and the words with order
+    /// and head. References stay on their pages. None of the pages may be compound, `order` must be 1 to 9, and `head`
+    /// a multiple of 2^`order`: else that is a [`Fault`].
     pub fn mark_compound(&mut self, head: Pfn, order: u32) {
         let fault = Fault::Compound { pfn: head, order };
         if !(1..=MAX_ORDER).contains(&order) || !head.0.is_multiple_of(1 << order) {
@@ -395,8 +405,8 @@ impl RealMemory {
         }
     }
 
-    /// Host: makes single pages of the compound page with that head, each with the head's DIRTY. References stay where
-    /// they are. Returns the order; `None`, and a [`Fault`], if there is no such compound page.
+    /// Host: makes single pages of the compound page whose head is `head`, each with the head's DIRTY. References stay
+    /// on their pages. Returns the order; `None`, and a [`Fault`], if `head` is no head of a compound page.
     pub fn unmark_compound(&mut self, head: Pfn) -> Option<u32> {
         let Ok(at) = self.compounds.binary_search_by_key(&head.0, |&(head, _)| head) else {
             self.report_fault(Fault::Compound { pfn: head, order: 0 });
@@ -411,7 +421,8 @@ impl RealMemory {
         Some(order)
     }
 
-    /// Host: copies `bytes` (a multiple of 4096) from `from` to `to`, both multiples of 4096.
+    /// Host: copies `bytes` bytes (a multiple of 4096) from real address `from` to real address `to`, both multiples of
+    /// 4096.
     pub fn copy(&mut self, from: RealAddr, to: RealAddr, bytes: u64) {
         for offset in (0..bytes).step_by(1 << FRAME_SHIFT) {
             let key = |at: RealAddr| Key::new(Space::Real, (at.0 + offset) >> FRAME_SHIFT);
@@ -429,7 +440,7 @@ impl RealMemory {
         }
     }
 
-    /// Returns the host's PAGE_SHIFT.
+    /// Returns the host's PAGE_SHIFT: 12 or 16.
     #[must_use]
     pub const fn page_shift(&self) -> PageShift {
         self.page_shift
@@ -441,8 +452,9 @@ impl RealMemory {
         self.struct_page
     }
 
-    /// Returns the words that were changed since [`begin_step`](Self::begin_step), each once, with its actors. Words
-    /// that were changed back are included. The order depends only on the stores, so it is the same in every run.
+    /// Returns the words that were changed since [`begin_step`](Self::begin_step), each once, with the actors that
+    /// changed it, and without the account. Words that were changed back are included. The order depends only on the
+    /// stores, so it is the same in every run.
     pub fn log(&self) -> impl Iterator<Item = LoggedWord> + '_ {
         self.frames.changed().flat_map(move |frame| {
             let (key, region) = (frame.key(), self.frame_region(frame));
@@ -454,18 +466,17 @@ impl RealMemory {
         })
     }
 
-    /// Returns the words of [`log`](Self::log) as place, value before the step, value now.
+    /// Returns the words of [`log`](Self::log) as (place, value before the step, value now).
     pub fn changes(&self) -> impl Iterator<Item = (Place, u64, u64)> + '_ {
         self.log().map(|word| (word.place, word.before, word.now))
     }
 
-    /// Returns the [`changes`](Self::changes) of words that now differ from their value at
-    /// [`begin_step`](Self::begin_step).
+    /// Returns those [`changes`](Self::changes) in which the value now differs from the value before the step.
     pub fn differences(&self) -> impl Iterator<Item = (Place, u64, u64)> + '_ {
         self.changes().filter(|(_, old, new)| old != new)
     }
 
-    /// Returns all words that are not zero, without the account.
+    /// Returns all words of real memory and page table that are not zero, each with its place. The account is left out.
     pub fn contents(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
         self.frames.frames().filter(|frame| frame.key().space() != Space::Account).flat_map(move |frame| {
             let (key, region) = (frame.key(), self.frame_region(frame));
@@ -475,8 +486,8 @@ impl RealMemory {
         })
     }
 
-    /// Returns the region of the frame's first byte. Regions start at the start of a frame, so any byte of the frame
-    /// that is in a region is in this one.
+    /// Returns the region that holds the frame's first byte; `None` outside all regions. Regions start at the start of
+    /// a frame, so a byte of the frame that lies in a region lies in this one.
     #[inline]
     fn frame_region(&self, frame: &Frame) -> Option<&Region> {
         if frame.key().space() != Space::Real {

@@ -13,23 +13,24 @@ use super::image::RealMemory;
 use super::pte::{self, Entry};
 use super::region::Place;
 
-/// A page-table entry, with the frame of the word that holds it.
+/// A page-table entry (a hole, if its word is 0), with the frame of the word that holds it.
 pub(super) struct Found<'m> {
     pub(super) frame: &'m Frame,
-    /// The number of the entry's first page: its hva >> PAGE_SHIFT.
+    /// Number of the first page that the entry maps: its hva >> PAGE_SHIFT.
     pub(super) page: u64,
     pub(super) entry: Pte,
 }
 
 impl RealMemory {
-    /// Returns the page-table word of page number `page`; `None` if nothing was stored in its frame.
+    /// Returns the page-table word of page number `page` (hva >> PAGE_SHIFT), with its frame; `None` if nothing was
+    /// ever stored in this frame.
     pub(super) fn pte_word(&self, page: u64) -> Option<(&Frame, u64)> {
         let frame = self.frames.find(Key::new(Space::PageTable, page >> 9))?;
         Some((frame, frame.word(page).load(Relaxed)))
     }
 
-    /// Returns the entry that covers `hva`; for a tail of a huge entry, the huge entry. `None`, a hole, if nothing was
-    /// stored in its frame.
+    /// Returns the page-table entry that covers `hva`; for any page under a huge entry, the huge entry. `None`, which
+    /// means a hole, if nothing was ever stored in the frame of its word.
     pub(super) fn find_pte(&self, hva: Hva) -> Option<Found<'_>> {
         let shift = self.page_shift.bits();
         let page = hva.0 >> shift;
@@ -50,15 +51,16 @@ impl RealMemory {
         None
     }
 
-    /// Returns the entry of the page that holds `hva` (any byte of it). Under a huge entry, that entry.
+    /// Returns the page-table entry of the page that holds `hva` (any byte of the page); for any page under a huge
+    /// entry, the huge entry.
     #[must_use]
     pub fn pte(&self, hva: Hva) -> Pte {
         self.find_pte(hva).map_or(Pte::Hole, |found| found.entry)
     }
 
-    /// Host: replaces the entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but not the
-    /// counts. `hva` must be the first of a huge entry, old or new, and a new huge entry must not cover a third entry:
-    /// else it is a [`Fault`].
+    /// Host: replaces the page-table entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but
+    /// not the reference counts. `hva` must be the first page of a huge entry, old or new, and a new huge entry must
+    /// not cover another entry than the old one: else that is a [`Fault`].
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {
@@ -88,7 +90,7 @@ impl RealMemory {
         }
     }
 
-    /// Formats a page-table word of [`changes`](Self::changes) like the text form.
+    /// Formats a page-table word, as [`changes`](Self::changes) returns it, as the text form writes the entry.
     #[must_use]
     pub fn show_pte_word(&self, word: u64) -> String {
         match pte::decode(word) {
@@ -97,7 +99,8 @@ impl RealMemory {
         }
     }
 
-    /// Returns all entries that are not holes, in the order in which their frames were made.
+    /// Returns all page-table entries that are not holes, each with its hva, in the order in which their frames were
+    /// made.
     pub fn page_table(&self) -> impl Iterator<Item = (Hva, Pte)> + '_ {
         self.contents().filter_map(|(place, word)| match (place, pte::decode(word)) {
             (Place::PageTable(hva), Entry::Entry(entry)) => Some((hva, entry)),

@@ -14,18 +14,19 @@ const DIRTY: u64 = 1 << 3;
 const YOUNG: u64 = 1 << 4;
 const TAIL: u64 = 1 << 5;
 
-/// A decoded word.
+/// A decoded word of the page table.
 pub(super) enum Entry {
-    /// An entry, or a hole.
+    /// The word is a page-table entry, or a hole.
     Entry(Pte),
-    /// Not the first page of a huge entry of that order. The entry is at the multiple of 2^order pages below.
+    /// The word of a page under a huge entry, not the first page. The entry itself is at the next multiple of 2^order
+    /// pages below.
     Tail {
-        /// The order.
+        /// Order of the huge entry.
         order: u32,
     },
 }
 
-/// Returns the word of page `index` of the entry.
+/// Returns the word for page number `index` (from 0) of the pages that the entry maps; 0 past its last page.
 pub(super) fn encode(entry: Pte, index: u64) -> u64 {
     let flags = |writable, dirty, young| {
         (if writable { WRITABLE } else { 0 }) | (if dirty { DIRTY } else { 0 }) | (if young { YOUNG } else { 0 })
@@ -42,7 +43,7 @@ pub(super) fn encode(entry: Pte, index: u64) -> u64 {
     }
 }
 
-/// Decodes a word.
+/// Decodes a word of the page table.
 pub(super) fn decode(word: u64) -> Entry {
     let pfn = Pfn(word >> 16);
     let (writable, dirty, young) = (word & WRITABLE != 0, word & DIRTY != 0, word & YOUNG != 0);

@@ -12,7 +12,7 @@ use super::frames::{Key, Space};
 use super::image::RealMemory;
 
 impl RealMemory {
-    /// Returns the account of the page (a head or an order-0 page).
+    /// Returns the account of the page `pfn` (a head or an order-0 page).
     #[must_use]
     pub fn account(&self, pfn: Pfn) -> Account {
         match self.frames.find(Key::new(Space::Account, pfn.0 >> 9)) {
@@ -21,7 +21,7 @@ impl RealMemory {
         }
     }
 
-    /// Returns the accounts of all pages whose account is not zero.
+    /// Returns every account in which own or holders is not zero, with the pfn of its page.
     pub fn accounts(&self) -> impl Iterator<Item = (Pfn, Account)> + '_ {
         self.frames.frames().filter(|frame| frame.key().space() == Space::Account).flat_map(|frame| {
             let base = frame.key().number() << 9;
@@ -44,26 +44,26 @@ impl RealMemory {
         word.store(new.word(), Relaxed);
     }
 
-    /// Returns the own references of the page (a head or an order-0 page).
+    /// Returns the number of own references on the page `pfn` (a head or an order-0 page).
     #[must_use]
     pub fn own(&self, pfn: Pfn) -> i32 {
         self.account(pfn).own
     }
 
-    /// Returns the number of page-table entries and hardware TCEs that name the page, given its head.
+    /// Returns the number of page-table entries and hardware TCEs that name the page `pfn` (a head or an order-0 page).
     #[must_use]
     pub fn holders(&self, pfn: Pfn) -> i32 {
         self.account(pfn).holders
     }
 
-    /// Host: changes own(p) by `delta`, but not the count. It wraps, like own of an unnamed page (docs/semantics.md,
-    /// section 3).
+    /// Host: adds `delta` to the own references in the page's account, but not to its reference count. The number
+    /// wraps, like own of an unnamed page (docs/semantics.md, section 3).
     pub fn add_own(&mut self, pfn: Pfn, delta: i32) {
         self.change_account(pfn, delta, 0);
     }
 
-    /// Host: clears the account of pages `first .. end`, whose struct pages were zeroed or removed. No entry may name
-    /// them: else it is a [`Fault`].
+    /// Host: clears the accounts of the pages `first .. end`, whose struct pages were zeroed or removed. If an account
+    /// has holders, that is a [`Fault`].
     pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
             let base = frame.key().number() << 9;
@@ -76,7 +76,7 @@ impl RealMemory {
         }
     }
 
-    /// Host: adds `delta` holders to the page's account, for compound pages that are made or split.
+    /// Host: adds `delta` to the holders in the page's account, for compound pages that are made or split.
     pub fn move_holders(&mut self, pfn: Pfn, delta: i32) {
         if delta != 0 {
             self.add_holders(pfn, delta);
@@ -87,7 +87,8 @@ impl RealMemory {
         self.change_account(pfn, 0, delta);
     }
 
-    /// Returns the page (its head) that a hardware entry names. `entry` is the little-endian word in memory.
+    /// Returns the page (the head for a compound page) that a hardware entry names; `None` for one without permissions.
+    /// `entry` is the word in memory, little-endian.
     pub(super) fn hardware_page(&self, entry: u64) -> Option<Pfn> {
         let tce = Tce(entry.swap_bytes());
         tce.has_permissions().then(|| self.head(Pfn(tce.0 >> self.page_shift.bits())))

@@ -5,37 +5,39 @@ use contract::addr::{Hva, Liobn, RealAddr};
 /// The purpose of a region of real memory (docs/semantics.md, section 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// Struct pages. The region is a vmemmap block, or the one array of flatmem.
+    /// Struct pages: the region is a vmemmap block, or flatmem's only array.
     StructPages {
-        /// Offset in bytes of the region's first byte from the struct page of pfn 0, in the array or the vmemmap range.
+        /// Distance in bytes from the struct page of pfn 0 to the region's first byte, in the array or in the vmemmap
+        /// range.
         offset: u64,
     },
-    /// The guest values of a window, 8 bytes an entry, big-endian.
+    /// The table of guest values of the window with this LIOBN, 8 bytes an entry, big-endian.
     Table(Liobn),
-    /// The hardware entries of a pinned window, 8 bytes an entry, big-endian.
+    /// The hardware table of the pinned window with this LIOBN, 8 bytes an entry, big-endian.
     Hardware(Liobn),
-    /// Pages: a section, or all memory of flatmem.
+    /// Pages of the host: a section, or all memory of flatmem.
     Ram,
-    /// The vmemmap list, which the host keeps.
+    /// The area of the vmemmap list, which only the host changes.
     List,
 }
 
 /// A region of real memory. Regions start at multiples of 4 KiB and overlap nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Region {
-    /// Real address of the first byte.
+    /// Real address of the region's first byte, a multiple of 4 KiB.
     pub start: u64,
     /// Real address of the first byte past the region; above `start`.
     pub end: u64,
-    /// Its purpose.
+    /// The purpose of the region.
     pub owner: Owner,
 }
 
-/// Where a word of the image lies.
+/// Where a word of memory lies: in real memory or in the page table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// At a real address (a multiple of 8), in a region; `None` if the region was removed, which made the word 0.
+    /// At a real address (a multiple of 8), in the region; `None` if the address lies in no region, for example because
+    /// its region was removed, which made the word 0.
     Real(RealAddr, Option<Region>),
-    /// The page-table entry of an hva page.
+    /// In the page table: the entry of the page at this hva.
     PageTable(Hva),
 }

@@ -11,13 +11,13 @@ use super::region::{Owner, Place, Region};
 use super::{Account, Actor, Context, Cpu, LoggedWord, Mode, RealMemory, pte, struct_page};
 use crate::fixture::{ABSENT, BASE, BLOCKS, HARDWARE, HEAD, HOLE, HUGE, HVA, IDLE, LIST, PFN, TABLE, boot};
 
-/// An operation that makes memory report a fault.
+/// An operation that brings memory into an impossible state.
 type Spoil = fn(&mut RealMemory);
 
-/// Operations, each with the fault that it must report.
+/// An operation, and the fault that memory or its audit must then report.
 type Case = (Spoil, Fault);
 
-/// Checks that memory reports the fault of each case, each on a memory of its own.
+/// Runs each case on a memory of its own, and checks that the memory reports the fault of the case.
 fn reported(cases: &[Case]) {
     for (spoil, fault) in cases {
         let (mut memory, _) = boot();
@@ -28,7 +28,8 @@ fn reported(cases: &[Case]) {
     }
 }
 
-/// Checks that the audit finds each of the cases, and nothing before it does.
+/// Runs each case on a memory of its own, and checks that the audit finds the fault of the case, and that no fault was
+/// reported before the audit.
 fn found_by_audit(cases: &[Case]) {
     for (spoil, fault) in cases {
         let (mut memory, _) = boot();
@@ -41,7 +42,8 @@ fn cpu(memory: &RealMemory) -> Cpu<'_> {
     memory.cpu(Mode::Real, 0, Context::Hypercall, 1 << 20)
 }
 
-/// Returns the word at a real address, whatever stores are allowed there.
+/// Stores `value` in the word at real address `real`, without the checks and the log that stores of the host and of
+/// CPUs go through.
 fn spoil(memory: &RealMemory, real: u64, value: u64) {
     let frame = memory.frames.find(Key::new(Space::Real, real >> 12)).expect("something was stored near it");
     frame.word(real >> 3).store(value, Relaxed);
@@ -63,7 +65,8 @@ fn struct_page_at(pfn: u64) -> u64 {
     BLOCKS + (pfn - PFN) * 64
 }
 
-/// A subject that stores where the reference does not needs frames that the bound does not count.
+/// A subject that stores where the reference does not may use frames beyond the bound of the program, and no fault is
+/// reported.
 #[test]
 fn a_subject_may_store_all_over_struct_pages() {
     let model = MemoryModel::Flatmem { array: RealAddr(1 << 40), pages: 1 << 20 };
@@ -87,7 +90,8 @@ fn a_subject_may_store_all_over_struct_pages() {
     assert_eq!(memory.peek(RealAddr(start)), 0);
 }
 
-/// No store is lost silently, and no subject is blamed when memory is full.
+/// A store that finds no free frame is a fault, so it is not lost silently, and it is no event, so no subject is
+/// blamed.
 #[test]
 fn a_store_without_a_frame_is_a_fault_and_no_event() {
     const FREE: u64 = BLOCKS + 0x3_0000;
@@ -345,7 +349,7 @@ fn the_audit_walks_the_vmemmap_list() {
     ]);
 }
 
-/// The log has each word once, with the value before the step and everyone who changed it.
+/// The change log has each changed word once, with its value before the step and all actors that changed it.
 #[test]
 fn the_log_says_who_changed_a_word() {
     let (mut memory, _) = boot();
@@ -376,7 +380,8 @@ fn the_log_says_who_changed_a_word() {
     assert_eq!((memory.log().count(), memory.peek_unchanged(RealAddr(flags))), (0, Some(4)));
 }
 
-/// Whatever a subject does, memory has no fault of its own, and its audit blames only what a subject can spoil.
+/// Whatever a subject does, memory reports no fault, and the audit finds only faults in words that a subject can store
+/// to.
 #[test]
 fn no_subject_can_bring_a_fault_about() {
     let mut spoilt = [0; 3];

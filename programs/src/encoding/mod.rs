@@ -30,14 +30,14 @@ pub use write::{encode, encode_into};
 
 /// Size of the header and of each record, in bytes.
 pub const RECORD: usize = 48;
-/// The version of the encoding, the only one that is written and read.
+/// Version of the encoding, in the header's bytes 4 to 7. No other version is written or read.
 pub const VERSION: u32 = 1;
-/// The first four bytes of the header.
+/// The first four bytes of the header, which mark an encoded program.
 pub const MAGIC: [u8; 4] = *b"RMDP";
 
 macro_rules! keys {
     ($($name:ident $bytes:literal $what:literal $(= $step:ident { $($field:tt),* })?;)*) => {
-        /// The kinds of records.
+        /// The kinds of records: one for each kind of item of the machine and of step, and for the runs of their lists.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(usize)]
         pub(crate) enum Key {
@@ -47,7 +47,8 @@ macro_rules! keys {
         impl Key {
             const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// Returns the kind with that key. Any other four bytes give some kind too.
+            /// Returns the kind of record whose key the four bytes are. Bytes that are no key give some kind too: read
+            /// as a little-endian number, modulo the number of kinds, they are its index.
             fn of(bytes: [u8; 4]) -> Self {
                 // Comparing numbers takes a handful of comparisons.
                 match u32::from_le_bytes(bytes) {
@@ -56,15 +57,15 @@ macro_rules! keys {
                 }
             }
 
-            /// Returns the kind of the first record of a step.
+            /// Returns the kind of record with which the encoding of this step begins.
             const fn of_step(step: &Step) -> Self {
                 match step {
                     $($(Step::$step { .. } => Self::$name,)?)*
                 }
             }
 
-            /// Returns a step of the kind whose first record this is, with all numbers zero and lists empty; `None` if
-            /// no step begins with such a record.
+            /// Returns the step whose encoding begins with a record of this kind, with all numbers zero and lists
+            /// empty; `None` if no step begins with this kind.
             #[inline]
             fn blank_step(self) -> Option<Step> {
                 match self {
@@ -74,7 +75,8 @@ macro_rules! keys {
             }
         }
 
-        /// Every key, and the item or step that its records stand for: a dictionary for engines. New keys are appended.
+        /// The key of every kind of record, and the name of the item or step that such a record stands for. Engines use
+        /// it as a dictionary. New keys are appended.
         pub const KEYS: &[([u8; 4], &str)] = &[$((*$bytes, $what),)*];
     };
 }
@@ -114,13 +116,13 @@ keys! {
 }
 
 impl Key {
-    /// Returns the four letters of the key.
+    /// Returns the key of this kind of record: its first four bytes.
     const fn bytes(self) -> [u8; 4] {
         KEYS[self as usize].0
     }
 
-    /// Returns the kind of the record that `field` starts in the list after a record of this kind; `None` if it starts
-    /// none.
+    /// Returns the kind of record that begins when the visitor reaches `field` in an item or step whose record has this
+    /// kind: a run of words, or a run of places. `None` if `field` begins no new record.
     const fn of_run(self, field: Field) -> Option<Self> {
         match field {
             Field::Word => Some(Self::Word),
@@ -130,8 +132,9 @@ impl Key {
     }
 }
 
-/// Returns the lowest bit and the width of a field that is kept in the small number of a record (bytes 4 to 7). All
-/// other fields take the record's five numbers in the order of the [visitor](contract::visit).
+/// Returns where a field lies in the small number of its record (bytes 4 to 7): its lowest bit, and its width in bits.
+/// `None` for a field that is one of the record's five numbers, which follow in the order of the
+/// [visitor](contract::visit).
 const fn small(field: Field) -> Option<(u32, u32)> {
     match field {
         Field::Own | Field::Slot | Field::Order | Field::Vcpu => Some((0, 32)),
@@ -144,11 +147,12 @@ const fn small(field: Field) -> Option<(u32, u32)> {
     }
 }
 
-/// The bits of a record's small number that give the kind of a page-table entry; neither bit for a present one.
+/// Bits in the small number (bytes 4 to 7) of a record with a page-table entry. They give the kind of the entry; a
+/// present entry has neither.
 mod pte_bits {
     pub(super) const HUGE: u32 = 1;
     pub(super) const ABSENT: u32 = 2;
 }
 
-/// The bit of a window's small number that says that the window is pinned.
+/// Bit in the small number (bytes 4 to 7) of a window's record. It is set if the window is pinned.
 const PINNED: u32 = 1 << 8;

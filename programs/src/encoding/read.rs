@@ -14,18 +14,18 @@ use super::{KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits, small};
 use crate::generate;
 use crate::repair::repair;
 
-/// How bytes were made, judged by their first eight.
+/// What a byte string is, judged by its first eight bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
-    /// Packed: they begin with the header of [`VERSION`].
+    /// A packed program: the bytes begin with the header of [`VERSION`].
     Current,
-    /// Packed: they begin with the header of another version, which is named.
+    /// A program packed in another version of the encoding. The number is the version in the header.
     Other(u32),
-    /// Decisions of the generator: they have no header.
+    /// Decisions of the generator: the bytes do not begin with a header.
     Decisions,
 }
 
-/// Returns how the bytes were made.
+/// Returns what the bytes are. Fewer than eight bytes are always decisions of the generator.
 #[must_use]
 pub fn form(bytes: &[u8]) -> Form {
     match (bytes.get(..4), bytes.get(4..8)) {
@@ -40,9 +40,9 @@ pub fn form(bytes: &[u8]) -> Form {
 /// Why bytes are not exactly the encoding of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EncodingError {
-    /// Offset of the first wrong byte.
+    /// Offset of the first wrong byte, from 0. It is 0 if the bytes decode to an invalid program.
     pub offset: usize,
-    /// What was found at the offset, and what was expected.
+    /// What [`decode_exact`] found at the offset, and what it expected.
     pub message: String,
 }
 
@@ -54,10 +54,11 @@ impl fmt::Display for EncodingError {
 
 impl std::error::Error for EncodingError {}
 
-/// Decodes bytes that [`encode`] wrote, and repairs nothing.
+/// Decodes the bytes of a program that [`encode`] wrote. Unlike [`decode`] it repairs nothing.
 ///
 /// # Errors
-/// The bytes are not exactly what [`encode`] writes for a valid program. The error has the first wrong place.
+/// The bytes have no header of [`VERSION`], an unknown key or an incomplete record, decode to an invalid program, or
+/// differ from what [`encode`] writes for that program. The error has the offset of the first wrong byte.
 pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
     let fail = |offset: usize, message: String| Err(EncodingError { offset, message });
     match form(bytes) {
@@ -86,7 +87,8 @@ pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
     }
 }
 
-/// Decodes any bytes into some valid program. Bytes that [`encode`] wrote give the program that was encoded.
+/// Decodes any bytes into some valid program. Bytes that [`encode`] wrote give the encoded program; bytes without a
+/// header are decisions of the generator; a program that is invalid is repaired.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     if form(bytes) != Form::Current {
@@ -97,7 +99,7 @@ pub fn decode(bytes: &[u8]) -> Program {
     program
 }
 
-/// Decodes the records after the header. The program may be invalid.
+/// Decodes the header (missing bytes count as zero) and the complete records after it. The program may be invalid.
 fn read(bytes: &[u8]) -> Program {
     let mut header = [0; RECORD];
     let length = bytes.len().min(RECORD);
@@ -119,17 +121,17 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
-/// Returns the value if it is one of `choices`, else one of them.
+/// Returns the value if it is one of `choices`, else the choice with index `value` modulo N.
 fn choose<const N: usize>(value: u32, choices: [u32; N]) -> u32 {
     if choices.contains(&value) { value } else { choices[value as usize % N] }
 }
 
-/// Returns the order if it is in 1 ..= [`MAX_ORDER`], else one that is.
+/// Returns the order of a compound page if it is in 1 ..= [`MAX_ORDER`], else reduces it to that range.
 const fn order(value: u32) -> u32 {
     1 + value.wrapping_sub(1) % MAX_ORDER
 }
 
-/// Returns the section number, reduced below 2^22 (2^46 bytes).
+/// Reduces the number of a section to less than 2^22, so that the section lies below 2^46 bytes.
 fn section(value: u64) -> u64 {
     value & ((1 << (MAX_PHYSMEM_BITS - SECTION_SIZE_BITS)) - 1)
 }
@@ -154,7 +156,8 @@ fn read_header(header: &[u8; RECORD]) -> Program {
     Program { dialect, machine: Machine::bare(page_shift, struct_page, memory), steps: Vec::new() }
 }
 
-/// Returns a page-table entry of the kind that a record's small number gives.
+/// Returns a page-table entry with all numbers zero and flags off. Its kind (present, huge, absent) is the one that the
+/// small number of a record gives.
 const fn blank_entry(small: u32) -> Pte {
     let (pfn, writable, dirty, young) = (Pfn(0), false, false, false);
     if small & pte_bits::ABSENT != 0 {
@@ -166,12 +169,14 @@ const fn blank_entry(small: u32) -> Pte {
     }
 }
 
-/// Returns a backing of the kind that a record's small number gives.
+/// Returns the backing (pinned or emulated) that the small number of a window's record gives; a hardware table is at
+/// address 0.
 const fn blank_backing(small: u32) -> Backing {
     if small & PINNED != 0 { Backing::Pinned { hardware: RealAddr(0) } } else { Backing::Emulated }
 }
 
-/// Fills `blank` with the numbers of a record.
+/// Returns `blank` with all its numbers replaced by those of the record: small ones from bytes 4 to 7, others from byte
+/// 8 on.
 #[inline]
 fn filled<T: Numbers>(mut blank: T, record: &[u8]) -> T {
     let bits = u32_at(record, 4);
@@ -188,7 +193,7 @@ fn filled<T: Numbers>(mut blank: T, record: &[u8]) -> T {
     blank
 }
 
-/// Returns a small number, reduced to what its field can hold.
+/// Returns the value of a field from a record's small number, reduced to the field's range (orders and vCPUs).
 const fn fitted(field: Field, value: u32) -> u64 {
     let value = match field {
         Field::Order | Field::HugeOrder => order(value),
@@ -202,13 +207,14 @@ fn key(record: &[u8]) -> Key {
     Key::of(std::array::from_fn(|index| record[index]))
 }
 
-/// The program that is being decoded, record by record.
+/// Decodes records one after the other; holds the program that they have given so far.
 struct Reader {
     program: Program,
 }
 
 impl Reader {
-    /// Reserves room for the items that most programs have many of, so that their lists do not grow one by one.
+    /// Counts the records that most programs have many of (pages, mappings, blocks, steps) and reserves memory for as
+    /// many items, so that the vectors need not grow one by one.
     fn make_room<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) {
         let (mut pages, mut mappings, mut blocks, mut steps) = (0, 0, 0, 0);
         for record in records {
@@ -228,7 +234,8 @@ impl Reader {
         }
     }
 
-    /// Adds the item or step of one record to the program.
+    /// Adds the item or step of one record to the program. Records that fit nowhere are ignored: for example a section
+    /// of flatmem, or a run of places without a `hot-add` before it.
     fn record(&mut self, record: &[u8]) {
         let small = u32_at(record, 4);
         let machine = &mut self.program.machine;
@@ -274,7 +281,8 @@ impl Reader {
         }
     }
 
-    /// Adds a run of words to the latest step, or, before the first step, to the latest contents of memory.
+    /// Adds a run of words to the last step if that is a `write`, or, before the first step, to the last `ram` item.
+    /// Else the run is ignored.
     fn word(&mut self, run: WordRun) {
         match (self.program.steps.last_mut(), self.program.machine.ram.last_mut()) {
             (Some(Step::Write { words, .. }), _) => words.push(run),
@@ -283,7 +291,8 @@ impl Reader {
         }
     }
 
-    /// Sorts sections, removes empty runs, and gives a word to lists that have none.
+    /// Finishes the program: sorts sections and removes equal ones, removes runs with count 0, and gives one word of
+    /// value 0 to every `write` and `ram` without words.
     fn finish(self) -> Program {
         let mut program = self.program;
         if let MemoryModel::SparsememVmemmap { sections, .. } = &mut program.machine.memory {

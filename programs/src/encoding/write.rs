@@ -6,7 +6,8 @@ use contract::{Dialect, Program, Pte, Step, WindowSpec};
 
 use super::{Key, MAGIC, PINNED, RECORD, VERSION, pte_bits, small};
 
-/// Encodes a valid program. [`decode`](super::decode) of the bytes gives it back.
+/// Returns the encoding of a valid program: a header and records of [`RECORD`] bytes. [`decode`](super::decode) of the
+/// bytes gives the same program.
 #[must_use]
 pub fn encode(program: &Program) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -14,7 +15,7 @@ pub fn encode(program: &Program) -> Vec<u8> {
     bytes
 }
 
-/// Encodes a program like [`encode`], into a buffer that is emptied first.
+/// Writes the encoding of a valid program, as [`encode`] returns it, to `bytes`, which is emptied first.
 pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     bytes.clear();
     let Program { dialect, machine, steps } = program;
@@ -42,7 +43,7 @@ pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Returns the bits of a record's small number for the kind of a page-table entry.
+/// Returns the bits that give the kind of a page-table entry (present, huge, absent) in the small number of its record.
 const fn entry(pte: Pte) -> u32 {
     match pte {
         Pte::Present { .. } => 0,
@@ -51,7 +52,8 @@ const fn entry(pte: Pte) -> u32 {
     }
 }
 
-/// Returns the bits of a record's small number for the kind of a window.
+/// Returns the bit that says in the small number of a window's record that the window is pinned; 0 for an emulated
+/// window.
 const fn window(window: &WindowSpec) -> u32 {
     match window.backing {
         Backing::Emulated => 0,
@@ -59,7 +61,7 @@ const fn window(window: &WindowSpec) -> u32 {
     }
 }
 
-/// Appends the header.
+/// Appends the header: version, dialect, and the parts of the machine that have no record of their own.
 fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
     let (model, block_shift, one, two) = match &machine.memory {
         MemoryModel::Flatmem { array, pages } => (0, 0, array.0, *pages),
@@ -76,20 +78,20 @@ fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
     }
 }
 
-/// Appends a record of zeros with that key.
+/// Appends a record that has this key and is zero otherwise.
 fn start(bytes: &mut Vec<u8>, key: Key) {
     bytes.extend_from_slice(&[0; RECORD]);
     put(bytes, 0, &key.bytes());
 }
 
-/// Writes `part` into the last record, from its byte `at` on.
+/// Writes `part` into the last record of `bytes`, from byte `at` of that record on.
 fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
     let start = bytes.len() - RECORD + at;
     bytes[start..start + part.len()].copy_from_slice(part);
 }
 
-/// Appends a record with the numbers, and one record for each run of their list. `kind` is the part of the small number
-/// that is not a number of an item.
+/// Appends the record of an item or step with its numbers, and one record for each run of its list. `kind` has the bits
+/// of the small number (bytes 4 to 7) that the visitor does not show: the kind of a page-table entry or window.
 #[inline]
 fn record(bytes: &mut Vec<u8>, key: Key, kind: u32, numbers: &impl Numbers) {
     start(bytes, key);

@@ -3,16 +3,18 @@
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-/// A source of decisions. Bytes that have run out read as zero, so every byte string decides everything.
+/// A source of random decisions. When the bytes of an engine have run out, further bytes read as zero, so every byte
+/// string decides everything.
 pub enum Dice<'a> {
-    /// A seeded generator.
+    /// A random number generator, made from a seed.
     Seeded(Box<Xoshiro256PlusPlus>),
-    /// The unused rest of an engine's input.
+    /// The bytes of an engine's input that no decision has used yet.
     Bytes(&'a [u8]),
 }
 
 impl Dice<'_> {
-    /// Makes the source for program number `index` of the campaign with this seed, the same on every thread.
+    /// Makes the source of decisions for program number `index` (from 0) of the campaign with seed `seed`. It gives the
+    /// same decisions on every thread.
     #[must_use]
     pub fn seeded(seed: u64, index: u64) -> Self {
         let mut mixer = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -34,12 +36,12 @@ impl Dice<'_> {
         }
     }
 
-    /// Draws any 64 bits.
+    /// Draws any number of 64 bits.
     pub fn u64(&mut self) -> u64 {
         u64::from(self.u32()) << 32 | u64::from(self.u32())
     }
 
-    /// Draws a number from 0 to n - 1; 0 for n = 0.
+    /// Draws a number from 0 to `n` - 1; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         match u32::try_from(n) {
             Ok(n) => (u64::from(self.u32()) * u64::from(n)) >> 32,
@@ -52,22 +54,24 @@ impl Dice<'_> {
         low + self.below(high - low + 1)
     }
 
-    /// Returns true in `percent` of 100 cases; false when the bytes have run out and `percent` is below 100.
+    /// Returns true in `percent` of 100 cases (0 to 100). When the bytes of an engine have run out, it returns true
+    /// only for 100.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) >= 100 - percent
     }
 
-    /// Draws one of `choices`. Panics if there are none.
+    /// Draws one of `choices`. Panics if `choices` is empty.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// Draws one of `choices`; `None` if there are none.
+    /// Draws one of `choices`; `None` if `choices` is empty.
     pub fn pick_from<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
         if choices.is_empty() { None } else { Some(self.pick(choices)) }
     }
 
-    /// Draws an index of `weights` with a probability in proportion to its weight. The weights must not all be zero.
+    /// Draws an index into `weights`. The probability of an index is in proportion to its weight. At least one weight
+    /// must not be zero.
     pub fn weighted(&mut self, weights: &[u32]) -> usize {
         let total: u32 = weights.iter().sum();
         let mut at = self.below(u64::from(total)) as u32;

@@ -4,19 +4,21 @@ use std::fmt;
 
 use contract::{Dialect, WindowSpec};
 
-/// The DMA windows that a voter can have, for campaigns that run programs on it.
+/// The DMA windows that a voter, such as a live QEMU, can have. A campaign with this voter draws its programs within
+/// these limits.
 ///
-/// Programs drawn within limits use only what such a voter can show: registers, tables of emulated windows, and lists
-/// in low guest memory.
+/// Programs drawn within limits use only what the voter can show: registers, tables of emulated windows, and lists in
+/// low guest memory.
 pub trait Limits: fmt::Debug + Send + Sync {
-    /// Returns the windows of the machine of program number `index` of `seed`. The generator sets the addresses of
-    /// their tables. If changing windows is expensive, neighbouring numbers should share their windows.
+    /// Returns the windows with which the machine of program number `index` of the campaign `seed` starts. The
+    /// generator sets the addresses of their tables. If it is expensive for the voter to change windows, neighbouring
+    /// numbers should get the same windows.
     fn windows(&self, dialect: Dialect, seed: u64, index: u64) -> Vec<WindowSpec>;
 
-    /// Returns those windows of `open` that the voter can close now.
+    /// Returns the windows among `open` (the windows that are open at this step) that the voter can close now.
     fn closable(&self, open: &[WindowSpec]) -> Vec<WindowSpec>;
 
-    /// Returns those windows of `machine`, as [`windows`](Self::windows) returned them, that the voter can create
-    /// beside `open`.
+    /// Returns the windows among `machine` (what [`windows`](Self::windows) returned) that the voter can create while
+    /// the windows `open` are open.
     fn creatable(&self, machine: &[WindowSpec], open: &[WindowSpec]) -> Vec<WindowSpec>;
 }

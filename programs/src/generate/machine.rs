@@ -12,51 +12,53 @@ use super::dice::Dice;
 use super::swarm::{Limited, Swarm};
 use contract::description::blocks_of_section;
 
-/// Real address from which struct pages, tables and the vmemmap list are placed: past all sections that are drawn,
-/// except the last one below 2^46.
+/// Real address from which on struct pages, tables and the vmemmap list are placed: above all sections that are drawn,
+/// except the last section below 2^46.
 const TABLES: u64 = 1 << 45;
 /// Number of the last section below 2^46.
 const LAST_SECTION: u64 = (1 << 22) - 1;
 
-/// A guest page: its gfn, and the hva that its slot gives it.
+/// A page of guest memory: its gfn, and the hva that its memory slot gives it.
 #[derive(Clone, Copy)]
 pub(crate) struct GuestPage {
     pub(crate) gfn: u64,
     pub(crate) hva: Hva,
 }
 
-/// A machine, and what steps can refer to on it.
+/// A drawn machine, and the pages, sections and free memory that the drawn steps can refer to.
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
-    /// Guest pages with a page-table entry at boot.
+    /// Guest pages that have a page-table entry when the program starts.
     pub(crate) mapped: Vec<GuestPage>,
-    /// Guest pages without a page-table entry at boot.
+    /// Guest pages that are holes (no page-table entry) when the program starts.
     pub(crate) holes: Vec<GuestPage>,
-    /// Pages for steps to name, pages at edges among them.
+    /// Host pages for steps to name, for example the first and last page of a section and pages with a split struct
+    /// page.
     pub(crate) pool: Vec<Pfn>,
-    /// Absent sections, for hot-plug steps.
+    /// Numbers of sections that are absent when the program starts, for hot-plug steps.
     pub(crate) absent_sections: Vec<u64>,
-    /// Allocates real memory for windows and blocks that steps create.
+    /// Allocates the real memory of window tables and vmemmap blocks that steps create.
     pub(crate) places: Places,
-    /// Groups of pages that are, or can be made, a compound page.
+    /// Aligned groups of 2^order pages. Each is a compound page at the start, or a step can make it one.
     pub(crate) groups: Vec<CompoundSpec>,
 }
 
-/// Allocates real memory for tables and blocks, in ascending order.
+/// Allocates real memory for window tables and vmemmap blocks, in ascending order. Nothing is given back.
 pub(crate) struct Places {
-    /// The lowest real address that is still free.
+    /// The lowest real address that is still free, a multiple of 4096.
     next: u64,
-    /// Whether to leave gaps now and then.
+    /// Whether every second allocation (at random) leaves a gap of 1 to 4 pages of 4096 bytes before it.
     spread: bool,
 }
 
 impl Places {
-    /// Makes an allocator for the real memory from `next` on, without gaps.
+    /// Makes an allocator for the real memory from address `next` on, without gaps.
     pub(crate) const fn from(next: u64) -> Self {
         Self { next, spread: false }
     }
 
-    /// Allocates `bytes` bytes at a multiple of `align`, a power of two.
+    /// Allocates `bytes` bytes of real memory at a multiple of `align` (a power of two), and returns their real
+    /// address.
     pub(crate) fn take(&mut self, bytes: u64, align: u64, dice: &mut Dice<'_>) -> RealAddr {
         if self.spread && dice.percent(50) {
             self.next += dice.between(1, 4) << 12;
@@ -67,13 +69,14 @@ impl Places {
     }
 }
 
-/// Returns the pfn whose struct page contains the first byte of the block `boundary`. The struct page is split if it
-/// begins before that byte.
+/// Returns the pfn whose struct page contains the first byte of vmemmap block number `boundary` (from 0). The struct
+/// page is split if it begins before that byte.
 fn split_at(boundary: u64, swarm: &Swarm) -> u64 {
     (boundary << swarm.block_shift) / swarm.struct_page
 }
 
-/// Draws a machine with the features of the swarm.
+/// Draws a machine with the features of the swarm, or with the windows of its limits. Draws memory, guest, own
+/// references and windows.
 pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     let mut places = Places { next: TABLES, spread: dice.percent(50) };
     let (memory, absent_sections, pool) = memory(swarm, &mut places, dice);
@@ -104,7 +107,8 @@ pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     scene
 }
 
-/// Draws the memory model. Returns it with the absent sections and the pool of pages.
+/// Draws the memory model. Returns it with the numbers of absent sections that steps may add, and the pool of pages
+/// that steps may name.
 fn memory(swarm: &Swarm, places: &mut Places, dice: &mut Dice<'_>) -> (MemoryModel, Vec<u64>, Vec<Pfn>) {
     let per_section = swarm.page_shift.pages_per_section();
     let mut pool = Vec::new();
@@ -163,7 +167,7 @@ fn memory(swarm: &Swarm, places: &mut Places, dice: &mut Dice<'_>) -> (MemoryMod
     (MemoryModel::SparsememVmemmap { base, block_shift: swarm.block_shift, list, sections, blocks }, absent, pool)
 }
 
-/// Draws the places of the vmemmap blocks that the sections need.
+/// Draws the real addresses of the vmemmap blocks that the struct pages of `sections` need.
 fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<'_>) -> Vec<BlockRun> {
     let bytes = swarm.page_shift.pages_per_section() * swarm.struct_page;
     let size = 1 << swarm.block_shift;
@@ -196,7 +200,8 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     runs
 }
 
-/// Draws up to two groups of pages, most of which are compound pages at boot.
+/// Draws up to two groups of 2 to 16 pages. About 60 of 100 become compound pages of the machine; steps can make the
+/// others compound.
 fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     if !swarm.compound {
         return;
@@ -221,7 +226,8 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     scene.pool.dedup();
 }
 
-/// Draws memory slots and mappings.
+/// Draws one to three memory slots (in 10 of 100 programs also one at the last gfn), the mappings of their first pages,
+/// and the list of holes.
 fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let shift = swarm.page_shift.bits();
     let mut gfn = dice.pick(&[0, 0, 0x10, 0x1000]);
@@ -262,7 +268,8 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     }
 }
 
-/// Maps a guest page, a whole compound page from there on, or leaves a hole. Returns how many pages that covers.
+/// Maps the guest page `page`, or a whole compound page from `page` on, or leaves a hole. Returns the number of pages
+/// that this covers. `index` is the next page of the slot to map, `mapped` the number of pages to map in the slot.
 fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u64, dice: &mut Dice<'_>) -> u64 {
     if swarm.absent && dice.percent(10) {
         scene.holes.push(page);
@@ -307,7 +314,7 @@ fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u6
 /// A TCE that lets the device read gpa 0.
 const TCE_OF_PAGE_0: u64 = 1;
 
-/// Draws own references and DIRTY flags of pages in the pool.
+/// Draws own references and DIRTY flags for some of the pages in the pool.
 fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let machine = &mut scene.machine;
     let head = |pfn: Pfn| {
@@ -331,12 +338,13 @@ fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     }
 }
 
-/// Returns the window with a newly allocated table.
+/// Returns a copy of the window whose table of guest values has newly allocated real memory.
 pub(crate) fn placed(window: &WindowSpec, places: &mut Places, dice: &mut Dice<'_>) -> WindowSpec {
     WindowSpec { table: places.take(window.entries * 8, 4096, dice), ..*window }
 }
 
-/// Draws a window that the dialect allows, with a LIOBN that none of `others` has.
+/// Draws a window that the swarm's dialect allows, with tables in newly allocated memory and a LIOBN that none of
+/// `others` has.
 pub(crate) fn window(swarm: &Swarm, others: &[WindowSpec], places: &mut Places, dice: &mut Dice<'_>) -> WindowSpec {
     let pinned = swarm.pinned && (!swarm.emulated || dice.percent(70));
     let page_shift = if pinned {

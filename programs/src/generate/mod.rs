@@ -20,16 +20,16 @@ use dice::Dice;
 pub use limits::Limits;
 use swarm::{Limited, Swarm};
 
-/// Which programs to draw.
+/// Which programs the generator draws.
 #[derive(Clone, Debug, Default)]
 pub struct GeneratorConfig {
-    /// The dialect of all programs; `None` draws one for each, LoPAPR most often.
+    /// The dialect of all programs; `None` draws a dialect for each program, LoPAPR most often.
     pub dialect: Option<Dialect>,
-    /// A voter's limits, within which all machines lie; `None` for any machine.
+    /// The limits of a voter, within which all machines lie; `None` draws machines without such limits.
     pub limits: Option<Arc<dyn Limits>>,
 }
 
-/// Draws program number `index` of the campaign with seed `seed`.
+/// Draws program number `index` (from 0) of the campaign with seed `seed`. The program is valid.
 #[must_use]
 pub fn generate(config: &GeneratorConfig, seed: u64, index: u64) -> Program {
     let mut dice = Dice::seeded(seed, index);
@@ -41,7 +41,8 @@ pub fn generate(config: &GeneratorConfig, seed: u64, index: u64) -> Program {
     finish(&swarm, &mut dice)
 }
 
-/// Decodes any byte string into some valid program of bounded size: the bytes are the generator's decisions.
+/// Returns the valid program that the generator draws if it takes the bytes as its decisions. Every byte string gives
+/// some program, of bounded size.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     let mut dice = Dice::Bytes(bytes);

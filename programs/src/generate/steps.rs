@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::machine::{GuestPage, Scene, placed, window};
 use super::swarm::{Limited, Swarm};
 
-/// Draws the steps and makes the program.
+/// Draws the steps for the scene's machine and returns the program: at most [`MAX_STEPS`] steps.
 pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program {
     let mut writer = Writer {
         swarm,
@@ -34,32 +34,33 @@ pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program 
     Program { dialect: swarm.dialect, machine: scene.machine, steps }
 }
 
-/// Draws steps: the steps so far, and what the next ones can refer to.
+/// Draws steps: holds the steps drawn so far, and the windows, pages and memory that the next steps can refer to.
 pub(crate) struct Writer<'a> {
     pub(crate) swarm: &'a Swarm,
     pub(crate) machine: &'a Machine,
-    /// Open windows.
+    /// Windows that are open after the steps drawn so far.
     pub(crate) windows: Vec<WindowSpec>,
-    /// Windows that a step closed.
+    /// Windows that one of the steps drawn so far closed.
     pub(crate) closed: Vec<WindowSpec>,
-    /// Guest pages that were mapped at boot.
+    /// Guest pages that have a page-table entry when the program starts.
     pub(crate) mapped: Vec<GuestPage>,
-    /// Guest pages that were holes at boot.
+    /// Guest pages that are holes (no page-table entry) when the program starts.
     pub(crate) holes: Vec<GuestPage>,
-    /// Pages for steps to name.
+    /// Host pages for steps to name.
     pub(crate) pool: Vec<Pfn>,
-    /// Sections for hot-plug steps, absent at boot.
+    /// Numbers of sections that are absent when the program starts, for hot-plug steps.
     pub(crate) absent_sections: Vec<u64>,
-    /// Groups of pages that are, or can be made, a compound page.
+    /// Aligned groups of 2^order pages. Each is a compound page at the start, or a step can make it one.
     pub(crate) groups: Vec<contract::description::CompoundSpec>,
-    /// Allocates real memory for windows and blocks.
+    /// Allocates the real memory of window tables and vmemmap blocks that steps create.
     pub(crate) places: super::machine::Places,
-    /// The gpa of the list that was written last, and its number of words.
+    /// Guest address of the TCE list drawn last for an H_PUT_TCE_INDIRECT, and its number of words of 8 bytes; `None`
+    /// before the first. In about 3 of 100 cases no step writes the list: it then holds whatever lies there.
     pub(crate) list: Option<(u64, u64)>,
     pub(crate) steps: Vec<Step>,
 }
 
-/// A range of a window's entries, as the arguments of a call.
+/// A range of `count` entries of a window from the address `ioba` on, as the arguments of a hypercall.
 struct Range {
     liobn: u64,
     ioba: u64,
@@ -68,7 +69,8 @@ struct Range {
 }
 
 impl Writer<'_> {
-    /// Draws a step of any kind that the swarm allows, together with the steps that belong to it.
+    /// Draws one step of any kind that the swarm allows, and the steps that belong to it, such as the `write` of a
+    /// list.
     pub(crate) fn step(&mut self, dice: &mut Dice<'_>) {
         let on = |feature: bool, weight: u32| if feature { weight } else { 0 };
         let swarm = self.swarm;
@@ -100,20 +102,20 @@ impl Writer<'_> {
         }
     }
 
-    /// Draws a `take` or a `drop`.
+    /// Draws a `take` or a `drop` of an own reference on a page of the pool.
     pub(crate) fn own_reference(&mut self, dice: &mut Dice<'_>) {
         let pfn = dice.pick(&self.pool);
         self.steps.push(if dice.percent(50) { Step::Take { pfn } } else { Step::Drop { pfn } });
     }
 
-    /// Draws a `migrate`.
+    /// Draws a `migrate` of a guest page to a page of the pool.
     pub(crate) fn migrate(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         let pfn = dice.pick(&self.pool);
         self.steps.push(Step::Migrate { hva, pfn });
     }
 
-    /// Draws an `age`, a `clean` or a `write-protect`.
+    /// Draws an `age`, a `clean` or a `write-protect` of a guest page.
     pub(crate) fn flags(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         self.steps.push(match dice.below(3) {
@@ -123,7 +125,7 @@ impl Writer<'_> {
         });
     }
 
-    /// Draws a guest page: mostly a mapped one, rarely a hole.
+    /// Draws a guest page: mostly one that is mapped at the start, in 4 of 100 cases (and if none is mapped) a hole.
     fn guest_page(&self, dice: &mut Dice<'_>) -> GuestPage {
         let hole = self.mapped.is_empty() || (self.swarm.wrong > 0 && dice.percent(4));
         match dice.pick_from(if hole { &self.holes } else { &self.mapped }) {
@@ -136,7 +138,7 @@ impl Writer<'_> {
         self.guest_page(dice).hva
     }
 
-    /// Draws a lookup or a conditional reference.
+    /// Draws a probe (lookup, `get_page_unless_zero` or `put_page_unless_one`), mostly of a page that exists.
     pub(crate) fn probe(&mut self, dice: &mut Dice<'_>) {
         let pfn = match dice.below(8) {
             0 => {
@@ -154,7 +156,8 @@ impl Writer<'_> {
         });
     }
 
-    /// Draws a pfn in an absent section, or past all present ones; often the first that does not exist.
+    /// Draws the pfn of a page that does not exist when the program starts: in an absent section or past the memory,
+    /// often the first.
     fn outside(&self, dice: &mut Dice<'_>) -> u64 {
         let per_section = self.swarm.page_shift.pages_per_section();
         let first = match &self.machine.memory {
@@ -169,7 +172,7 @@ impl Writer<'_> {
         first + dice.pick(&[0, 1, inside])
     }
 
-    /// Draws an `unmap`, a `map`, or both for the same hva.
+    /// Draws an `unmap`, a `map`, or both, for the hva of one guest page.
     pub(crate) fn mapping(&mut self, dice: &mut Dice<'_>) {
         let hva = self.hva(dice);
         if dice.percent(50) {
@@ -192,7 +195,7 @@ impl Writer<'_> {
         self.steps.push(Step::Map { hva, pte });
     }
 
-    /// Draws a `make-compound` or a `split-compound`.
+    /// Draws a `make-compound` or a `split-compound` of one of `groups`; nothing if there are no groups.
     pub(crate) fn compound(&mut self, dice: &mut Dice<'_>) {
         if let Some(group) = dice.pick_from(&self.groups) {
             self.steps.push(match dice.below(2) {
@@ -202,8 +205,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Draws a `hot-add` or a `hot-remove`, and a lookup in that section. Writes nothing if no section is absent at
-    /// boot.
+    /// Draws a `hot-add` or a `hot-remove` of one of `absent_sections`, and a lookup of a page in that section. Draws
+    /// nothing if `absent_sections` is empty.
     pub(crate) fn hotplug(&mut self, dice: &mut Dice<'_>) {
         let Some(section) = dice.pick_from(&self.absent_sections) else { return };
         let per_section = self.swarm.page_shift.pages_per_section();
@@ -227,7 +230,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Draws a change of a memory slot: deleted, made smaller, or pointed at the memory of another.
+    /// Draws a `slot` step for a slot of the machine: deletes it, sets its size to at most 16 pages, or points it at
+    /// the memory of a random slot. Draws nothing if the machine has no slots.
     pub(crate) fn slot(&mut self, dice: &mut Dice<'_>) {
         let Some(slot) = dice.pick_from(&self.machine.slots) else { return };
         let other = dice.pick_from(&self.machine.slots).unwrap_or(slot);
@@ -238,7 +242,8 @@ impl Writer<'_> {
         }));
     }
 
-    /// Draws steps after which a page may be held by TCEs alone, and a call that may drop the last of those references.
+    /// Draws three or more steps on a pinned window: a call whose TCEs name a page, an `unmap` of that page, and a call
+    /// that may drop its last reference. Draws nothing if no pinned window is open.
     pub(crate) fn last_reference(&mut self, dice: &mut Dice<'_>) {
         let pinned: Vec<WindowSpec> =
             self.windows.iter().copied().filter(|window| window.backing != Backing::Emulated).collect();
@@ -285,7 +290,8 @@ impl Writer<'_> {
         self.steps.push(call(release));
     }
 
-    /// Draws a `create-window` or a `close-window`.
+    /// Draws a `create-window` or a `close-window`, within the limits of the voter if there are any. Draws nothing if
+    /// the limits allow none.
     pub(crate) fn window(&mut self, dice: &mut Dice<'_>) {
         let close = if !dice.percent(50) {
             None
@@ -311,7 +317,8 @@ impl Writer<'_> {
         self.steps.push(Step::CreateWindow(window));
     }
 
-    /// Draws a hypercall on an open window; if none is open, a `create-window`.
+    /// Draws a hypercall on an open window, with the steps that belong to it; if no window is open, what
+    /// [`window`](Self::window) draws.
     pub(crate) fn hypercall(&mut self, dice: &mut Dice<'_>) {
         let wrong = dice.percent(self.swarm.wrong);
         let vcpu = if dice.percent(70) { 0 } else { dice.below(4) as u8 };
@@ -323,8 +330,9 @@ impl Writer<'_> {
         self.call(&window, kind, wrong, vcpu, dice);
     }
 
-    /// Draws a call on a range of the window. `kind` is 0 for H_PUT_TCE, 1 for H_GET_TCE, 2 for H_STUFF_TCE, 3 for
-    /// H_PUT_TCE_INDIRECT. `wrong` puts one or two mistakes into it.
+    /// Draws a hypercall on a range of the window's entries, and for H_PUT_TCE_INDIRECT its list. `kind` is 0 for
+    /// H_PUT_TCE, 1 for H_GET_TCE, 2 for H_STUFF_TCE, 3 for H_PUT_TCE_INDIRECT. If `wrong`, the call gets one or two
+    /// mistakes.
     pub(crate) fn call(&mut self, window: &WindowSpec, kind: usize, wrong: bool, vcpu: u8, dice: &mut Dice<'_>) {
         let mut range = self.range(window, kind >= 2, dice);
         let call = match kind {
@@ -349,7 +357,7 @@ impl Writer<'_> {
         self.steps.push(Step::Hypercall { vcpu, call });
     }
 
-    /// Draws a range of the window's entries; one entry unless `many`.
+    /// Draws a range of the window's entries: one entry, or several if `many`. The range lies inside the window.
     fn range(&self, window: &WindowSpec, many: bool, dice: &mut Dice<'_>) -> Range {
         let first = match dice.below(5) {
             0 => 0,
@@ -372,7 +380,8 @@ impl Writer<'_> {
         Range { liobn: window.liobn.0, ioba, count, page_shift: window.page_shift }
     }
 
-    /// Draws a TCE: mostly one with permissions, else a fault TCE.
+    /// Draws a TCE for a window with pages of 2^`page_shift` bytes: in 18 of 100 cases a fault TCE, else one with
+    /// permissions for a guest page.
     fn tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         if dice.percent(18) {
             return dice.pick(&[0, 0, 0x1000, 0x5a5a_0000, !3]);
@@ -380,7 +389,7 @@ impl Writer<'_> {
         self.mapping_tce(page_shift, dice)
     }
 
-    /// Draws a TCE with permissions for some guest page.
+    /// Draws a TCE with permissions that names a guest page, for a window with pages of 2^`page_shift` bytes.
     fn mapping_tce(&self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         let page = self.guest_page(dice);
         let host = self.swarm.page_shift.bits();
@@ -390,7 +399,9 @@ impl Writer<'_> {
         address | dice.pick(&[3, 3, 1, 2])
     }
 
-    /// Writes a list for the range and returns its gpa; sometimes returns the gpa of the list written last instead.
+    /// Draws a list of TCEs for the range and returns its guest address. In about 15 of 100 cases it returns the list
+    /// drawn last again, if that is long enough; in 3 of 100 it draws no `write` step, and the list holds whatever lies
+    /// there.
     fn list(&mut self, range: &Range, dice: &mut Dice<'_>) -> u64 {
         if let Some((gpa, words)) = self.list
             && words >= range.count
@@ -409,7 +420,7 @@ impl Writer<'_> {
         gpa
     }
 
-    /// Draws the words of a list for the range.
+    /// Draws the words of a list: as many TCEs as the range has entries, at least one.
     fn words(&self, range: &Range, dice: &mut Dice<'_>) -> Vec<WordRun> {
         let mut words = Vec::new();
         let mut left = range.count.max(1);
@@ -436,7 +447,8 @@ impl Writer<'_> {
         words
     }
 
-    /// Makes one mistake in the call, or moves one argument to an edge.
+    /// Returns the call with one mistake, or with one argument at an edge of its range. It may add a `write` step that
+    /// changes the call's list.
     fn spoil(&mut self, mut call: Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) -> Hypercall {
         let page = window.page();
         let end = window.base.wrapping_add(window.entries << window.page_shift);
@@ -494,7 +506,8 @@ impl Writer<'_> {
         call
     }
 
-    /// Makes a mistake in the TCE of a call, or in one word of its list.
+    /// Puts a TCE with a mistake or at an edge of guest memory into the call's r6, or, for H_PUT_TCE_INDIRECT, adds a
+    /// `write` step that puts it into the call's list.
     fn spoil_tce(&mut self, call: &mut Hypercall, window: &WindowSpec, dice: &mut Dice<'_>) {
         let good = self.mapping_tce(window.page_shift, dice);
         let last = dice.pick_from(&self.machine.slots).map_or(0, |slot| slot.gfn.0 + slot.pages);

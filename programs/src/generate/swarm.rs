@@ -10,56 +10,57 @@ use super::dice::Dice;
 /// The features of one program, and the values that its machine and steps share.
 pub(crate) struct Swarm {
     pub(crate) dialect: Dialect,
-    /// PAGE_SHIFT of the host.
+    /// PAGE_SHIFT of the host: 12 or 16.
     pub(crate) page_shift: PageShift,
     /// Size of a struct page in bytes: 56, 64, 72 or 80.
     pub(crate) struct_page: u64,
-    /// Flatmem; else sparsemem-vmemmap.
+    /// Whether the memory model is flatmem; else it is sparsemem-vmemmap.
     pub(crate) flatmem: bool,
     /// log2 of the size of a vmemmap block in bytes: 12, 16, 21 or 24.
     pub(crate) block_shift: u32,
-    /// Pinned windows. Dialect `qemu` has none.
+    /// Whether windows may be pinned. Always false in dialect `qemu`.
     pub(crate) pinned: bool,
-    /// Emulated windows.
+    /// Whether windows may be emulated.
     pub(crate) emulated: bool,
-    /// Compound pages, and steps that make and split them.
+    /// Whether there are compound pages, and steps that make and split them.
     pub(crate) compound: bool,
-    /// Absent page-table entries, and holes.
+    /// Whether some page-table entries are absent, and some guest pages holes.
     pub(crate) absent: bool,
-    /// Page-table entries that are read-only, not young, or not dirty.
+    /// Whether some page-table entries are read-only, not young, or not dirty, and steps clear these flags.
     pub(crate) imperfect: bool,
-    /// Pages with own references, unnamed pages with any count, and `take` and `drop` steps.
+    /// Whether pages have own references (a page that no page-table entry names: any count), and steps `take` and
+    /// `drop` them.
     pub(crate) own: bool,
-    /// Steps that hot-add and hot-remove sections.
+    /// Whether steps hot-add and hot-remove sections. Always false for flatmem.
     pub(crate) hotplug: bool,
-    /// Steps that migrate pages.
+    /// Whether steps migrate pages.
     pub(crate) migrate: bool,
-    /// Steps that change memory slots.
+    /// Whether steps change memory slots.
     pub(crate) slots: bool,
-    /// Steps that create and close windows.
+    /// Whether steps create and close windows.
     pub(crate) windows: bool,
-    /// Lookups and conditional references as steps of their own.
+    /// Whether there are probe steps: lookups and conditional references.
     pub(crate) probes: bool,
-    /// Calls with hundreds of entries, and windows that are large enough for them.
+    /// Whether there are calls with hundreds of entries, and windows that are large enough for them.
     pub(crate) long: bool,
-    /// Split struct pages, and pages at the edges of sections.
+    /// Whether the pool has pages with split struct pages, and pages at the edges of sections.
     pub(crate) edges: bool,
-    /// Percentage of hypercalls with a deliberate mistake.
+    /// How many of 100 hypercalls get a deliberate mistake.
     pub(crate) wrong: u64,
-    /// Limit of the draws of steps; at least half as many are made. One draw can add several steps.
+    /// Number of draws of steps: a random number from half of this to this. One draw can add several steps.
     pub(crate) steps: u64,
-    /// The voter's limits that the program must keep to; `None` for any program.
+    /// The limits of a voter, to which the program must keep; `None` if there are no limits.
     pub(crate) limited: Option<Limited>,
 }
 
-/// A voter's limits, and the windows that they allow for this program.
+/// The limits of a voter, and the windows that these limits allow for this program.
 pub(crate) struct Limited {
     pub(crate) limits: Arc<dyn Limits>,
     pub(crate) windows: Vec<WindowSpec>,
 }
 
 impl Swarm {
-    /// Draws the features of a program; its dialect too, if `dialect` is `None`.
+    /// Draws the features of a program, and its dialect if `dialect` is `None`.
     pub(crate) fn draw(dialect: Option<Dialect>, dice: &mut Dice<'_>) -> Self {
         let dialect = match dialect {
             Some(dialect) => dialect,
@@ -93,8 +94,8 @@ impl Swarm {
         }
     }
 
-    /// Restricts the swarm to a voter's limits: registers and tables are exercised. Pages and their references are left
-    /// out, because such a voter does not show them.
+    /// Restricts the swarm to the limits of a voter, which shows only registers and tables of emulated windows.
+    /// Features of pages and their references are switched off, and the number of steps is drawn anew.
     pub(crate) fn limit(&mut self, limited: Limited, dice: &mut Dice<'_>) {
         self.limited = Some(limited);
         self.flatmem = true;

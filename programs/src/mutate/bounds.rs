@@ -3,18 +3,20 @@
 use contract::description::{WordRun, word_count};
 use contract::{Program, Step, WindowSpec};
 
-/// Limit of the steps of a program. A program that has more does not grow.
+/// Largest number of steps to which mutation grows a program. A program that has more does not grow.
 pub const MAX_GROWN_STEPS: usize = 64;
-/// Limit of the entries of one window.
+/// Largest number of entries to which mutation grows one window.
 pub const MAX_GROWN_ENTRIES: u64 = 4096;
-/// Limit of the entries of all windows together, those that steps create included.
+/// Largest number of entries that all windows of a program have together after mutation, windows that steps create
+/// included.
 pub const MAX_GROWN_TOTAL: u64 = 1 << 13;
-/// Limit of the 8-byte words of one `write` step, and of one range of memory contents (`ram`).
+/// Largest number of words of 8 bytes of one `write` step, or of one `ram` item, after mutation.
 pub const MAX_GROWN_WORDS: u64 = 512;
-/// Limit of the pages that all mappings together cover.
+/// Largest number of host pages that all mappings of the machine cover together after mutation.
 pub const MAX_GROWN_PAGES: u64 = 256;
 
-/// The limits for one program: the constants, or the program's own sizes where they are larger.
+/// The size limits for mutating one program: the constants `MAX_GROWN_...`, or the size that the program already has
+/// where that is larger.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     steps: usize,
@@ -41,7 +43,7 @@ fn mapped(program: &Program) -> u64 {
 }
 
 impl Bounds {
-    /// Returns the limits for the mutations of `program`.
+    /// Returns the size limits for mutations of `program`.
     pub(super) fn of(program: &Program) -> Self {
         let written = program.steps.iter().map(|step| match step {
             Step::Write { words, .. } => word_count(words),
@@ -57,7 +59,7 @@ impl Bounds {
         }
     }
 
-    /// Cuts the program to the limits. The result may be invalid.
+    /// Cuts the program to the size limits: steps, words, entries, mappings and windows. The result may be invalid.
     pub(super) fn keep(self, program: &mut Program) {
         program.steps.truncate(self.steps);
         for step in &mut program.steps {
@@ -93,7 +95,7 @@ impl Bounds {
     }
 }
 
-/// Keeps the first `most` words.
+/// Keeps the first `most` words (of 8 bytes) of the runs and removes the others.
 fn cut(words: &mut Vec<WordRun>, most: u64) {
     if word_count(words) <= most {
         return;

@@ -15,7 +15,8 @@ use super::windows;
 use crate::generate::dice::Dice;
 use crate::links::move_call;
 
-/// Makes the child of both parents. It may be invalid.
+/// Makes a program with the machine of `one` and steps of `one` and `other`, at most as many steps as `one` has (or
+/// [`MAX_GROWN_STEPS`], if that is more). It may be invalid.
 pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Program {
     let translate = dice.percent(92);
     let mut child = one.clone();
@@ -60,7 +61,8 @@ pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Prog
     child
 }
 
-/// Makes the windows that steps create valid on this machine, each with tables of its own.
+/// Changes the windows that steps of the child create, so that they are valid on its machine. Each gets tables in free
+/// memory.
 fn adapt_created(child: &mut Program) {
     for index in 0..child.steps.len() {
         let Step::CreateWindow(window) = child.steps[index] else { continue };
@@ -70,12 +72,13 @@ fn adapt_created(child: &mut Program) {
     }
 }
 
-/// Returns `index` modulo `count`; 0 for `count` 0.
+/// Returns `index` modulo `count`; 0 if `count` is 0.
 const fn round(index: usize, count: usize) -> usize {
     if count == 0 { 0 } else { index % count }
 }
 
-/// Translates a step, which has index `index` in `other`, to the machine of `one`.
+/// Translates `step`, which has index `index` in the program `other`, to the machine of `one`: pfns, hvas, gpas, TCEs,
+/// sections, and the window of a call.
 fn translated(step: &mut Step, one: &Program, other: &Program, index: usize) {
     let (to, from) = (&one.machine, &other.machine);
     step.numbers_mut(&mut |field, number| {

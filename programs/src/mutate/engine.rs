@@ -9,14 +9,14 @@ use crate::encoding::{Form, RECORD, decode, encode_into, form};
 use crate::focus::Focus;
 use crate::quiet::{last_message, quietly};
 
-/// Mutates and crosses encoded programs for a fuzz target. It keeps its buffer from call to call.
+/// Mutates and crosses encoded programs for one fuzz target. It reuses one buffer for all calls.
 pub struct Mutator {
     focus: Focus,
     encoded: Vec<u8>,
     failures: u64,
 }
 
-/// A mutation or crossover that failed, formatted as a line for stderr.
+/// A mutation or crossover that failed. Its text is one line for stderr, with what is needed to repeat the call.
 struct Failure<'a> {
     call: &'static str,
     focus: Focus,
@@ -38,7 +38,8 @@ impl fmt::Display for Failure<'_> {
     }
 }
 
-/// Runs `make` and returns its program if that is valid; else the reason, such as the message of a panic.
+/// Runs `make` and returns its program. The error is the reason if `make` panics (with the message) or the program is
+/// invalid.
 fn attempt(make: impl FnOnce() -> Program) -> Result<Program, String> {
     let program = quietly(|| catch_unwind(AssertUnwindSafe(make))).map_err(|_| format!("panic: {}", last_message()))?;
     match program.validate() {
@@ -47,7 +48,7 @@ fn attempt(make: impl FnOnce() -> Program) -> Result<Program, String> {
     }
 }
 
-/// Returns the number of records that a step takes in the encoding.
+/// Returns the number of records of [`RECORD`] bytes that the encoding of the step has.
 fn records(step: &Step) -> usize {
     1 + match step {
         Step::Write { words, .. } => words.len(),
@@ -57,25 +58,26 @@ fn records(step: &Step) -> usize {
 }
 
 impl Mutator {
-    /// Makes a mutator for the fuzz target of that focus.
+    /// Makes a mutator for the fuzz target that has this focus.
     #[must_use]
     pub const fn new(focus: Focus) -> Self {
         Self { focus, encoded: Vec::new(), failures: 0 }
     }
 
     /// Returns how many mutations and crossovers of this mutator failed: they panicked or made an invalid program. Each
-    /// is a mistake of this crate. The engine sees an input that stays as it is, so only this number and stderr tell.
+    /// failure is a mistake of this crate. The engine only sees that the input did not change, so this number and a
+    /// line on stderr are the only signs.
     #[must_use]
     pub const fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Mutates the program that is encoded in `buffer[..size]` in place and returns its new size in bytes: at most
-    /// `max_size` and the length of the buffer. The same input, sizes and seed give the same output.
+    /// Mutates the program that is encoded in `buffer[..size]` in place and returns its new size in bytes, at most
+    /// `max_size` and at most the length of the buffer. The same input, sizes and seed give the same output.
     ///
-    /// The output is the encoding of a valid program inside the focus. If it does not fit, steps at its end are
-    /// dropped. If even the machine does not fit, or the mutation fails (which prints a line on stderr), the input
-    /// stays as it is, cut to `max_size`.
+    /// The output is the encoding of a valid program inside the focus. If it is longer than `max_size`, steps at its
+    /// end are dropped. If even the machine is too long, or the mutation fails (which prints a line on stderr), the
+    /// input stays as it is, cut to `max_size`.
     pub fn mutate(&mut self, buffer: &mut [u8], size: usize, max_size: usize, seed: u64) -> usize {
         let max_size = max_size.min(buffer.len());
         let size = size.min(buffer.len());
@@ -92,9 +94,10 @@ impl Mutator {
         self.encoded.len()
     }
 
-    /// Crosses the programs that are encoded in `one` and `other`, writes the child to `out` and returns its size in
-    /// bytes. The promises of [`mutate`](Self::mutate) hold for the child. If there is no child, `out` gets a copy of
-    /// `one`, cut to what fits.
+    /// Makes a program of the programs that are encoded in `one` and `other`, writes it to `out` and returns its size
+    /// in bytes. It has the machine of `one`; as after [`mutate`](Self::mutate) it is valid and inside the focus, and
+    /// steps at its end are dropped if it is too long. If it cannot be made, `out` gets a copy of `one`, cut to the
+    /// length of `out`.
     pub fn crossover(&mut self, one: &[u8], other: &[u8], out: &mut [u8], seed: u64) -> usize {
         let focus = self.focus;
         let made = self.make("crossover", &[one, other], out.len(), seed, || {
@@ -105,8 +108,8 @@ impl Mutator {
         child.len()
     }
 
-    /// Makes a program and encodes it into the buffer. Returns false if the program cannot be used, with a line on
-    /// stderr unless it is only too long.
+    /// Runs `make` and encodes its program into `encoded`, in at most `max_size` bytes. Returns false if the program
+    /// fails (then a line is printed on stderr) or its machine alone is too long.
     fn make(
         &mut self,
         call: &'static str,
@@ -125,7 +128,8 @@ impl Mutator {
         }
     }
 
-    /// Encodes as much of the program as fits: all of its machine, and steps from the first on.
+    /// Encodes into `encoded` as much of the program as fits into `max_size` bytes: all of its machine, and steps from
+    /// the first on. Returns false if the machine alone does not fit.
     fn encode(&mut self, mut program: Program, max_size: usize) -> bool {
         encode_into(&program, &mut self.encoded);
         let mut size = self.encoded.len();
@@ -142,7 +146,8 @@ impl Mutator {
     }
 }
 
-/// Returns how much of an input is handed back unchanged: all of it, or as many of its whole records as fit.
+/// Returns how many bytes of an unchanged input are handed back to the engine: all of them, or as many as fit into
+/// `max_size`, of an encoded program only whole records.
 fn unchanged(input: &[u8], max_size: usize) -> usize {
     match form(input) {
         _ if input.len() <= max_size => input.len(),
@@ -191,7 +196,7 @@ mod tests {
         );
     }
 
-    /// A mutation that fails keeps the input, and the next mutation works again.
+    /// A mutation that fails leaves the input as it is, and the next mutation of the same mutator works.
     #[test]
     fn the_input_survives() {
         let mut mutator = Mutator::new(Focus::Program);

@@ -13,21 +13,22 @@ use crate::generate::swarm::Swarm;
 /// The kind of steps to draw.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Any kind that the focus runs.
+    /// Steps of any kind that the focus runs.
     Any,
-    /// A step that writes a list, then the H_PUT_TCE_INDIRECT that reads it.
+    /// A `write` step with a TCE list, then the H_PUT_TCE_INDIRECT that reads the list.
     List,
-    /// Steps that leave a page held by TCEs alone, then a call that replaces them.
+    /// A call whose TCEs name a page, an `unmap` of the page, then a call that replaces these TCEs.
     LastReference,
-    /// A step that creates or closes a window.
+    /// A step that creates or closes a DMA window.
     Window,
 }
 
-/// Number of pages of each kind that the writer may choose from: enough that two steps can name the same page or
-/// different ones.
+/// Number of mapped guest pages, of host pages and of compound pages that the writer chooses from. It is small enough
+/// that two steps often name the same page.
 const CHOICE: usize = 8;
 
-/// Draws steps of kinds that the focus runs, to be inserted at index `at`. Returns none if a few tries gave none.
+/// Draws new steps of the wanted kind, for insertion at index `at` of the program. Steps that the focus does not run
+/// are left out. Returns none if six tries gave none.
 pub(super) fn steps(program: &Program, at: usize, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> Vec<Step> {
     let sights = Sights::new(program, at);
     let swarm = swarm(sights, dice);
@@ -97,7 +98,8 @@ fn write(writer: &mut Writer<'_>, wanted: Wanted, focus: Focus, dice: &mut Dice<
     }
 }
 
-/// Returns a swarm with almost all features on: the program fixes what its machine has, so nothing of that is drawn.
+/// Returns a swarm for drawing steps on the program's machine. Almost all features are on: the machine exists already,
+/// so the features decide only which steps are drawn.
 fn swarm(sights: Sights<'_>, dice: &mut Dice<'_>) -> Swarm {
     let machine = sights.machine();
     let dialect = sights.program.dialect;

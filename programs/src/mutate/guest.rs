@@ -11,11 +11,12 @@ use crate::focus::Focus;
 use crate::generate::dice::Dice;
 use crate::links::move_gpas;
 
-/// Number of items of one kind from which on none is added. For slots, compound pages and contents of memory it is a
-/// quarter of this.
+/// Number of mappings, and of pages with own references, from which on none is added, and largest number of pages of a
+/// mapping. For slots, compound pages and contents of memory the limit is a quarter of this.
 const MAX_ITEMS: usize = 64;
 
-/// Adds, removes, resizes or moves a slot, or points it at the memory of another slot.
+/// Adds, removes, resizes or moves a memory slot of the machine, or points it at the host memory of a slot. Returns
+/// false if it found nothing to change.
 pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let shift = program.machine.page_shift.bits();
     let slots = &mut program.machine.slots;
@@ -53,7 +54,7 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     true
 }
 
-/// Adds, removes or changes a mapping.
+/// Adds, removes or changes a mapping (page-table entries) of the machine. Returns false if it found nothing to change.
 pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let sights = Sights::new(program, 0);
     let pfn = sights.odd_pfn(dice);
@@ -120,7 +121,8 @@ pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     true
 }
 
-/// Returns the entry of the page `by` pages further on.
+/// Returns the page-table entry that a mapping which begins with `pte` has for the page `by` pages further on. A huge
+/// entry or a hole stays as it is.
 const fn shifted(pte: Pte, by: u64) -> Pte {
     match pte {
         Pte::Present { pfn, writable, dirty, young } => Pte::Present { pfn: Pfn(pfn.0 + by), writable, dirty, young },
@@ -129,8 +131,9 @@ const fn shifted(pte: Pte, by: u64) -> Pte {
     }
 }
 
-/// Sets the own references of a page: so that the next drop is the last, or so that the count is at an edge of its
-/// range.
+/// Sets the own references of a page at the start, often so that the next drop is the last or the count is at an edge
+/// of its range, and the page's DIRTY flag (in 20 of 100 cases set, else clear). Returns false if it found nothing to
+/// change.
 pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, program.steps.len()).present_pfn(dice);
     let machine = &mut program.machine;
@@ -160,7 +163,8 @@ pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Adds or removes a compound page, or replaces one by one of another order.
+/// Adds or removes a compound page of the machine, or replaces one by a compound page of another order. Returns false
+/// if it found nothing to change.
 pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, 0).present_pfn(dice);
     let machine = &mut program.machine;
@@ -200,7 +204,8 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
     true
 }
 
-/// Adds, changes or removes contents of memory at boot, such as a list that is there before the first step.
+/// Adds, changes or removes contents of memory at the start (`ram`), for example a TCE list that no step writes.
+/// Returns false if it found nothing to change.
 pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if !matches!(focus, Focus::Indirect | Focus::Program) {
         return false;
@@ -233,7 +238,8 @@ pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> b
     true
 }
 
-/// Changes any number of an item of the machine, within the bounds of its kind.
+/// Changes one number of an item of the machine. LIOBNs, bases and real addresses have operators of their own. Returns
+/// false if it found nothing to change.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let mut found: Vec<(Place, u64)> = Vec::new();
     visit(program, &mut |place, number| {

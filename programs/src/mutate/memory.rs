@@ -13,17 +13,18 @@ use crate::generate::dice::Dice;
 use crate::layout::{add_section, fit_blocks, free_place, remove_section};
 use crate::links::{move_gpas, move_hvas, move_pfns};
 
-/// Number of sections from which on none is added: each can need hundreds of blocks.
+/// Number of sections of a machine from which on none is added: each section can need hundreds of vmemmap blocks.
 const MAX_SECTIONS: usize = 8;
 
-/// Adds a section that is absent.
+/// Adds an absent section to the machine, with its vmemmap blocks. Returns false if it found nothing to change.
 pub(super) fn section_comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let section = Sights::new(program, 0).section(false, dice);
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     sections.len() < MAX_SECTIONS && section <= LAST_SECTION && add_section(&mut program.machine, section)
 }
 
-/// Removes a section, if it is not the only one.
+/// Removes a section of the machine and everything that names its pages, if it is not the only section. Returns false
+/// if it found nothing to change.
 pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     if sections.len() < 2 {
@@ -35,7 +36,7 @@ pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
 }
 
 /// Moves a run of vmemmap blocks to a place of its own or right behind its predecessor, exchanges it with another run,
-/// or cuts it in two.
+/// or cuts it in two. Returns false if it found nothing to change.
 pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let MemoryModel::SparsememVmemmap { block_shift, blocks, .. } = &machine.memory else { return false };
@@ -88,7 +89,8 @@ pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Changes the size of struct pages, or the size of vmemmap blocks.
+/// Changes the size of struct pages or the size of vmemmap blocks, and finds new places for blocks or for flatmem's
+/// array. Returns false if it found nothing to change.
 pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let size = dice.pick(&[56, 56, 64, 72, 80]);
@@ -114,7 +116,7 @@ pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     changed
 }
 
-/// Moves the array of flatmem to a free place.
+/// Moves flatmem's array of struct pages to free real memory. With another memory model it does nothing.
 fn place_array(machine: &mut Machine) {
     let size = machine.struct_page;
     if let MemoryModel::Flatmem { array, pages } = &mut machine.memory {
@@ -128,7 +130,8 @@ fn place_array(machine: &mut Machine) {
     }
 }
 
-/// Replaces every pfn of the machine and its steps by `map` of it. Heads of compound pages are aligned again.
+/// Replaces every pfn of the machine and the steps by `map` of it. Heads of compound pages are aligned down to their
+/// order.
 fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     move_pfns(program, map);
     for compound in &mut program.machine.compounds {
@@ -136,7 +139,8 @@ fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     }
 }
 
-/// Switches to the other memory model, with the same pages as far as they fit.
+/// Switches between flatmem and sparsemem-vmemmap. Pages are renumbered so that steps still name existing pages, as far
+/// as the new model has as many. Returns false if it found nothing to change.
 pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let per_section = program.machine.page_shift.pages_per_section();
     match program.machine.memory.clone() {
@@ -173,8 +177,8 @@ pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     true
 }
 
-/// Switches between PAGE_SHIFT 12 and 16. Sections, slots and their pages keep their numbers; everything that depends
-/// on them is computed again.
+/// Switches between PAGE_SHIFT 12 and 16. Numbers of sections and slots, and page numbers inside them, stay; pfns,
+/// addresses and blocks that depend on the page size are computed again. Returns false if it found nothing to change.
 pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> bool {
     let old = program.machine.page_shift;
     let new = if old == PageShift::Shift12 { PageShift::Shift16 } else { PageShift::Shift12 };
@@ -235,8 +239,9 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
     true
 }
 
-/// Moves the vmemmap range to another base: to the top of the address space, or to where the kernel has it. Flatmem:
-/// moves the array.
+/// Moves the vmemmap range to another base: to the top of the address space, or to one of two bases that the kernel
+/// uses. If the base stays the same, moves the vmemmap list instead; for flatmem, moves the array of struct pages.
+/// Returns false if it found nothing to change.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let per_section = machine.page_shift.pages_per_section();

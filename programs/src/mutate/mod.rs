@@ -34,13 +34,14 @@ use crate::repair::repair;
 use bounds::Bounds;
 use operators::{OPERATORS, Operator};
 
-/// Number of operators that are tried until one finds something to change.
+/// Largest number of operators that are tried one after the other until one finds something to change.
 const TRIES: u32 = 12;
-/// Weights of one, two, three and four operators. Mostly one, so that the engine sees its effect; sometimes several,
-/// because some changes need two.
+/// Weights with which a mutation applies one, two, three or four operators. Mostly it applies one, so that the engine
+/// sees the effect of that operator; sometimes several, because some changes need two.
 const STACKED: [u32; 4] = [50, 28, 14, 8];
 
-/// Mutates a valid program. The result is valid and inside the focus.
+/// Mutates a valid program with one to four operators, drawn by weight. The result is valid and inside the focus, and
+/// depends only on the arguments.
 pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
     let mut dice = Dice::seeded(seed, 1);
     let bounds = Bounds::of(program);
@@ -58,13 +59,13 @@ pub fn mutate(program: &mut Program, focus: Focus, seed: u64) {
     settle(program, bounds, focus);
 }
 
-/// Returns the names of all operators, in the order of their table.
+/// Returns the names of all mutation operators, in the order of the table of operators.
 pub fn operators() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|operator| operator.name)
 }
 
-/// Mutates a valid program with the operator of that name. Returns whether the operator found something to change; an
-/// unknown name changes nothing.
+/// Mutates a valid program with the one operator named `operator`. Returns whether the operator found something to
+/// change; false for an unknown name, which changes nothing.
 pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u64) -> bool {
     let Some(operator) = operators::named(operator) else { return false };
     let bounds = Bounds::of(program);
@@ -74,7 +75,8 @@ pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u6
     done
 }
 
-/// Returns a program with the machine of `one` and steps of both valid programs. It is valid and inside the focus.
+/// Returns a program with the machine of `one` and steps of `one` and `other`, which must be valid. The result is valid
+/// and inside the focus.
 #[must_use]
 pub fn crossover(one: &Program, other: &Program, focus: Focus, seed: u64) -> Program {
     let bounds = Bounds::of(one);
@@ -85,8 +87,8 @@ pub fn crossover(one: &Program, other: &Program, focus: Focus, seed: u64) -> Pro
     child
 }
 
-/// Runs an operator, and repairs the program if the operator may leave it invalid: the next operator relies on a valid
-/// program, where sections ascend and pages exist.
+/// Runs an operator, and repairs the program if the operator may leave it invalid, because the next operator relies on
+/// a valid program. Returns whether the operator found something to change.
 fn run(operator: &Operator, program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let done = (operator.run)(program, focus, dice);
     if operator.repairs && done {
@@ -95,7 +97,7 @@ fn run(operator: &Operator, program: &mut Program, focus: Focus, dice: &mut Dice
     done
 }
 
-/// Cuts the program to the bounds, applies the focus, and makes it valid.
+/// Cuts the program to the size limits, removes what the focus does not run, and makes the program valid.
 fn settle(program: &mut Program, bounds: Bounds, focus: Focus) {
     bounds.keep(program);
     focus.apply(program);

@@ -6,13 +6,13 @@ use super::{guest, memory, sequences, steps, values, windows};
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// The part of programs that an operator needs.
+/// The part of a program that an operator changes. An operator is not drawn for a focus without this part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
     Guest,
     Windows,
-    /// Windows, and H_PUT_TCE_INDIRECT with its lists.
+    /// Windows, and the calls of focus `indirect`: H_PUT_TCE_INDIRECT with its lists, and H_STUFF_TCE.
     Lists,
 }
 
@@ -21,15 +21,16 @@ pub(super) struct Operator {
     pub(super) name: &'static str,
     weight: u32,
     needs: Needs,
-    /// Whether it may leave an invalid program, which must be repaired.
+    /// Whether the operator may leave an invalid program, which [`run`](super::run) then repairs.
     pub(super) repairs: bool,
-    /// Changes the program. Returns false if there was nothing to change.
+    /// Changes the program. Returns false if the operator found nothing to change.
     pub(super) run: fn(&mut Program, Focus, &mut Dice<'_>) -> bool,
 }
 
 macro_rules! operators {
     ($($name:literal $weight:literal $needs:ident $sound:ident $run:path, $why:literal;)*) => {
-        /// All operators. The last column of the table below gives the reason for the weight; only a test reads it.
+        /// All operators. The last column of the table below this macro gives the reason for an operator's weight; only
+        /// a test reads it.
         pub(super) const OPERATORS: &[Operator] = &[$(
             // $why is for the reader of the table.
             Operator { name: $name, weight: $weight, needs: Needs::$needs, repairs: operators!(@$sound), run: $run },
@@ -98,7 +99,7 @@ operators! {
 }
 
 impl Operator {
-    /// Returns whether programs of that focus have what the operator needs.
+    /// Returns whether programs of this focus have the part that the operator needs.
     fn fits(&self, focus: Focus) -> bool {
         match self.needs {
             Needs::Nothing => true,
@@ -109,12 +110,12 @@ impl Operator {
     }
 }
 
-/// Returns the operator of that name.
+/// Returns the operator with this name; `None` if there is none.
 pub(super) fn named(name: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|operator| operator.name == name)
 }
 
-/// Draws, by weight, one of the operators that fit the focus.
+/// Draws one of the operators that fit the focus, with a probability in proportion to its weight.
 pub(super) fn draw(focus: Focus, dice: &mut Dice<'_>) -> &'static Operator {
     let weight = |operator: &Operator| if operator.fits(focus) { operator.weight } else { 0 };
     let total: u32 = OPERATORS.iter().map(weight).sum();

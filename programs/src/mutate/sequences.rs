@@ -12,8 +12,8 @@ use super::windows;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// Inserts a step that writes a list right before an H_PUT_TCE_INDIRECT, or an H_PUT_TCE_INDIRECT right after a step
-/// that writes.
+/// Inserts a `write` step with a TCE list right before an existing H_PUT_TCE_INDIRECT, or an H_PUT_TCE_INDIRECT right
+/// after an existing `write` step. Returns false if it found nothing to change.
 pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let writes = |step: &Step| matches!(step, Step::Write { .. });
     if dice.percent(40)
@@ -39,7 +39,8 @@ pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice
     put(program, index, vec![step])
 }
 
-/// Inserts an H_PUT_TCE_INDIRECT that reads the words which the step `index` writes, right after that step.
+/// Inserts an H_PUT_TCE_INDIRECT right after the `write` step with index `index`; the call's list is what this step
+/// writes. Returns false if nothing was inserted.
 fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Step::Write { gpa: Gpa(gpa), words } = &program.steps[index] else { return false };
     let Some(window) = Sights::new(program, index + 1).window(dice) else { return false };
@@ -51,8 +52,9 @@ fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice
     focus.keeps(&step) && put(program, index + 1, vec![step])
 }
 
-/// Makes a call name 512 entries, mostly with its own first entry among them. The window grows if it is too small, and
-/// a list of that length is written before an H_PUT_TCE_INDIRECT.
+/// Changes an H_STUFF_TCE or H_PUT_TCE_INDIRECT so that it names 512 entries, mostly with its old first entry among
+/// them. A window that is too small grows, and a `write` step with a list of 512 words is inserted before an
+/// H_PUT_TCE_INDIRECT. Returns false if it found nothing to change.
 pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
     let Some(index) = pick_step(program, many, dice) else { return false };
@@ -94,22 +96,25 @@ pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
     true
 }
 
-/// Inserts a new list and the H_PUT_TCE_INDIRECT that reads it.
+/// Inserts a `write` step with a new list and the H_PUT_TCE_INDIRECT that reads the list. Returns false if it found
+/// nothing to change.
 pub(super) fn list(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::List, focus, dice)
 }
 
-/// Inserts a step that creates or closes a window.
+/// Inserts a step that creates or closes a DMA window. Returns false if it found nothing to change.
 pub(super) fn window(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::Window, focus, dice)
 }
 
-/// Inserts steps that leave a page held by TCEs alone, and the call that replaces those TCEs.
+/// Inserts a call whose TCEs name a page, an `unmap` of the page, and a call that replaces these TCEs, so that the last
+/// reference on the page may go. Returns false if it found nothing to change.
 pub(super) fn last_reference(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::LastReference, focus, dice)
 }
 
-/// Inserts new steps of the wanted kind at a random place.
+/// Inserts new steps of the wanted kind at a random index. Returns false if fewer than two steps can be added, or if
+/// the step would close the only open window (mostly).
 fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
         return false;
@@ -132,8 +137,9 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
     done
 }
 
-/// After a call that stores a TCE, inserts an unmap of the page that it names and a call that replaces or clears the
-/// entry. That call drops the last reference, unless something else holds the page.
+/// After an H_PUT_TCE or H_STUFF_TCE with permissions, inserts an `unmap` of the page that its TCE names and a call
+/// that replaces or clears the entry. The inserted call drops the last reference on the page, unless something else
+/// holds it. Returns false if it found nothing to change.
 pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE) && call.args[2] & 3 != 0);
     let Some(index) = pick_step(program, names, dice) else { return false };
@@ -160,7 +166,8 @@ pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut
     put(program, index + 1, steps)
 }
 
-/// Inserts a step that takes a reference before some steps and one that gives it back after them, or the reverse.
+/// Inserts two steps that change the own references of one page, with up to four steps between them: for example `take`
+/// and `drop`, `drop` and `take`, or two `put_page_unless_one`. Returns false if it found nothing to change.
 pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
         return false;
@@ -179,8 +186,8 @@ pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice
     focus.keeps(&before) && put(program, end.max(at), vec![after]) && put(program, at, vec![before])
 }
 
-/// Inserts, right before a call, a host step on the page that the call is about: age, clean, write-protect, migrate or
-/// unmap.
+/// Inserts a host step (`age`, `clean`, `write-protect`, `migrate` or `unmap`) right before a call, on the page of the
+/// call's list or on the page that its TCE names. Returns false if it found nothing to change.
 pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let calls = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.fields().len() > 2);
     let Some(index) = pick_step(program, calls, dice) else { return false };
@@ -199,7 +206,8 @@ pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dic
     focus.keeps(&step) && put(program, index, vec![step])
 }
 
-/// Inserts a hot-remove and a hot-add of one section, and a lookup of one of its pages.
+/// Inserts a `hot-remove` and a `hot-add` of one section (in 20 of 100 cases in the other order), and a lookup of a
+/// page. Returns false if it found nothing to change.
 pub(super) fn replug(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 3 {
         return false;

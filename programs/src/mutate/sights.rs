@@ -10,10 +10,10 @@ use crate::generate::dice::Dice;
 
 /// Number of the last section below 2^46.
 pub(super) const LAST_SECTION: u64 = (1 << 22) - 1;
-/// Real address from which ordinary machines have their tables.
+/// Real address from which on the tables of drawn machines lie: 2^45.
 const TABLES: u64 = 1 << 45;
 
-/// Draws one of the iterator's items; `None` if it has none.
+/// Draws one of the items; `None` if there are no items.
 pub(super) fn choose<T>(items: impl Iterator<Item = T> + Clone, dice: &mut Dice<'_>) -> Option<T> {
     let count = items.clone().count() as u64;
     if count == 0 {
@@ -22,14 +22,15 @@ pub(super) fn choose<T>(items: impl Iterator<Item = T> + Clone, dice: &mut Dice<
     items.clone().nth(dice.below(count) as usize)
 }
 
-/// A program as the step with index `at` finds it, as far as that is known without running the program.
+/// A program and the state in which the step with index `at` finds it, as far as this state is known without running
+/// the program.
 #[derive(Clone, Copy)]
 pub(super) struct Sights<'a> {
     pub(super) program: &'a Program,
     pub(super) at: usize,
 }
 
-/// A mapped guest page: the gpa and the hva of its first byte.
+/// A mapped guest page, given by the guest address and the hva of its first byte.
 #[derive(Clone, Copy)]
 pub(super) struct GuestPlace {
     pub(super) gpa: u64,
@@ -49,8 +50,8 @@ impl<'a> Sights<'a> {
         &self.program.steps[..self.at]
     }
 
-    /// Returns every window of the machine and of earlier `create-window` steps, each with the index of the step that
-    /// creates it (0 for the machine's).
+    /// Returns every window of the machine and of `create-window` steps before `at`, each with the index of the step
+    /// that creates it (0 for a window of the machine).
     fn all_windows(self) -> impl Iterator<Item = (usize, &'a WindowSpec)> + Clone {
         // A step may name an invalid window, which is then never created.
         let sound = move |window: &WindowSpec| window.validate(self.machine().page_shift, self.program.dialect).is_ok();
@@ -61,7 +62,7 @@ impl<'a> Sights<'a> {
         self.machine().windows.iter().map(|window| (0, window)).chain(created)
     }
 
-    /// Returns the windows that are open.
+    /// Returns the windows that are open before step `at`.
     pub(super) fn windows(self) -> impl Iterator<Item = &'a WindowSpec> + Clone {
         let closed = move |since: usize, liobn: Liobn| {
             self.before()[since..].iter().any(|step| matches!(step, Step::CloseWindow { liobn: l } if *l == liobn))
@@ -69,28 +70,29 @@ impl<'a> Sights<'a> {
         self.all_windows().filter(move |&(since, window)| !closed(since, window.liobn)).map(|(_, window)| window)
     }
 
-    /// Draws an open window.
+    /// Draws a window that is open before step `at`; `None` if no window is open.
     pub(super) fn window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
         choose(self.windows(), dice).copied()
     }
 
-    /// Returns the open window with that LIOBN.
+    /// Returns the window with this LIOBN if it is open before step `at`, else `None`.
     pub(super) fn window_of(self, liobn: u64) -> Option<WindowSpec> {
         self.windows().find(|window| window.liobn.0 == liobn).copied()
     }
 
-    /// Returns the window with that LIOBN, open or closed.
+    /// Returns the window with this LIOBN that was created first before step `at`, open or closed; `None` if there is
+    /// none.
     pub(super) fn window_once(self, liobn: u64) -> Option<WindowSpec> {
         self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
     }
 
-    /// Draws a window that was closed.
+    /// Draws a window that a step before `at` closes; `None` if there is none.
     pub(super) fn closed_window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
         let liobn = self.closed(dice)?;
         self.all_windows().map(|(_, window)| window).find(|window| window.liobn.0 == liobn).copied()
     }
 
-    /// Draws the LIOBN of a window that was closed.
+    /// Draws the LIOBN that a `close-window` step before `at` names; `None` if there is no such step.
     pub(super) fn closed(self, dice: &mut Dice<'_>) -> Option<u64> {
         let closed = self.before().iter().filter_map(|step| match step {
             Step::CloseWindow { liobn } => Some(liobn.0),
@@ -99,26 +101,26 @@ impl<'a> Sights<'a> {
         choose(closed, dice)
     }
 
-    /// Returns the size of the host's page in bytes.
+    /// Returns the size of a host page in bytes.
     pub(super) fn page(self) -> u64 {
         self.machine().page_shift.bytes()
     }
 
-    /// Returns the gpa of an hva in the first slot that covers it.
+    /// Returns the guest address of an hva, in the first memory slot that covers it; `None` if no slot covers it.
     pub(super) fn gpa_of(self, hva: Hva) -> Option<u64> {
         let shift = self.machine().page_shift.bits();
         let slot = self.machine().slots.iter().find(|slot| hva.0.wrapping_sub(slot.hva.0) >> shift < slot.pages)?;
         Some((slot.gfn.0 << shift).wrapping_add(hva.0 - slot.hva.0))
     }
 
-    /// Returns the hva of the page that holds the gpa; `None` outside guest memory.
+    /// Returns the hva of the first byte of the page that holds the guest address; `None` outside guest memory.
     pub(super) fn hva_of(self, gpa: u64) -> Option<Hva> {
         let shift = self.machine().page_shift.bits();
         let slot = self.machine().slots.iter().find(|slot| (gpa >> shift).wrapping_sub(slot.gfn.0) < slot.pages)?;
         Some(Hva(slot.hva.0.wrapping_add(gpa - (slot.gfn.0 << shift)) & !(self.page() - 1)))
     }
 
-    /// Draws the hva of a mapped page.
+    /// Draws the hva of one of the first 16 pages of a mapping of the machine; `None` if it has no mappings.
     pub(super) fn mapped_hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
         let mapping = dice.pick_from(&self.machine().mappings)?;
         let pages = mapping.pages * mapping.pte.pages();
@@ -126,7 +128,7 @@ impl<'a> Sights<'a> {
         Some(Hva(mapping.hva.0 + index * self.page()))
     }
 
-    /// Draws a guest page that the page table maps; `None` if a few tries find none.
+    /// Draws a guest page that a mapping of the machine maps; `None` if four tries find none.
     pub(super) fn guest(self, dice: &mut Dice<'_>) -> Option<GuestPlace> {
         for _ in 0..4 {
             let hva = self.mapped_hva(dice)?;
@@ -137,14 +139,16 @@ impl<'a> Sights<'a> {
         None
     }
 
-    /// Draws a slot and returns the gpas of its first page, of its last page, and of the page past it.
+    /// Draws a memory slot and returns the guest addresses of its first page, of its last page, and of the page past
+    /// its end; `None` if the machine has no slots.
     pub(super) fn slot_edges(self, dice: &mut Dice<'_>) -> Option<[u64; 3]> {
         let SlotSpec { gfn, pages, .. } = dice.pick_from(&self.machine().slots)?;
         let shift = self.machine().page_shift.bits();
         Some([gfn.0, gfn.0 + (pages - 1), gfn.0 + pages].map(|gfn| gfn.wrapping_shl(shift)))
     }
 
-    /// Draws an hva: mostly a mapped one, else at the end of a slot, or one that an earlier step maps or unmaps.
+    /// Draws an hva: mostly of a mapped page, else of the last page of a slot, or one that an earlier step maps or
+    /// unmaps; `None` if there are none.
     pub(super) fn hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
         match dice.below(10) {
             0 => self.slot_edges(dice).and_then(|[_, last, _]| self.hva_of(last)),
@@ -160,8 +164,8 @@ impl<'a> Sights<'a> {
         .or_else(|| self.mapped_hva(dice))
     }
 
-    /// Draws the address of a TCE: mostly a page of guest memory, else one at its edges. It is not masked to any
-    /// window's page.
+    /// Draws a guest address for a TCE: mostly a mapped guest page, else one at or past an edge of a memory slot. It
+    /// need not be a multiple of a window's page.
     pub(super) fn target(self, dice: &mut Dice<'_>) -> u64 {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
@@ -176,7 +180,8 @@ impl<'a> Sights<'a> {
         }
     }
 
-    /// Draws a TCE for a window of that page shift, with any permissions. Its low bits are sometimes wrong.
+    /// Draws a TCE for a window with pages of 2^`page_shift` bytes: with permissions or a fault TCE. In a few cases low
+    /// bits of its address are wrong.
     pub(super) fn tce(self, page_shift: u32, dice: &mut Dice<'_>) -> u64 {
         let page = 1u64 << page_shift.min(63);
         let mut address = self.target(dice) & !(page - 1);
@@ -192,7 +197,7 @@ impl<'a> Sights<'a> {
     }
 
     /// Draws a boundary between two vmemmap blocks inside the struct pages of a present section, as an offset in bytes
-    /// from the base of the vmemmap range.
+    /// from the base of the vmemmap range; `None` if there is none.
     fn boundary(self, dice: &mut Dice<'_>) -> Option<u64> {
         let MemoryModel::SparsememVmemmap { block_shift, sections, .. } = &self.machine().memory else { return None };
         let bytes = self.machine().page_shift.pages_per_section() * self.machine().struct_page;
@@ -209,14 +214,16 @@ impl<'a> Sights<'a> {
         Some(chosen << block_shift)
     }
 
-    /// Draws a pfn whose struct page is split between two blocks.
+    /// Draws the pfn of a present page whose struct page is split between two vmemmap blocks; `None` if the drawn
+    /// boundary splits none.
     pub(super) fn split(self, dice: &mut Dice<'_>) -> Option<Pfn> {
         let at = self.boundary(dice)?;
         let size = self.machine().struct_page;
         (at % size != 0).then_some(Pfn(at / size))
     }
 
-    /// Draws the number of a section: a present one if `present`; else mostly one that could be added.
+    /// Draws the number of a section: a present one if `present`, else mostly an absent one that could be added; 0 for
+    /// flatmem.
     pub(super) fn section(self, present: bool, dice: &mut Dice<'_>) -> u64 {
         let MemoryModel::SparsememVmemmap { sections, block_shift, .. } = &self.machine().memory else { return 0 };
         if let Some(section) = dice.pick_from(sections)
@@ -233,7 +240,7 @@ impl<'a> Sights<'a> {
         dice.pick(&[0, 1, 2, 3, next, next, split, split, LAST_SECTION, any])
     }
 
-    /// Draws the pfn of a page that exists.
+    /// Draws the pfn of a page that exists when the program starts.
     pub(super) fn present_pfn(self, dice: &mut Dice<'_>) -> Pfn {
         for _ in 0..3 {
             let pfn = self.pfn(dice);
@@ -248,14 +255,15 @@ impl<'a> Sights<'a> {
         }
     }
 
-    /// Draws the pfn of a page that exists. Its struct page is often split, so that real mode has no address for it.
+    /// Draws the pfn of a page that exists. In up to 35 of 100 cases its struct page is split, so that real mode has no
+    /// address for it.
     pub(super) fn odd_pfn(self, dice: &mut Dice<'_>) -> Pfn {
         let split = if dice.percent(35) { self.split(dice) } else { None };
         split.unwrap_or_else(|| self.present_pfn(dice))
     }
 
-    /// Draws a pfn of interest: mapped, described, at an edge, or named by an earlier step. Sometimes the page does not
-    /// exist.
+    /// Draws the pfn of a page that is mapped, described, at an edge of memory or of a block, or named by an earlier
+    /// step. Sometimes the page does not exist.
     pub(super) fn pfn(self, dice: &mut Dice<'_>) -> Pfn {
         let machine = self.machine();
         let per_section = machine.page_shift.pages_per_section();
@@ -298,7 +306,7 @@ impl<'a> Sights<'a> {
         }))
     }
 
-    /// Draws the gpa of an earlier `write` step.
+    /// Draws the guest address of a `write` step before `at`; `None` if there is no such step.
     pub(super) fn written(self, dice: &mut Dice<'_>) -> Option<Gpa> {
         choose(
             self.before().iter().filter_map(|step| match step {
@@ -309,7 +317,8 @@ impl<'a> Sights<'a> {
         )
     }
 
-    /// Returns a real address past everything that the program places anywhere, except in the last section.
+    /// Returns a real address (a multiple of 4096, at least 2^45) above everything that the machine and all steps place
+    /// in memory, except in the last section.
     pub(super) fn room(self) -> u64 {
         let low = |end: u64| if end >> SECTION_SIZE_BITS < LAST_SECTION { end } else { 0 };
         let mut next = TABLES;

@@ -10,17 +10,17 @@ use super::retarget;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// Returns how many steps can still be added.
+/// Returns how many steps can still be added to the program, up to [`MAX_GROWN_STEPS`].
 pub(super) fn room(program: &Program) -> usize {
     MAX_GROWN_STEPS.saturating_sub(program.steps.len())
 }
 
-/// Draws a place between steps; the end of the program is more likely than any other.
+/// Draws an index at which to insert steps; the end of the program is more likely than any other index.
 fn gap(program: &Program, dice: &mut Dice<'_>) -> usize {
     if dice.percent(25) { program.steps.len() } else { dice.below(program.steps.len() as u64 + 1) as usize }
 }
 
-/// Draws a range of 1 to `most` consecutive steps; `None` if there are no steps or `most` is 0.
+/// Draws a range of 1 to `most` consecutive indices of `steps`; `None` if there are no steps or `most` is 0.
 pub(super) fn stretch(steps: &[Step], most: usize, dice: &mut Dice<'_>) -> Option<Range<usize>> {
     if steps.is_empty() || most == 0 {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn stretch(steps: &[Step], most: usize, dice: &mut Dice<'_>) -> Optio
     Some(start..start + length)
 }
 
-/// Inserts steps at index `at`, as many as there is room for. Returns whether it inserted any.
+/// Inserts the first of `steps` at index `at`: as many as [`room`] allows. Returns whether any was inserted.
 pub(super) fn put(program: &mut Program, at: usize, mut steps: Vec<Step>) -> bool {
     steps.truncate(room(program));
     let some = !steps.is_empty();
@@ -38,7 +38,7 @@ pub(super) fn put(program: &mut Program, at: usize, mut steps: Vec<Step>) -> boo
     some
 }
 
-/// Inserts new steps that fit this machine.
+/// Draws new steps that fit the program's machine, and inserts them. Returns false if it found nothing to change.
 pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) == 0 {
         return false;
@@ -48,7 +48,8 @@ pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     put(program, at, steps)
 }
 
-/// Removes one step. If it created a window, calls on that window go to another window.
+/// Removes one step, if there are at least two. If the step creates a window, calls on this window go to an open
+/// window. Returns false if it found nothing to change.
 pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.steps.len() < 2 {
         return false;
@@ -58,7 +59,7 @@ pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     true
 }
 
-/// Removes up to half of the steps, in one range.
+/// Removes a range of consecutive steps, up to half of all steps. Returns false if it found nothing to change.
 pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let most = program.steps.len() / 2;
     let Some(range) = stretch(&program.steps, most, dice) else { return false };
@@ -66,7 +67,7 @@ pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
-/// Removes a range of steps. Calls on windows that are then never created go to other windows.
+/// Removes the steps of a range of indices. Calls on windows that these steps would create go to open windows.
 fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     let start = range.start;
     let gone: Vec<Step> = program.steps.drain(range).collect();
@@ -79,7 +80,8 @@ fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     }
 }
 
-/// Repeats one step, or a range of steps several times.
+/// Inserts one to seven copies of a step, or of a range of up to six steps, right after it. Returns false if it found
+/// nothing to change.
 pub(super) fn repeat(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let most = if dice.percent(50) { 1 } else { 6 };
@@ -89,7 +91,7 @@ pub(super) fn repeat(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     put(program, range.end, std::iter::repeat_n(steps, times).flatten().collect())
 }
 
-/// Swaps two steps, or moves a range of steps.
+/// Swaps two steps, or moves a range of up to six steps to another index. Returns false if it found nothing to change.
 pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let length = program.steps.len();
     if length < 2 {
@@ -109,7 +111,7 @@ pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     at != range.start
 }
 
-/// Copies a range of steps to another place.
+/// Copies a range of up to eight steps to another index. Returns false if it found nothing to change.
 pub(super) fn splice(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let Some(range) = stretch(&program.steps, 8.min(room), dice) else { return false };

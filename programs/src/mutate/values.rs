@@ -14,12 +14,13 @@ use crate::focus::Focus;
 use crate::generate::dice::Dice;
 use crate::links::move_call;
 
-/// Draws the index of a step that `wanted` accepts.
+/// Draws the index of a step that `wanted` accepts; `None` if it accepts no step.
 pub(super) fn pick_step(program: &Program, wanted: impl Fn(&Step) -> bool, dice: &mut Dice<'_>) -> Option<usize> {
     choose(program.steps.iter().enumerate().filter(|(_, step)| wanted(step)).map(|(index, _)| index), dice)
 }
 
-/// Draws a hypercall that `wanted` accepts. Returns its step's index, the call, and its window if that is open then.
+/// Draws a hypercall that `wanted` accepts. Returns the index of its step, the call, and its window (`None` if that is
+/// not open at this step); `None` if `wanted` accepts no call.
 fn pick_call(
     program: &Program,
     wanted: impl Fn(&Hypercall) -> bool,
@@ -30,7 +31,7 @@ fn pick_call(
     Some((index, call, Sights::new(program, index).window_of(call.args[0])))
 }
 
-/// Replaces the hypercall of a step. Returns whether it differs from the old one.
+/// Replaces the hypercall of the step with index `index` by `new`. Returns whether `new` differs from the old call.
 fn set_call(program: &mut Program, index: usize, new: Hypercall) -> bool {
     match &mut program.steps[index] {
         Step::Hypercall { call, .. } if *call != new => {
@@ -41,18 +42,18 @@ fn set_call(program: &mut Program, index: usize, new: Hypercall) -> bool {
     }
 }
 
-/// Returns whether the call has a count (H_STUFF_TCE, H_PUT_TCE_INDIRECT).
+/// Returns whether the call has a count in r7: H_STUFF_TCE or H_PUT_TCE_INDIRECT.
 const fn many(call: &Hypercall) -> bool {
     matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT)
 }
 
-/// Returns the number of entries from the IOBA to the window's end; 0 outside the window.
+/// Returns the number of entries from the IOBA to the end of the window; 0 if the IOBA lies outside the window.
 const fn room(window: &WindowSpec, ioba: u64) -> u64 {
     window.entries.saturating_sub(ioba.wrapping_sub(window.base) >> window.page_shift)
 }
 
-/// Sets the IOBA of a call to an edge of its window, to the IOBA of another call, or to any entry; seldom to the
-/// outside.
+/// Sets the IOBA of a call to an edge of its window, to the IOBA of another call on this window, or to any entry; in 9
+/// of 100 cases to a wrong address. Returns false if it found nothing to change.
 pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, Some(window))) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -85,7 +86,8 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     set_call(program, index, call)
 }
 
-/// Sets the count of a call to an edge: of the room in its window, or of what a list can hold.
+/// Sets the count (r7) of an H_STUFF_TCE or H_PUT_TCE_INDIRECT to an edge: of the entries left in its window, or of the
+/// 512 words that a list can hold. Sometimes it is far too large. Returns false if it found nothing to change.
 pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, many, dice) else { return false };
     let Some(window) = window else { return false };
@@ -100,7 +102,8 @@ pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Sends a call to the same entry of another window, or to a LIOBN that is closed or unknown.
+/// Changes a call into one on the same entry of another open window, or on a LIOBN that is closed or unknown. Returns
+/// false if it found nothing to change.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -116,8 +119,8 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Makes a call valid that the first checks refuse (opcode, LIOBN, IOBA). Otherwise such calls would pile up in mutated
-/// programs, and a refused call tests nothing else.
+/// Corrects the opcode, LIOBN and IOBA of a call that the first checks refuse. Otherwise such calls would pile up in
+/// mutated programs, and a refused call tests nothing else. Returns false if it found nothing to change.
 pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let refused = |index: usize, call: &Hypercall| match Sights::new(program, index).window_of(call.args[0]) {
         _ if call.name().is_none() => true,
@@ -143,8 +146,8 @@ pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Replaces a TCE in a register, or a word that a step writes, by one for guest memory or for an edge of it, or changes
-/// only its permissions.
+/// Replaces the TCE in a call's r6, or one word of a `write` step, by a TCE that names guest memory or an edge of it,
+/// or changes only its permissions. Returns false if it found nothing to change.
 pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let reads = |step: &Step| match step {
         Step::Hypercall { call, .. } => matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE),
@@ -176,8 +179,8 @@ pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Changes one word of a list, the last one more often than others: an error there comes after the call has handled all
-/// other words.
+/// Replaces one word of a list by `change` of it. The last word is the likeliest: an error there comes after the call
+/// has handled all other words.
 fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut Dice<'_>) {
     let total = word_count(words).max(1);
     let mut at = if dice.percent(30) { total - 1 } else { dice.below(total) };
@@ -196,7 +199,8 @@ fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut
     }
 }
 
-/// Changes a list: its length, the distance between its words, or its place.
+/// Changes the list address of an H_PUT_TCE_INDIRECT, or a `write` step: its number of words, the stride between them,
+/// their order, or its address. Returns false if it found nothing to change.
 pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let call = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
     if dice.percent(50)
@@ -237,7 +241,8 @@ pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Draws a gpa for a list: where a step wrote, any guest page, or an edge of a slot.
+/// Draws a guest address for a list: where an earlier step writes, any mapped guest page, or an edge of a slot. `None`
+/// if the drawn kind has no address.
 fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     let within = dice.below(sights.page() / LIST_BYTES) * LIST_BYTES;
     match dice.weighted(&[35, 40, 10, 4]) {
@@ -250,7 +255,8 @@ fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     }
 }
 
-/// Turns a call into one of another kind with the same window and entry.
+/// Replaces the opcode of a call and keeps its window and entry; TCE, list and count are drawn where the new call needs
+/// them. Returns false if it found nothing to change.
 pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |_| true, dice) else { return false };
     let sights = Sights::new(program, index);
@@ -276,7 +282,7 @@ pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     focus.keeps(&Step::Hypercall { vcpu: 0, call }) && set_call(program, index, call)
 }
 
-/// Moves a call to another vCPU.
+/// Lets another vCPU make a call. Returns false if it found nothing to change.
 pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |step| matches!(step, Step::Hypercall { .. }), dice) else { return false };
     if let Step::Hypercall { vcpu, .. } = &mut program.steps[index] {
@@ -285,7 +291,8 @@ pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Sets the pfn of a step to an edge of memory, or to a page that something else names.
+/// Sets the pfn of a step to an edge of memory, or to a page that the machine or an earlier step names. Returns false
+/// if it found nothing to change.
 pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         let mut found = false;
@@ -314,7 +321,8 @@ pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Sets the hva of a step to another page, mostly a mapped one.
+/// Sets the hva of a step to one drawn by [`Sights::hva`], mostly of a mapped page. Returns false if it found nothing
+/// to change.
 pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         matches!(
@@ -337,7 +345,8 @@ pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Changes the flags, the kind or the order of a page-table entry; a hole stays.
+/// Changes the flags, the kind or the order of a page-table entry; a hole stays. A new huge entry maps one of
+/// `compounds`.
 pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut Dice<'_>) {
     let Some(at) = pte.pfn() else { return };
     match (dice.below(6), &mut *pte) {
@@ -360,7 +369,8 @@ pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut D
     }
 }
 
-/// Changes what a step says besides its address: page-table entry, order, places of blocks, section, slot.
+/// Changes a number of a `map`, `make-compound`, `hot-add`, `hot-remove` or `slot` step, for example the page-table
+/// entry, the order, the section or the places of blocks. Returns false if it found nothing to change.
 pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let has = |step: &Step| {
         matches!(
@@ -404,8 +414,8 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Changes any number of a step: by one, by a page, by one bit, or to a number of the same kind from elsewhere in the
-/// program.
+/// Changes one number of a step: by one, by a page, by one bit, or to a number of the same kind from elsewhere in the
+/// program. Returns false if it found nothing to change.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |_| true, dice) else { return false };
     let mut step = program.steps[index].clone();
@@ -440,8 +450,8 @@ pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     program.steps[index] != step
 }
 
-/// Returns whether this place may get any number. Other places have operators that know more about them, or must stay
-/// as they are for the machine to be valid.
+/// Returns whether the number at this place may be replaced by any number of its kind. Other places have operators that
+/// know more about them, or must stay as they are for the machine to be valid.
 pub(super) fn tweakable(place: Place) -> bool {
     use NumberKind as Kind;
     let kind = place.field.kind();
@@ -454,7 +464,7 @@ pub(super) fn tweakable(place: Place) -> bool {
     }
 }
 
-/// Draws another number of that kind.
+/// Draws a number of this kind from elsewhere in the program, or one near `old`. It may equal `old`.
 pub(super) fn number(program: &Program, kind: NumberKind, old: u64, dice: &mut Dice<'_>) -> u64 {
     // LIOBNs and IOBAs are right or wrong, and a near miss is wrong like any other. Operators that know the windows
     // draw near misses, and seldom.

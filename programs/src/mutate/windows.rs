@@ -11,11 +11,11 @@ use crate::generate::dice::Dice;
 use crate::layout::{place_tables, put_tables};
 use crate::links::follow;
 
-/// Number of windows from which on none is added.
+/// Number of windows of a machine from which on none is added.
 const MAX_WINDOWS: usize = 6;
 
-/// Clamps page size and entries to their valid ranges, aligns the base, and moves it down so that the window ends at or
-/// below 2^64.
+/// Clamps page size and number of entries of the window to their valid ranges, aligns its base to the page (not in
+/// dialect `qemu`), and moves the base down so that the window ends at or below 2^64.
 fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     // A window from a step can have any values.
     window.page_shift = window.page_shift.clamp(12, 34);
@@ -29,7 +29,7 @@ fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     }
 }
 
-/// Draws a LIOBN that no window of the machine has.
+/// Draws a LIOBN that no window of the machine has; in dialect `qemu` it fits 32 bits.
 fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     let mut liobn = dice.pick(&[0x8000_0000, 0x8000_0001, 0, 0xffff_ff00]);
     if program.dialect != Dialect::Qemu && dice.percent(10) {
@@ -41,8 +41,8 @@ fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     liobn
 }
 
-/// Replaces the window `at` by `new`: makes it fit the dialect and host page, finds room for larger tables, and adapts
-/// its calls. Returns whether the window changed.
+/// Replaces the machine's window with index `at` by `new`: makes `new` fit the dialect and the host page, finds room
+/// for larger tables, and adapts the calls on the window. Returns whether the window changed.
 pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
     let old = program.machine.windows[at];
     fit_base(&mut new, program.dialect);
@@ -62,13 +62,13 @@ pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> 
     fits && old != new
 }
 
-/// Draws the index of a window of the machine.
+/// Draws the index of a window of the machine; `None` if it has no windows.
 fn pick(program: &Program, dice: &mut Dice<'_>) -> Option<usize> {
     let count = program.machine.windows.len() as u64;
     (count > 0).then(|| dice.below(count) as usize)
 }
 
-/// Adds a window.
+/// Adds a window to the machine, if it has fewer than [`MAX_WINDOWS`]. Returns false if it found nothing to change.
 pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() >= MAX_WINDOWS {
         return false;
@@ -89,7 +89,8 @@ pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     fits
 }
 
-/// Removes a window, or lets the first step create it. At least one window stays.
+/// Removes a window of the machine, or (in 30 of 100 cases) lets a new first step create it. Calls on a removed window
+/// go to another one. At least one window stays. Returns false if it found nothing to change.
 pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() < 2 {
         return false;
@@ -104,7 +105,8 @@ pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Changes the number of entries of a window.
+/// Changes the number of entries of a window of the machine, to at most [`MAX_GROWN_ENTRIES`], and adapts its calls.
+/// Returns false if it found nothing to change.
 pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -114,7 +116,8 @@ pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     replace(program, at, WindowSpec { entries: entries.clamp(1, MAX_GROWN_ENTRIES), ..old })
 }
 
-/// Changes the base of a window.
+/// Changes the base (first I/O bus address) of a window of the machine, and adapts its calls. Returns false if it found
+/// nothing to change.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -127,7 +130,7 @@ pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     replace(program, at, WindowSpec { base, ..old })
 }
 
-/// Changes the page size of a window.
+/// Changes the page size of a window of the machine, and adapts its calls. Returns false if it found nothing to change.
 pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -141,7 +144,8 @@ pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     replace(program, at, WindowSpec { page_shift, ..old })
 }
 
-/// Makes a pinned window emulated, or an emulated window pinned.
+/// Makes a pinned window of the machine emulated, or an emulated window pinned (not in dialect `qemu`). Returns false
+/// if it found nothing to change.
 pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -153,7 +157,8 @@ pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     replace(program, at, WindowSpec { backing, ..old })
 }
 
-/// Changes the LIOBN of a window, in its calls too.
+/// Changes the LIOBN of a window of the machine, and in the calls on this window. Returns false if it found nothing to
+/// change.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -161,7 +166,8 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     replace(program, at, WindowSpec { liobn, ..old })
 }
 
-/// Switches the program to another dialect, and adapts the windows to it.
+/// Switches the program to another dialect, and adapts the windows and their calls to it. Returns false if it found
+/// nothing to change.
 pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let new = Dialect::ALL[dice.weighted(&[50, 35, 15])];
     let old = std::mem::replace(&mut program.dialect, new);
@@ -192,7 +198,8 @@ pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     true
 }
 
-/// Makes a window that a step creates valid on this machine, with tables past everything else.
+/// Makes `window`, which a step creates, valid on the program's machine, and places its tables above everything that
+/// the program places in memory.
 pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
     if program.dialect == Dialect::Qemu {
         window.backing = Backing::Emulated;
@@ -205,7 +212,8 @@ pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
     put_tables(window, RealAddr(room));
 }
 
-/// Changes a window that a step creates: its size, page, backing or LIOBN.
+/// Changes a window that a `create-window` step creates (entries, page size, backing or LIOBN), and adapts the calls on
+/// it. Returns false if it found nothing to change.
 pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = super::values::pick_step(program, |step| matches!(step, Step::CreateWindow(_)), dice) else {
         return false;
