@@ -46,7 +46,7 @@ pub(crate) struct Args {
     qemu_limit: Option<Duration>,
     /// The largest number of requests in one batch to QEMU, 1 to 4096; a request is a hypercall or a copy of a list to
     /// the guest [default: 512]
-    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u16).range(1..=4096))]
     qemu_batch: Option<u16>,
 }
 

@@ -175,6 +175,15 @@ fn errors_say_where() {
     let mut unused = good.clone();
     unused[28] = 1;
     assert_eq!(error(&unused), "byte 28: found 0x01, expected what encoding writes");
+    // A run of words behind a step that has no list.
+    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
+                steps\ntake 0x1\n";
+    let mut stray = encode(&realmode_diff::parse(text).expect("a program"));
+    let end = stray.len();
+    stray.extend(b"word");
+    stray.resize(end + RECORD, 0);
+    let says = format!("byte {end}: found a record that belongs to nothing, expected the end");
+    assert_eq!(error(&stray), says);
 }
 
 /// A line for each record: its key, its small number, its five numbers.

@@ -81,8 +81,12 @@ pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
     if let Err(invalid) = program.validate() {
         return fail(0, format!("the program is not sound: {invalid}"));
     }
-    match encode(&program).iter().zip(bytes).position(|(one, other)| one != other) {
+    let written = encode(&program);
+    match written.iter().zip(bytes).position(|(one, other)| one != other) {
         Some(offset) => fail(offset, format!("found {:#04x}, expected what encoding writes", bytes[offset])),
+        None if written.len() < bytes.len() => {
+            fail(written.len(), "found a record that belongs to nothing, expected the end".into())
+        }
         None => Ok(program),
     }
 }
