@@ -15,8 +15,9 @@ use crate::links::move_gpas;
 /// mapping. For slots, compound pages and contents of memory the limit is a quarter of this.
 const MAX_ITEMS: usize = 64;
 
-/// Adds, removes, resizes or moves a memory slot of the machine, or points it at the host memory of a slot. Returns
-/// false if it found nothing to change.
+/// Adds (if there are fewer than 16), removes (if there are two), resizes or moves a memory slot of the machine, or
+/// points it at the host memory of a slot. Draws 1 to 2^20 pages. Always returns true; the drawn value may equal the
+/// old one.
 pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let shift = program.machine.page_shift.bits();
     let slots = &mut program.machine.slots;
@@ -54,7 +55,9 @@ pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     true
 }
 
-/// Adds, removes or changes a mapping (page-table entries) of the machine. Returns false if it found nothing to change.
+/// Adds, removes or changes a mapping (page-table entries) of the machine, of 1 to [`MAX_ITEMS`] pages. Returns false
+/// if a mapping is to be added and no free hva was found, or if another page is to be mapped and the drawn mapping is
+/// not one present or absent page.
 pub(super) fn mappings(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let sights = Sights::new(program, 0);
     let pfn = sights.odd_pfn(dice);
@@ -131,9 +134,9 @@ const fn shifted(pte: Pte, by: u64) -> Pte {
     }
 }
 
-/// Sets the own references of a page at the start, often so that the next drop is the last or the count is at an edge
-/// of its range, and the page's DIRTY flag (in 20 of 100 cases set, else clear). Returns false if it found nothing to
-/// change.
+/// Sets the own references of a page at the start: 0 to 2^30 for a page that a mapping names, else an edge of the i32
+/// range or a number near 0. Sets the page's DIRTY flag in 20 of 100 cases, else clears it. Returns false if the
+/// description of the page would exceed [`MAX_ITEMS`].
 pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, program.steps.len()).present_pfn(dice);
     let machine = &mut program.machine;
@@ -163,8 +166,9 @@ pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Adds or removes a compound page of the machine, or replaces one by a compound page of another order. Returns false
-/// if it found nothing to change.
+/// Adds or removes a compound page of the machine, or replaces one by a compound page of another order (1, 2, 3, 4 or
+/// 9). Returns false if no compound page was added although one was to be: there are 16 already, or the drawn pages do
+/// not exist or overlap a compound page. The one to replace is then gone all the same.
 pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, 0).present_pfn(dice);
     let machine = &mut program.machine;
@@ -204,8 +208,9 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
     true
 }
 
-/// Adds, changes or removes contents of memory at the start (`ram`), for example a TCE list that no step writes.
-/// Returns false if it found nothing to change.
+/// Adds, changes or removes contents of memory at the start (`ram`): a list of 1, 4, 16 or 512 TCEs that no step
+/// writes. Returns false if the focus is neither `Indirect` nor `Program`, if the machine has no mapping, if the drawn
+/// mapping is a hole, or if contents are to be added and there are 16 already.
 pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if !matches!(focus, Focus::Indirect | Focus::Program) {
         return false;
@@ -238,8 +243,9 @@ pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> b
     true
 }
 
-/// Changes one number of an item of the machine. LIOBNs, bases and real addresses have operators of their own. Returns
-/// false if it found nothing to change.
+/// Changes one number of an item of the machine; counts stay in 1 to 2^20. Returns false if no number is
+/// [`tweakable`](values::tweakable), if the drawn one is a LIOBN, a base or a real address, which have operators of
+/// their own, or if the new number equals the old one.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let mut found: Vec<(Place, u64)> = Vec::new();
     visit(program, &mut |place, number| {

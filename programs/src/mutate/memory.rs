@@ -16,15 +16,17 @@ use crate::links::{move_gpas, move_hvas, move_pfns};
 /// Number of sections of a machine from which on none is added: each section can need hundreds of vmemmap blocks.
 const MAX_SECTIONS: usize = 8;
 
-/// Adds an absent section to the machine, with its vmemmap blocks. Returns false if it found nothing to change.
+/// Adds an absent section to the machine, with the vmemmap blocks that the section needs. Returns false for flatmem, if
+/// the machine has [`MAX_SECTIONS`] already, if the drawn section is present or lies past [`LAST_SECTION`], or if the
+/// blocks find no room.
 pub(super) fn section_comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let section = Sights::new(program, 0).section(false, dice);
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     sections.len() < MAX_SECTIONS && section <= LAST_SECTION && add_section(&mut program.machine, section)
 }
 
-/// Removes a section of the machine and everything that names its pages, if it is not the only section. Returns false
-/// if it found nothing to change.
+/// Removes a section of the machine and everything that names pages of the section. Returns false for flatmem, or if
+/// the machine has only one section.
 pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     if sections.len() < 2 {
@@ -35,8 +37,9 @@ pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
-/// Moves a run of vmemmap blocks to a place of its own or right behind its predecessor, exchanges it with another run,
-/// or cuts it in two. Returns false if it found nothing to change.
+/// Moves a run of vmemmap blocks right behind its predecessor, exchanges it with another run, or moves it (in 60 of 100
+/// cases only its first 1 to 3 blocks, which cuts the run in two) to a place of its own. Returns false for flatmem, if
+/// there are no blocks, if the two runs to exchange are one or differ in length, or if no place is free.
 pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let MemoryModel::SparsememVmemmap { block_shift, blocks, .. } = &machine.memory else { return false };
@@ -89,8 +92,9 @@ pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Changes the size of struct pages or the size of vmemmap blocks, and finds new places for blocks or for flatmem's
-/// array. Returns false if it found nothing to change.
+/// Changes the size of struct pages (56, 64, 72 or 80 bytes) or the size of vmemmap blocks (2^12, 2^16, 2^21 or 2^24
+/// bytes), and finds new places for blocks or for flatmem's array. Returns false if the drawn size equals the old one,
+/// or if a block size is drawn for flatmem; the places may have changed even so.
 pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let size = dice.pick(&[56, 56, 64, 72, 80]);
@@ -116,7 +120,8 @@ pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     changed
 }
 
-/// Moves flatmem's array of struct pages to free real memory. With another memory model it does nothing.
+/// Moves flatmem's array of struct pages to free real memory, or to 2^62, which is invalid, if there is no room. Does
+/// nothing for another memory model.
 fn place_array(machine: &mut Machine) {
     let size = machine.struct_page;
     if let MemoryModel::Flatmem { array, pages } = &mut machine.memory {
@@ -140,7 +145,7 @@ fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
 }
 
 /// Switches between flatmem and sparsemem-vmemmap. Pages are renumbered so that steps still name existing pages, as far
-/// as the new model has as many. Returns false if it found nothing to change.
+/// as the new model has as many. Always returns true.
 pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let per_section = program.machine.page_shift.pages_per_section();
     match program.machine.memory.clone() {
@@ -178,7 +183,7 @@ pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
 }
 
 /// Switches between PAGE_SHIFT 12 and 16. Numbers of sections and slots, and page numbers inside them, stay; pfns,
-/// addresses and blocks that depend on the page size are computed again. Returns false if it found nothing to change.
+/// addresses and blocks that depend on the page size are computed again. Always returns true.
 pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> bool {
     let old = program.machine.page_shift;
     let new = if old == PageShift::Shift12 { PageShift::Shift16 } else { PageShift::Shift12 };
@@ -240,8 +245,8 @@ pub(super) fn page_shift(program: &mut Program, _: Focus, _: &mut Dice<'_>) -> b
 }
 
 /// Moves the vmemmap range to another base: to the top of the address space, or to one of two bases that the kernel
-/// uses. If the base stays the same, moves the vmemmap list instead; for flatmem, moves the array of struct pages.
-/// Returns false if it found nothing to change.
+/// uses. If the drawn base is the old one, moves the vmemmap list instead; for flatmem, moves the array of struct
+/// pages. Always returns true.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let per_section = machine.page_shift.pages_per_section();

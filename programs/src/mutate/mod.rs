@@ -65,7 +65,7 @@ pub fn operators() -> impl Iterator<Item = &'static str> {
 }
 
 /// Mutates a valid program with the one operator named `operator`. Returns whether the operator found something to
-/// change; false for an unknown name, which changes nothing.
+/// change (a drawn value may still equal the old one); false for an unknown name, which changes nothing.
 pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u64) -> bool {
     let Some(operator) = operators::named(operator) else { return false };
     let bounds = Bounds::of(program);
@@ -87,8 +87,8 @@ pub fn crossover(one: &Program, other: &Program, focus: Focus, seed: u64) -> Pro
     child
 }
 
-/// Runs an operator, and repairs the program if the operator may leave it invalid, because the next operator relies on
-/// a valid program. Returns whether the operator found something to change.
+/// Runs an operator. If the operator found something to change and may leave the program invalid, repairs the program,
+/// because the next operator relies on a valid one. Returns whether the operator found something to change.
 fn run(operator: &Operator, program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let done = (operator.run)(program, focus, dice);
     if operator.repairs && done {

@@ -23,7 +23,8 @@ pub(super) struct Operator {
     needs: Needs,
     /// Whether the operator may leave an invalid program, which [`run`](super::run) then repairs.
     pub(super) repairs: bool,
-    /// Changes the program. Returns false if the operator found nothing to change.
+    /// Changes the program. Returns false if the operator found nothing to change; the doc comment of each operator
+    /// says when. After true the program may still be the same, because a drawn value may equal the old one.
     pub(super) run: fn(&mut Program, Focus, &mut Dice<'_>) -> bool,
 }
 

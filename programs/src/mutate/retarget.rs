@@ -6,8 +6,9 @@ use super::sights::Sights;
 use crate::generate::dice::Dice;
 use crate::links::move_call;
 
-/// Changes calls on the window `gone` that are in steps from index `start` on into calls on an open window. About 4 of
-/// 100 calls stay, because calls on an unknown LIOBN must be tested too.
+/// Changes calls on the window `gone` that are in steps from index `start` on into calls on an open window. A call
+/// stays if its LIOBN is open again, if no window is open, and in 4 of 100 other cases, because calls on an unknown
+/// LIOBN must be tested too.
 pub(super) fn away_from(program: &mut Program, start: usize, gone: &WindowSpec, dice: &mut Dice<'_>) {
     for index in start..program.steps.len() {
         let Step::Hypercall { vcpu, mut call } = program.steps[index] else { continue };

@@ -12,8 +12,10 @@ use super::windows;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// Inserts a `write` step with a TCE list right before an existing H_PUT_TCE_INDIRECT, or an H_PUT_TCE_INDIRECT right
-/// after an existing `write` step. Returns false if it found nothing to change.
+/// Inserts a `write` step with a list of 1 to 512 TCEs right before an H_PUT_TCE_INDIRECT; in 40 of 100 cases, if there
+/// is a `write` step, inserts an H_PUT_TCE_INDIRECT right after it. Returns false if there is no H_PUT_TCE_INDIRECT to
+/// insert before, if its window (for the inserted call, any window) is not open, if the focus does not run the inserted
+/// call, or if no step can be added.
 pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let writes = |step: &Step| matches!(step, Step::Write { .. });
     if dice.percent(40)
@@ -40,7 +42,8 @@ pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice
 }
 
 /// Inserts an H_PUT_TCE_INDIRECT right after the `write` step with index `index`; the call's list is what this step
-/// writes. Returns false if nothing was inserted.
+/// writes. Returns false if that step is no `write`, if no window is open after it, if the focus does not run the call,
+/// or if no step can be added.
 fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Step::Write { gpa: Gpa(gpa), words } = &program.steps[index] else { return false };
     let Some(window) = Sights::new(program, index + 1).window(dice) else { return false };
@@ -53,8 +56,10 @@ fn call_after(program: &mut Program, index: usize, focus: Focus, dice: &mut Dice
 }
 
 /// Changes an H_STUFF_TCE or H_PUT_TCE_INDIRECT so that it names 512 entries, mostly with its old first entry among
-/// them. A window that is too small grows, and a `write` step with a list of 512 words is inserted before an
-/// H_PUT_TCE_INDIRECT. Returns false if it found nothing to change.
+/// them. A window that is too small grows to 512, 513 or 1024 entries. If a step can be added, a `write` step with a
+/// list of 512 words is inserted before an H_PUT_TCE_INDIRECT. Returns false if there is no such call, if the window of
+/// the drawn call is not open, or if this window is too small and cannot grow: it is created by a step, or its tables
+/// find no room.
 pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let many = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_STUFF_TCE | H_PUT_TCE_INDIRECT));
     let Some(index) = pick_step(program, many, dice) else { return false };
@@ -96,25 +101,27 @@ pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
     true
 }
 
-/// Inserts a `write` step with a new list and the H_PUT_TCE_INDIRECT that reads the list. Returns false if it found
-/// nothing to change.
+/// Inserts a `write` step with a new list and the H_PUT_TCE_INDIRECT that reads the list. Returns false if fewer than
+/// two steps can be added, if no window is open, or if the focus runs neither step.
 pub(super) fn list(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::List, focus, dice)
 }
 
-/// Inserts a step that creates or closes a DMA window. Returns false if it found nothing to change.
+/// Inserts a step that creates or closes a DMA window. Returns false if fewer than two steps can be added, if six tries
+/// drew no step that the focus runs, or (in 85 of 100 cases) if the step would close the only open window.
 pub(super) fn window(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::Window, focus, dice)
 }
 
 /// Inserts a call whose TCEs name a page, an `unmap` of the page, and a call that replaces these TCEs, so that the last
-/// reference on the page may go. Returns false if it found nothing to change.
+/// reference on the page may go. Returns false if fewer than two steps can be added, or if six tries drew no step that
+/// the focus runs.
 pub(super) fn last_reference(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::LastReference, focus, dice)
 }
 
-/// Inserts new steps of the wanted kind at a random index. Returns false if fewer than two steps can be added, or if
-/// the step would close the only open window (mostly).
+/// Inserts new steps of the wanted kind at a random index. Returns false if fewer than two steps can be added, if
+/// [`fresh::steps`] drew none, or (in 85 of 100 cases) if the first step would close the only open window.
 fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
         return false;
@@ -137,9 +144,11 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
     done
 }
 
-/// After an H_PUT_TCE or H_STUFF_TCE with permissions, inserts an `unmap` of the page that its TCE names and a call
-/// that replaces or clears the entry. The inserted call drops the last reference on the page, unless something else
-/// holds it. Returns false if it found nothing to change.
+/// After an H_PUT_TCE or H_STUFF_TCE with permissions, inserts an `unmap` of the page that the call's TCE names and a
+/// call that replaces or clears the entry; in 15 of 100 cases a `map` of that hva in between. The inserted call drops
+/// the last reference on the page, unless something else holds it. Returns false if there is no such call, if the
+/// window of the drawn call is not open, if the TCE names no guest memory, or if no step that the focus runs can be
+/// added.
 pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE) && call.args[2] & 3 != 0);
     let Some(index) = pick_step(program, names, dice) else { return false };
@@ -166,8 +175,9 @@ pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut
     put(program, index + 1, steps)
 }
 
-/// Inserts two steps that change the own references of one page, with up to four steps between them: for example `take`
-/// and `drop`, `drop` and `take`, or two `put_page_unless_one`. Returns false if it found nothing to change.
+/// Inserts two steps that change the reference count of one page, with up to four steps between them: for example
+/// `take` and `drop`, `drop` and `take`, or two `put_page_unless_one`. Returns false if fewer than two steps can be
+/// added, or if the focus does not run the first of the two.
 pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
         return false;
@@ -186,8 +196,10 @@ pub(super) fn take_and_drop(program: &mut Program, focus: Focus, dice: &mut Dice
     focus.keeps(&before) && put(program, end.max(at), vec![after]) && put(program, at, vec![before])
 }
 
-/// Inserts a host step (`age`, `clean`, `write-protect`, `migrate` or `unmap`) right before a call, on the page of the
-/// call's list or on the page that its TCE names. Returns false if it found nothing to change.
+/// Inserts a host step (`age`, `clean`, `write-protect`, `migrate` or `unmap`) right before a call: on the page of the
+/// call's list or on the page that its TCE names, or, if that lies outside guest memory, on one drawn by
+/// [`Sights::hva`]. Returns false if no call has a list or a TCE, if no hva was drawn, if the focus does not run the
+/// step, or if no step can be added.
 pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let calls = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.fields().len() > 2);
     let Some(index) = pick_step(program, calls, dice) else { return false };
@@ -207,7 +219,7 @@ pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dic
 }
 
 /// Inserts a `hot-remove` and a `hot-add` of one section (in 20 of 100 cases in the other order), and a lookup of a
-/// page. Returns false if it found nothing to change.
+/// page. Returns false if fewer than three steps can be added, or for flatmem.
 pub(super) fn replug(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 3 {
         return false;

@@ -86,7 +86,8 @@ impl<'a> Sights<'a> {
         self.all_windows().find(|(_, window)| window.liobn.0 == liobn).map(|(_, window)| *window)
     }
 
-    /// Draws a window that a step before `at` closes; `None` if there is none.
+    /// Draws a LIOBN that a step before `at` closes, and returns the first window with this LIOBN; `None` if there is
+    /// no such step, or no window has the LIOBN.
     pub(super) fn closed_window(self, dice: &mut Dice<'_>) -> Option<WindowSpec> {
         let liobn = self.closed(dice)?;
         self.all_windows().map(|(_, window)| window).find(|window| window.liobn.0 == liobn).copied()
@@ -128,7 +129,8 @@ impl<'a> Sights<'a> {
         Some(Hva(mapping.hva.0 + index * self.page()))
     }
 
-    /// Draws a guest page that a mapping of the machine maps; `None` if four tries find none.
+    /// Draws a guest page that a mapping of the machine maps; `None` if the machine has no mappings, or if four tries
+    /// find no page in a slot.
     pub(super) fn guest(self, dice: &mut Dice<'_>) -> Option<GuestPlace> {
         for _ in 0..4 {
             let hva = self.mapped_hva(dice)?;
@@ -148,7 +150,7 @@ impl<'a> Sights<'a> {
     }
 
     /// Draws an hva: mostly of a mapped page, else of the last page of a slot, or one that an earlier step maps or
-    /// unmaps; `None` if there are none.
+    /// unmaps; `None` if the drawn kind has none and the machine has no mappings.
     pub(super) fn hva(self, dice: &mut Dice<'_>) -> Option<Hva> {
         match dice.below(10) {
             0 => self.slot_edges(dice).and_then(|[_, last, _]| self.hva_of(last)),
@@ -164,8 +166,8 @@ impl<'a> Sights<'a> {
         .or_else(|| self.mapped_hva(dice))
     }
 
-    /// Draws a guest address for a TCE: mostly a mapped guest page, else one at or past an edge of a memory slot. It
-    /// need not be a multiple of a window's page.
+    /// Draws a guest address for a TCE: mostly of a mapped guest page (0 if none was drawn), else one at or past an
+    /// edge of a memory slot. The address need not be a multiple of a window's page.
     pub(super) fn target(self, dice: &mut Dice<'_>) -> u64 {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
@@ -197,7 +199,7 @@ impl<'a> Sights<'a> {
     }
 
     /// Draws a boundary between two vmemmap blocks inside the struct pages of a present section, as an offset in bytes
-    /// from the base of the vmemmap range; `None` if there is none.
+    /// from the base of the vmemmap range; `None` for flatmem, or if the drawn section has none.
     fn boundary(self, dice: &mut Dice<'_>) -> Option<u64> {
         let MemoryModel::SparsememVmemmap { block_shift, sections, .. } = &self.machine().memory else { return None };
         let bytes = self.machine().page_shift.pages_per_section() * self.machine().struct_page;
@@ -214,8 +216,8 @@ impl<'a> Sights<'a> {
         Some(chosen << block_shift)
     }
 
-    /// Draws the pfn of a present page whose struct page is split between two vmemmap blocks; `None` if the drawn
-    /// boundary splits none.
+    /// Draws the pfn of a present page whose struct page is split between two vmemmap blocks; `None` if there is no
+    /// boundary, or if the drawn one splits none.
     pub(super) fn split(self, dice: &mut Dice<'_>) -> Option<Pfn> {
         let at = self.boundary(dice)?;
         let size = self.machine().struct_page;

@@ -38,7 +38,8 @@ pub(super) fn put(program: &mut Program, at: usize, mut steps: Vec<Step>) -> boo
     some
 }
 
-/// Draws new steps that fit the program's machine, and inserts them. Returns false if it found nothing to change.
+/// Draws new steps that fit the program's machine, and inserts them. Returns false if no step can be added, or if six
+/// tries drew no step that the focus runs.
 pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) == 0 {
         return false;
@@ -48,8 +49,8 @@ pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     put(program, at, steps)
 }
 
-/// Removes one step, if there are at least two. If the step creates a window, calls on this window go to an open
-/// window. Returns false if it found nothing to change.
+/// Removes one step. If the step creates a window, calls on this window go to an open window. Returns false if there
+/// are fewer than two steps.
 pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.steps.len() < 2 {
         return false;
@@ -59,7 +60,8 @@ pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     true
 }
 
-/// Removes a range of consecutive steps, up to half of all steps. Returns false if it found nothing to change.
+/// Removes a range of consecutive steps, from one to half of all steps. Returns false if there are fewer than two
+/// steps.
 pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let most = program.steps.len() / 2;
     let Some(range) = stretch(&program.steps, most, dice) else { return false };
@@ -80,8 +82,8 @@ fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     }
 }
 
-/// Inserts one to seven copies of a step, or of a range of up to six steps, right after it. Returns false if it found
-/// nothing to change.
+/// Inserts 1, 2, 3 or 7 copies of a step, or of a range of up to six steps, right after it; fewer if the program may
+/// not grow so much. Returns false if there are no steps, or if no step can be added.
 pub(super) fn repeat(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let most = if dice.percent(50) { 1 } else { 6 };
@@ -91,7 +93,8 @@ pub(super) fn repeat(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     put(program, range.end, std::iter::repeat_n(steps, times).flatten().collect())
 }
 
-/// Swaps two steps, or moves a range of up to six steps to another index. Returns false if it found nothing to change.
+/// Swaps two steps (in 60 of 100 swaps neighbours), or moves a range of up to six steps to another index. Returns false
+/// if there are fewer than two steps, or if the drawn index is the old one.
 pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let length = program.steps.len();
     if length < 2 {
@@ -111,7 +114,8 @@ pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     at != range.start
 }
 
-/// Copies a range of up to eight steps to another index. Returns false if it found nothing to change.
+/// Copies a range of up to eight steps to another index. Returns false if there are no steps, or if no step can be
+/// added.
 pub(super) fn splice(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let Some(range) = stretch(&program.steps, 8.min(room), dice) else { return false };

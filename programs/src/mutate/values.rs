@@ -19,8 +19,8 @@ pub(super) fn pick_step(program: &Program, wanted: impl Fn(&Step) -> bool, dice:
     choose(program.steps.iter().enumerate().filter(|(_, step)| wanted(step)).map(|(index, _)| index), dice)
 }
 
-/// Draws a hypercall that `wanted` accepts. Returns the index of its step, the call, and its window (`None` if that is
-/// not open at this step); `None` if `wanted` accepts no call.
+/// Draws a hypercall that `wanted` accepts. Returns the index of the call's step, the call, and the call's window
+/// (`None` if that window is not open at this step); `None` if `wanted` accepts no call.
 fn pick_call(
     program: &Program,
     wanted: impl Fn(&Hypercall) -> bool,
@@ -52,8 +52,9 @@ const fn room(window: &WindowSpec, ioba: u64) -> u64 {
     window.entries.saturating_sub(ioba.wrapping_sub(window.base) >> window.page_shift)
 }
 
-/// Sets the IOBA of a call to an edge of its window, to the IOBA of another call on this window, or to any entry; in 9
-/// of 100 cases to a wrong address. Returns false if it found nothing to change.
+/// Sets the IOBA of a call to an edge of the call's window, to the IOBA of a call on this window, or to any entry; in 9
+/// of 100 cases to an address that is mostly wrong. Returns false if no call has a known opcode, if the window of the
+/// drawn call is not open, or if the drawn IOBA equals the old one.
 pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, Some(window))) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -86,8 +87,10 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     set_call(program, index, call)
 }
 
-/// Sets the count (r7) of an H_STUFF_TCE or H_PUT_TCE_INDIRECT to an edge: of the entries left in its window, or of the
-/// 512 words that a list can hold. Sometimes it is far too large. Returns false if it found nothing to change.
+/// Sets the count (r7) of an H_STUFF_TCE or H_PUT_TCE_INDIRECT: mostly to 1 or to an edge of the entries left in the
+/// call's window (0 to one too many), in 10 of 83 cases to about 512 or the entries of the window, in 8 of 83 cases to
+/// a number far too large. Returns false if there is no such call, if the window of the drawn call is not open, or if
+/// the drawn count equals the old one.
 pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, many, dice) else { return false };
     let Some(window) = window else { return false };
@@ -102,8 +105,10 @@ pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Changes a call into one on the same entry of another open window, or on a LIOBN that is closed or unknown. Returns
-/// false if it found nothing to change.
+/// Changes a call into one on the same entry of a window that is drawn from the open ones; in 8 of 100 cases, if the
+/// call's window is open, only the LIOBN, to one that is mostly closed or unknown. Returns false if no call has a known
+/// opcode, if no window is open at the drawn call, or if the call stays as it was, for example because its own window
+/// was drawn.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -120,7 +125,9 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
 }
 
 /// Corrects the opcode, LIOBN and IOBA of a call that the first checks refuse. Otherwise such calls would pile up in
-/// mutated programs, and a refused call tests nothing else. Returns false if it found nothing to change.
+/// mutated programs, and a refused call tests nothing else. Draws one of the first 8 entries, and for an unknown opcode
+/// H_PUT_TCE, H_GET_TCE or H_STUFF_TCE. Returns false if there is no such call, if no window is open at the drawn one,
+/// or if the call stays as it was, which only a base that is not a multiple of the page allows.
 pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let refused = |index: usize, call: &Hypercall| match Sights::new(program, index).window_of(call.args[0]) {
         _ if call.name().is_none() => true,
@@ -146,8 +153,9 @@ pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Replaces the TCE in a call's r6, or one word of a `write` step, by a TCE that names guest memory or an edge of it,
-/// or changes only its permissions. Returns false if it found nothing to change.
+/// Replaces the TCE in r6 of an H_PUT_TCE or H_STUFF_TCE, or one word of a `write` step, by a TCE that names guest
+/// memory or an edge of it; in 20 of 100 cases changes only the permissions, to 0 to 3. Returns false if there is no
+/// such step, or if no window is open at the drawn one. The drawn value may equal the old one.
 pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let reads = |step: &Step| match step {
         Step::Hypercall { call, .. } => matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE),
@@ -199,8 +207,10 @@ fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut
     }
 }
 
-/// Changes the list address of an H_PUT_TCE_INDIRECT, or a `write` step: its number of words, the stride between them,
-/// their order, or its address. Returns false if it found nothing to change.
+/// In 50 of 100 cases changes the list address of an H_PUT_TCE_INDIRECT; otherwise, or without such a call, a `write`
+/// step: the count of its last run of words (up to 512, or twice the old count), a stride, the order of the runs, a run
+/// more or less, or the address. Returns false if the drawn list address equals the old one, or if a `write` step is to
+/// change and there is none.
 pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let call = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
     if dice.percent(50)
@@ -255,8 +265,10 @@ fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     }
 }
 
-/// Replaces the opcode of a call and keeps its window and entry; TCE, list and count are drawn where the new call needs
-/// them. Returns false if it found nothing to change.
+/// Replaces the opcode of a call and keeps the window and the entry; draws TCE, list and count (1 to 6) where the new
+/// call needs them. Draws an unknown opcode in 3 of 98 cases. Returns false if there is no call, if the window of the
+/// drawn call is not open, if no list address was drawn for an H_PUT_TCE_INDIRECT, if the focus does not run the new
+/// call, or if the call stays as it was.
 pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |_| true, dice) else { return false };
     let sights = Sights::new(program, index);
@@ -282,7 +294,7 @@ pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     focus.keeps(&Step::Hypercall { vcpu: 0, call }) && set_call(program, index, call)
 }
 
-/// Lets another vCPU make a call. Returns false if it found nothing to change.
+/// Lets another vCPU, drawn from all others, make a call. Returns false if the program has no call.
 pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |step| matches!(step, Step::Hypercall { .. }), dice) else { return false };
     if let Step::Hypercall { vcpu, .. } = &mut program.steps[index] {
@@ -291,8 +303,9 @@ pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Sets the pfn of a step to an edge of memory, or to a page that the machine or an earlier step names. Returns false
-/// if it found nothing to change.
+/// Sets the pfn of a step to one drawn by [`Sights::pfn`] (an edge of memory, or a page that the machine or an earlier
+/// step names); for `make-compound` and `split-compound` in 50 of 100 cases to a compound page of the machine. Returns
+/// false if no step has a pfn. The drawn pfn may equal the old one.
 pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         let mut found = false;
@@ -321,8 +334,9 @@ pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Sets the hva of a step to one drawn by [`Sights::hva`], mostly of a mapped page. Returns false if it found nothing
-/// to change.
+/// Sets the hva of a `map`, `unmap`, `age`, `clean`, `write-protect` or `migrate` step to one drawn by [`Sights::hva`],
+/// mostly of a mapped page. Returns false if there is no such step, or if no hva was drawn. The drawn hva may equal the
+/// old one.
 pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         matches!(
@@ -346,7 +360,7 @@ pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
 }
 
 /// Changes the flags, the kind or the order of a page-table entry; a hole stays. A new huge entry maps one of
-/// `compounds`.
+/// `compounds`. The drawn entry may equal the old one.
 pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut Dice<'_>) {
     let Some(at) = pte.pfn() else { return };
     match (dice.below(6), &mut *pte) {
@@ -369,8 +383,9 @@ pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut D
     }
 }
 
-/// Changes a number of a `map`, `make-compound`, `hot-add`, `hot-remove` or `slot` step, for example the page-table
-/// entry, the order, the section or the places of blocks. Returns false if it found nothing to change.
+/// Changes a `map` (the page-table entry), `make-compound` (order 1 to 4), `hot-add` (the section, or a run of 1 to
+/// 4096 blocks), `hot-remove` (the section) or `slot` step (pages, gfn, or number 0 to 3). Returns false if there is no
+/// such step. The drawn number may equal the old one.
 pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let has = |step: &Step| {
         matches!(
@@ -414,8 +429,8 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
     true
 }
 
-/// Changes one number of a step: by one, by a page, by one bit, or to a number of the same kind from elsewhere in the
-/// program. Returns false if it found nothing to change.
+/// Changes one number of a step: by one, by a page or 8, by one bit, or to a number of the same kind from elsewhere in
+/// the program. Returns false if the drawn step has no [`tweakable`] number, or if the drawn number equals the old one.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |_| true, dice) else { return false };
     let mut step = program.steps[index].clone();
@@ -464,7 +479,7 @@ pub(super) fn tweakable(place: Place) -> bool {
     }
 }
 
-/// Draws a number of this kind from elsewhere in the program, or one near `old`. It may equal `old`.
+/// Draws a number of this kind from elsewhere in the program, or one near `old`. The drawn number may equal `old`.
 pub(super) fn number(program: &Program, kind: NumberKind, old: u64, dice: &mut Dice<'_>) -> u64 {
     // LIOBNs and IOBAs are right or wrong, and a near miss is wrong like any other. Operators that know the windows
     // draw near misses, and seldom.

@@ -42,7 +42,8 @@ fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
 }
 
 /// Replaces the machine's window with index `at` by `new`: makes `new` fit the dialect and the host page, finds room
-/// for larger tables, and adapts the calls on the window. Returns whether the window changed.
+/// for larger tables, and adapts the calls on the window. Returns whether the window changed; if larger tables find no
+/// room, nothing changes.
 pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
     let old = program.machine.windows[at];
     fit_base(&mut new, program.dialect);
@@ -68,7 +69,8 @@ fn pick(program: &Program, dice: &mut Dice<'_>) -> Option<usize> {
     (count > 0).then(|| dice.below(count) as usize)
 }
 
-/// Adds a window to the machine, if it has fewer than [`MAX_WINDOWS`]. Returns false if it found nothing to change.
+/// Adds a window of 1, 2, 5, 8, 16, 64 or 520 entries to the machine. Returns false if the machine has [`MAX_WINDOWS`]
+/// already, or if the window's tables find no room.
 pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() >= MAX_WINDOWS {
         return false;
@@ -89,8 +91,8 @@ pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     fits
 }
 
-/// Removes a window of the machine, or (in 30 of 100 cases) lets a new first step create it. Calls on a removed window
-/// go to another one. At least one window stays. Returns false if it found nothing to change.
+/// Removes a window of the machine. In 30 of 100 cases, if a step can be added, a new first step creates the window;
+/// otherwise almost all calls on it go to another window. Returns false if the machine has fewer than two windows.
 pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() < 2 {
         return false;
@@ -105,8 +107,9 @@ pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Changes the number of entries of a window of the machine, to at most [`MAX_GROWN_ENTRIES`], and adapts its calls.
-/// Returns false if it found nothing to change.
+/// Changes the number of entries of a window of the machine to one of 1 to [`MAX_GROWN_ENTRIES`], and adapts all calls
+/// on this window. Returns false if the machine has no window, if the drawn number equals the old one, or if larger
+/// tables find no room.
 pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -116,8 +119,9 @@ pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     replace(program, at, WindowSpec { entries: entries.clamp(1, MAX_GROWN_ENTRIES), ..old })
 }
 
-/// Changes the base (first I/O bus address) of a window of the machine, and adapts its calls. Returns false if it found
-/// nothing to change.
+/// Changes the base (first I/O bus address) of a window of the machine, and adapts all calls on this window. Draws 0,
+/// 2^32, 2^59, the highest base that fits, or one page more or less. Returns false if the machine has no window, or if
+/// the drawn base, made valid, equals the old one.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -130,7 +134,9 @@ pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     replace(program, at, WindowSpec { base, ..old })
 }
 
-/// Changes the page size of a window of the machine, and adapts its calls. Returns false if it found nothing to change.
+/// Changes the page size of a window of the machine, and adapts all calls on this window. Draws 2^12 to 2^34 bytes for
+/// an emulated window, 2^12 bytes to the host's page for a pinned one. Returns false if the machine has no window, or
+/// if the drawn size equals the old one.
 pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -144,8 +150,8 @@ pub(super) fn page(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     replace(program, at, WindowSpec { page_shift, ..old })
 }
 
-/// Makes a pinned window of the machine emulated, or an emulated window pinned (not in dialect `qemu`). Returns false
-/// if it found nothing to change.
+/// Makes a pinned window of the machine emulated, or an emulated window pinned. Returns false if the machine has no
+/// window, or if the drawn one is emulated and cannot be pinned: in dialect `qemu`, or because its tables find no room.
 pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -157,8 +163,8 @@ pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     replace(program, at, WindowSpec { backing, ..old })
 }
 
-/// Changes the LIOBN of a window of the machine, and in the calls on this window. Returns false if it found nothing to
-/// change.
+/// Changes the LIOBN of a window of the machine to one that no window of the machine has, also in the calls on this
+/// window. Returns false if the machine has no window.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -166,8 +172,8 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     replace(program, at, WindowSpec { liobn, ..old })
 }
 
-/// Switches the program to another dialect, and adapts the windows and their calls to it. Returns false if it found
-/// nothing to change.
+/// Switches the program to another dialect, and adapts the windows and the calls on them. Draws the dialects of
+/// [`Dialect::ALL`] with weights 50, 35 and 15. Returns false if the drawn dialect is the program's already.
 pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let new = Dialect::ALL[dice.weighted(&[50, 35, 15])];
     let old = std::mem::replace(&mut program.dialect, new);
@@ -212,8 +218,9 @@ pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
     put_tables(window, RealAddr(room));
 }
 
-/// Changes a window that a `create-window` step creates (entries, page size, backing or LIOBN), and adapts the calls on
-/// it. Returns false if it found nothing to change.
+/// Changes a window that a `create-window` step creates: the entries (1 to [`MAX_GROWN_ENTRIES`]), the page size, the
+/// backing, or the LIOBN (to one that an earlier step closes). Adapts the calls on this window. Returns false if there
+/// is no such step. The drawn value may equal the old one.
 pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = super::values::pick_step(program, |step| matches!(step, Step::CreateWindow(_)), dice) else {
         return false;
