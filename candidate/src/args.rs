@@ -66,7 +66,7 @@ fn range<'a>(view: &View<'_>, window: &'a Window, ioba: u64, count: u64) -> Deci
 
 /// Checks the arguments of H_GET_TCE and H_PUT_TCE, and returns the one entry.
 ///
-/// H_PARAMETER for an unknown LIOBN or an IOBA that the window refuses.
+/// Fails with H_PARAMETER for an unknown LIOBN or an IOBA that the window refuses.
 #[inline]
 pub fn one<'a>(view: &View<'a>, liobn: u64, ioba: u64) -> Decided<Run<'a>> {
     let window = find(view, liobn)?;

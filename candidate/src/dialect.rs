@@ -122,7 +122,7 @@ const NO_ANSWER: &str = "none of the answers that the contract names";
 
 /// Returns the candidate's reading of a field in the words of the contract, worked out from the dialect's [`Profile`].
 ///
-/// `None` for the fields that the candidate has no reading of. It takes windows as the host describes them, whatever
+/// `None` for the fields that the candidate has no reading of: it takes windows as the host describes them, whatever
 /// their kind, base and LIOBN; and real mode defers what it must and nothing else, which every dialect allows.
 #[must_use]
 pub fn reads(dialect: Dialect, field: Field) -> Option<&'static str> {

@@ -17,14 +17,14 @@ use crate::view::View;
 pub trait Half {
     /// Copies the first `count` words (0 to 512) of the list at `hva` to the vCPU's scratch memory.
     ///
-    /// The status that decides the call; H_TOO_HARD from real mode.
+    /// Fails with the status that decides the call; with H_TOO_HARD if real mode must defer.
     fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status>;
 
     /// Writes `values`, which have passed all checks of the arguments and TCEs, to a pinned window: hardware entries
     /// and guest values. `hardware` is the real address of the window's hardware table. Writes all entries or, on
     /// error, none.
     ///
-    /// H_HARDWARE in either mode; H_TOO_HARD from real mode.
+    /// Fails with H_HARDWARE in either mode, or with H_TOO_HARD if real mode must defer.
     fn pinned(
         view: &View<'_>,
         cpu: &Cpu<'_>,
@@ -115,7 +115,7 @@ pub fn store_guest_values(cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) {
 /// read once, and the rest of the call uses only the copy (`LIST.SNAPSHOT`). Relaxed is enough: the guest has no
 /// guarantee about the order in which its words are read.
 ///
-/// H_PARAMETER if `count` is above 512. The argument checks have already refused such a count.
+/// Fails with H_PARAMETER if `count` is above 512. The argument checks have already refused such a count.
 pub fn copy_list<'a>(view: &View<'a>, cpu: &Cpu<'_>, page: Pfn, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
     let words = view.scratch.list.get(..count as usize).ok_or(Status::PARAMETER)?;
     let mut at = RealAddr(page.0.wrapping_shl(view.page_shift) | hva.0 & view.offset_mask());

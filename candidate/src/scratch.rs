@@ -32,7 +32,7 @@ pub enum Values<'a> {
 }
 
 impl Values<'_> {
-    /// Returns the word of entry `i` of the call.
+    /// Returns the word of entry `i` of the call; 0 past the end of a list.
     #[must_use]
     pub fn get(&self, i: u64) -> u64 {
         match *self {

@@ -20,7 +20,7 @@ pub struct Slot {
     pub id: u32,
 }
 
-/// Returns the slot that contains `gfn`.
+/// Returns the slot that contains `gfn`; `None` if no slot does.
 #[must_use]
 pub fn find(slots: &[Slot], gfn: Gfn) -> Option<&Slot> {
     let after = slots.partition_point(|slot| slot.first <= gfn.0);

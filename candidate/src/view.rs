@@ -48,7 +48,7 @@ impl<'a> View<'a> {
     /// Returns the values of a list that lies outside guest memory or in a hole of the host page table: zeros, if the
     /// dialect allows such a list.
     ///
-    /// H_PARAMETER if the dialect refuses such a list.
+    /// Fails with H_PARAMETER if the dialect refuses such a list.
     pub const fn unbacked_list(&self) -> Result<Values<'a>, Status> {
         if self.profile.unbacked_list_is_zeros { Ok(Values::Same(0)) } else { Err(Status::PARAMETER) }
     }

@@ -93,7 +93,7 @@ impl Window {
     }
 }
 
-/// Returns the window with this LIOBN. `windows` must be sorted by LIOBN.
+/// Returns the window with this LIOBN; `None` if there is none. `windows` must be sorted by LIOBN.
 #[must_use]
 #[inline]
 pub fn find(windows: &[Window], liobn: Liobn) -> Option<&Window> {

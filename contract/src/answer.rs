@@ -7,8 +7,8 @@ use crate::hcall::Status;
 pub struct HcallAnswer {
     /// r3: the status of the call.
     pub status: Status,
-    /// The new value of r4, or `None` if the hypercall left r4 unchanged. Only a successful H_GET_TCE writes r4: the
-    /// TCE.
+    /// The new value of r4: the TCE that a successful H_GET_TCE returns. `None` if the call left r4 unchanged, as every
+    /// other call must.
     pub r4: Option<u64>,
 }
 

@@ -23,8 +23,9 @@ pub const LIST_AREA_BYTES: u64 = 1 << 20;
 pub const LIST_NODE_BYTES: u64 = 24;
 /// Largest order of a compound page, which has 2^order pages. The smallest order is 1.
 pub const MAX_ORDER: u32 = 9;
-/// Largest own (number of references that the host itself holds) of a page that a page-table entry names at boot, of a
-/// page that step `map` or `migrate` maps, and of a page after step `take`.
+/// Largest own: the number of references that the host itself holds on a page. The range 0 ..= `MAX_OWN` holds for a
+/// page that a page-table entry names at boot and for a page that step `map` or `migrate` maps. Step `take` raises own
+/// at most to `MAX_OWN`.
 pub const MAX_OWN: i32 = 1 << 30;
 /// Largest number of memory slots at a time. Slots are numbered from 0, and every slot number is below this limit.
 pub const MAX_SLOTS: u32 = 512;

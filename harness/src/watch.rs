@@ -39,7 +39,9 @@ pub const ENVIRONMENT: &str = "REALMODE_WATCHED";
 /// Number of bytes of a stretch, the part of the shared memory that one checker has. It is more than any packed program
 /// has. Stretch 0 belongs to no checker and holds [`FINISHED`].
 const STRETCH: u64 = 1 << 27;
-/// Value of the first byte of the shared memory once the watched command has ended by itself.
+/// Value of the first byte of the shared memory once the watched command has ended by itself. The command writes it
+/// just before it ends ([`finish`]), also after a panic. The byte stays 0 if a signal kills the command or the library
+/// calls `exit`.
 const FINISHED: u8 = 1;
 
 /// A record in the shared memory: the path of a library, and the [packed](encoding) program that the library runs.
@@ -68,8 +70,9 @@ pub enum Role {
     Unwatched,
 }
 
-/// Returns the role of this process by the [environment variable](ENVIRONMENT). If the process is watched, it also
-/// opens the shared memory, and asks the system to kill this process when the watching process ends.
+/// Returns the role of this process by the [environment variable](ENVIRONMENT): [`Role::Alone`] if the variable is not
+/// set, or names another process than this one's parent. If the process is watched, `role` also opens the shared
+/// memory, and asks the system to kill this process when the watching process ends.
 ///
 /// # Errors
 /// Fails if the watching process has ended, or if the shared memory cannot be opened.

@@ -49,8 +49,9 @@ impl Default for PageIndex {
 }
 
 impl PageIndex {
-    /// Returns the real address of the page's struct page if all its bytes lie inside one backed block, else `None`. It
-    /// does not access simulated memory, so the caller must check whether the page is in use or compound.
+    /// Returns the real address of the page's struct page if all its bytes lie inside one backed block or in the array,
+    /// else `None`. The lookup does not access simulated memory, so the caller must check whether the page is in use or
+    /// compound.
     #[must_use]
     pub fn lookup(&self, pfn: Pfn) -> Option<RealAddr> {
         if pfn.0.wrapping_shr(MAX_PHYSMEM_BITS.wrapping_sub(self.page_shift)) != 0 {

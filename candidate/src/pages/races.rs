@@ -32,8 +32,10 @@ impl Machine {
         self.index.add(block, &mut [PLACES[place]].into_iter());
     }
 
-    /// Looks a block up as a reader, and checks that the result is one of the block's places and that its struct pages
-    /// are zeroed.
+    /// Looks a block up as a reader. Returns the block's real address, or `None` if the reader sees no block.
+    ///
+    /// # Panics
+    /// Panics if the address is none of [`PLACES`], or if the struct pages there are not zeroed.
     fn look(&self, block: u64) -> Option<u64> {
         let found = self.index.get(block)?;
         let place = PLACES.iter().position(|place| *place == found).expect("a place that the block had");

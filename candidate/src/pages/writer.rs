@@ -83,6 +83,7 @@ fn addresses(run: &AddrRun, block_shift: u32) -> impl Iterator<Item = u64> + use
 
 impl BlockIndex {
     /// Adds a section to those that need the block. For the first such section the block gets the next of `places`.
+    /// Does nothing if no place is left, or if the block number is past the end of the index.
     pub(super) fn add(&self, block: u64, places: &mut impl Iterator<Item = u64>) {
         let (number, slot) = slot_of(block);
         let Some(leaf) = self.leaf_or_make(number) else { return };

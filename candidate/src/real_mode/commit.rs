@@ -22,7 +22,7 @@ use super::undo;
 
 /// Carries out a plan.
 ///
-/// H_TOO_HARD, after everything was undone.
+/// Fails with H_TOO_HARD, after it has undone everything.
 pub fn write(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
     let mut progress = Progress::default();
     if let Err(status) = change(view, cpu, plan, &mut progress) {

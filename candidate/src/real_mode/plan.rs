@@ -33,8 +33,8 @@ pub struct Plan<'a> {
 
 /// Reads every page-table entry, hardware entry and struct page that the call names, and makes the plan.
 ///
-/// H_HARDWARE if the host cannot supply a page. H_TOO_HARD for a reason to defer (docs/semantics.md, section 5);
-/// `DEFER.LAST_REF` is found only later, by [`super::commit`].
+/// Fails with H_HARDWARE if the host cannot supply a page, with H_TOO_HARD for a reason to defer (docs/semantics.md,
+/// section 5); `DEFER.LAST_REF` is found only later, by [`super::commit`].
 pub fn make<'a>(
     view: &View<'a>,
     cpu: &Cpu<'_>,
@@ -75,7 +75,8 @@ fn new_entry(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
 
 /// Returns the hardware entry for a TCE, as the page table names its page now; 0 for a fault TCE. One access.
 ///
-/// H_HARDWARE if the host cannot supply the page, H_TOO_HARD if the page table would have to change (`DEFER.PTE`).
+/// Fails with H_HARDWARE if the host cannot supply the page, with H_TOO_HARD if the page table would have to change
+/// (`DEFER.PTE`).
 pub fn translate(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
     if !tce.has_permissions() {
         return Ok(0);
@@ -93,8 +94,8 @@ pub fn translate(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status
     Ok(tce::hardware_word(view, page, tce))
 }
 
-/// Returns the page's struct page. Makes no access. Fails with H_TOO_HARD if it does not lie in one backed block
-/// (`DEFER.LOOKUP`).
+/// Returns the page's struct page. Makes no access. Fails with H_TOO_HARD if the struct page does not lie in one backed
+/// block (`DEFER.LOOKUP`).
 pub fn struct_page(view: &View<'_>, page: Pfn) -> Result<StructPage, Status> {
     view.pages.lookup(page).map(|at| StructPage(at.ea())).ok_or(Status::TOO_HARD)
 }

@@ -17,8 +17,8 @@ use super::{page, pin};
 /// Takes all new references, then exchanges the entries and gives the references of their old pages back, last
 /// references included.
 ///
-/// H_HARDWARE if the host cannot supply a page; found before any page is faulted in, unless another CPU unmaps one
-/// meanwhile.
+/// Fails with H_HARDWARE if the host cannot supply a page. This is found before any page is faulted in, unless another
+/// CPU unmaps a page meanwhile.
 pub fn write(
     view: &View<'_>,
     cpu: &Cpu<'_>,

@@ -13,7 +13,7 @@ use super::pin;
 
 /// Copies the first `count` words (0 to 512) of the list at `hva` to scratch memory. Each word is read once.
 ///
-/// H_PARAMETER for a list in a hole of the host page table, if the dialect refuses it.
+/// Fails with H_PARAMETER for a list in a hole of the host page table, if the dialect refuses such a list.
 pub fn copy<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status> {
     match pin::fault_in(view, cpu, hva, false) {
         Some(page) => hypercall::copy_list(view, cpu, page, hva, count),

@@ -43,7 +43,7 @@ pub fn fault_in(view: &View<'_>, cpu: &Cpu<'_>, hva: Hva, written: bool) -> Opti
 }
 
 /// Faults a TCE's page in and takes a reference on it. Returns the hardware entry, 0 for a fault TCE. `None` if the
-/// host cannot supply the page, or no longer can.
+/// host cannot supply the page, or no longer can, or if the TCE lies outside guest memory.
 pub fn pin(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Option<u64> {
     if !tce.has_permissions() {
         return Some(0);

@@ -156,7 +156,7 @@ impl State {
     }
 }
 
-/// Converts a slot's description; `None` if the slot has no pages.
+/// Converts a slot's description; `None` if the slot has no pages, or if its last gfn does not fit 64 bits.
 fn slot_of(spec: &SlotSpec) -> Option<Slot> {
     let last = spec.gfn.0.checked_add(spec.pages.checked_sub(1)?)?;
     Some(Slot { first: spec.gfn.0, last, run_last: last, hva: spec.hva.0, id: spec.id })

@@ -40,8 +40,8 @@ impl Verdict {
         }
     }
 
-    /// Returns whether at least a part of the program was compared. A finding counts as compared, an invalid program
-    /// does not.
+    /// Returns whether at least a part of the program was compared: true for an agreed program and for a finding,
+    /// [`NotCompared::compared`] for a program that was not compared or only in part, false for an invalid program.
     #[must_use]
     pub fn compared(&self) -> bool {
         match self {

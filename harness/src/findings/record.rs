@@ -44,8 +44,9 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Returns the part of a finding's file names that stands for this program: seed and number for a campaign, number
-    /// and fingerprint for an exhaustive run, engine and fingerprint for an engine.
+    /// Returns the part of a finding's file names that stands for this program: `seed1-2` for program 2 of seed 1,
+    /// `exhaust-7-<fingerprint>` for program 7 of an exhaustive run, `libfuzzer-<fingerprint>` for a program that
+    /// libFuzzer found. The [fingerprint] is a hash of the program's text, 16 hexadecimal digits.
     fn name(&self, program: &Program) -> String {
         match self {
             Self::Campaign { seed, index } => format!("seed{seed}-{index}"),
@@ -277,8 +278,9 @@ impl Recorder<'_> {
 /// Shrinks the program of a catch, and makes sure that a fresh subject shows the finding on the shrunk program.
 ///
 /// Returns `None` if a fresh subject shows no finding on the catch's program. With `exact` a finding of another
-/// identity counts as no finding. `exact` is `false` for a voter that may look more closely now than during the hunt,
-/// because such a voter may show the same mistake at another place.
+/// identity counts as no finding. Also returns `None` if that finding does not come back while the program is shrunk.
+/// `exact` is `false` for a voter that may look more closely now than during the hunt, because such a voter may show
+/// the same mistake at another place.
 ///
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once

@@ -199,7 +199,8 @@ impl Campaign {
         Task { program, fresh, ending }
     }
 
-    /// Returns the programs that ran on the same subject before the program with this number, in order.
+    /// Returns the programs of the stretch before the program with this number, in order, without those that ran on a
+    /// fresh subject of their own.
     fn before(&self, index: u64) -> Vec<Part> {
         let stretch = BATCH * BATCHES;
         let tasks = (index - index % stretch..index).map(|index| self.task(index)).filter(|task| !task.fresh);

@@ -47,7 +47,7 @@ pub fn record(
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
 /// programs in `before`, each shrunk, then the catch's program. Returns `None` if `before` is empty or does not bring
-/// the finding back.
+/// the finding back, or if the voters cannot be made.
 fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequence, Finding)> {
     if before.is_empty() {
         return None;
@@ -74,8 +74,9 @@ struct SequenceShrinker {
 }
 
 impl SequenceShrinker {
-    /// Runs a sequence. Returns the finding on its last program if that finding has the identity and no earlier program
-    /// of the sequence shows a finding; else `None`.
+    /// Runs a sequence. Returns the finding on the last program of the sequence if that finding has the
+    /// [identity](Self::identity) of the catch. Returns `None` if a voter is lost, if an earlier program shows a
+    /// finding or is invalid, or if the last program shows no finding or one of another identity.
     fn shown(&mut self, sequence: &Sequence) -> Option<Finding> {
         let verdicts = self.panel.check_sequence(sequence).ok()?;
         let last = verdicts.len() == sequence.parts.len();

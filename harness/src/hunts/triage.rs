@@ -112,7 +112,7 @@ impl Triage {
     }
 
     /// Shrinks and records a catch within the time limit of shrinking. Records the program as it was found if that time
-    /// is not enough, or if the check itself did not end in time (`late`).
+    /// is not enough, if shrinking panics, or if the check itself did not end in time (`late`).
     fn record(&self, catch: Catch, found_file: PathBuf, late: bool) -> io::Result<Recorded> {
         if !late {
             let (roster, out) = (Roster::from(self.subject), self.out.clone());
@@ -162,7 +162,7 @@ impl Watch for Arc<Marks> {
 }
 
 /// Checks a program with `checker` on a thread of its own. If the check takes longer than `limit`, the thread is left
-/// behind and the result is [`Checked::Late`].
+/// behind and the result is [`Checked::Late`]. If the check panics, the verdict is the finding `HARNESS.FAULT`.
 ///
 /// # Errors
 /// Fails if no thread can be made.

@@ -136,7 +136,8 @@ fn words(program: &Program, holder: usize) -> &[WordRun] {
     }
 }
 
-/// Like [`words`], but mutable. Returns `None` for a step that writes no words.
+/// Like [`words`], but mutable. Returns `None` for a step that writes no words, and for a `holder` past the items of
+/// guest memory.
 fn words_mut(program: &mut Program, holder: usize) -> Option<&mut Vec<WordRun>> {
     let steps = program.steps.len();
     match program.steps.get_mut(holder) {

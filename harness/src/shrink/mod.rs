@@ -101,7 +101,8 @@ const MAX_COSTLY: u64 = 50;
 
 /// Decides whether a program still shows a finding while it is shrunk.
 pub trait Judge {
-    /// Runs the program and returns the finding that it shows. Returns `None` if it shows none or is invalid.
+    /// Runs the program and returns the finding that it shows. Returns `None` if the program shows none, is invalid, or
+    /// could not be run.
     fn finding(&mut self, program: &Program) -> Option<Finding>;
 
     /// Makes the judge forget every program that it has run, for example by a new subject. Returns `false` if the judge
@@ -195,7 +196,8 @@ impl Shrinker<'_> {
     }
 
     /// Tries `program`, and keeps it as the best program if its finding has the identity. Returns whether it was kept.
-    /// Invalid programs and programs that were tried before are not run.
+    /// Not run are invalid programs, programs that were tried before, any program once a limit is reached, and costly
+    /// programs after the first [`MAX_COSTLY`].
     fn attempt_program(&mut self, program: Program) -> bool {
         if program == self.best || program.validate().is_err() {
             return false;

@@ -49,7 +49,6 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Fails if this computer cannot run the voter. The text says why, and what the user can do.
-    /// This computer cannot run it: why, and what the user can do.
     fn checker(&self) -> Result<Option<Checker>, Unavailable> {
         Ok(None)
     }

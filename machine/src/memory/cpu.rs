@@ -141,7 +141,8 @@ impl<'m> Cpu<'m> {
     }
 
     /// Stores eight bytes, little-endian, at `ea` (a multiple of 8). A store that the mode cannot make, or to anything
-    /// but struct pages and TCE tables, is an event and does nothing.
+    /// but struct pages and TCE tables, is an event and does nothing. If memory has no frame left for the store, that
+    /// is a [`Fault`] and no event, and nothing is stored.
     pub fn store(&self, ea: Ea, value: u64, order: Ordering) {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return };
@@ -152,7 +153,7 @@ impl<'m> Cpu<'m> {
     }
 
     /// Exchanges the eight bytes at `ea` (a multiple of 8) with `value` in one atomic step, and returns the old value.
-    /// Where [`store`](Self::store) is an event, so is this; it then does nothing and returns 0.
+    /// Where [`store`](Self::store) is an event or a [`Fault`], so is this; it then does nothing and returns 0.
     pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return 0 };
@@ -162,10 +163,10 @@ impl<'m> Cpu<'m> {
     }
 
     /// Stores `new` at `ea` (a multiple of 8) if the eight bytes there are `current`, in one atomic step, and returns
-    /// `current`. Where [`store`](Self::store) is an event, so is this, and it fails.
+    /// `current`. Where [`store`](Self::store) is an event or a [`Fault`], so is this, and it fails.
     ///
     /// # Errors
-    /// The value at `ea`, if it is not `current`; after an event, some number that is not `current`.
+    /// The value at `ea`, if it is not `current`; after an event or a fault, some number that is not `current`.
     pub fn compare_exchange(
         &self,
         ea: Ea,
@@ -192,10 +193,10 @@ impl<'m> Cpu<'m> {
     }
 
     /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they are `current`, in one atomic step, and returns
-    /// `current`. Where [`store`](Self::store) is an event, so is this, and it fails.
+    /// `current`. Where [`store`](Self::store) is an event or a [`Fault`], so is this, and it fails.
     ///
     /// # Errors
-    /// The value at `ea`, if it is not `current`; after an event, some number that is not `current`.
+    /// The value at `ea`, if it is not `current`; after an event or a fault, some number that is not `current`.
     pub fn compare_exchange_i32(
         &self,
         ea: Ea,
@@ -236,11 +237,13 @@ impl<'m> Cpu<'m> {
     }
 
     /// Replaces the page-table entry of the page that holds `hva` by `new` if it is `current`, in one atomic step
-    /// (acquire and release). `new` must differ from `current` only in its flags, or make an absent page present;
-    /// anything else is an event (`MEM.STRAY`) and fails. The caller takes the reference that a present entry holds.
+    /// (acquire and release). `new` must name the same pages as `current`: only flags can change, or absent and
+    /// present. Anything else is an event (`MEM.STRAY`) and fails. The caller takes the reference that a present entry
+    /// holds.
     ///
     /// # Errors
-    /// The page-table entry of the page, if it is not `current`; after an event, `current`.
+    /// The page-table entry of the page, if it is not `current`; after an event, `current`. For a hole always
+    /// [`Pte::Hole`].
     pub fn compare_exchange_pte(&self, hva: Hva, current: Pte, new: Pte) -> Result<(), Pte> {
         self.count_access();
         let Some(Found { frame, page, entry }) = self.memory.find_pte(hva) else {
@@ -457,8 +460,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Records that the word of guest memory at `real` was read. Reading a word twice, or after a store to a table, is
-    /// an event (`LIST.SNAPSHOT`).
+    /// Records that the word of guest memory at `real` was read. Reading a word after a store to a table, or twice, is
+    /// an event (`LIST.SNAPSHOT`); reading twice is noticed only in the first [`LISTS`] frames that the run reads.
     fn note_list_read(&self, real: u64) {
         if self.table_stored.get() {
             self.event(Rule::ListSnapshot, real, None, 0, 1);

@@ -289,7 +289,8 @@ impl RealMemory {
         }
     }
 
-    /// Host: stores `value` in the eight bytes at real address `real` (a multiple of 8), little-endian.
+    /// Host: stores `value` in the eight bytes at real address `real` (a multiple of 8), little-endian. If memory has
+    /// no frame left, that is a [`Fault`], and nothing is stored.
     pub fn poke(&mut self, real: RealAddr, value: u64) {
         if value == 0 && self.peek(real) == 0 {
             return;
@@ -311,7 +312,7 @@ impl RealMemory {
     }
 
     /// Returns the real address of the word at byte `offset` of the page's struct page; `None` if this word is not
-    /// backed. Two words of a split struct page can lie in different blocks.
+    /// backed, or if the pfn is past the limit of pfns. Two words of a split struct page can lie in different blocks.
     #[must_use]
     pub fn struct_page_word(&self, pfn: Pfn, offset: u64) -> Option<RealAddr> {
         if pfn.0 >= self.page_shift.pfn_limit() {
@@ -421,8 +422,9 @@ impl RealMemory {
         Some(order)
     }
 
-    /// Host: copies `bytes` bytes (a multiple of 4096) from real address `from` to real address `to`, both multiples of
-    /// 4096.
+    /// Host (only the host calls this): copies `bytes` bytes (a multiple of 4096) from real address `from` to real
+    /// address `to`, both multiples of 4096. Words that were never stored to are copied as zeros. If memory has no
+    /// frame left for a part of the target, that is a [`Fault`], and the copy stops there.
     pub fn copy(&mut self, from: RealAddr, to: RealAddr, bytes: u64) {
         for offset in (0..bytes).step_by(1 << FRAME_SHIFT) {
             let key = |at: RealAddr| Key::new(Space::Real, (at.0 + offset) >> FRAME_SHIFT);
@@ -486,8 +488,9 @@ impl RealMemory {
         })
     }
 
-    /// Returns the region that holds the frame's first byte; `None` outside all regions. Regions start at the start of
-    /// a frame, so a byte of the frame that lies in a region lies in this one.
+    /// Returns the region that holds the frame's first byte; `None` outside all regions, and for a frame that is not
+    /// real memory. Regions start at the start of a frame, so a byte of the frame that lies in a region lies in this
+    /// one.
     #[inline]
     fn frame_region(&self, frame: &Frame) -> Option<&Region> {
         if frame.key().space() != Space::Real {

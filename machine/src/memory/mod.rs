@@ -2,9 +2,9 @@
 //!
 //! A subject accesses memory only through a [`Cpu`], which knows the CPU's mode and notes what breaks a rule: a last
 //! release, an address that real mode cannot reach, a store to memory that belongs to no region. The host (the harness)
-//! sets memory up and changes it with the methods of [`RealMemory`] that take `&mut self`. The oracle reads it with
-//! [`RealMemory::peek`], [`RealMemory::changes`] and [`RealMemory::contents`]. Memory that nothing was stored to reads
-//! as zero and takes no space.
+//! sets memory up and changes it with the methods of [`RealMemory`] that take `&mut self`; most of their comments begin
+//! with `Host:`. The oracle reads it with [`RealMemory::peek`], [`RealMemory::changes`] and [`RealMemory::contents`].
+//! Memory that nothing was stored to reads as zero and takes no space.
 //!
 //! Beside the image, memory keeps an *account*: for each page its own references and its holders (page-table entries
 //! and hardware TCEs that name the page, on the head). The account follows each store, so that `REF.HELD` is noted at

@@ -30,7 +30,8 @@ impl RealMemory {
     }
 
     /// Returns the page-table entry that covers `hva`; for any page under a huge entry, the huge entry. `None`, which
-    /// means a hole, if nothing was ever stored in the frame of its word.
+    /// means a hole, if nothing was ever stored in the frame of the page's word; also, with a [`Fault`], if the page is
+    /// under a huge entry that does not exist.
     pub(super) fn find_pte(&self, hva: Hva) -> Option<Found<'_>> {
         let shift = self.page_shift.bits();
         let page = hva.0 >> shift;
@@ -60,7 +61,7 @@ impl RealMemory {
 
     /// Host: replaces the page-table entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but
     /// not the reference counts. `hva` must be the first page of a huge entry, old or new, and a new huge entry must
-    /// not cover another entry than the old one: else that is a [`Fault`].
+    /// not cover another entry than the old one: else that is a [`Fault`]. So it is if memory has no frame left.
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {

@@ -136,7 +136,7 @@ const fn shifted(pte: Pte, by: u64) -> Pte {
 
 /// Sets the own references of a page at the start: 0 to 2^30 for a page that a mapping names, else an edge of the i32
 /// range or a number near 0. Sets the page's DIRTY flag in 20 of 100 cases, else clears it. Returns false if the
-/// description of the page would exceed [`MAX_ITEMS`].
+/// machine has no line for the page and has [`MAX_ITEMS`] lines already.
 pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, program.steps.len()).present_pfn(dice);
     let machine = &mut program.machine;

@@ -102,7 +102,7 @@ pub(super) fn full_call(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
 }
 
 /// Inserts a `write` step with a new list and the H_PUT_TCE_INDIRECT that reads the list. Returns false if fewer than
-/// two steps can be added, if no window is open, or if the focus runs neither step.
+/// two steps can be added, if no window is open, or if six tries drew no step that the focus runs.
 pub(super) fn list(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::List, focus, dice)
 }

@@ -430,7 +430,8 @@ pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
 }
 
 /// Changes one number of a step: by one, by a page or 8, by one bit, or to a number of the same kind from elsewhere in
-/// the program. Returns false if the drawn step has no [`tweakable`] number, or if the drawn number equals the old one.
+/// the program. Returns false if there is no step, if the drawn one has no [`tweakable`] number, or if the step stays
+/// as it was.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |_| true, dice) else { return false };
     let mut step = program.steps[index].clone();

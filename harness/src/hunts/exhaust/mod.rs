@@ -170,7 +170,8 @@ impl Exhaust {
     /// `true`. Calls `progress` a few times a second, and at the end.
     ///
     /// # Errors
-    /// Fails if the state is refused, if this computer cannot run a voter, or if a file cannot be read or written.
+    /// Fails if the state is refused, if the counts do not add up, if this computer cannot run a voter, or if a file
+    /// cannot be read or written.
     pub fn run(&self, stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Result<Summary, Failed> {
         let started = Instant::now();
         let header = self.header();
@@ -333,7 +334,8 @@ impl<'a> Sums<'a> {
     }
 
     /// Adds a unit that an earlier run finished. Checks the programs of the unit's findings again, because the state
-    /// holds only their numbers. Fails if the counts are wrong or a program shows no finding any more.
+    /// holds only their numbers. Fails if the counts are wrong, if a program does not exist or shows no finding any
+    /// more, or if this computer cannot run a voter.
     fn take_line(&mut self, line: &Line) -> Result<(), String> {
         let (counts, expected) = (line.counts(), self.exhaust.domain.programs_of_unit(line.unit));
         if counts.programs() != expected {
@@ -354,7 +356,8 @@ impl<'a> Sums<'a> {
     }
 
     /// Adds a unit that this run finished: its counts, then its findings, whose programs are written to disk if new,
-    /// then its line in the state. The error names the file that cannot be written.
+    /// then its line in the state. Fails if a file cannot be written, which the error names, or if a program of a
+    /// finding does not exist.
     fn take(&mut self, walked: &Walked) -> Result<(), Failed> {
         self.run_now += walked.counts.run;
         self.add(walked.unit, &walked.counts, &walked.tally, &walked.roll);
@@ -387,7 +390,8 @@ impl<'a> Sums<'a> {
         true
     }
 
-    /// Returns the finding with its program and where the program comes from, for the recorder.
+    /// Returns the finding with its program and where the program comes from, for the recorder. Fails if the domain has
+    /// no such program.
     fn catch(&self, found: &UnitFinding) -> Result<Catch, Failed> {
         let program = self.program(found.number).map_err(Failed::Refused)?;
         Ok(Catch { origin: self.exhaust.origin(found.number), program, finding: (*found.finding).clone() })
