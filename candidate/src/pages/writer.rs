@@ -155,7 +155,7 @@ impl BlockIndex {
         }
     }
 
-    /// Removes every block. It needs `&mut self`: no reader may run, because it may free nodes.
+    /// Removes every block. The function needs `&mut self`: no reader may run, because the function may free nodes.
     pub(super) fn clear(&mut self) {
         if self.leaves.load(Relaxed) > KEPT_LEAVES {
             self.root.fill_with(OnceBox::new);

@@ -22,8 +22,8 @@
 
 use machine::subject::Bound;
 
-/// Number of compare-and-swaps that a handler tries on one word. It defers when all of them failed because other CPUs
-/// changed the word.
+/// Number of compare-and-swaps that a handler tries on one word. The handler defers when all of them failed because
+/// other CPUs changed the word.
 pub const ATTEMPTS: u32 = 3;
 
 const UPDATE: u64 = 1 + ATTEMPTS as u64;

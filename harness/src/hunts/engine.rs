@@ -18,8 +18,8 @@ pub enum EngineRun {
     Agreed,
     /// The program was not compared or only in part. Everything that was compared is equal.
     NotCompared(NotCompared),
-    /// The program was not run. Either it has more work than [`MAX_WORK`], or its header names another version of the
-    /// encoding, so that another reader would see another program in the same bytes.
+    /// The program was not run. Either the program has more work than [`MAX_WORK`], or the input's header names another
+    /// version of the encoding, so that another reader would see another program in the same bytes.
     Rejected,
     /// The input's program, after the focus was applied, shows this finding.
     Finding(Box<Finding>, Box<Program>),

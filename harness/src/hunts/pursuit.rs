@@ -13,8 +13,8 @@ use crate::shrink::{Judge, Limits, shrink};
 use crate::voters::{Panel, Roster};
 
 /// Shrinks and records a catch. `found_file` is the path of the catch's program as it was found. `before` returns the
-/// programs that the same subject had run before the catch's program, in order; it is called only if no fresh subject
-/// shows the finding.
+/// programs that the same subject had run before the catch's program, in order; `before` is called only if no fresh
+/// subject shows the finding.
 ///
 /// # Errors
 /// Fails if a file cannot be written; the error names it.
@@ -84,7 +84,8 @@ impl SequenceShrinker {
         (last && finding.identity() == self.identity).then_some(finding)
     }
 
-    /// Tries a sequence, and keeps it as the best one if it shows the finding. Returns whether it was kept.
+    /// Tries a sequence, and keeps it as the best one if [`shown`](Self::shown) returns a finding. Returns whether the
+    /// sequence was kept.
     fn attempt(&mut self, sequence: Sequence) -> bool {
         match self.shown(&sequence) {
             Some(finding) => {

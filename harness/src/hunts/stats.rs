@@ -136,8 +136,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds a program to the figures: counts it and its values, and checks it with `checker`. `file` is the path of its
-    /// file.
+    /// Adds a program to the figures: counts the program and its values, and checks the program with `checker`. `file`
+    /// is the path of the program's file.
     pub fn add(&mut self, checker: &mut Checker, file: &Path, input: &Input) {
         let Input { stored, bytes, program } = input;
         *match stored {

@@ -109,8 +109,8 @@ pub trait Judge {
     /// cannot forget.
     fn renew(&mut self) -> bool;
 
-    /// Returns whether the shrinker may change the dialect of a program. It may not if a voter answers in a dialect of
-    /// its own, because changing the program's dialect alone would make that voter differ.
+    /// Returns whether the shrinker may change the dialect of a program: not if a voter answers in a dialect of its
+    /// own, because changing the program's dialect alone would make that voter differ.
     fn any_dialect(&self) -> bool {
         true
     }
@@ -184,8 +184,8 @@ struct Shrinker<'a> {
 }
 
 impl Shrinker<'_> {
-    /// Tries the best program with `change` applied, and keeps the result as the best program if its finding has the
-    /// identity. Returns whether the result was kept.
+    /// Tries the best program with `change` applied, and keeps the result as the best program if the finding on it has
+    /// the identity. Returns whether the result was kept.
     fn attempt(&mut self, change: impl FnOnce(&mut Program)) -> bool {
         if self.over.is_some() {
             return false;
@@ -195,9 +195,9 @@ impl Shrinker<'_> {
         self.attempt_program(program)
     }
 
-    /// Tries `program`, and keeps it as the best program if its finding has the identity. Returns whether it was kept.
-    /// Not run are invalid programs, programs that were tried before, any program once a limit is reached, and costly
-    /// programs after the first [`MAX_COSTLY`].
+    /// Tries `program`, and keeps it as the best program if the finding on it has the identity. Returns whether
+    /// `program` was kept. Not run are invalid programs, programs that were tried before, any program once a limit is
+    /// reached, and costly programs after the first [`MAX_COSTLY`].
     fn attempt_program(&mut self, program: Program) -> bool {
         if program == self.best || program.validate().is_err() {
             return false;

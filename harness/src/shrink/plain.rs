@@ -92,8 +92,8 @@ impl Shrinker<'_> {
     }
 
     /// Replaces the hypercall of several entries at step `index` by an H_PUT_TCE of its first or last entry. If that
-    /// very step shows the finding it stays, because the kind of step is a part of the identity. Returns whether it was
-    /// replaced.
+    /// very step shows the finding, the step stays, because the kind of step is a part of the identity. Returns whether
+    /// the hypercall was replaced.
     fn single_entry(&mut self, index: usize) -> bool {
         let Some(&Step::Hypercall { vcpu, call }) = self.best.steps.get(index) else { return false };
         let [liobn, ioba, value, count] = call.args;

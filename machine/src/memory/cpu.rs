@@ -84,9 +84,9 @@ struct Target<'m> {
 }
 
 impl RealMemory {
-    /// Makes a CPU that runs one call of a subject on vCPU number `vcpu`, which must be below [`MAX_VCPUS`]: else it is
-    /// a [`Fault`]. The CPU may make `limit` accesses. One more panics, which is the only way out of code that hangs,
-    /// and sets [`CpuReport::hung`].
+    /// Makes a CPU that runs one call of a subject on vCPU number `vcpu`, which must be below [`MAX_VCPUS`]: else that
+    /// is a [`Fault`]. The CPU may make `limit` accesses. One more panics, which is the only way out of code that
+    /// hangs, and sets [`CpuReport::hung`].
     #[must_use]
     pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
         if vcpu >= MAX_VCPUS {
@@ -311,8 +311,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Returns the real address that the effective address `ea` means in this CPU's mode; `None` if it means none. It
-    /// does not count as an access. It is for a subject that keeps a copy of memory.
+    /// Returns the real address that the effective address `ea` means in this CPU's mode; `None` if `ea` means none.
+    /// The call does not count as an access, and is for a subject that keeps a copy of memory.
     #[must_use]
     pub fn real_address(&self, ea: Ea) -> Option<RealAddr> {
         self.translate(ea).map(RealAddr)

@@ -215,8 +215,8 @@ impl Frames {
         self.buckets.len().wrapping_sub(1)
     }
 
-    /// Returns the frame with this number (from 0); `None` if it is not allocated. [`audit`](super::RealMemory::audit)
-    /// checks that all frames in use are allocated.
+    /// Returns the frame with this number (from 0); `None` if the frame is not allocated.
+    /// [`audit`](super::RealMemory::audit) checks that all frames in use are allocated.
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Frame> {
         self.frames.get(number as usize)?.get().map(|frame| &**frame)

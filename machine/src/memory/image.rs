@@ -129,8 +129,8 @@ impl RealMemory {
         self.frames.made()
     }
 
-    /// Adds a region. It must not be empty, must start at a multiple of 4 KiB, and must not overlap another region:
-    /// else that is a [`Fault`], and the region is not added.
+    /// Adds a region. The region must not be empty, must start at a multiple of 4 KiB, and must not overlap another
+    /// region: else that is a [`Fault`], and the region is not added.
     pub fn add_region(&mut self, region: Region) {
         if region.start >= region.end || !region.start.is_multiple_of(REGION_ALIGN) {
             return self.report_fault(Fault::RegionShape(region));
@@ -257,7 +257,7 @@ impl RealMemory {
         self.blocks.binary_search_by_key(&number, |&(number, _)| number)
     }
 
-    /// Returns the real address of vmemmap block number `number`; `None` if it is not backed.
+    /// Returns the real address of vmemmap block number `number`; `None` if the block is not backed.
     #[must_use]
     pub fn block(&self, number: u64) -> Option<RealAddr> {
         self.find_block(number).ok().map(|at| RealAddr(self.blocks[at].1))

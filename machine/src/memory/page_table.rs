@@ -61,7 +61,7 @@ impl RealMemory {
 
     /// Host: replaces the page-table entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but
     /// not the reference counts. `hva` must be the first page of a huge entry, old or new, and a new huge entry must
-    /// not cover another entry than the old one: else that is a [`Fault`]. So it is if memory has no frame left.
+    /// not cover another entry than the old one: else that is a [`Fault`], and so is a memory that has no frame left.
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {

@@ -16,7 +16,7 @@ use crate::generate::dice::Dice;
 use crate::links::move_call;
 
 /// Makes a program with the machine of `one` and steps of `one` and `other`, at most as many steps as `one` has (or
-/// [`MAX_GROWN_STEPS`], if that is more). It may be invalid.
+/// [`MAX_GROWN_STEPS`], if that is more). The new program may be invalid.
 pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Program {
     let translate = dice.percent(92);
     let mut child = one.clone();

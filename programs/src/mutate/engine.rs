@@ -95,9 +95,9 @@ impl Mutator {
     }
 
     /// Makes a program of the programs that are encoded in `one` and `other`, writes it to `out` and returns its size
-    /// in bytes. It has the machine of `one`; as after [`mutate`](Self::mutate) it is valid and inside the focus, and
-    /// steps at its end are dropped if it is too long. If it cannot be made, `out` gets a copy of `one`, cut to the
-    /// length of `out`.
+    /// in bytes. The new program has the machine of `one`; as after [`mutate`](Self::mutate) it is valid and inside the
+    /// focus, and steps at its end are dropped if it is too long. If it cannot be made, or its machine alone is too
+    /// long, `out` gets a copy of `one`, cut to the length of `out`.
     pub fn crossover(&mut self, one: &[u8], other: &[u8], out: &mut [u8], seed: u64) -> usize {
         let focus = self.focus;
         let made = self.make("crossover", &[one, other], out.len(), seed, || {
@@ -108,8 +108,8 @@ impl Mutator {
         child.len()
     }
 
-    /// Runs `make` and encodes its program into `encoded`, in at most `max_size` bytes. Returns false if the program
-    /// fails (then a line is printed on stderr) or its machine alone is too long.
+    /// Runs `make` and encodes its program into `encoded`, in at most `max_size` bytes. Returns false if `make` panics
+    /// or makes an invalid program (then a line is printed on stderr), or if the machine alone is too long.
     fn make(
         &mut self,
         call: &'static str,

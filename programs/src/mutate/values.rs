@@ -208,9 +208,9 @@ fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut
 }
 
 /// In 50 of 100 cases changes the list address of an H_PUT_TCE_INDIRECT; otherwise, or without such a call, a `write`
-/// step: the count of its last run of words (up to 512, or twice the old count), a stride, the order of the runs, a run
-/// more or less, or the address. Returns false if the drawn list address equals the old one, or if a `write` step is to
-/// change and there is none.
+/// step: the count of the step's last run of words (up to 512, or twice the old count), a stride, the order of the
+/// runs, a run more or less, or the address. Returns false if the drawn list address equals the old one, or if a
+/// `write` step is to change and there is none.
 pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let call = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
     if dice.percent(50)

@@ -92,7 +92,8 @@ pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
 }
 
 /// Removes a window of the machine. In 30 of 100 cases, if a step can be added, a new first step creates the window;
-/// otherwise almost all calls on it go to another window. Returns false if the machine has fewer than two windows.
+/// otherwise almost all calls on the removed window go to another window. Returns false if the machine has fewer than
+/// two windows.
 pub(super) fn goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.machine.windows.len() < 2 {
         return false;

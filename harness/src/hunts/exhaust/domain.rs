@@ -29,8 +29,8 @@ pub use super::scene::Scene;
 pub const MAX_SECTIONS: u64 = 4;
 /// Largest number of programs that a domain can have. A larger domain would take many cores for weeks.
 pub const MAX_PROGRAMS: u64 = 1 << 40;
-/// Largest number of programs that a unit should have. Stems are made long enough for it, as far as the bound on steps
-/// allows.
+/// Largest number of programs that a unit should have. Stems are made long enough for this number, as far as the bound
+/// on steps allows.
 const UNIT_PROGRAMS: u64 = 300_000;
 /// Number of units that each machine should have at least, if the bound on steps allows so many.
 const UNITS: u64 = 512;
@@ -146,7 +146,7 @@ impl Domain {
         Ok(domain)
     }
 
-    /// Adds the machine of a scene to the domain, and chooses how many steps the stems of its units have.
+    /// Adds the machine of a scene to the domain, and chooses how many steps the stems of the machine's units have.
     fn add(&mut self, scene: Scene) {
         let steps = self.bound.steps;
         let letters = scene.alphabet.len() as u64;

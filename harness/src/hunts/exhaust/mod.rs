@@ -380,7 +380,7 @@ impl<'a> Sums<'a> {
     }
 
     /// Keeps a finding, unless a finding of the same kind comes before it in the order of [`UnitFinding::place`].
-    /// Returns whether it was kept.
+    /// Returns whether `found` was kept.
     fn keep(&mut self, found: UnitFinding) -> bool {
         match self.findings.iter_mut().find(|known| known.same(&found)) {
             Some(known) if found.place() < known.place() => *known = found,

@@ -143,8 +143,8 @@ impl<'a> Walker<'a> {
         Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
     }
 
-    /// Runs a program on the subject or the panel, and adds its counts to `tally`. Returns the finding, or `None` if
-    /// the program shows none. Fails if a voter is lost for good.
+    /// Runs a program on the subject or the panel, and adds the counts of this run to `tally`. Returns the finding, or
+    /// `None` if the program shows none. Fails if a voter is lost for good.
     fn ask(&mut self, program: &Program, tally: &mut Tally) -> Result<Option<Box<Finding>>, Unavailable> {
         match &mut self.asked {
             Asked::One(checker) => Ok(match checker.check_into(program, Ending::Close, tally, &mut ()) {
@@ -207,7 +207,8 @@ impl<'a> Walker<'a> {
 
 impl Visit<'_, '_> {
     /// Walks a stem with its extensions by up to `left` steps. Runs the stem without its last step first. If that
-    /// program has a skipped step or a finding, the stem and its extensions are accounted for and do not run.
+    /// program has a skipped step (and all voters are subjects), or a finding that is not at the end, the stem and the
+    /// stem's extensions are accounted for and do not run.
     fn from(&mut self, stem: &[u16], left: usize) -> Result<(), Broken> {
         if let Some((last, before)) = stem.split_last() {
             for &letter in before {
