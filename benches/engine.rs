@@ -3,7 +3,7 @@
 //!
 //! Engines run few steps per machine, so setting a machine up and taking it down is most of the work here, unlike in
 //! `lockstep`. The programs are the first 2000 of seed 9, cut to 8 steps and encoded. `elem/s` is programs a second.
-//! docs/performance.md has the table, and says how to count instructions, which vary less than times.
+//! docs/performance.md says how to count instructions, which vary less than times.
 
 use std::hint::black_box;
 

@@ -307,9 +307,9 @@ struct JsonKind {
     skipped: u64,
 }
 
-/// Figures about the values of one field of the machines' items or of the steps: their number, the least and the
-/// largest as decimal numbers, the field's width in bits, and the number of bits that are 0 in some values and 1 in
-/// others.
+/// Figures about the values of one field, `field` of the lines that begin with `line`, in machines or steps (`part`):
+/// how many values there are, the least and the largest, the field's width in bits, and how many bits are 0 in some
+/// values and 1 in others.
 #[derive(Serialize)]
 struct JsonField {
     part: &'static str,

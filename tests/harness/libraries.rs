@@ -539,7 +539,11 @@ fn the_example_is_right() {
     // Seed 5 would show it if two instances in one process shared a variable.
     let one = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "1"]);
     let two = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "2"]);
-    let apart = clean(&here, library, &["--programs", "1500", "--seed", "5", "--jobs", "2", "--isolate"]);
+    let apart = clean(
+        &here,
+        library,
+        &["--programs", "1500", "--seed", "5", "--jobs", "2", "--isolate", "--isolate-limit", "20s"],
+    );
     for count in ["programs", "steps", "skipped", "hypercalls", "accepted", "deferred", "rules"] {
         assert_eq!(one[count], two[count], "{count}");
         assert_eq!(one[count], apart[count], "{count}");

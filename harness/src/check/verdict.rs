@@ -40,8 +40,9 @@ impl Verdict {
         }
     }
 
-    /// Returns whether at least a part of the program was compared: true for an agreed program and for a finding,
-    /// [`NotCompared::compared`] for a program that was not compared or only in part, false for an invalid program.
+    /// Returns whether at least one step of the program was compared: true for [`Agreed`](Self::Agreed) and
+    /// [`Finding`](Self::Finding), false for [`Invalid`](Self::Invalid). A [`NotCompared`](Self::NotCompared) can be
+    /// either, and its field `compared` says which.
     #[must_use]
     pub fn compared(&self) -> bool {
         match self {

@@ -125,8 +125,8 @@ pub struct Stats {
     pub step_fields: Fields,
     /// The counts of all programs that were checked, added up.
     pub tally: Tally,
-    /// The numbers of the [combinations](crate::check::feedback) that the programs reached, as fuzz targets report them
-    /// to engines.
+    /// Which [combinations](crate::check::feedback) of rule, outcome, memory model and mode the programs reached. Each
+    /// has the number under which fuzz targets report it to engines.
     pub combinations: BTreeSet<usize>,
     /// The findings that programs show, each with the path of the program's file.
     pub findings: Vec<(PathBuf, Finding)>,

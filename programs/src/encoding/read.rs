@@ -160,8 +160,9 @@ fn read_header(header: &[u8; RECORD]) -> Program {
     Program { dialect, machine: Machine::bare(page_shift, struct_page, memory), steps: Vec::new() }
 }
 
-/// Returns a page-table entry with all numbers zero and flags off. Its kind (present, huge, absent) is the one that the
-/// small number of a record gives.
+/// Returns a page-table entry with all numbers zero and flags off. `small` is the record's small number (its bytes 4
+/// to 7): the entry is absent if bit [`ABSENT`](pte_bits::ABSENT) is set, else huge if bit [`HUGE`](pte_bits::HUGE) is
+/// set, else present.
 const fn blank_entry(small: u32) -> Pte {
     let (pfn, writable, dirty, young) = (Pfn(0), false, false, false);
     if small & pte_bits::ABSENT != 0 {

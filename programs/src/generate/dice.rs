@@ -70,8 +70,8 @@ impl Dice<'_> {
         if choices.is_empty() { None } else { Some(self.pick(choices)) }
     }
 
-    /// Draws an index into `weights`. The probability of an index is in proportion to its weight. At least one weight
-    /// must not be zero.
+    /// Draws an index into `weights`. The probability of an index is its weight divided by the sum of all weights.
+    /// Returns 0 if all weights are zero.
     pub fn weighted(&mut self, weights: &[u32]) -> usize {
         let total: u32 = weights.iter().sum();
         let mut at = self.below(u64::from(total)) as u32;

@@ -14,7 +14,8 @@ use crate::voters::restart::Loss;
 /// Why a system cannot run a program, or the rest of a program, in words.
 pub type Uncovered = String;
 
-/// A kind of system, such as QEMU: its name, what its machines can have, and how a machine is started.
+/// A kind of system that answers hypercalls, such as QEMU. Its methods give its names, the board that a program needs
+/// and which boards serve which programs, start a machine, and say which hypercalls the system is not asked.
 pub trait System {
     /// The part of a machine that cannot change while the machine runs, such as the PCI host bridges of a QEMU.
     type Board: Clone;
