@@ -39,7 +39,7 @@ const BLOCKS: [u64; 5] = [1, 16, 256, 4096, 65_536];
 const DRAWN: usize = 4096;
 /// Number of rounds of which the median is taken.
 const ROUNDS: usize = 15;
-/// Number of rounds for one ratio. Each round times both implementations of the ratio one after the other.
+/// Number of rounds for each value of a ratio. A round times both parts of the ratio, one after the other.
 const PAIRED_ROUNDS: usize = 201;
 
 /// An implementation of the translation from a pfn to the real address of its struct page.

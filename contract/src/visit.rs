@@ -342,8 +342,8 @@ impl Number for PageShift {
 /// program.
 struct Reading<'a, F>(&'a mut F);
 
-/// A walk that changes numbers. The closure is `FnMut(Field, &mut u64)` for an item and `FnMut(Place, &mut u64)` for a
-/// whole program.
+/// A walk that changes numbers. The closure is `FnMut(Field, &mut u64)` for an item of a machine, a step or a part of
+/// one, and `FnMut(Place, &mut u64)` for a whole program.
 struct Changing<'a, F>(&'a mut F);
 
 impl<F: FnMut(Field, u64)> Reading<'_, F> {

@@ -50,7 +50,8 @@ const WHOLE_EVERY: u64 = 64;
 const SAMPLE: u64 = 512;
 /// After one hypercall in this many, the entries that it may have written are read back, with [`Look::Brief`].
 const GLANCE_EVERY: u64 = 8;
-/// Largest number of entries that are read back in a row after a hypercall, unless the look is [`Look::Whole`].
+/// Largest number of entries that are read back at either end of the range that a hypercall may have written.
+/// [`Look::Brief`] reads only the first end, and [`Look::Whole`] has no such limit.
 const GLANCE: u64 = 16;
 
 /// Why a program was not sent to the system up to its end.

@@ -54,7 +54,7 @@ impl Default for Config {
 /// Why no QEMU can be started.
 #[derive(Debug)]
 pub enum Unavailable {
-    /// There is no program at the path or of the name in [`Config::program`].
+    /// QEMU's executable was not found. [`Config::program`] has its path, or its name to be searched in `PATH`.
     Missing {
         /// The path or name that was looked for.
         program: PathBuf,
