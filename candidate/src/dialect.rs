@@ -120,7 +120,7 @@ impl Profile {
 /// The reading of a field whose switches together are none of the contract's answers.
 const NO_ANSWER: &str = "none of the answers that the contract names";
 
-/// Returns the candidate's reading of a field in the words of the contract, worked out from the dialect's [`Profile`].
+/// Returns the candidate's reading of a field in the words of the contract, worked out from the dialect's `Profile`.
 ///
 /// `None` for the fields that the candidate has no reading of: it takes windows as the host describes them, whatever
 /// their kind, base and LIOBN; and real mode defers what it must and nothing else, which every dialect allows.
