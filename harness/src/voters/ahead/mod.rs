@@ -331,12 +331,7 @@ impl<S: System> Sender<'_, S> {
             tally.steps += 1;
             self.step(index, step, tally)
         });
-        let put = put.and_then(|()| {
-            let compared = self.compared;
-            self.end(program.steps.len(), whole)?;
-            self.compared = compared;
-            Ok(())
-        });
+        let put = put.and_then(|()| self.end(program.steps.len(), whole));
         let Some((first, why, steps)) = self.not_asked.take() else { return put };
         let why = match put {
             Ok(()) => Reason::Steps(steps, why),
@@ -364,6 +359,7 @@ impl<S: System> Sender<'_, S> {
             && let Some(window) = self.reference.window(*liobn)
         {
             let spec = window.spec;
+            self.compared = true;
             self.read_back(&spec, index, false)?;
         }
         let outcome = self.reference.step(step);
@@ -477,14 +473,13 @@ impl<S: System> Sender<'_, S> {
         step: usize,
         entries: impl Iterator<Item = u64>,
     ) -> Result<(), Trouble> {
-        let Self { running, expected, program, decided, agreed, compared, .. } = self;
+        let Self { running, expected, program, decided, agreed, .. } = self;
         let window = self.reference.window(spec.liobn);
         for index in entries {
             let Some(ioba) = ioba(spec, index) else { continue };
             let value = window.map_or(0, |window| window.guest(index));
             let expect = Expect::Entry { liobn: spec.liobn, index, value };
             expected.add(Asked { program: *program, step, agreed: *agreed, decided: *decided, expect });
-            *compared = true;
             running.call(&Hypercall::get(spec.liobn.0, ioba), expected)?;
             differs(expected)?;
         }
