@@ -226,6 +226,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use contract::{Dialect, Program, Rule};
+    use tempfile::TempDir;
 
     use super::*;
     use crate::check::Place;
@@ -233,10 +234,9 @@ mod tests {
 
     /// Makes a child that sends these frames as answers to the first request, whatever it is asked. Also returns the
     /// folder with the child's files.
-    fn child(number: usize, frames: &[Frame]) -> (Isolated, PathBuf) {
-        let folder = std::env::temp_dir().join(format!("realmode-frames-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
-        let (bytes, program) = (folder.join("frames"), folder.join("child"));
+    fn child(frames: &[Frame]) -> (Isolated, TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (bytes, program) = (folder.path().join("frames"), folder.path().join("child"));
         let mut sent = Vec::new();
         Frame::Hello("tce".into()).write(&mut sent, 0).expect("memory takes it");
         for frame in frames {
@@ -256,15 +256,13 @@ mod tests {
 
     /// Runs one program in a child that sends these frames. Returns the verdict, the incidents, and how many programs
     /// are counted.
-    fn answers(number: usize, frames: &[Frame]) -> (Verdict, Vec<String>, u64) {
-        let (mut isolated, folder) = child(number, frames);
+    fn answers(frames: &[Frame]) -> (Verdict, Vec<String>, u64) {
+        let (mut isolated, _folder) = child(frames);
         let (mut verdicts, mut incidents, mut tally) = (Vec::new(), Vec::new(), Tally::default());
         let voted = isolated.vote(&[task()], &mut tally, &mut |told| match told {
             Told::Verdict(_, verdict) => verdicts.push(verdict),
             Told::Incident(incident) => incidents.push(incident.what),
         });
-        drop(isolated);
-        fs::remove_dir_all(&folder).expect("the folder");
         assert_eq!((voted, verdicts.len()), (Ok(()), 1), "{verdicts:?}");
         (verdicts.remove(0), incidents, tally.programs)
     }
@@ -275,17 +273,17 @@ mod tests {
     fn frames_that_do_not_fit_the_request_are_noticed() {
         let mark = || Frame::Mark(Place::Start);
         let done = |programs| Frame::Done(Box::new(Tally { programs, ..Tally::default() }));
-        let (verdict, incidents, programs) = answers(0, &[mark(), Frame::Agreed, done(1)]);
+        let (verdict, incidents, programs) = answers(&[mark(), Frame::Agreed, done(1)]);
         assert_eq!((verdict, incidents.len(), programs), (Verdict::Agreed, 0, 1));
         let hello = || Frame::Hello("tce".into());
         for (number, wrong) in [done(1), done(0), hello(), Frame::Refused("no".into())].into_iter().enumerate() {
-            let (verdict, incidents, programs) = answers(10 + number, &[mark(), wrong]);
+            let (verdict, incidents, programs) = answers(&[mark(), wrong]);
             let finding = verdict.finding().unwrap_or_else(|| panic!("{number}: {verdict}"));
             assert_eq!((finding.rule, finding.place), (Rule::SubjectProtocol, Place::Start), "{number}");
             assert_eq!((incidents.len(), programs), (0, 1), "{number}");
         }
         for (number, wrong) in [done(0), done(2), hello(), Frame::Agreed].into_iter().enumerate() {
-            let (verdict, incidents, programs) = answers(20 + number, &[mark(), Frame::Agreed, wrong]);
+            let (verdict, incidents, programs) = answers(&[mark(), Frame::Agreed, wrong]);
             assert_eq!((verdict, incidents.len(), programs), (Verdict::Agreed, 1, 1), "{number}: {incidents:?}");
         }
     }
@@ -294,7 +292,7 @@ mod tests {
     #[test]
     fn frames_of_an_earlier_request_are_noticed() {
         let done = || Frame::Done(Box::new(Tally { programs: 1, ..Tally::default() }));
-        let (mut isolated, folder) = child(30, &[Frame::Agreed, done(), Frame::Agreed, done()]);
+        let (mut isolated, _folder) = child(&[Frame::Agreed, done(), Frame::Agreed, done()]);
         let mut vote = || {
             let mut agreed = 0;
             let voted = isolated.vote(&[task()], &mut Tally::default(), &mut |told| {
@@ -305,7 +303,5 @@ mod tests {
         assert_eq!(vote(), (true, 1));
         // No fresh child does better, so the voter is given up.
         assert_eq!(vote(), (false, 0));
-        drop(isolated);
-        fs::remove_dir_all(&folder).expect("the folder");
     }
 }
