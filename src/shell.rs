@@ -9,12 +9,8 @@ use std::path::Path;
 pub(crate) fn word(path: &Path) -> String {
     let text = path.display().to_string();
     let text = if text.starts_with('-') { format!("./{text}") } else { text };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "%+,-./:@_".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text;
-    }
-    // Nothing has a meaning between single quotes, so only the quote itself must stand outside of them.
-    format!("'{}'", text.replace('\'', r"'\''"))
+    // Only a byte 0 cannot be quoted, and no path has one.
+    shlex::try_quote(&text).map(String::from).unwrap_or_else(|_| text.clone())
 }
 
 #[cfg(test)]
