@@ -472,8 +472,11 @@ impl Checker {
         // Hang limit: a call touches at most as many entries as the largest window has, so a larger count in r7 must
         // not raise it.
         let touched = match entries {
-            0..=512 => entries,
-            _ => entries.min(self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0).max(512)),
+            0..=MAX_TCES_PER_CALL => entries,
+            _ => {
+                let largest = self.reference.windows().map(|window| window.spec.entries).max().unwrap_or(0);
+                entries.min(largest.max(MAX_TCES_PER_CALL))
+            }
         };
         let limit = (10_000 + 200 * touched).max(bound.map_or(0, CallBound::accesses).saturating_mul(2));
         Watched { limit, bound, judge: Judge::default() }
