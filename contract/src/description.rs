@@ -333,8 +333,8 @@ impl WindowSpec {
         if u128::from(self.base) + u128::from(self.entries) * u128::from(self.page()) > 1 << 64 {
             return Err(format!("{} entries from base {:#x} on end past 2^64", self.entries, self.base));
         }
-        let bits = dialect.liobn_bits();
-        if self.liobn.0 > u64::MAX >> (u64::BITS - bits) {
+        if self.liobn.0 > dialect.max_liobn() {
+            let bits = dialect.liobn_bits();
             return Err(format!("liobn {} does not fit {bits} bits (dialect {dialect})", self.liobn));
         }
         if let Backing::Pinned { .. } = self.backing {

@@ -194,6 +194,13 @@ impl Dialect {
             Self::Qemu => 32,
         }
     }
+
+    /// Returns the largest LIOBN of a window in this dialect: all [`liobn_bits`](Self::liobn_bits) are 1.
+    #[must_use]
+    #[inline]
+    pub const fn max_liobn(self) -> u64 {
+        u64::MAX >> (u64::BITS - self.liobn_bits())
+    }
 }
 
 impl fmt::Display for Dialect {

@@ -6,7 +6,7 @@ use contract::description::{
     AddrRun, Backing, BlockRun, CompoundSpec, LIST_AREA_BYTES, Machine, Mapping, MemoryModel, PageSpec, RamSpec,
     SlotSpec, WordRun,
 };
-use contract::{Dialect, Gfn, Hva, Liobn, Pfn, Pte, RealAddr, WindowSpec};
+use contract::{Gfn, Hva, Liobn, Pfn, Pte, RealAddr, WindowSpec};
 
 use super::dice::Dice;
 use super::swarm::{Limited, Swarm};
@@ -364,18 +364,18 @@ pub(crate) fn window(swarm: &Swarm, others: &[WindowSpec], places: &mut Places, 
         base = 0u64.wrapping_sub(bytes);
     }
     base = base >> page_shift << page_shift;
-    if swarm.dialect == Dialect::Qemu && dice.percent(20) {
+    if !swarm.dialect.aligns_window_bases() && dice.percent(20) {
         base = base.wrapping_add(dice.pick(&[0x800, 1, 0xfff]));
         if base.checked_add(bytes).is_none() {
             base = 0x800;
         }
     }
     let mut liobn = dice.pick(&[0x8000_0000, 0x8000_0001, 0x7100_0005, 0, 0xffff_ffff]);
-    if swarm.dialect != Dialect::Qemu && dice.percent(15) {
+    if swarm.dialect.liobn_bits() == 64 && dice.percent(15) {
         liobn = dice.pick(&[1 << 32, u64::MAX - 64]);
     }
     while others.iter().any(|other| other.liobn.0 == liobn) {
-        liobn = (liobn + 1) & if swarm.dialect == Dialect::Qemu { 0xffff_ffff } else { u64::MAX };
+        liobn = (liobn + 1) & swarm.dialect.max_liobn();
     }
     let table = places.take(entries * 8, 4096, dice);
     let backing =

@@ -66,7 +66,7 @@ impl Swarm {
             Some(dialect) => dialect,
             None => [Dialect::Lopapr, Dialect::Kvm, Dialect::Qemu][dice.weighted(&[6, 3, 1])],
         };
-        let pinned = dialect != Dialect::Qemu && dice.percent(80);
+        let pinned = dialect.has_pinned_windows() && dice.percent(80);
         let flatmem = dice.percent(25);
         let edges = dice.percent(40);
         Self {

@@ -1,7 +1,7 @@
 //! Draws new steps for an existing program, with the generator's [`Writer`].
 
 use contract::description::{CompoundSpec, MemoryModel};
-use contract::{Backing, Dialect, Program, Step};
+use contract::{Backing, Program, Step};
 
 use super::sights::{LAST_SECTION, Sights};
 use crate::focus::Focus;
@@ -114,7 +114,7 @@ fn swarm(sights: Sights<'_>, dice: &mut Dice<'_>) -> Swarm {
         struct_page: machine.struct_page,
         flatmem,
         block_shift,
-        pinned: dialect != Dialect::Qemu,
+        pinned: dialect.has_pinned_windows(),
         emulated: emulated || dice.percent(20),
         compound: !machine.compounds.is_empty() || dice.percent(10),
         absent: true,

@@ -20,7 +20,7 @@ fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     // A window from a step can have any values.
     window.page_shift = window.page_shift.clamp(12, 34);
     window.entries = window.entries.clamp(1, MAX_WINDOW_ENTRIES);
-    if dialect != Dialect::Qemu {
+    if dialect.aligns_window_bases() {
         window.base = window.base >> window.page_shift << window.page_shift;
     }
     let bytes = u128::from(window.entries) << window.page_shift;
@@ -29,10 +29,10 @@ fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     }
 }
 
-/// Draws a LIOBN that no window of the machine has; in dialect `qemu` it fits 32 bits.
+/// Draws a LIOBN that no window of the machine has; it fits the dialect's LIOBNs.
 fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     let mut liobn = dice.pick(&[0x8000_0000, 0x8000_0001, 0, 0xffff_ff00]);
-    if program.dialect != Dialect::Qemu && dice.percent(10) {
+    if program.dialect.liobn_bits() == 64 && dice.percent(10) {
         liobn = dice.pick(&[1 << 32, u64::MAX - 64]);
     }
     while program.machine.windows.iter().any(|window| window.liobn.0 == liobn) {
@@ -77,7 +77,7 @@ pub(super) fn comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     }
     let host = program.machine.page_shift.bits();
     let liobn = Liobn(free_liobn(program, dice));
-    let pinned = program.dialect != Dialect::Qemu && dice.percent(70);
+    let pinned = program.dialect.has_pinned_windows() && dice.percent(70);
     let page_shift = if pinned { dice.pick(&[host, host, 12]) } else { dice.pick(&[12, 16, host, 21, 24, 30, 34]) };
     let entries = dice.pick(&[16, 8, 5, 1, 2, 64, 520]);
     let backing = if pinned { Backing::Pinned { hardware: RealAddr(0) } } else { Backing::Emulated };
@@ -129,7 +129,7 @@ pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     let page = old.page();
     let top = 0u64.wrapping_sub(old.entries << old.page_shift);
     let mut base = dice.pick(&[0, 1 << 59, top, old.base.wrapping_add(page), old.base.wrapping_sub(page), 1 << 32]);
-    if program.dialect == Dialect::Qemu && dice.percent(30) {
+    if !program.dialect.aligns_window_bases() && dice.percent(30) {
         base = (base & !0xfff).wrapping_add(dice.pick(&[0x800, 1, 0xfff]));
     }
     replace(program, at, WindowSpec { base, ..old })
@@ -158,7 +158,7 @@ pub(super) fn backing(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     let old = program.machine.windows[at];
     let backing = match old.backing {
         Backing::Pinned { .. } => Backing::Emulated,
-        Backing::Emulated if program.dialect == Dialect::Qemu => return false,
+        Backing::Emulated if !program.dialect.has_pinned_windows() => return false,
         Backing::Emulated => Backing::Pinned { hardware: RealAddr(0) },
     };
     replace(program, at, WindowSpec { backing, ..old })
@@ -183,22 +183,25 @@ pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     }
     for at in 0..program.machine.windows.len() {
         let mut window = program.machine.windows[at];
-        if new == Dialect::Qemu {
+        if window.liobn.0 > new.max_liobn() {
+            window.liobn.0 = free_liobn(program, dice);
+        }
+        if !new.has_pinned_windows() {
             window.backing = Backing::Emulated;
-            if window.liobn.0 >> 32 != 0 {
-                window.liobn.0 = free_liobn(program, dice);
-            }
-        } else if old == Dialect::Qemu && dice.percent(70) && window.page_shift <= program.machine.page_shift.bits() {
+        } else if !old.has_pinned_windows()
+            && dice.percent(70)
+            && window.page_shift <= program.machine.page_shift.bits()
+        {
             window.backing = Backing::Pinned { hardware: RealAddr(0) };
         }
         replace(program, at, window);
     }
     for step in 0..program.steps.len() {
         let Step::CreateWindow(mut window) = program.steps[step] else { continue };
-        if new == Dialect::Qemu {
+        if !new.has_pinned_windows() {
             window.backing = Backing::Emulated;
-            window.liobn.0 &= 0xffff_ffff;
         }
+        window.liobn.0 &= new.max_liobn();
         fit_base(&mut window, new);
         program.steps[step] = Step::CreateWindow(window);
     }
@@ -208,9 +211,9 @@ pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
 /// Makes `window`, which a step creates, valid on the program's machine, and places its tables above everything that
 /// the program places in memory.
 pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
-    if program.dialect == Dialect::Qemu {
+    window.liobn.0 &= program.dialect.max_liobn();
+    if !program.dialect.has_pinned_windows() {
         window.backing = Backing::Emulated;
-        window.liobn.0 &= 0xffff_ffff;
     } else if window.backing != Backing::Emulated {
         window.page_shift = window.page_shift.min(program.machine.page_shift.bits());
     }
