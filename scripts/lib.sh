@@ -1,8 +1,10 @@
 # Functions and variables that the scripts of this folder share. Scripts source this file.
 #
 # Exit status of the scripts: 0 done or nothing found, 1 a finding or a check that failed, 2 bad arguments or input, 3
-# something is missing or does not build. The help of a script says what that is in its case. The functions read the variables target, out, jobs and seed of the script that calls them, and leave
-# results in variables of their own.
+# something is missing or does not build. The help of a script says what that is in its case.
+#
+# The functions read the variables target, out, jobs and seed of the script that calls them, and leave results in
+# variables of their own.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 set -euo pipefail

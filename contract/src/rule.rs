@@ -80,7 +80,8 @@ rules! {
     TceUnbacked "TCE.UNBACKED" "4" Outcome "a TCE's page is not guest memory";
     TceFault "TCE.FAULT" "4" Outcome "a fault TCE was stored over a fault TCE";
     TceRead "TCE.READ" "4" Outcome "H_GET_TCE returned an entry";
-    PinHardware "PIN.HARDWARE" "4" Outcome "the host cannot supply the page, or maps it read-only and the device may write";
+    PinHardware "PIN.HARDWARE" "4" Outcome "the host cannot supply the page, or maps it read-only and the device may \
+        write";
     MapNew "MAP.NEW" "4" Outcome "permissions were stored over a fault TCE";
     MapExchange "MAP.EXCHANGE" "4" Outcome "an entry was exchanged for one of another page";
     MapSame "MAP.SAME" "4" Outcome "an entry was exchanged for one of the same page";
@@ -89,7 +90,8 @@ rules! {
     DeferLookup "DEFER.LOOKUP" "5" Reason "a struct page is split, real mode has no address of it";
     DeferCompound "DEFER.COMPOUND" "5" Reason "a page is compound";
     DeferLastRef "DEFER.LAST_REF" "5" Reason "the call drops the last reference of a page";
-    HarnessFault "HARNESS.FAULT" "7" Finding "the harness contradicts itself: an impossible state; never the subject's fault";
+    HarnessFault "HARNESS.FAULT" "7" Finding "the harness contradicts itself: an impossible state; never the subject's \
+        fault";
     RmFinalRelease "RM.FINAL_RELEASE" "7" Finding "real mode dropped a last reference or asked for a page to be freed";
     RmBadAccess "RM.BAD_ACCESS" "7" Finding "real mode touched what it cannot reach";
     RmAlloc "RM.ALLOC" "7" Finding "real mode asked for memory";
@@ -97,7 +99,8 @@ rules! {
     RefHeld "REF.HELD" "7" Finding "between two stores a page had fewer references than it has holders";
     RefUnderflow "REF.UNDERFLOW" "7" Finding "a hypercall took a count from 0 to -1";
     ListSnapshot "LIST.SNAPSHOT" "7" Finding "a list word was read twice, or after the first store to a table";
-    MemStray "MEM.STRAY" "7" Finding "a store to memory that a handler may not write, such as a freed page, or an access of virtual mode to memory of no region";
+    MemStray "MEM.STRAY" "7" Finding "a store to memory that a handler may not write, such as a freed page, or an \
+        access of virtual mode to memory of no region";
     SubjectCrash "SUBJECT.CRASH" "7" Finding "the implementation panicked, or its process died";
     SubjectHang "SUBJECT.HANG" "7" Finding "the implementation did not return";
     SubjectProtocol "SUBJECT.PROTOCOL" "7" Finding "the implementation answered what its interface does not allow";
@@ -109,8 +112,10 @@ rules! {
     DivergeCount "DIVERGE.COUNT" "7" Finding "a reference count differs";
     DivergeFlag "DIVERGE.FLAG" "7" Finding "page flags or the page table differ";
     DivergeLookup "DIVERGE.LOOKUP" "7" Finding "a lookup or probe answered otherwise";
-    RefConserve "REF.CONSERVE" "7" Finding "a count on which subject and reference agree is not own + mappings + hardware TCEs: not the subject's fault alone";
-    RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count on which subject and reference agree is not own: not the subject's fault alone";
+    RefConserve "REF.CONSERVE" "7" Finding "a count on which subject and reference agree is not own + mappings + \
+        hardware TCEs: not the subject's fault alone";
+    RefLeak "REF.LEAK" "7" Finding "with everything closed and unmapped a count on which subject and reference agree \
+        is not own: not the subject's fault alone";
 }
 
 impl Rule {

@@ -79,7 +79,8 @@ answers! {
     }
     count_zero CountZero "A count of 0 in STUFF or INDIRECT." {
         SucceedAfterRange "H_SUCCESS once LIOBN, IOBA, count limit, list alignment and range passed";
-        SucceedAfterSlotOrPermission "H_SUCCESS once LIOBN, IOBA, count limit, list alignment and range passed, then the list's memory slot (INDIRECT) or the value's permissions (STUFF)";
+        SucceedAfterSlotOrPermission "H_SUCCESS once LIOBN, IOBA, count limit, list alignment and range passed, then \
+            the list's memory slot (INDIRECT) or the value's permissions (STUFF)";
         Refuse "H_PARAMETER";
     }
     stuff_limit StuffLimit "The upper limit of STUFF's count." {
@@ -95,7 +96,8 @@ answers! {
         Refuse "H_PARAMETER, nothing stored";
         StorePrefix "entries up to the end are stored, then H_PARAMETER";
     }
-    unaligned_tce UnalignedTce "A TCE with permissions and a bit set that must be 0: bits 2 to page_shift - 1 of the window, bit 0 being the rightmost." {
+    unaligned_tce UnalignedTce "A TCE with permissions and a bit set that must be 0: bits 2 to page_shift - 1 of the \
+        window, bit 0 being the rightmost." {
         Refuse "H_PARAMETER";
         Store "stored as given";
     }
@@ -108,9 +110,11 @@ answers! {
         Refuse "H_PARAMETER";
         ReadZeros "its words read as zeros";
     }
-    order CheckOrder "The order of the checks of STUFF and INDIRECT; a call leaves out the checks that it does not have." {
+    order CheckOrder "The order of the checks of STUFF and INDIRECT; a call leaves out the checks that it does not \
+        have." {
         IobaFirst "LIOBN, IOBA, count limit, list alignment, range, count 0, list, TCEs";
-        CountFirst "LIOBN, count limit, list alignment, IOBA and range, list's slot (INDIRECT) or permissions (STUFF), count 0, list page, TCEs";
+        CountFirst "LIOBN, count limit, list alignment, IOBA and range, list's slot (INDIRECT) or permissions (STUFF), \
+            count 0, list page, TCEs";
         EntryByEntry "LIOBN, count limit, list alignment, count 0, then one entry at a time: list word, IOBA, store";
     }
     deferring Deferring "What real mode may leave to virtual mode (semantics 5)." {

@@ -213,7 +213,8 @@ rows! {
             parameter(Rule::TceAlign), parameter(Rule::TceAlign), success(Rule::MapNew).entries(&[(0, PAGE | 4)]),
         ]);
     "unaligned-tce-in-list" UnalignedTce
-        "H_PUT_TCE_INDIRECT with reserved bit 2 in the second of three TCEs. A dialect that refuses it stores none of them."
+        "H_PUT_TCE_INDIRECT with reserved bit 2 in the second of three TCEs. A dialect that refuses it stores none of \
+         them."
         ["LoPAPR, H_PUT_TCE_INDIRECT: all is checked before a table is written",
          "KVM 4.20 and later check the whole list first; earlier ones had stored the prefix", QEMU]
         Answer(Hypercall::indirect(WINDOW, 0, LIST, 3), [
@@ -256,8 +257,8 @@ rows! {
             success(Rule::Unmap),
         ]);
     "unbacked-list-hole" UnbackedList
-        "H_PUT_TCE_INDIRECT of a list whose page has a memory slot and no host page behind it. The entry that the call would \
-         replace has permissions. A live QEMU has RAM there, full of zeros."
+        "H_PUT_TCE_INDIRECT of a list whose page has a memory slot and no host page behind it. The entry that the call \
+         would replace has permissions. A live QEMU has RAM there, full of zeros."
         ["LoPAPR knows no host pages; like a list outside guest memory",
          "KVM, all versions: reading the list fails, H_TOO_HARD, which is H_PARAMETER here",
          "not observed; assumed to be like a list outside guest memory"]
@@ -308,7 +309,8 @@ rows! {
          "QEMU has no real mode: it answers every call that reaches it"]
         Duty(Hypercall::put(WINDOW, 0, PAGE), [Duty::Finish, Duty::Finish, Duty::MayDefer]);
     "pinned-windows" PinnedWindows "A window with a hardware table beside the guest's."
-        ["LoPAPR knows no host pages; as in dialect kvm", "the real-mode handlers that were posted in 2013, for Linux 3.13",
+        ["LoPAPR knows no host pages; as in dialect kvm",
+         "the real-mode handlers that were posted in 2013, for Linux 3.13",
          "QEMU's tables are emulated; pages are pinned elsewhere, if at all"]
         Machine([None, None, Some("dialect qemu has no pinned windows")]);
     "window-base" WindowBase "A window that starts in the middle of one of its pages."
@@ -362,8 +364,8 @@ outside! {
         "Steps follow one another, so no guest writes during a call. The rule `LIST.SNAPSHOT` requires that each word is \
          read once.";
     "the hardware refuses an update: H_HARDWARE, or success with the entry zapped, or only a line in a log"
-        "A hardware table is memory here and accepts every store. H_HARDWARE has one cause here, `PIN.HARDWARE`: the host \
-         cannot supply the page, or the device may write and the host maps the page read-only.";
+        "A hardware table is memory here and accepts every store. H_HARDWARE has one cause here, `PIN.HARDWARE`: the \
+         host cannot supply the page, or the device may write and the host maps the page read-only.";
     "a TCE that only lets the device write: KVM 4.12 and later let it read too, in the hardware's entry"
         "Hardware entries hold the permissions as the guest gave them, in all dialects that have hardware entries. No \
          device does DMA.";
