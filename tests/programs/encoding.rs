@@ -101,12 +101,20 @@ fn repair_leaves_sound_programs_alone() {
     }
 }
 
+/// The first lines of a program: a machine with nothing but its memory.
+const MACHINE: &str = "\
+realmode-program 1
+dialect lopapr
+machine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32
+";
+
 /// If windows overlap, repair moves one and removes none. Engines copy whole records, so this is frequent.
 #[test]
 fn what_overlaps_is_moved() {
-    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
-                window 0x1 page_shift=16 base=0x0 entries=8 pinned table=0x9000000 hardware=0x9001000\nsteps\n";
-    let mut program = realmode_diff::parse(text).expect("a program");
+    let text = format!(
+        "{MACHINE}window 0x1 page_shift=16 base=0x0 entries=8 pinned table=0x9000000 hardware=0x9001000\nsteps\n"
+    );
+    let mut program = realmode_diff::parse(&text).expect("a program");
     let mut copy = program.machine.windows[0];
     copy.liobn.0 = 2;
     program.machine.windows.push(copy);
@@ -119,9 +127,8 @@ fn what_overlaps_is_moved() {
 /// The order of a huge entry is checked before the size of the entry is computed from it.
 #[test]
 fn an_order_that_no_page_has_is_refused() {
-    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
-                compound 0x10 order=1\nmap 0x20000 huge pfn=0x10 order=1\nsteps\n";
-    let program = realmode_diff::parse(text).expect("a program");
+    let text = format!("{MACHINE}compound 0x10 order=1\nmap 0x20000 huge pfn=0x10 order=1\nsteps\n");
+    let program = realmode_diff::parse(&text).expect("a program");
     for wrong in [0, 10, 48, 63, 64, u32::MAX] {
         let mut program = program.clone();
         let contract::Pte::Huge { order, .. } = &mut program.machine.mappings[0].pte else { panic!("{program}") };
@@ -137,9 +144,8 @@ fn an_order_that_no_page_has_is_refused() {
 /// AFL++ found this: a run of no words was valid, but its text was refused by the parser.
 #[test]
 fn a_run_of_no_words_is_not_sound() {
-    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
-                ram 0x0 0x1 0x2\nsteps\nwrite 0x0 0x1 0x2\n";
-    let program = realmode_diff::parse(text).expect("a program");
+    let text = format!("{MACHINE}ram 0x0 0x1 0x2\nsteps\nwrite 0x0 0x1 0x2\n");
+    let program = realmode_diff::parse(&text).expect("a program");
     let empty = |run: &mut contract::description::WordRun| run.count = 0;
     let mut ram = program.clone();
     empty(&mut ram.machine.ram[0].words[1]);
@@ -176,9 +182,8 @@ fn errors_say_where() {
     unused[28] = 1;
     assert_eq!(error(&unused), "byte 28: found 0x01, expected what encoding writes");
     // A run of words behind a step that has no list.
-    let text = "realmode-program 1\ndialect lopapr\nmachine flatmem page_shift=16 struct_page=64 array=0x8000000 pages=32\n\
-                steps\ntake 0x1\n";
-    let mut stray = encode(&realmode_diff::parse(text).expect("a program"));
+    let text = format!("{MACHINE}steps\ntake 0x1\n");
+    let mut stray = encode(&realmode_diff::parse(&text).expect("a program"));
     let end = stray.len();
     stray.extend(b"word");
     stray.resize(end + RECORD, 0);

@@ -52,6 +52,13 @@ const NEVER_DEFERS: Hooks = Hooks {
     ..HONEST
 };
 
+/// Makes `times` loads that real mode may make.
+fn load_often(cpu: &machine::Cpu<'_>, times: u64) {
+    for _ in 0..times {
+        let _ = cpu.load(guest(1), SeqCst);
+    }
+}
+
 fn forever(cpu: &machine::Cpu<'_>) -> ! {
     loop {
         let _ = cpu.load(guest(0), SeqCst);
@@ -236,9 +243,7 @@ pub fn all() -> Vec<Case> {
             Hooks {
                 bound: |_| Bound { base: 10, per_entry: 1 },
                 real: |subject, cpu, call| {
-                    for _ in 0..600 {
-                        let _ = cpu.load(guest(1), SeqCst);
-                    }
+                    load_often(cpu, 600);
                     subject.real_mode(cpu, call)
                 },
                 ..HONEST
@@ -253,9 +258,7 @@ pub fn all() -> Vec<Case> {
             GET,
             Hooks {
                 real: |subject, cpu, call| {
-                    for _ in 0..1_000 {
-                        let _ = cpu.load(guest(1), SeqCst);
-                    }
+                    load_often(cpu, 1_000);
                     subject.real_mode(cpu, call)
                 },
                 ..HONEST
