@@ -15,7 +15,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use realmode_diff::{Rule, parse};
 use tempfile::TempDir;
 
-use super::shared::{PROGRAM, REALMODE, folder, run, write};
+use super::samples::{PROGRAM, write};
+use super::shared::{REALMODE, folder, run};
 
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora/seeds");
 

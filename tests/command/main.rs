@@ -2,4 +2,6 @@
 
 mod commands;
 mod corpus;
+mod samples;
+#[path = "../shared/mod.rs"]
 mod shared;

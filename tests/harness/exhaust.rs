@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ use realmode_diff::check::{Handled, Kind, Observation};
 use realmode_diff::hunts::exhaust::{Bound, Counts, Domain, Exhaust, Failed, Model, Summary};
 use tempfile::TempDir;
 
-const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
+use super::shared::{self, REALMODE, folder};
+
 const BOTH: [Model; 2] = [Model::Flatmem, Model::SparsememVmemmap];
 
 fn domain(sections: u64, steps: usize, models: &[Model]) -> Domain {
@@ -31,10 +32,6 @@ fn exhaust(folder: &TempDir, domain: Domain, subject: SubjectKind, jobs: usize) 
 
 fn run(exhaust: &Exhaust) -> Summary {
     exhaust.run(&AtomicBool::new(false), &mut |_| {}).unwrap_or_else(|failed| panic!("{failed:?}"))
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
 }
 
 /// The part of a summary that must not depend on jobs and interruptions.
@@ -224,11 +221,12 @@ fn a_state_of_another_run_is_refused_and_says_what_differs() {
 
 // ---- the command ----------------------------------------------------------------------------------------------------
 
-fn command(folder: &Path, args: &[&str], status: i32) -> String {
-    let output = Command::new(REALMODE).current_dir(folder).arg("exhaust").args(args).output().expect("a run");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(status), "{args:?}\n{out}\n{err}");
-    if status < 2 { out.into_owned() } else { err.into_owned() }
+/// Runs `realmode exhaust`, which must end with `status`. Returns its standard output, or for a status of 2 or more its
+/// standard error.
+fn command(folder: &TempDir, args: &[&str], status: i32) -> String {
+    let ran = shared::run(folder, &[&["exhaust"], args].concat());
+    assert_eq!(ran.status, status, "{args:?}\n{}\n{}", ran.stdout, ran.stderr);
+    if status < 2 { ran.stdout } else { ran.stderr }
 }
 
 #[test]
@@ -236,19 +234,19 @@ fn the_command_says_how_many_and_lists_them() {
     let here = folder();
     let total = domain(1, 1, &BOTH).programs();
     for subject in ["candidate", "null"] {
-        let out = command(here.path(), &["--sections", "1", "--steps", "1", "--subject", subject], 0);
+        let out = command(&here, &["--sections", "1", "--steps", "1", "--subject", subject], 0);
         assert!(out.contains(&format!("no divergence in {total} of {total} programs")), "{out}");
     }
-    let list = command(here.path(), &["--sections", "1", "--steps", "1", "--list"], 0);
+    let list = command(&here, &["--sections", "1", "--steps", "1", "--list"], 0);
     let programs = list.split("\nrealmode-program").skip(1).map(|text| format!("realmode-program{text}"));
     let letters: usize = programs.map(|text| realmode_diff::parse(&text).expect("a program").steps.len()).sum();
     assert_eq!(letters as u64 + 8, total);
-    command(here.path(), &["--sections", "1", "--steps", "1", "--against", "model/lopapr"], 0);
+    command(&here, &["--sections", "1", "--steps", "1", "--against", "model/lopapr"], 0);
     for args in [&["--sections", "5", "--steps", "1"][..], &["--sections", "1"], &["--sections", "1", "--steps", "12"]]
     {
-        command(here.path(), args, 2);
+        command(&here, args, 2);
     }
-    let err = command(here.path(), &["--sections", "1", "--steps", "1", "--state", "/dev/null/x"], 3);
+    let err = command(&here, &["--sections", "1", "--steps", "1", "--state", "/dev/null/x"], 3);
     assert!(err.contains("/dev/null/x"), "{err}");
 }
 
@@ -259,8 +257,8 @@ fn a_run_that_finds_everything_done_says_what_was_compared() {
     let here = folder();
     let args =
         ["--sections", "1", "--steps", "1", "--memory-model", "flatmem", "--against", "model/lopapr", "--state", "s"];
-    let first = command(here.path(), &args, 0);
-    let again = command(here.path(), &args, 0);
+    let first = command(&here, &args, 0);
+    let again = command(&here, &args, 0);
     let counts = |text: &str| text.lines().take_while(|line| !line.starts_with("no div")).collect::<String>();
     assert_eq!(counts(&first), counts(&again));
 }
@@ -269,7 +267,7 @@ fn a_run_that_finds_everything_done_says_what_was_compared() {
 fn the_canary_is_found_recorded_and_shrunk() {
     let here = folder();
     let args = ["--sections", "1", "--steps", "2", "--memory-model", "flatmem", "--subject", "canary", "--json", "j"];
-    let out = command(here.path(), &args, 1);
+    let out = command(&here, &args, 1);
     assert!(out.contains("FINDING DIVERGE.R4 at step 2 (H_GET_TCE)"), "{out}");
     assert!(out.contains("shrunk to 2 (1-minimal)") && out.contains("1 different findings"), "{out}");
     let json = fs::read_to_string(here.path().join("j")).expect("json");
@@ -313,9 +311,9 @@ fn a_run_that_was_killed_goes_on() {
     file.write_all(b"{\"unit\":7,\"ru").expect("a line");
     drop(file);
 
-    let resumed = command(here.path(), &args, 0);
+    let resumed = command(&here, &args, 0);
     assert!(resumed.contains("of them were accounted for before, by s"), "{resumed}");
-    let whole = command(here.path(), &[&args[..6], &["--out", "o"]].concat(), 0);
+    let whole = command(&here, &[&args[..6], &["--out", "o"]].concat(), 0);
     let gist = |text: &str| text.split("programs\n").next().map(str::to_string);
     assert_eq!(gist(&resumed), gist(&whole));
     let total = domain(2, 2, &BOTH[..1]).programs();

@@ -16,15 +16,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::processes::{children, lives, wait};
-
-const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
+use super::shared::{REALMODE, Ran, folder, run};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder")
 }
 
 /// Runs a build tool, which must succeed.
@@ -64,21 +59,6 @@ fn example(folder: &TempDir, target: &str) -> PathBuf {
     }
     tool(Command::new("make").args(["CFLAGS=-O1", target]).current_dir(&copy));
     copy.join("build")
-}
-
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(folder: &TempDir, args: &[&str]) -> Ran {
-    let output = Command::new(REALMODE).args(args).current_dir(folder).stdin(Stdio::null()).output().expect("a run");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    let ran =
-        Ran { status: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
-    assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
-    ran
 }
 
 /// Runs a campaign of a library. Returns its output and its JSON summary. The status must be 0 or 1.

@@ -10,6 +10,8 @@ mod findings;
 mod libraries;
 mod processes;
 mod qemu;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod shrink;
 mod systems;
 mod voters;

@@ -15,8 +15,7 @@ use realmode_diff::voters::{Look, Roster};
 use tempfile::TempDir;
 
 use super::processes::{children, lives, wait};
-
-const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
+use super::shared::{self, REALMODE, folder};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -31,10 +30,6 @@ fn installed() -> bool {
             false
         }
     }
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder")
 }
 
 /// Writes a script that is run instead of QEMU. It prints `version` if it is asked for its version, and otherwise runs
@@ -52,10 +47,9 @@ const GOOD: &str = "QEMU emulator version 7.2.22 (a stand-in)";
 /// Runs the command, which must end within `limit`. Returns its status, standard output and standard error.
 fn run(folder: &TempDir, limit: Duration, args: &[&str]) -> (i32, String, String) {
     let started = Instant::now();
-    let output = Command::new(REALMODE).args(args).current_dir(folder).stdin(Stdio::null()).output().expect("a run");
+    let ran = shared::run(folder, args);
     assert!(started.elapsed() < limit, "{args:?} took {:?}", started.elapsed());
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    (ran.status, ran.stdout, ran.stderr)
 }
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;

@@ -1,13 +1,9 @@
-//! Helpers that the tests of all commands share.
+//! A program and a helper that the tests of all commands share.
 
 use std::fs;
 use std::path::PathBuf;
 
-use assert_cmd::Command;
 use tempfile::TempDir;
-
-/// The path of the command `realmode`.
-pub(super) const REALMODE: &str = env!("CARGO_BIN_EXE_realmode");
 
 /// A program with which every subject agrees except the canary, whose H_GET_TCE loses the write permission of the TCE.
 /// The step `drop` is skipped, because its page has own 0.
@@ -26,34 +22,10 @@ drop 0x3f
 cpu1 H_GET_TCE liobn=0x1 ioba=0x1000
 ";
 
-/// An empty folder in which a test runs the command.
-pub(super) fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder")
-}
-
 /// Writes a file with its folders, and returns its path.
 pub(super) fn write(folder: &TempDir, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.path().join(name);
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(&path, contents).expect("a file");
     path
-}
-
-/// How a run of the command ended, and what it printed.
-pub(super) struct Ran {
-    pub(super) status: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
-}
-
-/// Runs the command, which must not panic.
-pub(super) fn run(folder: &TempDir, args: &[&str]) -> Ran {
-    let output = Command::new(REALMODE).current_dir(folder).args(args).output().expect("a run");
-    let ran = Ran {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    };
-    assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
-    ran
 }
