@@ -57,7 +57,7 @@ fn short_programs(c: &mut Criterion) {
     group.bench_function("decode alone", |b| b.iter(|| row_decode(&inputs)));
     group.bench_function("validate alone", |b| b.iter(|| row_validate(&programs)));
     for focus in [Focus::Program, Focus::Lookup] {
-        let mut engine = Engine::new(focus, SubjectKind::Candidate);
+        let mut engine = Engine::new(focus, SubjectKind::Candidate).expect("an engine");
         // Runs all programs once before measuring, so that reused memory has grown to its full size.
         inputs.iter().for_each(|input| drop(engine.run(input, &mut |_| {})));
         group.bench_function(format!("run, focus {}", focus.name()), |b| b.iter(|| row_run(&mut engine, &inputs)));
@@ -69,7 +69,7 @@ fn empty_program(c: &mut Criterion) {
     let memory = MemoryModel::Flatmem { array: RealAddr(1 << 30), pages: 16 };
     let machine = Machine::bare(PageShift::Shift16, 64, memory);
     let input = [encode(&Program { dialect: Dialect::Lopapr, machine, steps: Vec::new() })];
-    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate).expect("an engine");
     c.bench_function("empty program", |b| b.iter(|| row_run(&mut engine, &input)));
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use contract::visit::{Field, Notation};
 use programs::corpus::{self, CorpusError, Kept, Migrated};
+use programs::encoding;
 use programs::focus::Focus;
 use programs::inputs::{Files, InputError, Wanted, find, read};
 use realmode_diff::hunts::stats::{Fields, Forms, Spread, Stats, StepCounts, Values};
@@ -141,7 +142,8 @@ fn kept(output: &Path, kept: Kept, more: &str) -> Result<(), Failure> {
     print(format_args!("{output}: {written} written, {there} already there, {equal} equal to another{others}{more}\n"))
 }
 
-/// Finds all files of programs under `paths`, files or folders. If there are none, that is bad input (status 2).
+/// Finds all files of programs under `paths`, files or folders. If there are none, or a path does not exist, that is
+/// bad input (status 2).
 fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     let files = find(paths, Wanted::Corpus).map_err(Failure::input)?;
     if files.programs.is_empty() {
@@ -160,10 +162,11 @@ fn passed_over(files: &Files) -> String {
 }
 
 /// Runs the part `focus` of all programs under `from` on `subject`, prints the figures of the corpus, and writes them
-/// to `json` if that is given. Returns the exit status: a finding, nothing compared, or clean.
+/// to `json` if that is given. Returns status 1 with a finding, else 0. Fails with status 3 if programs were run and
+/// nothing of them was compared.
 fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&PathBuf>) -> Outcome {
     let files = programs(from)?;
-    let mut checker = subject.checker();
+    let mut checker = subject.try_checker().map_err(Failure::missing)?;
     let mut stats = Stats::default();
     for path in &files.programs {
         match read(path) {
@@ -188,10 +191,12 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     let compared = stats.tally.programs > stats.not_compared.iter().filter(|(_, not)| !not.compared).count() as u64;
     match (&stats.findings[..], &stats.not_compared[..]) {
         ([_, ..], _) => Ok(FINDING),
-        ([], [(path, not), ..]) if !compared => {
-            Err(Failure::missing(format!("nothing was compared: {}: {not}", path.display())))
+        _ if compared => Ok(CLEAN),
+        ([], [(path, not), ..]) => Err(Failure::missing(format!("nothing was compared: {}: {not}", path.display()))),
+        ([], []) => {
+            let version = encoding::VERSION;
+            Err(Failure::missing(format!("nothing was compared: no file has version {version} of the encoding")))
         }
-        _ => Ok(CLEAN),
     }
 }
 
@@ -299,7 +304,7 @@ struct JsonSpread {
     max: u64,
 }
 
-/// How many steps of one kind ran, and how many were skipped.
+/// How many steps of one kind ran, and how many were skipped or not asked.
 #[derive(Serialize)]
 struct JsonKind {
     step: &'static str,

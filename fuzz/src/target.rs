@@ -39,14 +39,23 @@ fn named_subject() -> Option<SubjectKind> {
     }
 }
 
+/// Makes the check of a target. A library that cannot be loaded once more ends the process with status 3.
+fn engine(focus: Focus, subject: SubjectKind) -> Engine {
+    Engine::new(focus, subject).unwrap_or_else(|unusable| {
+        eprintln!("{unusable}");
+        std::process::exit(3);
+    })
+}
+
 impl Target {
-    /// Makes a target with this focus and subject. The variable `REALMODE_SUBJECT` may name another subject.
+    /// Makes a target with this focus and subject. The variable `REALMODE_SUBJECT` may name another subject; if that is
+    /// unknown or a library that cannot be used, the process ends with status 2 or 3.
     #[must_use]
     pub fn new(focus: Focus, subject: SubjectKind) -> Self {
         let subject = named_subject().unwrap_or(subject);
         let feedback = std::env::var_os(FEEDBACK).is_none_or(|value| value != "off");
         let fresh = std::env::var_os(FRESH).is_some();
-        Self { engine: Engine::new(focus, subject), mutator: Mutator::new(focus), feedback, fresh }
+        Self { engine: engine(focus, subject), mutator: Mutator::new(focus), feedback, fresh }
     }
 
     /// Returns whether the combinations that a program reaches are reported to the engine
@@ -56,10 +65,10 @@ impl Target {
         self.feedback
     }
 
-    /// Returns the check that runs the next input; a new one for each input if `REALMODE_FRESH` is set.
+    /// Returns the check that runs the next input; a new one at each call if `REALMODE_FRESH` is set.
     pub fn engine(&mut self) -> &mut Engine {
         if self.fresh {
-            self.engine = Engine::new(self.engine.focus(), self.engine.subject());
+            self.engine = engine(self.engine.focus(), self.engine.subject());
         }
         &mut self.engine
     }

@@ -21,7 +21,8 @@ use realmode_diff::hunts::triage::{Checked, check_within};
 use realmode_diff::{Checker, Dialect, Program, Rule, SubjectKind, parse};
 use tempfile::TempDir;
 
-use super::shared::{PROGRAM, folder, run, write};
+use super::samples::{PROGRAM, write};
+use super::shared::{folder, run};
 
 const CORPORA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpora");
 
@@ -268,6 +269,9 @@ fn another_version_stops_a_migration_before_it_writes() {
     refuse(&here, &["triage", "corpus"], 2, says);
     let said = expect(&here, &["corpus", "stats", "corpus"], 0);
     assert!(said.starts_with("programs    1\n") && said.contains(" 1 of another version (not read)\n"), "{said}");
+    let ran = run(&here, &["corpus", "stats", "corpus/b"]);
+    let says = "realmode: nothing was compared: no file has version 1 of the encoding\n";
+    assert_eq!((ran.status, ran.stderr.as_str()), (3, says), "{}", ran.stdout);
     // For a text of another version the error gives the place.
     write(&here, "corpus/b", PROGRAM.replace("realmode-program 1", "realmode-program 2"));
     let says = "realmode: corpus/b:1:18: found `2`, expected version 1 of the text form\n";
@@ -346,7 +350,7 @@ fn stats_are_those_of_the_corpus() {
 
 /// How many combinations the fuzz target reports to its engine for these programs.
 fn reached(programs: &[&Program]) -> usize {
-    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate).expect("an engine");
     let mut reached = BTreeSet::new();
     for program in programs {
         engine.run(&encode(program), &mut |combination| _ = reached.insert(combination));

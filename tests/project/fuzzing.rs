@@ -175,7 +175,7 @@ fn a_focus_keeps_its_part() {
 #[test]
 fn targets_run_the_corpora() {
     for focus in Focus::ALL {
-        let mut engine = Engine::new(focus, SubjectKind::Candidate);
+        let mut engine = Engine::new(focus, SubjectKind::Candidate).expect("an engine");
         let mut reached = BTreeSet::new();
         let mut run = |folder: &str| {
             let mut rejected = 0;
@@ -216,7 +216,7 @@ fn every_combination_names_a_rule_that_steps_decide() {
 
 #[test]
 fn the_canary_is_found_on_the_corpora() {
-    let mut engine = Engine::new(Focus::Program, SubjectKind::Canary);
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Canary).expect("an engine");
     let found =
         corpus().iter().any(|program| matches!(engine.run(&encode(program), &mut |_| {}), EngineRun::Finding(..)));
     assert!(found);
@@ -230,13 +230,13 @@ fn programs_that_take_long_are_rejected() {
                 cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=65536\n";
     let program = realmode_diff::parse(text).expect("a program");
     assert!(work(&program) > MAX_WORK);
-    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate).expect("an engine");
     assert!(matches!(engine.run(&encode(&program), &mut |_| panic!("it ran")), EngineRun::Rejected));
 }
 
 #[test]
 fn programs_of_another_version_are_rejected() {
-    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate);
+    let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate).expect("an engine");
     let mut bytes = encode(&corpus()[0]);
     assert!(matches!(engine.run(&bytes, &mut |_| {}), EngineRun::Agreed));
     bytes[4] = 2;
@@ -263,6 +263,8 @@ fn the_text_target_takes_anything() {
 fn the_start_of_engines_does_nothing() {
     let start = realmode_diff::parse(&read("fuzz/start.realmode")).expect("a program");
     assert!(start.steps.is_empty() && start.machine.windows.is_empty() && start.machine.slots.is_empty(), "{start}");
-    let run = Engine::new(Focus::Program, SubjectKind::Candidate).run(&encode(&start), &mut |_| unreachable!());
+    let run = Engine::new(Focus::Program, SubjectKind::Candidate)
+        .expect("an engine")
+        .run(&encode(&start), &mut |_| unreachable!());
     assert!(matches!(run, EngineRun::Agreed), "{run:?}");
 }

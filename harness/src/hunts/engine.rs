@@ -1,5 +1,6 @@
 //! Runs the inputs that a fuzz target gets from its engine. The glue for each engine is in `fuzz/`.
 
+use abi::Unusable;
 use contract::{Hypercall, Program, Step};
 
 use crate::check::feedback::Feedback;
@@ -34,10 +35,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Makes an engine that runs the parts of programs in `focus` on a new subject of this kind.
-    #[must_use]
-    pub fn new(focus: Focus, subject: SubjectKind) -> Self {
-        Self { checker: subject.checker(), subject, focus, tally: Tally::default() }
+    /// Makes an [`Engine`] that runs the parts of programs in `focus` on a new subject of this kind.
+    ///
+    /// # Errors
+    /// Fails where [`SubjectKind::try_checker`] fails: if the subject is a library that cannot be loaded once more.
+    pub fn new(focus: Focus, subject: SubjectKind) -> Result<Self, Unusable> {
+        Ok(Self { checker: subject.try_checker()?, subject, focus, tally: Tally::default() })
     }
 
     /// Returns the focus: the part of each program that the fuzz target runs.
@@ -52,8 +55,8 @@ impl Engine {
         self.subject
     }
 
-    /// Decodes the bytes to a program, cuts it to the focus, and checks it. Calls `reached` with the number of each
-    /// [combination](crate::check::feedback) as soon as a step reaches it.
+    /// Decodes the bytes to a program, cuts the program to the focus, and checks it, unless the input is rejected.
+    /// Calls `reached` with the number of each [combination](crate::check::feedback) as soon as a step reaches it.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if matches!(form(bytes), Form::Other(_)) {
             return EngineRun::Rejected;
@@ -74,7 +77,7 @@ impl Engine {
         }
     }
 
-    /// Returns the counts of all inputs that were run so far, added up.
+    /// Returns the counts of all inputs that were run so far, added up. Rejected inputs are not counted.
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
@@ -82,9 +85,9 @@ impl Engine {
 }
 
 /// Returns roughly how much work a program makes for reference and subject. It adds up the pages that are mapped and
-/// the words that are written at boot, a sixteenth of the windows' entries, the entries that hypercalls ask for (at
-/// most those of the largest window, or 512), the words that steps write, the blocks that steps add, and 1 for each
-/// other step.
+/// the words that are written at boot, a sixteenth of the windows' entries, the entries that hypercalls ask for (for
+/// each hypercall at most 512, or the entries of the largest window so far if they are more), the words that steps
+/// write, the blocks that steps add, and 1 for each other step.
 ///
 /// Fuzz targets reject programs with more work than [`MAX_WORK`]. Engines count another number of rounds of a loop as
 /// progress and therefore favour programs that do more and more, and in dialects without a limit of 512 one hypercall

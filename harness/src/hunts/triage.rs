@@ -57,7 +57,7 @@ pub struct Shown {
 pub struct Triage {
     /// Which kind of subject runs against the reference.
     pub subject: SubjectKind,
-    /// Time limit of one check. Shrinking may take [`SHRINK_LIMITS`] times as long.
+    /// Time limit of one check. Shrinking one finding may take [`SHRINK_LIMITS`] times as long.
     pub limit: Duration,
     /// Folder into which findings are recorded.
     pub out: PathBuf,
@@ -83,11 +83,12 @@ impl Triage {
     /// Checks the program of a file. Records the finding at once if no earlier file shows one of the same identity.
     ///
     /// # Errors
-    /// Fails if a file cannot be written, if no thread can be made, or if the program is invalid. A program that was
-    /// read from a file is never invalid.
+    /// Fails if a file cannot be written, if no thread can be made, if the subject is a library that cannot be loaded
+    /// once more, or if the program is invalid. A program that was read from a file is never invalid.
     pub fn check(&mut self, file: &Path, program: &Program) -> io::Result<Triaged> {
         let engine = self.engine.clone().unwrap_or_else(|| inputs::engine(file).into());
-        let (finding, late) = match check_within(self.limit, self.subject.checker(), program)? {
+        let checker = self.subject.try_checker().map_err(io::Error::other)?;
+        let (finding, late) = match check_within(self.limit, checker, program)? {
             Checked::Verdict(Verdict::Finding(finding), _) => (finding, false),
             Checked::Verdict(Verdict::Agreed, tally) => return Ok(Triaged::Agreed(tally)),
             Checked::Verdict(Verdict::NotCompared(not), tally) => return Ok(Triaged::NotCompared(not, tally)),
