@@ -61,7 +61,8 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_LOPAPR 0
 
 /**
- * Dialect: the answers of the in-kernel handlers of Linux 4.18 to 4.20. A value of `rm_machine.dialect`.
+ * Dialect: the answers of the in-kernel handlers of Linux 4.18 and 4.19, with some of other versions
+ * (docs/dialects.md). A value of `rm_machine.dialect`.
  */
 #define RM_KVM 1
 
@@ -76,7 +77,8 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_H_SUCCESS 0
 
 /**
- * Status H_HARDWARE: the host cannot supply a page that a TCE names, or maps it read-only and the device may write.
+ * Status H_HARDWARE, for pinned windows only: the host cannot supply a page that a TCE names, or maps it read-only and
+ * the device may write.
  */
 #define RM_H_HARDWARE -1
 
@@ -91,14 +93,15 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_H_PARAMETER -4
 
 /**
- * Status H_P4: the fourth parameter (r7, the count) is invalid.
+ * Status H_P4: the fourth parameter (r7) is invalid. Only H_STUFF_TCE in dialect lopapr answers it, for a count above
+ * 512.
  */
 #define RM_H_P4 -57
 
 /**
  * Status H_TOO_HARD: real mode leaves the call to virtual mode. A real-mode handler that returns this status has
  * changed nothing. The virtual-mode handler then runs the same call on the same vCPU, and nothing else runs between
- * the two. A virtual-mode handler never returns this status.
+ * the two. A virtual-mode handler must not return this status.
  */
 #define RM_H_TOO_HARD 9999
 
@@ -140,7 +143,8 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_PAGE_TAIL 2
 
 /**
- * Flag of a struct page: the page was written since it was last clean.
+ * Flag of a struct page: the page was written since the host last cleaned it. A handler sets the flag when it replaces
+ * a hardware entry with `RM_TCE_WRITE`, before it gives that entry's reference back.
  */
 #define RM_PAGE_DIRTY 4
 
@@ -244,7 +248,7 @@ const struct rm_implementation *realmode_implementation(void);
 #define RM_MAX_SLOTS 512
 
 /**
- * Number of vCPUs of a machine. They are numbered from 0.
+ * Number of vCPUs of a machine. vCPUs are numbered from 0.
  */
 #define RM_MAX_VCPUS 8
 
@@ -402,13 +406,13 @@ struct rm_pte {
 /**
  * The services: functions of the harness that an implementation calls. Every effective address (`ea`) is a real
  * address, with the top nibble 0xc of the linear map or without it; virtual mode may also use the vmemmap address of a
- * struct page. An access that the mode cannot make is a finding: a load or an exchange then returns 0, a
- * compare-exchange returns false, and nothing is stored. Numbers are little-endian, so a handler must swap the bytes
- * of a TCE.
+ * struct page. An access that the mode cannot make, a misaligned one, and a store to anything but struct pages and TCE
+ * tables are findings: a load or an exchange then returns 0, a compare-exchange returns false, and nothing is stored.
+ * Numbers are little-endian, so a handler must swap the bytes of a TCE.
  *
- * Each call of a service counts as an access (see `rm_bound`), unless its comment says otherwise. Today the harness
- * runs one call at a time. Still, another CPU may run at any service: memory that was read before a service may have
- * changed after it.
+ * Each call of a service counts as an access (see `rm_bound`), unless the service's comment says otherwise. Today the
+ * harness runs one call at a time. Still, another CPU may run at any service: memory that was read before a service
+ * may have changed after it.
  */
 struct rm_services {
   /**
@@ -425,9 +429,9 @@ struct rm_services {
    */
   uint64_t (*exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t value);
   /**
-   * If the 8 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
-   * is fully ordered. Else puts the value of the 8 bytes into `*expected` and returns false. `ea` is a multiple of
-   * 8.
+   * If the 8 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays. Else puts the
+   * value of the 8 bytes into `*expected` and returns false. One atomic step, fully ordered if it stores, else
+   * acquire. `ea` is a multiple of 8.
    */
   bool (*compare_exchange64)(struct rm_cpu *cpu, uint64_t ea, uint64_t *expected, uint64_t desired);
   /**
@@ -435,9 +439,9 @@ struct rm_services {
    */
   int32_t (*load32)(struct rm_cpu *cpu, uint64_t ea);
   /**
-   * If the 4 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
-   * is fully ordered. Else puts the value of the 4 bytes into `*expected` and returns false. `ea` is a multiple of
-   * 4.
+   * If the 4 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays. Else puts the
+   * value of the 4 bytes into `*expected` and returns false. One atomic step, fully ordered if it stores, else
+   * acquire. `ea` is a multiple of 4.
    */
   bool (*compare_exchange32)(struct rm_cpu *cpu, uint64_t ea, int32_t *expected, int32_t desired);
   /**
@@ -461,12 +465,13 @@ struct rm_services {
   /**
    * If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
    * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-   * change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding. A handler
-   * that makes a page present takes the reference on it. The harness ignores `reserved`.
+   * change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding, and
+   * returns false. A handler that makes a page present takes the reference on it. The harness ignores `reserved`.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
-   * Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding.
+   * Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding, in
+   * virtual mode nothing happens; the harness gives no memory.
    */
   void (*allocate)(struct rm_cpu *cpu, uint64_t bytes);
   /**
@@ -482,8 +487,8 @@ struct rm_services {
 };
 
 /**
- * The description of a machine at `start`. The pointers in it are valid until `stop` returns. Slots, sections and
- * windows that change later come as notices (`set_slot`, for example).
+ * The description of a machine at `start`. The pointers in it are valid until `stop` returns (if `stop` is NULL: until
+ * the next `start`). Slots, sections and windows that change later come as notices (`set_slot`, for example).
  */
 struct rm_machine {
   /**
@@ -570,18 +575,19 @@ struct rm_machine {
    * the vmemmap list and the guest's pages. Between them nothing is mapped, and an access there is a crash (if the
    * pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
    *
-   * The harness sees stores through this pointer at the end of the call (or at its next service), as differences of
-   * memory: which words changed, from what to what, and whether the handler may change them. The harness finds a
-   * last release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were
-   * made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
-   * (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
+   * The harness sees stores through this pointer at the end of the call (or when the call next uses a service), as
+   * differences of memory: which words changed, from what to what, and whether the handler may change them. The
+   * harness finds a last release in real mode, a stray store, a wrong result and a leak. It does not see in which
+   * order stores were made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list
+   * was read twice (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
    */
   void *linear;
 };
 
 /**
- * What an implementation covers. The harness does not send other steps to the implementation, and counts them as not
- * asked. When `start` gets this struct, all its bytes are 0xa5; `start` must fill in every field.
+ * What an implementation covers. The harness sends no other hypercalls to the implementation and counts them as not
+ * asked; it runs no programs of other memory models or dialects on the implementation. When `start` gets this struct,
+ * all its bytes are 0xa5; `start` must fill in every field.
  */
 struct rm_coverage {
   /**
@@ -626,7 +632,7 @@ struct rm_bound {
 /**
  * The handlers of one mode. Each returns a status (r3), such as `RM_H_SUCCESS`. A handler of `rm_implementation.real`
  * may be NULL: its call then goes to virtual mode. A handler of `rm_implementation.virt` may be NULL only if
- * `rm_coverage.calls` does not have its bit.
+ * `rm_coverage.calls` does not have the bit of its hypercall.
  */
 struct rm_handlers {
   /**

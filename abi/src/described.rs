@@ -85,8 +85,9 @@ impl Described {
         Self { machine, sections: Vec::new(), blocks: Vec::new(), slots: Vec::new(), windows: Vec::new() }
     }
 
-    /// Replaces the description by that of `machine`. `linear` is the pointer to the byte at real address 0, or null if
-    /// memory is not mapped. A library must not use the previous description any more.
+    /// Replaces the description by that of `machine` in dialect `dialect`. `linear` is the pointer to the byte at real
+    /// address 0, or null if the simulated memory is not mapped. A library must not use the previous description any
+    /// more.
     pub fn describe(&mut self, dialect: Dialect, machine: &Machine, linear: *mut c_void) {
         self.sections.clear();
         self.blocks.clear();

@@ -36,8 +36,8 @@ pub struct Foreign {
     coverage: Coverage,
     told: Told,
     view: Option<View>,
-    /// Number of poison values so far. Each value is different, so that no implementation returns one by chance for
-    /// long.
+    /// Number of poison values used so far. Each value is another one, so that no implementation returns the current
+    /// one by chance for long.
     poison: AtomicU64,
 }
 
@@ -80,14 +80,15 @@ impl Foreign {
     /// Starts the implementation on a machine, to find out whether it can.
     ///
     /// # Errors
-    /// What its `start` did against the interface, in words: it returned an error number, for example.
+    /// What the implementation's `start` did against the interface, in words: for example, it returned a number other
+    /// than 0.
     pub fn try_start(&mut self, dialect: Dialect, machine: &Machine) -> Result<(), String> {
         self.start(dialect, machine);
         self.violation().map_or(Ok(()), Err)
     }
 
-    /// Runs `call`, a function of the library, with a pointer to a handle for `cpu`. Then carries the stores that the
-    /// function made through plain pointers into the image. Returns the answer of `call`.
+    /// Runs `call`, a call of a library function, with the `struct rm_cpu` pointer to a handle for `cpu`. Then carries
+    /// the stores that the function made through plain pointers into the image. Returns the answer of `call`.
     fn with<T>(&self, cpu: &Cpu<'_>, call: impl FnOnce(*mut rm_cpu) -> T) -> T {
         let handle = Handle { cpu, slots: &self.slots, told: &self.told, view: self.view.as_ref() };
         let answer = call(handle.pointer());
@@ -103,7 +104,8 @@ impl Foreign {
         (number ^ 0xa5a5_a5a5_a5a5_a5a5).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Runs the handler of the hypercall `call`; `None` if that handler is NULL. Unknown opcodes answer H_FUNCTION.
+    /// Runs the handler of the hypercall `call`; `None` if that handler is NULL. For an unknown opcode returns
+    /// H_FUNCTION without a call of the library.
     fn hypercall(&self, cpu: &Cpu<'_>, handlers: &rm_handlers, call: &Hypercall) -> Option<HcallAnswer> {
         let [liobn, ioba, third, count] = call.args;
         // SAFETY, of all four: the header gives their types, and the pointers are valid until they return.
@@ -127,8 +129,8 @@ impl Foreign {
         Some(HcallAnswer::status(Status(status)))
     }
 
-    /// Runs the handler of H_GET_TCE; `None` if that handler is NULL. A success that leaves `*tce` unwritten is a
-    /// violation.
+    /// Runs the handler of H_GET_TCE; `None` if that handler is NULL. r4 is `None` if the handler leaves `*tce`
+    /// unwritten; with H_SUCCESS that is a violation.
     fn get(&self, cpu: &Cpu<'_>, handlers: &rm_handlers, call: &Hypercall) -> Option<HcallAnswer> {
         let handler = handlers.get_tce?;
         let poison = self.poison();
@@ -141,7 +143,7 @@ impl Foreign {
         Some(HcallAnswer { status, r4: (tce != poison).then_some(tce) })
     }
 
-    /// Converts the answer of the probe `name`. A number that is no `RM_PROBE_*` is a violation, and becomes
+    /// Converts the answer of the probe `name`, one of `RM_PROBE_*`. Any other number is a violation, and becomes
     /// [`ProbeAnswer::NoPage`].
     fn probe(&self, name: &str, answer: c_int) -> ProbeAnswer {
         match answer {

@@ -24,24 +24,27 @@ pub const RM_PINNED: u32 = 1;
 
 /// Dialect: the answers of LoPAPR. A value of `rm_machine.dialect`.
 pub const RM_LOPAPR: u32 = 0;
-/// Dialect: the answers of the in-kernel handlers of Linux 4.18 to 4.20. A value of `rm_machine.dialect`.
+/// Dialect: the answers of the in-kernel handlers of Linux 4.18 and 4.19, with some of other versions
+/// (docs/dialects.md). A value of `rm_machine.dialect`.
 pub const RM_KVM: u32 = 1;
 /// Dialect: the answers of QEMU 7.2, which has emulated windows only. A value of `rm_machine.dialect`.
 pub const RM_QEMU: u32 = 2;
 
 /// Status H_SUCCESS: the call did all that it was asked for.
 pub const RM_H_SUCCESS: i64 = 0;
-/// Status H_HARDWARE: the host cannot supply a page that a TCE names, or maps it read-only and the device may write.
+/// Status H_HARDWARE, for pinned windows only: the host cannot supply a page that a TCE names, or maps it read-only and
+/// the device may write.
 pub const RM_H_HARDWARE: i64 = -1;
 /// Status H_FUNCTION: no hypercall has this opcode.
 pub const RM_H_FUNCTION: i64 = -2;
 /// Status H_PARAMETER: a parameter is invalid.
 pub const RM_H_PARAMETER: i64 = -4;
-/// Status H_P4: the fourth parameter (r7, the count) is invalid.
+/// Status H_P4: the fourth parameter (r7) is invalid. Only H_STUFF_TCE in dialect lopapr answers it, for a count above
+/// 512.
 pub const RM_H_P4: i64 = -57;
 /// Status H_TOO_HARD: real mode leaves the call to virtual mode. A real-mode handler that returns this status has
 /// changed nothing. The virtual-mode handler then runs the same call on the same vCPU, and nothing else runs between
-/// the two. A virtual-mode handler never returns this status.
+/// the two. A virtual-mode handler must not return this status.
 pub const RM_H_TOO_HARD: i64 = 9999;
 
 /// Bit of a TCE: the device may read the page.
@@ -61,7 +64,8 @@ pub const RM_PAGE_HEAD: u64 = 1;
 /// Flag of a struct page: the page is a tail of a compound page. The count of a tail stays 0, because its references
 /// and its DIRTY are kept on the head.
 pub const RM_PAGE_TAIL: u64 = 2;
-/// Flag of a struct page: the page was written since it was last clean.
+/// Flag of a struct page: the page was written since the host last cleaned it. A handler sets the flag when it replaces
+/// a hardware entry with `RM_TCE_WRITE`, before it gives that entry's reference back.
 pub const RM_PAGE_DIRTY: u64 = 4;
 
 /// Offset in bytes from the start of a node of the vmemmap list: the real address of the next node (0 in the last
@@ -114,7 +118,7 @@ pub const RM_MAX_WINDOWS: u64 = 512;
 /// Largest number of memory slots of a machine at a time. Slots are numbered from 0, and every slot number is below
 /// this limit.
 pub const RM_MAX_SLOTS: u64 = 512;
-/// Number of vCPUs of a machine. They are numbered from 0.
+/// Number of vCPUs of a machine. vCPUs are numbered from 0.
 pub const RM_MAX_VCPUS: u64 = 8;
 /// Largest number of entries of a DMA window, and so of one H_STUFF_TCE in dialects other than lopapr.
 pub const RM_MAX_WINDOW_ENTRIES: u64 = 65536;
@@ -154,13 +158,13 @@ pub struct rm_pte {
 
 /// The services: functions of the harness that an implementation calls. Every effective address (`ea`) is a real
 /// address, with the top nibble 0xc of the linear map or without it; virtual mode may also use the vmemmap address of a
-/// struct page. An access that the mode cannot make is a finding: a load or an exchange then returns 0, a
-/// compare-exchange returns false, and nothing is stored. Numbers are little-endian, so a handler must swap the bytes
-/// of a TCE.
+/// struct page. An access that the mode cannot make, a misaligned one, and a store to anything but struct pages and TCE
+/// tables are findings: a load or an exchange then returns 0, a compare-exchange returns false, and nothing is stored.
+/// Numbers are little-endian, so a handler must swap the bytes of a TCE.
 ///
-/// Each call of a service counts as an access (see `rm_bound`), unless its comment says otherwise. Today the harness
-/// runs one call at a time. Still, another CPU may run at any service: memory that was read before a service may have
-/// changed after it.
+/// Each call of a service counts as an access (see `rm_bound`), unless the service's comment says otherwise. Today the
+/// harness runs one call at a time. Still, another CPU may run at any service: memory that was read before a service
+/// may have changed after it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rm_services {
@@ -171,16 +175,16 @@ pub struct rm_services {
     /// Exchanges 8 bytes atomically, with acquire and release ordering, and returns the old value. `ea` is a multiple
     /// of 8.
     pub exchange64: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, value: u64) -> u64,
-    /// If the 8 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
-    /// is fully ordered. Else puts the value of the 8 bytes into `*expected` and returns false. `ea` is a multiple of
-    /// 8.
+    /// If the 8 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays. Else puts the
+    /// value of the 8 bytes into `*expected` and returns false. One atomic step, fully ordered if it stores, else
+    /// acquire. `ea` is a multiple of 8.
     pub compare_exchange64:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut u64, desired: u64) -> bool,
     /// Loads 4 bytes (a reference count), with acquire ordering, and returns them. `ea` is a multiple of 4.
     pub load32: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64) -> i32,
-    /// If the 4 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays, and the exchange
-    /// is fully ordered. Else puts the value of the 4 bytes into `*expected` and returns false. `ea` is a multiple of
-    /// 4.
+    /// If the 4 bytes at `ea` equal `*expected`, stores `desired` and returns true; `*expected` stays. Else puts the
+    /// value of the 4 bytes into `*expected` and returns false. One atomic step, fully ordered if it stores, else
+    /// acquire. `ea` is a multiple of 4.
     pub compare_exchange32:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, ea: u64, expected: *mut i32, desired: i32) -> bool,
     /// Returns true if the CPU runs in real mode (MMU off), false in virtual mode. Does not count as an access.
@@ -195,11 +199,12 @@ pub struct rm_services {
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
     /// If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
     /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-    /// change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding. A handler
-    /// that makes a page present takes the reference on it. The harness ignores `reserved`.
+    /// change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding, and
+    /// returns false. A handler that makes a page present takes the reference on it. The harness ignores `reserved`.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
-    /// Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding.
+    /// Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding, in
+    /// virtual mode nothing happens; the harness gives no memory.
     pub allocate: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, bytes: u64),
     /// Tells the harness that the implementation gives page `pfn`, whose last reference is gone, to the allocator. In
     /// real mode that is a finding. For a compound page `pfn` is the head.
@@ -267,8 +272,8 @@ pub struct rm_window {
     pub hardware: u64,
 }
 
-/// The description of a machine at `start`. The pointers in it are valid until `stop` returns. Slots, sections and
-/// windows that change later come as notices (`set_slot`, for example).
+/// The description of a machine at `start`. The pointers in it are valid until `stop` returns (if `stop` is NULL: until
+/// the next `start`). Slots, sections and windows that change later come as notices (`set_slot`, for example).
 #[repr(C)]
 pub struct rm_machine {
     /// The dialect whose answers the harness expects: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
@@ -316,16 +321,17 @@ pub struct rm_machine {
     /// the vmemmap list and the guest's pages. Between them nothing is mapped, and an access there is a crash (if the
     /// pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
     ///
-    /// The harness sees stores through this pointer at the end of the call (or at its next service), as differences of
-    /// memory: which words changed, from what to what, and whether the handler may change them. The harness finds a
-    /// last release in real mode, a stray store, a wrong result and a leak. It does not see in which order stores were
-    /// made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list was read twice
-    /// (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
+    /// The harness sees stores through this pointer at the end of the call (or when the call next uses a service), as
+    /// differences of memory: which words changed, from what to what, and whether the handler may change them. The
+    /// harness finds a last release in real mode, a stray store, a wrong result and a leak. It does not see in which
+    /// order stores were made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list
+    /// was read twice (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
     pub linear: *mut c_void,
 }
 
-/// What an implementation covers. The harness does not send other steps to the implementation, and counts them as not
-/// asked. When `start` gets this struct, all its bytes are 0xa5; `start` must fill in every field.
+/// What an implementation covers. The harness sends no other hypercalls to the implementation and counts them as not
+/// asked; it runs no programs of other memory models or dialects on the implementation. When `start` gets this struct,
+/// all its bytes are 0xa5; `start` must fill in every field.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct rm_coverage {
@@ -356,7 +362,7 @@ pub struct rm_bound {
 
 /// The handlers of one mode. Each returns a status (r3), such as `RM_H_SUCCESS`. A handler of `rm_implementation.real`
 /// may be NULL: its call then goes to virtual mode. A handler of `rm_implementation.virt` may be NULL only if
-/// `rm_coverage.calls` does not have its bit.
+/// `rm_coverage.calls` does not have the bit of its hypercall.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rm_handlers {

@@ -150,7 +150,7 @@ pub(crate) struct Instance {
     _copy: OwnedFd,
 }
 
-/// Makes a file in memory that holds `contents`. Fails if the kernel cannot make or write it.
+/// Makes a file in memory that holds `contents`. Fails if the kernel cannot make or write the file.
 fn copy(contents: &[u8]) -> std::io::Result<OwnedFd> {
     let fd = rustix::fs::memfd_create("realmode-subject", MemfdFlags::CLOEXEC)?;
     let mut file = fs::File::from(fd);
@@ -187,7 +187,8 @@ fn unloadable(contents: &[u8]) -> Option<String> {
     if segments.iter().all(is_there) { None } else { part() }
 }
 
-/// The ELF machine number of this process; `None` for an architecture that is not listed here.
+/// The ELF machine number of this process; `None` for an architecture that is not listed here, on which no library is
+/// refused for its machine number.
 const MACHINE: Option<elf::Machine> = if cfg!(target_arch = "x86_64") {
     Some(elf::EM_X86_64)
 } else if cfg!(target_arch = "aarch64") {

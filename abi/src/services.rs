@@ -5,7 +5,7 @@
 //! library's frames.
 
 use core::ffi::{CStr, c_char};
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 
 use contract::{Ea, Gpa, Hva, Pfn, Pte};
 use machine::{Cpu, Mode};
@@ -38,7 +38,8 @@ impl Handle<'_> {
         unsafe { &*cpu.cast_const().cast::<Self>() }
     }
 
-    /// Returns the CPU, after it has seen the stores that the implementation made through plain pointers.
+    /// Carries the stores that the implementation made through plain pointers into the image, then returns the CPU.
+    /// Without mapped memory there are none.
     fn settled(&self) -> &Cpu<'_> {
         if let Some(view) = self.view {
             view.settle(self.cpu);
@@ -47,7 +48,7 @@ impl Handle<'_> {
     }
 
     /// Copies the word `value` of 8 bytes, which a service stored at `ea`, into the mapped memory. Does nothing without
-    /// mapped memory.
+    /// mapped memory, or if `ea` means no real address.
     fn stored(&self, ea: u64, value: u64) {
         if let Some(view) = self.view
             && let Some(real) = self.cpu.real_address(Ea(ea))
@@ -102,7 +103,7 @@ unsafe extern "C-unwind" fn exchange64(cpu: *mut rm_cpu, ea: u64, value: u64) ->
 unsafe extern "C-unwind" fn compare_exchange64(cpu: *mut rm_cpu, ea: u64, expected: *mut u64, desired: u64) -> bool {
     // SAFETY: see above.
     let (handle, expected) = unsafe { (Handle::of(cpu), &mut *expected) };
-    match handle.settled().compare_exchange(Ea(ea), *expected, desired, AcqRel, Acquire) {
+    match handle.settled().compare_exchange(Ea(ea), *expected, desired, SeqCst, Acquire) {
         Ok(_) => {
             handle.stored(ea, desired);
             true
@@ -122,7 +123,7 @@ unsafe extern "C-unwind" fn load32(cpu: *mut rm_cpu, ea: u64) -> i32 {
 unsafe extern "C-unwind" fn compare_exchange32(cpu: *mut rm_cpu, ea: u64, expected: *mut i32, desired: i32) -> bool {
     // SAFETY: see above.
     let (handle, expected) = unsafe { (Handle::of(cpu), &mut *expected) };
-    match handle.settled().compare_exchange_i32(Ea(ea), *expected, desired, AcqRel, Acquire) {
+    match handle.settled().compare_exchange_i32(Ea(ea), *expected, desired, SeqCst, Acquire) {
         Ok(_) => {
             if let Some(view) = handle.view
                 && let Some(real) = handle.cpu.real_address(Ea(ea))

@@ -36,8 +36,8 @@ impl Told {
         self.violated.store(false, Relaxed);
     }
 
-    /// Adds the first 200 bytes of a log line, with control characters replaced by `?`. If there are 16 lines already,
-    /// the oldest one goes.
+    /// Adds the first 200 bytes of a log line, with each control character replaced by `?`, and what is not UTF-8 by
+    /// U+FFFD. If there are 16 lines already, the oldest one goes.
     pub fn log(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(&line[..line.len().min(LINE)]).replace(char::is_control, "?");
         let mut inner = self.inner();

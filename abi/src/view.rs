@@ -29,8 +29,8 @@ use machine::{Cpu, RealMemory};
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// Size in bytes of a frame, the unit in which memory is compared. Regions start at multiples of it, and the size of a
-/// page of the computer is a multiple of it.
+/// Size in bytes of a frame, the unit in which memory is compared. Regions start at multiples of `FRAME`, and the size
+/// of a page of the computer is a multiple of `FRAME`.
 const FRAME: u64 = 4096;
 /// Number of 8-byte words in a frame of 4 KiB.
 const WORDS: usize = 512;
@@ -57,7 +57,7 @@ struct Inner {
 }
 
 impl View {
-    /// Reserves the address space of a view, and waits up to 2 s for room.
+    /// Reserves the address space of a view, and waits up to 2 s for room. No region is mapped yet.
     ///
     /// # Errors
     /// There is no room: the address space of a process holds one view, and the previous view was not dropped within 2
@@ -90,8 +90,9 @@ impl View {
         self.linear.wrapping_byte_add(real as usize)
     }
 
-    /// Copies the image `memory` into the view: all of it if the host has just booted (`booted`), else the words that
-    /// the host changed in the running step.
+    /// Maps the regions of the image `memory`, unmaps those that it no longer has, and copies words of the image into
+    /// the view: all of them if the host has just booted (`booted`), else those that the host changed in the running
+    /// step.
     ///
     /// # Errors
     /// The kernel cannot map a region.
@@ -174,8 +175,8 @@ impl View {
         inner.regions.range(..page + self.page).next_back().is_some_and(|(_, region)| region.end > page)
     }
 
-    /// Copies an 8-byte word of the image into the view: `value` at real address `real`. Ignores words outside all
-    /// regions.
+    /// Copies an 8-byte word of the image into the view: `value` at real address `real`, rounded down to a multiple of
+    /// 8. Ignores words outside all regions.
     fn put(&self, inner: &mut Inner, real: u64, value: u64) {
         let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, region)| real < region.end);
         if !mapped {
@@ -191,7 +192,8 @@ impl View {
         self.put(&mut self.inner(), real, value);
     }
 
-    /// Copies four bytes (a reference count) that a service stored at real address `real` into the view.
+    /// Copies four bytes (a reference count) that a service stored at real address `real`, a multiple of 4, into the
+    /// view.
     pub fn store_half(&self, real: u64, value: i32) {
         let inner = &mut *self.inner();
         let known = inner.known.get(&(real & !(FRAME - 1))).map_or(0, |page| page[word_of(real)]);
@@ -219,8 +221,8 @@ impl View {
         }
     }
 
-    /// Adds the words of the frame at real address `real` that differ between view and image to `changes`, and notes
-    /// their new values in `known`.
+    /// Adds to `changes` the words, of the frame that starts at real address `real`, that differ between view and
+    /// image, and notes their new values in `known`.
     fn differences(&self, inner: &mut Inner, real: u64, changes: &mut Vec<Change>) {
         if !self.is_mapped(inner, real) {
             return;
@@ -260,7 +262,7 @@ impl Drop for View {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reserves 2^46 bytes of address space without access, and waits up to 2 s for room. Returns the pointer to their
-/// first byte.
+/// first byte. Fails if there is still no room then.
 fn reserve() -> io::Result<*mut c_void> {
     let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
     let started = Instant::now();
@@ -286,8 +288,9 @@ struct Change {
     value: u64,
 }
 
-/// Returns the turn in which a changed word is stored into the image, lowest turn first: 0 reference counts that rose,
-/// 1 TCE tables, 2 everything else, 3 reference counts that fell.
+/// Returns the turn in which a changed word is stored into the image, lowest turn first: 0 words with a reference count
+/// that rose, 1 words of TCE tables, 2 all others, 3 words with a reference count that did not rise. `region` is the
+/// region that holds `real`; `before` and `now` are the word's values.
 fn turn(region: Option<Region>, real: u64, before: u64, now: u64, struct_page: u64) -> u8 {
     match region {
         Some(Region { start, owner: Owner::StructPages { offset }, .. })
