@@ -4,8 +4,8 @@
 //!
 //! | programs | what they are |
 //! |---|---|
-//! | campaign | the first programs of seed 1, as `realmode fuzz` draws them |
-//! | long | the same programs with their steps repeated sixteen times, so that setting machines up matters little |
+//! | campaign | the first 2000 programs of seed 1, as `realmode fuzz` draws them |
+//! | long | the first 200 programs of seed 2 with their steps repeated sixteen times (invalid results left out), so that setting machines up matters little |
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,8 +70,8 @@ fn long() -> Vec<Program> {
     programs.map(long).filter(|program| program.validate().is_ok()).collect()
 }
 
-/// Runs the programs on the voter, which must agree with the reference on all of them. Returns the number of compared
-/// hypercalls a second.
+/// Runs the programs on the voter, which must agree with the reference on all of them; else panics. Returns the number
+/// of compared hypercalls a second.
 fn rate(voter: &mut dyn Voter, programs: &[Task]) -> f64 {
     let mut tally = Tally::default();
     let started = Instant::now();

@@ -81,7 +81,7 @@ impl Rig {
     }
 
     /// Returns a TCE with permissions for guest page number `page` (from 0, over all memory slots). Consecutive numbers
-    /// lie in different slots.
+    /// take the slots in turn, and past the last page they begin again.
     fn tce(&self, page: u64) -> u64 {
         let (slot, inside) = (page % self.slots, page / self.slots % SLOT_PAGES);
         (slot * (SLOT_PAGES + 1) + inside) << 12 | 3

@@ -35,14 +35,15 @@ const BLOCK: u64 = 1 << BLOCK_SHIFT;
 const PAGES_PER_SECTION: u64 = 256;
 const BASE: u64 = 0xf << 60;
 const BLOCKS: [u64; 5] = [1, 16, 256, 4096, 65_536];
-/// Number of pfns that one round looks up; they are drawn before the round.
+/// Number of pfns that are drawn for a measurement, before its first round.
 const DRAWN: usize = 4096;
 /// Number of rounds of which the median is taken.
 const ROUNDS: usize = 15;
 /// Number of rounds for each value of a ratio. A round times both parts of the ratio, one after the other.
 const PAIRED_ROUNDS: usize = 201;
 
-/// An implementation of the translation from a pfn to the real address of its struct page.
+/// An implementation of the translation from a pfn to the real address of its struct page: `None` for a pfn without a
+/// struct page, and for a struct page that is split.
 trait Lookup {
     fn lookup(&self, pfn: u64) -> Option<u64>;
 }
@@ -235,8 +236,8 @@ fn measure(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     times[ROUNDS / 2]
 }
 
-/// Returns the time of one lookup in nanoseconds when no part of the implementation's data is in a cache: 64 MiB of
-/// other memory are read between lookups. The time to read the clock is measured and subtracted.
+/// Returns the time of one lookup in nanoseconds (median of 60) when no part of the implementation's data is in a
+/// cache: 64 MiB of other memory are read between lookups. The time to read the clock is measured and subtracted.
 fn cold(of: &dyn Lookup, pfns: &[u64]) -> f64 {
     let other = vec![1_u64; 8 << 20];
     let median = |look: &mut dyn FnMut(u64)| {
@@ -320,10 +321,10 @@ fn footprint(different: usize) -> [f64; 2] {
     })
 }
 
-/// Measures each ratio with a target for random pfns, sequential pfns and chained lookups. The same code takes up to
-/// 1.4 times as long in some columns of a run and in other columns of the next run; the object's address is not the
-/// reason. Both parts of a ratio are therefore timed one after the other in many rounds, and each result is printed
-/// with its spread.
+/// Measures each ratio with a target for random pfns, sequential pfns, and chained lookups of random pfns. The same
+/// code takes up to 1.4 times as long in some columns of a run and in other columns of the next run; the object's
+/// address is not the reason. Both parts of a ratio are therefore timed one after the other in many rounds, and each
+/// result is printed with its spread.
 fn ratios() -> Vec<[Spread; 3]> {
     let spread = |ratio: &Ratio, kind: Kind, time: fn(&dyn Lookup, &[u64], usize) -> f64| {
         let parts = [ratio.of, ratio.to].map(|(name, blocks)| {
@@ -360,8 +361,8 @@ fn row(name: &str, blocks: u64) -> Box<dyn Lookup> {
     }
 }
 
-/// Checks with `blocks` vmemmap blocks that all rows except flatmem give the same answers. The first-match list is
-/// right here too, because the list is sorted.
+/// Checks with `blocks` vmemmap blocks that all rows except flatmem give the same answers, and panics if not. The
+/// first-match list is right here too, because the list is sorted.
 fn agree(blocks: u64) {
     let ways: Vec<Box<dyn Lookup>> = ROWS[1..].iter().map(|name| row(name, blocks)).collect();
     for kind in Kind::ALL {

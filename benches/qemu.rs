@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 const PROGRAMS: u64 = 256;
 
-/// Runs the programs on QEMU, which must agree with the reference on all that is compared. Returns the number of
-/// compared hypercalls.
+/// Runs the programs on QEMU, which must agree with the reference on all that is compared; else panics. Returns the
+/// number of compared hypercalls, with one for each entry that was read back.
 fn vote(qemu: &mut Qemu, programs: &[Task]) -> u64 {
     let before = qemu.counts();
     let mut tally = Tally::default();

@@ -84,7 +84,7 @@ fn lookup() {
     });
 }
 
-/// Workload: decodes the bytes that an engine hands over into valid programs.
+/// Workload: decodes 1,000 packed programs of at most 8 steps, as a fuzz target decodes an engine's inputs.
 fn decoding() {
     let short = |index| {
         let mut program = generate(&GeneratorConfig::default(), 9, index);

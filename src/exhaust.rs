@@ -135,7 +135,7 @@ fn show(bar: &Bar, progress: &Progress) {
 }
 
 /// Formats the summary of an exhaustive run. Only its last lines have times and what earlier runs did, so the rest is
-/// the same for the same bound.
+/// the same for complete runs of the same bound and voters.
 fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     let Summary { counts, tally, .. } = summary;
     let (domain, voters) = (&exhaust.domain, exhaust.roster.names().join(", "));

@@ -185,13 +185,14 @@ fn verdict(summary: &Summary) -> &'static str {
     }
 }
 
-/// Returns the declared differences of the ledger, each with how many times a voter's program ended in it.
+/// Returns the declared differences of the ledger that are in force, each with how many times a voter's program ended
+/// in it.
 fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
     campaign.roster.ledger.entries().zip(summary.roll.uses.iter().copied().chain(std::iter::repeat(0)))
 }
 
 /// Formats what each voter did, the declared differences and the incidents. A single voter that shows everything gets
-/// no lines of its own, because the rest of the summary is about it.
+/// no line with its programs and hypercalls, because the rest of the summary has these numbers.
 fn votes(campaign: &Campaign, summary: &Summary) -> String {
     let mut out = String::new();
     let voters = &summary.roll.voters;
@@ -244,8 +245,8 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// Formats a table of all outcome rules, with how often each was decided: in real mode or deferred, and for accepted or
-/// refused calls.
+/// Formats a table of all outcome rules, with how often each was decided: in real mode or deferred, and in accepted or
+/// refused calls and probes.
 pub(super) fn rule_table(tally: &Tally) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{:<16} {:>12} {:>12} {:>12} {:>12}", "rule", "real mode", "deferred", "accepted", "refused");
@@ -286,8 +287,8 @@ struct Json {
     failing: u64,
     /// The verdict on the whole campaign: `finding`, `agreed`, or `not compared` if nothing was compared.
     verdict: &'static str,
-    /// Declared differences of the ledger that this campaign cannot use, because it does not run a voter that they
-    /// name.
+    /// Declared differences of the ledger that this campaign cannot use, because a voter or a dialect that they name
+    /// takes no part in the campaign.
     idle: Vec<String>,
     findings: Vec<JsonDrawn>,
     rules_reached: usize,
@@ -338,8 +339,8 @@ struct JsonEntry {
     uses: u64,
 }
 
-/// A finding of a campaign, the number of steps of its program before shrinking, and the seconds until it was found and
-/// for recording it.
+/// A finding of a campaign, the number of steps of its program before shrinking, the seconds from the start of the
+/// campaign until it was found, and the seconds for shrinking and recording it.
 #[derive(Serialize)]
 struct JsonDrawn {
     #[serde(flatten)]

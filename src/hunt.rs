@@ -9,8 +9,9 @@ use realmode_diff::voters::{Roll, Roster, Unavailable};
 
 use super::{CLEAN, FINDING, Failure, MISSING, Outcome};
 
-/// Returns a flag that the first Ctrl-C sets, so that the run ends with its summary. The second Ctrl-C ends the process
-/// with status 130. If no handler can be installed, that is a failure with status 3.
+/// Returns a flag that the first Ctrl-C sets, so that the run ends with its summary. The second Ctrl-C (in a watched
+/// process at least 300 ms after the first) ends the process with status 130. If no handler can be installed, that is a
+/// failure with status 3.
 pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let (handler, mut first) = (Arc::clone(&stop), None);

@@ -9,7 +9,8 @@ use realmode_diff::shrink::Ended;
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-/// A finding, and the file of its program: of the shrunk one if there is one.
+/// A finding, and its file: that of the shrunk program or of the sequence if there is one, else that of the program as
+/// it was found.
 #[derive(Serialize)]
 pub(crate) struct JsonFinding {
     voter: String,
@@ -85,7 +86,8 @@ impl JsonVerdict {
     }
 }
 
-/// How often an outcome rule was decided: in real mode or deferred to virtual mode, and for accepted or refused calls.
+/// How often an outcome rule was decided: in real mode or deferred to virtual mode, and in accepted or refused calls
+/// and probes.
 #[derive(Serialize)]
 pub(crate) struct JsonRule {
     rule: &'static str,

@@ -122,8 +122,8 @@ impl From<InputError> for Failure {
 type Outcome = Result<u8, Failure>;
 
 impl Cli {
-    /// Returns what a process that watches the command must know: which libraries the command runs, and where it keeps
-    /// programs.
+    /// Returns what a process that watches the command must know: which libraries the command runs without isolation,
+    /// and where it keeps programs.
     fn plan(&self) -> watch::Plan {
         match &self.command {
             Some(Command::Fuzz(args)) => args.plan(),
@@ -219,8 +219,8 @@ fn load(path: &Path) -> Result<Program, Failure> {
     }
 }
 
-/// Finds all files of programs and sequences under `paths`, in the order of `paths`. A path without such files is bad
-/// input (status 2).
+/// Finds all files of programs and sequences under `paths`, in the order of `paths`. A path that does not exist, or a
+/// folder without such files, is bad input (status 2). A path that is a file counts whatever its name.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {

@@ -97,7 +97,7 @@ fn load(path: &Path) -> Result<Runnable, Failure> {
 
 impl Replayed {
     /// Runs the programs of a sequence on one panel of voters, and prints their verdicts. Programs after the first
-    /// finding do not run. `names` has the file of each program.
+    /// finding or invalid program do not run. `names` has the file of each program.
     fn sequence(&mut self, panel: &mut Panel, names: &[PathBuf], sequence: &Sequence) -> Result<(), Failure> {
         let verdicts = panel.check_sequence(sequence).map_err(Failure::missing)?;
         let (run, all) = (verdicts.len(), sequence.parts.len());
@@ -152,8 +152,8 @@ impl Replayed {
         Ok(())
     }
 
-    /// Prints the totals, writes the JSON summary to `json` if that is given, and returns the exit status: a finding,
-    /// nothing compared, or clean.
+    /// Prints the totals, writes the JSON summary to `json` if that is given, and returns status 1 with a finding, else
+    /// 0. Fails with status 3 if nothing was compared.
     fn end(self, json: Option<&Path>) -> Outcome {
         let Self { agreed, partly, nothing, found, verdicts, first } = self;
         let mut text = format!("{agreed} agreed, ");

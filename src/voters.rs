@@ -64,8 +64,8 @@ impl Args {
         watch::Plan { libraries: libraries.cloned().collect(), ..watch::Plan::default() }
     }
 
-    /// Makes the candidacy of a subject that runs in a process of its own. The subject is started once here: if it
-    /// cannot run, that is a failure now.
+    /// Makes the roster's description of a subject that runs in a process of its own. Starts the subject once: one that
+    /// cannot run counts as missing (status 3). An unknown name is bad input (status 2).
     fn apart(&self, subject: &str) -> Result<Apart, Failure> {
         if !is_library(subject) {
             super::subject(subject)?;
@@ -77,8 +77,8 @@ impl Args {
         Ok(Apart { config, subject: subject.into(), name })
     }
 
-    /// Makes the candidacy of the voter that one --subject names, isolated with --isolate. An unknown name is bad input
-    /// (status 2).
+    /// Makes the roster's description of the voter that one --subject names, isolated with --isolate. An unknown name
+    /// is bad input (status 2); a subject that cannot run counts as missing (status 3).
     fn candidate(&self, subject: &str) -> Result<Arc<dyn Candidacy>, Failure> {
         Ok(match self.isolate {
             true => Arc::new(self.apart(subject)?),
@@ -98,8 +98,9 @@ impl Args {
         }
     }
 
-    /// Returns the roster of all voters that --subject and --against name, without declared differences. Whether each
-    /// voter can run on this machine shows only when a panel is made of the roster.
+    /// Returns the roster of all voters that --subject and --against name, or of the candidate alone if they name none,
+    /// without declared differences. `--against reference` names none. Whether QEMU can run on this machine shows only
+    /// when a panel is made of the roster.
     pub(crate) fn roster(&self) -> Result<Roster, Failure> {
         let mut candidates = Vec::new();
         for subject in &self.subject {

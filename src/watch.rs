@@ -45,8 +45,10 @@ impl Drop for Finish {
     }
 }
 
-/// Runs the command in a second process if it runs a library, and returns the exit code of that process. Returns `None`
-/// if this process must run the command: it runs no library, or is the second process.
+/// Runs the command in a second process if it runs a library without isolation, and returns the exit code of that
+/// process. Returns `None` if this process must run the command itself: the command runs no such library, this process
+/// is the second one, or the user wants no second one. If a signal ended the second process, this process ends by the
+/// same signal.
 pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     let watched = |error| Failure::missing(format!("{}: no process to run it in: {error}", plan.libraries.join(", ")));
     if plan.libraries.is_empty() || watch::role().map_err(watched)? != Role::Alone {
@@ -71,7 +73,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     Ok(Some(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FINDING))))
 }
 
-/// Reports on stderr how a library ended the process that ran it, and in which file the program is kept that it ran.
+/// Reports on stderr how a library ended the process that ran it, and for each program that may be the cause the file
+/// that keeps it.
 fn tell(plan: &Plan, loss: &Loss) {
     if plan.interruptible && std::io::stderr().is_terminal() {
         // Ends the line of the progress bar.
@@ -109,7 +112,7 @@ fn tell(plan: &Plan, loss: &Loss) {
 }
 
 /// Returns the file of the program that ended a process: a file from the command line that holds it, or else a new file
-/// in the plan's folder. `how` says how the process ended.
+/// that `keep` writes to the plan's folder. `how` says how the process ended.
 fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::Result<PathBuf> {
     let given = plan.files.iter().filter_map(|path| store::programs_under(path).ok()).flatten();
     let is_it = |file: &PathBuf| inputs::read_text(file).is_ok_and(|given| given == *program);
@@ -123,8 +126,8 @@ fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::R
     store::write(plan.out.as_deref().unwrap_or(default_out()), name, text)
 }
 
-/// Returns whether the library crashes when it runs this program alone, in a process of its own. False if it cannot be
-/// run.
+/// Returns whether the library ends its process (`SUBJECT.CRASH`) when it runs this program alone, in a process of its
+/// own. False also if that process cannot be started.
 fn ends_alone(library: &Path, program: &Program) -> bool {
     let Ok(config) = Config::new() else { return false };
     let Ok(mut isolated) = Isolated::new(config, &library.display().to_string()) else { return false };

@@ -25,7 +25,8 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Returns the effective address of entry `i` of the call in `table`.
+    /// Returns the effective address of entry `i` of the call, counted from 0 at `self.first`, in the table of the
+    /// window at real address `table`.
     #[must_use]
     pub const fn entry(&self, table: RealAddr, i: u64) -> Ea {
         RealAddr(table.0.wrapping_add(self.first.wrapping_add(i).wrapping_mul(8))).ea()
@@ -45,7 +46,10 @@ fn first(view: &View<'_>, window: &Window, ioba: u64) -> Decided<u64> {
     window.index(Ioba(ioba), view.profile.refused_ioba_bits).ok_or(Status::PARAMETER)
 }
 
-/// Returns the range of `count` entries from the one at `ioba`, or the prefix of it that the dialect stores.
+/// Returns the range of `count` entries from the entry at `ioba` on. In a dialect that goes entry by entry it never
+/// fails, and returns the part that lies inside the window, which may be empty.
+///
+/// Else fails with H_PARAMETER if the dialect refuses `ioba`, or if the range does not lie inside the window.
 fn range<'a>(view: &View<'_>, window: &'a Window, ioba: u64, count: u64) -> Decided<Run<'a>> {
     let start = first(view, window, ioba);
     if view.profile.entry_by_entry {
@@ -66,7 +70,8 @@ fn range<'a>(view: &View<'_>, window: &'a Window, ioba: u64, count: u64) -> Deci
 
 /// Checks the arguments of H_GET_TCE and H_PUT_TCE, and returns the one entry.
 ///
-/// Fails with H_PARAMETER for an unknown LIOBN or an IOBA that the window refuses.
+/// Fails with H_PARAMETER for an unknown LIOBN, and for an IOBA that lies outside the window or that the dialect
+/// refuses as unaligned.
 #[inline]
 pub fn one<'a>(view: &View<'a>, liobn: u64, ioba: u64) -> Decided<Run<'a>> {
     let window = find(view, liobn)?;
@@ -77,7 +82,8 @@ pub fn one<'a>(view: &View<'a>, liobn: u64, ioba: u64) -> Decided<Run<'a>> {
 /// Checks the arguments of H_STUFF_TCE, and returns the entries to write.
 ///
 /// # Errors
-/// The status that decides the call.
+/// The status that ends the call: that of the first check that fails, or that of a count of 0 (H_SUCCESS, or in dialect
+/// `qemu` H_PARAMETER).
 pub fn stuff<'a>(view: &View<'a>, liobn: u64, ioba: u64, tce: Tce, count: u64) -> Decided<Run<'a>> {
     let window = find(view, liobn)?;
     if view.profile.ioba_before_count {
@@ -105,7 +111,8 @@ pub fn stuff<'a>(view: &View<'a>, liobn: u64, ioba: u64, tce: Tce, count: u64) -
 /// lies outside guest memory and the dialect reads zeros.
 ///
 /// # Errors
-/// The status that decides the call.
+/// The status that ends the call: that of the first check that fails, or that of a count of 0 (H_SUCCESS, or in dialect
+/// `qemu` H_PARAMETER).
 pub fn indirect<'a>(view: &View<'a>, liobn: u64, ioba: u64, list: Gpa, count: u64) -> Decided<(Run<'a>, Option<Hva>)> {
     let window = find(view, liobn)?;
     if count > MAX_TCES_PER_CALL || !list.is_aligned(LIST_BYTES) {

@@ -24,7 +24,8 @@ pub enum TcePage {
 
 /// What a dialect asks of the handlers.
 pub struct Profile {
-    /// The bits of an IOBA, below the window's page, that must be 0. Other bits there are rounded away.
+    /// The bits of an IOBA, of those below the window's page size, that must be 0. Other bits below the page size are
+    /// rounded away.
     pub refused_ioba_bits: u64,
     /// Whether H_STUFF_TCE checks its IOBA before its count.
     pub ioba_before_count: bool,
@@ -42,7 +43,8 @@ pub struct Profile {
     pub count_zero: Status,
     /// Whether H_PUT_TCE_INDIRECT with a count of 0 needs a list in guest memory.
     pub count_zero_needs_slot: bool,
-    /// Whether a list outside guest memory, or in a hole of the host page table, reads as zeros.
+    /// Whether a list outside guest memory, or in a hole of the host page table, reads as zeros; else it is
+    /// H_PARAMETER.
     pub unbacked_list_is_zeros: bool,
     /// The bits of a TCE with permissions, below the window's page, that must be 0.
     pub reserved_tce_bits: u64,
@@ -54,7 +56,7 @@ pub struct Profile {
 
 const PERMISSIONS: u64 = Tce::READ | Tce::WRITE;
 
-/// The order of checks 1 to 7 of section 4, as it stands there.
+/// The profile of dialect `lopapr`: checks 1 to 7 of docs/semantics.md, section 4, in the order that they have there.
 static LOPAPR: Profile = Profile {
     refused_ioba_bits: u64::MAX,
     ioba_before_count: true,
@@ -88,7 +90,7 @@ static KVM: Profile = Profile {
     checks_fault_tces_of_lists: true,
 };
 
-/// Column `qemu` of the table, and the paragraph below it.
+/// Column `qemu` of the table, and the paragraph on dialect `qemu` below it.
 static QEMU: Profile = Profile {
     refused_ioba_bits: 0,
     ioba_before_count: false,

@@ -15,16 +15,19 @@ use crate::view::View;
 
 /// The steps of a hypercall that differ between real mode and virtual mode.
 pub trait Half {
-    /// Copies the first `count` words (0 to 512) of the list at `hva` to the vCPU's scratch memory.
+    /// Copies the first `count` words (0 to 512) of the list at `hva` to the vCPU's scratch memory, and returns the
+    /// copy. A list in a hole of the host page table gives zeros, if the dialect allows that.
     ///
-    /// Fails with the status that decides the call; with H_TOO_HARD if real mode must defer.
+    /// Fails with H_PARAMETER if the dialect refuses a list in a hole, and with H_TOO_HARD if real mode must defer,
+    /// because the list's page is absent or not young.
     fn list<'a>(view: &View<'a>, cpu: &Cpu<'_>, hva: Hva, count: u64) -> Result<Values<'a>, Status>;
 
     /// Writes `values`, which have passed all checks of the arguments and TCEs, to a pinned window: hardware entries
     /// and guest values. `hardware` is the real address of the window's hardware table. Writes all entries or, on
     /// error, none.
     ///
-    /// Fails with H_HARDWARE in either mode, or with H_TOO_HARD if real mode must defer.
+    /// Fails with H_HARDWARE if the host cannot supply a page, in either mode, and with H_TOO_HARD if real mode must
+    /// defer.
     fn pinned(
         view: &View<'_>,
         cpu: &Cpu<'_>,
@@ -34,7 +37,7 @@ pub trait Half {
     ) -> Result<(), Status>;
 }
 
-/// Runs a hypercall with the registers in `call`. An unknown opcode answers H_FUNCTION.
+/// Runs a hypercall with the registers in `call`, in the mode of `H`. An unknown opcode answers H_FUNCTION.
 pub fn run<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer {
     let status = match call.opcode {
         H_GET_TCE => return get(view, cpu, call),
@@ -80,7 +83,10 @@ fn indirect<H: Half>(view: &View<'_>, cpu: &Cpu<'_>, call: &Hypercall) -> Result
     write::<H>(view, cpu, &run, values, true)
 }
 
-/// Checks all entries, then writes them. `in_list` is true for H_PUT_TCE_INDIRECT.
+/// Checks the TCE of every entry, then writes all entries and returns `run.after`. `in_list` is true for
+/// H_PUT_TCE_INDIRECT.
+///
+/// Fails, with no entry written, with H_PARAMETER if a TCE is invalid, or with the status of a failed `Half::pinned`.
 #[inline]
 fn write<H: Half>(
     view: &View<'_>,
@@ -102,8 +108,8 @@ fn write<H: Half>(
     Ok(run.after)
 }
 
-/// Stores the guest's values in the window's table, big-endian. Relaxed is enough: no other word is read because of a
-/// guest value.
+/// Stores `values` in the entries of `run` in the window's table of guest values, big-endian. Relaxed is enough: no
+/// other word is read because of a guest value.
 #[inline]
 pub fn store_guest_values(cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) {
     for i in 0..run.count {

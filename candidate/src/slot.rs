@@ -33,7 +33,7 @@ pub fn cover(slots: &[Slot], first: Gfn, last: Gfn) -> bool {
     find(slots, first).is_some_and(|slot| last.0 <= slot.run_last)
 }
 
-/// Returns the hva of the page of `gfn`, or `None` if no slot contains it. `page_shift` is the host's.
+/// Returns the hva of the first byte of page `gfn`, or `None` if no slot contains `gfn`. `page_shift` is the host's.
 #[must_use]
 pub fn hva(slots: &[Slot], gfn: Gfn, page_shift: u32) -> Option<Hva> {
     let slot = find(slots, gfn)?;

@@ -18,7 +18,8 @@ const TABLE: u64 = 0x20_0000;
 /// Real address of the window's hardware table.
 pub const HARDWARE: RealAddr = RealAddr(0x20_1000);
 
-/// Starts a machine with 16 host pages of 4 KiB, four pages of guest memory and a pinned window of four entries.
+/// Starts a flatmem machine with 16 host pages of 4 KiB, four pages of guest memory from gfn 0 on, none of them mapped
+/// yet, and a pinned window (LIOBN 1) of four entries.
 pub fn start() -> (State, RealMemory) {
     let liobn = Liobn(1);
     let window = WindowSpec {

@@ -56,13 +56,15 @@ impl StructPage {
         tail.then(|| Pfn(cpu.load(self.field(layout::COMPOUND), Relaxed)))
     }
 
-    /// `get_page_unless_zero`: adds 1 to the count unless it is 0. At most 1 + `attempts` accesses.
+    /// `get_page_unless_zero`: adds 1 to the count (wrapping) unless the count is 0 (`Refused`). At most 1 + `attempts`
+    /// accesses.
     #[must_use]
     pub fn get_unless_zero(self, cpu: &Cpu<'_>, attempts: u32) -> Change {
         self.add_unless(cpu, 0, 1, attempts)
     }
 
-    /// `put_page_unless_one`: subtracts 1 from the count unless it is 1. At most 1 + `attempts` accesses.
+    /// `put_page_unless_one`: subtracts 1 from the count (wrapping) unless the count is 1 (`Refused`). At most 1 +
+    /// `attempts` accesses.
     #[must_use]
     pub fn put_unless_one(self, cpu: &Cpu<'_>, attempts: u32) -> Change {
         self.add_unless(cpu, 1, -1, attempts)

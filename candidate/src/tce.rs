@@ -16,7 +16,8 @@ pub const fn address(tce: Tce) -> Gpa {
     Gpa(tce.0 & ADDRESS)
 }
 
-/// Returns whether the dialect lets `tce` be stored in `window`. `in_list` is true for entries of H_PUT_TCE_INDIRECT.
+/// Returns whether the dialect lets `tce` be stored in `window`: its reserved bits are 0, and its page is guest memory,
+/// as far as the dialect checks them. `in_list` is true for entries of H_PUT_TCE_INDIRECT.
 #[must_use]
 #[inline]
 pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool {

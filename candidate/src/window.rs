@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use contract::addr::{Ioba, Liobn, RealAddr};
 use contract::description::{Backing, WindowSpec};
 
-/// The range of entries in which calls have stored values other than 0 since the window was created. Closing a window
-/// visits this range only, because most windows are much larger than the part in use.
+/// A range of entries that contains every entry in which a call has stored a value other than 0 since the window was
+/// created. Closing a window visits this range only, because most windows are much larger than the part in use.
 ///
 /// Relaxed is enough: each bound is used alone, and the code that closes a window holds `&mut`, which orders all calls
 /// before it.
@@ -76,8 +76,9 @@ impl Window {
         1_u64.wrapping_shl(self.page_shift).wrapping_sub(1)
     }
 
-    /// Returns the number of the entry that `ioba` names. `None` if `ioba` lies outside the window, or is unaligned and
-    /// has one of the bits `refused`; other bits inside the page are rounded away.
+    /// Returns the number, from 0, of the entry that `ioba` names. `None` if `ioba` lies outside the window, or if an
+    /// address bit inside the window's page is set in both `ioba` and the mask `refused`; other bits inside the page
+    /// are rounded away.
     #[must_use]
     #[inline]
     pub fn index(&self, ioba: Ioba, refused: u64) -> Option<u64> {

@@ -1,4 +1,5 @@
-//! Serialisation by name (feature `serde`): rules, dialects and kinds of steps are the strings that reports show.
+//! Serialisation and deserialisation by name (feature `serde`): rules, dialects and kinds of steps are the strings that
+//! reports show.
 //!
 //! The names come from the types themselves, so that no second list of them can differ. Addresses, statuses and probe
 //! answers derive their form where they are defined.

@@ -154,7 +154,8 @@ pub struct CompoundSpec {
 /// from `hva` on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct SlotSpec {
-    /// Number of the slot. At boot it must be below [`MAX_SLOTS`]; a step with a larger number is skipped.
+    /// Number of the slot. At boot it must be below [`MAX_SLOTS`]; a step whose number is not below this limit is
+    /// skipped.
     pub id: u32,
     /// Number of the slot's first guest frame.
     pub gfn: Gfn,
@@ -306,14 +307,14 @@ pub struct WindowSpec {
 }
 
 impl WindowSpec {
-    /// Size in bytes of the page that one entry of the window maps.
+    /// Size in bytes of the page that one entry of the window maps. `page_shift` must be below 64.
     #[must_use]
     pub const fn page(&self) -> u64 {
         1 << self.page_shift
     }
 
-    /// Checks the window alone: its numbers, and what `dialect` allows. `page_shift` is the host's. The function does
-    /// not look at memory or at other windows.
+    /// Checks the window alone: its numbers, and what `dialect` allows. `page_shift` is the host's. The function checks
+    /// neither the addresses of the tables nor other windows.
     ///
     /// # Errors
     /// The first thing that is wrong, in words.

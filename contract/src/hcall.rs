@@ -22,8 +22,8 @@ pub const LIST_BYTES: u64 = 4096;
 pub struct Hypercall {
     /// r3: the opcode, which says which hypercall it is.
     pub opcode: u64,
-    /// r4, r5, r6 and r7. Their meaning depends on the opcode (semantics 4); a hypercall may read only the first of
-    /// them.
+    /// r4, r5, r6 and r7. Their meaning depends on the opcode (semantics 4); a hypercall that has fewer than four
+    /// arguments ignores the last registers.
     pub args: [u64; 4],
 }
 

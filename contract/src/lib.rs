@@ -18,8 +18,8 @@
 //! | `validate` | what makes a description contradict itself or exceed a limit: [`Program::validate`] |
 //! | `by_name` | with feature `serde`: rules, dialects and kinds of steps as the strings that name them |
 //!
-//! Feature `serde` (off by default) serialises addresses, statuses, probe answers, rules, dialects and kinds of steps.
-//! It brings the only dependency of this crate.
+//! Feature `serde` (off by default) serialises and deserialises addresses, statuses, probe answers, rules, dialects and
+//! kinds of steps. It brings the only dependency of this crate.
 #![no_std]
 #![forbid(unsafe_code)]
 

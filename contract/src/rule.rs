@@ -5,10 +5,10 @@ use core::fmt;
 /// What a rule states about a step. A step can have several rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleKind {
-    /// The rule says how the reference decided the step. Coverage counts the rule.
+    /// The rule says how the reference decided the step. The harness counts how often the rule occurs.
     Outcome,
-    /// The rule says why real mode must defer the step. Coverage counts the rule, and it is a finding if the subject
-    /// did not defer.
+    /// The rule says why real mode must defer the step. The harness counts how often the rule occurs, and it is a
+    /// finding if the subject did not defer.
     Reason,
     /// The rule is a promise that the subject broke, or for `HARNESS.FAULT` the harness. It appears only in findings.
     Finding,
@@ -125,13 +125,14 @@ impl Rule {
         Self::ALL.iter().copied().find(|rule| rule.id() == id)
     }
 
-    /// Whether coverage counts the rule: `true` for outcomes and for reasons to defer, `false` for findings.
+    /// Whether the harness counts how often the rule occurs: `true` for outcomes and for reasons to defer, `false` for
+    /// findings.
     #[must_use]
     pub const fn is_outcome(self) -> bool {
         !matches!(self.kind(), RuleKind::Finding)
     }
 
-    /// All rules that coverage counts: outcomes and reasons to defer.
+    /// All rules whose occurrences the harness counts: outcomes and reasons to defer.
     pub fn outcomes() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|rule| rule.is_outcome())
     }
@@ -149,7 +150,7 @@ impl fmt::Debug for Rule {
     }
 }
 
-/// A set of rules. Bit n, from the lowest, stands for the rule `Rule::ALL[n]`.
+/// A set of rules. Bit n, counted from 0 at the lowest bit, stands for the rule `Rule::ALL[n]`.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuleSet(u128);
 

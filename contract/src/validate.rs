@@ -27,8 +27,8 @@ fn require(condition: bool, item: Item, reason: impl FnOnce() -> String) -> Chec
     if condition { Ok(()) } else { Err(Invalid::new(item, reason())) }
 }
 
-/// Like [`require`], for an error about `item` that contradicts `other`, or that contradicts no item if `other` is
-/// `None`.
+/// Returns an error about `item` with this `reason` if `condition` is false. `other` is the item that `item`
+/// contradicts, or `None`.
 fn agree(condition: bool, item: Item, other: impl Into<Option<Item>>, reason: impl FnOnce() -> String) -> Check {
     if condition { Ok(()) } else { Err(Invalid::new(item, reason()).against(other.into())) }
 }

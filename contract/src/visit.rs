@@ -116,8 +116,8 @@ macro_rules! fields {
                 }
             }
 
-            /// The name of the field. The text form writes `label=` before the number, except before the first number
-            /// of a line and inside a run (`at=0x1000*3`).
+            /// The name of the field. The text form writes `label=` before the number, except for flags, inside a run
+            /// (`at=0x1000*3`), and before the first number of most lines.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
@@ -266,8 +266,8 @@ pub trait Numbers {
     fn numbers(&self, visit: &mut impl FnMut(Field, u64));
 
     /// Calls `visit` for every number and stores the changed value; high bits that do not fit the field are lost. The
-    /// order is that of [`numbers`](Self::numbers). The opcode before the visit decides which registers a hypercall
-    /// reads.
+    /// order is that of [`numbers`](Self::numbers). The opcode before the visit decides the fields of a hypercall's
+    /// registers.
     fn numbers_mut(&mut self, visit: &mut impl FnMut(Field, &mut u64));
 }
 
@@ -278,8 +278,8 @@ pub fn visit(program: &Program, visit: &mut impl FnMut(Place, u64)) {
     walk.program(program);
 }
 
-/// Calls `visit` with the place and the value of every number of a program, and stores the changed value.
-/// [`Numbers::numbers_mut`] says what happens to a value that does not fit its field.
+/// Calls `visit` with the place and the value of every number of a program, and stores the changed value. High bits
+/// that do not fit the field are lost, and a PAGE_SHIFT other than 12 or 16 is not stored.
 pub fn visit_mut(program: &mut Program, visit: &mut impl FnMut(Place, &mut u64)) {
     let mut walk = Changing(visit);
     walk.program(program);

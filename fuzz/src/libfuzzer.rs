@@ -19,8 +19,8 @@ use crate::{Target, finding};
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static REACHED: [AtomicU8; COMBINATIONS] = [const { AtomicU8::new(0) }; COMBINATIONS];
 
-/// Of this many mutations one, on average, is libFuzzer's own, which uses the operands of comparisons that the program
-/// made.
+/// Of this many mutations one, on average, is libFuzzer's own, which uses the operands of comparisons that the code of
+/// the target made.
 const OWN_MUTATION: u32 = 8;
 
 /// Runs one input. A finding is recorded, then the target panics, so that libFuzzer keeps the input. Returns whether
@@ -49,7 +49,7 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
 
 /// Mutates the input in `data[..size]` in place and returns its new size in bytes, at most `max_size`. Mostly the
 /// mutator mutates it as a program; one in `OWN_MUTATION` times libFuzzer mutates its bytes, which are then decoded and
-/// encoded again if the encoding fits.
+/// encoded again if the encoding fits into `max_size`.
 pub fn mutate(target: &mut Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     if seed.is_multiple_of(OWN_MUTATION) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);

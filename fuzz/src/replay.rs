@@ -74,8 +74,8 @@ fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     ExitCode::from(u8::from(!clean))
 }
 
-/// Adds the files under `path` (or `path` itself, if it is no folder) to `files`, sorted by path. Fails if a folder
-/// cannot be read.
+/// Adds the files under `path` (or `path` itself, if it is no folder) to `files`, sorted by path. Fails if `path` does
+/// not exist or a folder cannot be read.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.metadata()?.is_dir() {
         files.push(path.to_path_buf());

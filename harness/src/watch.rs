@@ -71,11 +71,13 @@ pub enum Role {
 }
 
 /// Returns the role of this process by the [environment variable](ENVIRONMENT): [`Role::Alone`] if the variable is not
-/// set, or names another process than this one's parent. If the process is watched, `role` also opens the shared
-/// memory, and asks the system to kill this process when the watching process ends.
+/// set, or names another process than this one's parent; [`Role::Unwatched`] if its value has no `:`. If the process is
+/// watched, `role` also opens the shared memory, and asks the system to kill this process when the watching process
+/// ends.
 ///
 /// # Errors
-/// Fails if the watching process has ended, or if the shared memory cannot be opened.
+/// Fails if the watching process ends during the call, if the shared memory cannot be opened, or if the system call
+/// fails by which this process asks to be killed.
 pub fn role() -> io::Result<Role> {
     let Some(value) = std::env::var_os(ENVIRONMENT) else { return Ok(Role::Alone) };
     let value = value.to_string_lossy();
@@ -94,8 +96,8 @@ pub fn role() -> io::Result<Role> {
     Ok(Role::Watched)
 }
 
-/// Marks in the shared memory that this command ends by itself. If a watched process ends without the mark, the
-/// watching process blames a library. Does nothing in a process that is not watched.
+/// Marks in the shared memory that this command ends by itself. If a watched process ends without the mark and not by a
+/// signal, the watching process blames a library. Does nothing in a process that is not watched.
 pub fn finish() {
     if let Some(memory) = MEMORY.get() {
         // An error is ignored: without the mark there is a report too many, which is better than one too few.
@@ -109,8 +111,8 @@ pub fn is_watched() -> bool {
     MEMORY.get().is_some()
 }
 
-/// Writes each program that one checker begins to the shared memory. Clears the record when the checker drops the
-/// recorder.
+/// Writes each program that one checker begins to the shared memory, over the one before. Clears the record when the
+/// checker drops the recorder.
 struct Recorder {
     memory: &'static Memory,
     /// Number of the recorder's stretch of the shared memory, from 1.
@@ -266,8 +268,8 @@ impl Watched {
 }
 
 /// Ends this process by the same signal that ended the watched process, so that this process's parent sees that signal.
-/// Leaves no core dump, because the watched process has left one. Returns only if `signal` is no signal that ends a
-/// process.
+/// Leaves no core dump, because the watched process has left one. Returns only if `signal` is not the number of a named
+/// signal, or if that signal does not end a process.
 pub fn end_by(signal: i32) {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let Some(signal) = Signal::from_named_raw(signal) else { return };

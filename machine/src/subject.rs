@@ -23,8 +23,8 @@ pub struct Bound {
 }
 
 /// The part of the contract that a subject covers: true for each thing that the harness may ask it. Programs on other
-/// machines or dialects do not run on the subject, and other steps are not sent to it; both are counted. All other
-/// steps are compared.
+/// machines or dialects do not run on the subject, and hypercalls, probes and `close-window` steps that it does not
+/// cover are not sent to it; both are counted. All other steps are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Coverage {
     /// Machines with the memory model flatmem.
@@ -88,12 +88,12 @@ impl Coverage {
 /// the oracle compares them there. How the subject keeps its own data (indexes, copies of the slots) is up to it.
 ///
 /// Methods with `&self`, also the hot-plug notices, may run on several vCPUs at a time; a method with `&mut self` runs
-/// alone. The harness does not announce host steps that change only memory or the page table.
+/// alone. Host steps that change only memory or the page table have no notice; only [`see`](Self::see) follows them.
 pub trait Subject: Sync {
     /// Returns the name of the subject in reports.
     fn name(&self) -> &str;
 
-    /// Starts the subject on a new machine, and makes it forget the machine before. Runs in virtual mode, before any
+    /// Starts the subject on a new machine, and makes it forget the machine before. The harness calls this before any
     /// step, when memory already holds what the description says.
     fn start(&mut self, dialect: Dialect, machine: &Machine);
 
@@ -114,8 +114,9 @@ pub trait Subject: Sync {
         Vec::new()
     }
 
-    /// Tells a subject that keeps a copy of memory that the host has set memory up (`booted`) or has changed it in the
-    /// running step. The [`changes`](RealMemory::changes) of `memory` are then the host's.
+    /// Tells a subject that keeps a copy of memory that the host has set memory up (`booted`; the harness then calls
+    /// [`start`](Self::start)), or that the host has done the running step. After a step, the
+    /// [`changes`](RealMemory::changes) of `memory` are the host's; after the boot there are none.
     fn see(&self, _memory: &RealMemory, _booted: bool) {}
 
     /// Returns the bound on the accesses of a real-mode call, which the subject promises to keep.
@@ -125,18 +126,22 @@ pub trait Subject: Sync {
     /// returns [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn real_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
-    /// Runs the virtual-mode half of a hypercall that real mode deferred: the whole call, from its registers. The
-    /// answer is never [`Status::TOO_HARD`](contract::Status::TOO_HARD).
+    /// Runs the virtual-mode half of a hypercall that real mode deferred, or of every hypercall if the subject covers
+    /// no real mode: the whole call, from its registers. The answer is never
+    /// [`Status::TOO_HARD`](contract::Status::TOO_HARD).
     fn virtual_mode(&self, cpu: &Cpu<'_>, call: &Hypercall) -> HcallAnswer;
 
     /// Probe in real mode (docs/semantics.md, section 2): returns the real address of the page's struct page, with or
-    /// without the nibble of the linear map; `None` if its bytes do not lie inside one backed block.
+    /// without the nibble of the linear map; `None` if the struct page does not lie inside one backed block (for
+    /// flatmem, inside the array).
     fn pfn_to_page(&self, cpu: &Cpu<'_>, pfn: Pfn) -> Option<RealAddr>;
 
-    /// Probe in real mode (docs/semantics.md, section 3): takes a reference on the page, unless its count is 0.
+    /// Probe in real mode (docs/semantics.md, section 3): takes a reference on the page, unless the count is 0, the
+    /// page is compound, or the lookup gives no address. The answer says which.
     fn get_page_unless_zero(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
-    /// Probe in real mode (docs/semantics.md, section 3): gives a reference on the page back, unless its count is 1.
+    /// Probe in real mode (docs/semantics.md, section 3): gives a reference on the page back, unless the count is 1,
+    /// the page is compound, or the lookup gives no address. The answer says which.
     fn put_page_unless_one(&self, cpu: &Cpu<'_>, pfn: Pfn) -> ProbeAnswer;
 
     /// Notice: the host has added section number `section`. `blocks` has the real addresses of the vmemmap blocks that

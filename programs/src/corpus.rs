@@ -125,7 +125,8 @@ impl<'a> Shelf<'a> {
 /// program.
 ///
 /// # Errors
-/// A file of `texts` is not the text of a program, or a file cannot be written. Files written before the error stay.
+/// A file of `texts` is not the text of a program, or a file cannot be written or its name is taken
+/// ([`CorpusError::Taken`]). Files written before the error stay.
 pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Packed);
     for file in texts {
@@ -140,7 +141,8 @@ pub fn pack(texts: &[PathBuf], folder: &Path) -> Result<Kept, CorpusError> {
 ///
 /// # Errors
 /// A file holds no program, all files are packed in another version, a program is longer than [`MAX_TEXT_BYTES`] as
-/// text, or a file cannot be written. Files written before the error stay.
+/// text, or a file cannot be written or its name is taken ([`CorpusError::Taken`]). Files written before the error
+/// stay.
 pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Text);
     for file in files {
@@ -158,11 +160,12 @@ pub fn unpack(files: &[PathBuf], focus: Focus, folder: &Path) -> Result<Kept, Co
     Ok(shelf.kept)
 }
 
-/// Draws the programs with numbers 0 to `programs` - 1 of the campaign with seed `seed`, cuts each to its first
-/// `most_steps` steps, and writes them to `folder` in packed form. An engine can use them as seeds.
+/// Draws the programs with numbers 0 to `programs` - 1 of the campaign with seed `seed` (any dialect, no limits of a
+/// voter), cuts each to its first `most_steps` steps, and writes them to `folder` in packed form. An engine can use
+/// them as seeds.
 ///
 /// # Errors
-/// A file cannot be written. Files written before the error stay.
+/// A file cannot be written or its name is taken ([`CorpusError::Taken`]). Files written before the error stay.
 pub fn draw(seed: u64, programs: u64, most_steps: usize, folder: &Path) -> Result<Kept, CorpusError> {
     let mut shelf = Shelf::new(folder, Shape::Packed);
     for index in 0..programs {

@@ -1,8 +1,8 @@
 //! The focus of a fuzz target: which part of a program it runs.
 //!
 //! All targets share one corpus of whole programs. Each target removes the kinds of steps that it does not run, and the
-//! parts of the machine that only such steps use. If a step needed a removed one, its precondition now fails and it is
-//! skipped, like any other step.
+//! parts of the machine that only such steps use. A step that needed a removed step now has a precondition that fails,
+//! so the step is skipped.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ pub enum Focus {
     Lookup,
     /// Runs lookups, conditional references, and every host step except those on windows. The machine has no windows.
     References,
-    /// Runs H_PUT_TCE, H_GET_TCE, unknown opcodes, and every host step, but no `write` steps.
+    /// Runs H_PUT_TCE, H_GET_TCE, unknown opcodes, probes, and every host step, but no `write` steps.
     PutTce,
-    /// Runs H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE, unknown opcodes, the `write` steps that fill lists, and every
-    /// host step.
+    /// Runs H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE, unknown opcodes, probes, the `write` steps that fill lists, and
+    /// every host step.
     Indirect,
     /// Runs whole programs: every kind of step.
     #[default]

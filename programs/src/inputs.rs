@@ -19,7 +19,8 @@ use crate::encoding::{self, Form, VERSION};
 use crate::snippet::NoProgram;
 use crate::store::{self, EXTENSION, named, unwalked};
 
-/// Largest size in bytes of a file that [`read`] accepts. Engines are configured to keep their files far smaller.
+/// Largest size in bytes of a file that [`read`] accepts; text may have at most [`MAX_TEXT_BYTES`] bytes. Engines are
+/// configured to keep their files far smaller.
 pub const MAX_PACKED_BYTES: usize = 1 << 26;
 
 /// Which folders of an AFL++ instance [`find`] reads.
@@ -46,8 +47,8 @@ impl Wanted {
 pub struct Files {
     /// Paths of the files of programs, sorted, without duplicates.
     pub programs: Vec<PathBuf>,
-    /// Number of files in the folders that were passed over as no programs. Hidden files and AFL++'s own files are not
-    /// counted.
+    /// Number of files in the folders that were passed over as no programs. Hidden files, and files directly in the
+    /// folder of an AFL++ instance, are not counted.
     pub others: usize,
 }
 
@@ -56,7 +57,8 @@ const OTHER_ENDINGS: [&str; 8] = ["txt", "md", "rs", "json", "log", "dict", "tom
 
 /// Finds all files of programs that `paths` name or that lie in folders that `paths` name. A file that `paths` name is
 /// taken whatever its name. In folders, `find` passes over hidden files, files with an extension that no program has,
-/// and an engine's own files.
+/// and an engine's own files. It does not enter hidden or linked folders, and of an AFL++ instance only the `wanted`
+/// folders.
 ///
 /// # Errors
 /// A folder cannot be read, or one of `paths` does not exist. The error names the path.
@@ -197,7 +199,8 @@ impl fmt::Display for InputError {
 impl std::error::Error for InputError {}
 
 impl InputError {
-    /// Returns the error message. Quoted text has the escape sequences that show colours in a terminal.
+    /// Returns the error message. An error in a text quotes its lines, with the escape sequences that show colours in a
+    /// terminal.
     #[must_use]
     pub fn in_colours(&self) -> String {
         match self {
@@ -221,7 +224,7 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
 }
 
 /// Reads one program from a text file of at most [`MAX_TEXT_BYTES`] bytes, or from a file of any engine of at most
-/// [`MAX_PACKED_BYTES`] bytes.
+/// [`MAX_PACKED_BYTES`] bytes. A file with the extension [`EXTENSION`] is always read as text.
 ///
 /// # Errors
 /// The file cannot be read, is too long, holds text that is not a program, or is packed in another version of the

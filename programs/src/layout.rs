@@ -94,7 +94,8 @@ pub fn place_tables(machine: &Machine, window: &mut WindowSpec) -> bool {
 
 /// Gives every vmemmap block that a present section needs exactly one place, and removes all other blocks. Blocks that
 /// have a place keep it; the others get free memory. Returns false if there is no room (the others then stay without a
-/// place) or if more than [`MAX_BLOCKS`] blocks are needed (nothing changes).
+/// place) or if more than [`MAX_BLOCKS`] blocks are needed (nothing changes). Does nothing for flatmem, and returns
+/// true.
 pub fn fit_blocks(machine: &mut Machine) -> bool {
     let bytes = machine.page_shift.pages_per_section() * machine.struct_page;
     let MemoryModel::SparsememVmemmap { block_shift, sections, blocks, .. } = &mut machine.memory else { return true };
@@ -150,8 +151,8 @@ fn runs(places: impl Iterator<Item = (u64, u64)>, block_shift: u32) -> Vec<Block
     runs
 }
 
-/// Removes section number `section`, the vmemmap blocks that no other section needs, and all items of the machine that
-/// name its pages: own references, compound pages, mappings and contents.
+/// Removes section number `section`, the vmemmap blocks that no other section needs, and the items of the machine whose
+/// first page lies in it: own references, compound pages, mappings and contents. Steps stay.
 pub fn remove_section(machine: &mut Machine, section: u64) {
     let (per_section, shift) = (machine.page_shift.pages_per_section(), machine.page_shift.bits());
     let gone = |pfn: Pfn| pfn.0 / per_section == section;

@@ -10,8 +10,8 @@ use contract::{Program, Pte, RealAddr};
 
 use crate::layout::{fit_blocks, free_place, place_tables, remove_section};
 
-/// Number of repairs of single items of one program. After these, whole kinds of items are removed, which bounds the
-/// time for a hostile input.
+/// Number of repairs of single items of one program. After these, [`rebuild`] repairs the machine as a whole, which
+/// bounds the time for a hostile input.
 const PATIENCE: usize = 64;
 
 /// Makes the program valid ([`Program::validate`]). A valid program stays as it is; in an invalid one items are changed
@@ -76,7 +76,8 @@ fn mend(program: &mut Program, item: Item) -> bool {
     }
 }
 
-/// Removes one invalid item from the program, with what depends on it.
+/// Removes one invalid item from the program; with a section also the items of the machine on its pages, and with a
+/// step past the largest number of steps all steps after it. Does nothing for the machine as a whole.
 fn drop_item(program: &mut Program, item: Item) {
     fn remove<T>(list: &mut Vec<T>, index: usize) {
         if index < list.len() {
@@ -113,7 +114,8 @@ fn drop_item(program: &mut Program, item: Item) {
 }
 
 /// Repairs an error of the machine as a whole, which belongs to no single item. `errors` counts the calls for one
-/// program, from 1. Each call removes more, until nothing is left that could be wrong.
+/// program, from 1. The first call only moves and refits things; each later one removes more, until nothing is left
+/// that could be wrong.
 fn rebuild(program: &mut Program, errors: u32) {
     let machine = &mut program.machine;
     match errors {
@@ -146,8 +148,9 @@ fn rebuild(program: &mut Program, errors: u32) {
     }
 }
 
-/// Moves flatmem's array of struct pages to free memory. For sparsemem-vmemmap corrects the base, moves the vmemmap
-/// list, and places the blocks that have no place.
+/// For flatmem reduces the memory to at most 2^16 pages and moves the array of struct pages to free memory. For
+/// sparsemem-vmemmap corrects the base, drops sections over the limit, moves the vmemmap list, and places the blocks
+/// that have no place. The array or list goes to 2^62, which is invalid, if there is no room.
 fn refit(machine: &mut Machine) {
     let struct_page = machine.struct_page;
     match &mut machine.memory {

@@ -22,9 +22,9 @@ pub struct NoProgram {
 }
 
 impl NoProgram {
-    /// Returns `FILE:LINE:COLUMN: found X, expected Y`, then the line with the place underlined; if two places
-    /// contradict each other, both. `colours` adds escape sequences for a terminal. Control characters and very long
-    /// lines of a hostile text do not reach the terminal.
+    /// Returns `FILE:LINE:COLUMN: MESSAGE`, then the line with the place underlined; if two places contradict each
+    /// other, both. `colours` adds escape sequences for a terminal. Control characters and very long lines of a hostile
+    /// text do not reach the terminal.
     #[must_use]
     pub fn show(&self, colours: bool) -> String {
         let Self { file, text, error } = self;
@@ -50,8 +50,8 @@ impl fmt::Display for NoProgram {
 
 impl std::error::Error for NoProgram {}
 
-/// Consecutive lines of a text, with control characters replaced by one character each. Every line ends with a newline;
-/// an empty line follows the last line of the text.
+/// Consecutive lines of a text, with control characters replaced by one character each. Every line ends with a newline.
+/// The line after the last line of the text counts as an empty line.
 struct Source {
     text: String,
     /// Number of the first of these lines in the whole text, from 1.

@@ -19,8 +19,8 @@ pub const fn answers(dialect: Dialect) -> Answers {
     }
 }
 
-/// LoPAPR of August 2020, chapter on logical partitioning, TCE access. "Ours": LoPAPR says nothing, and
-/// docs/semantics.md decides.
+/// The answers of dialect `lopapr`, from LoPAPR of August 2020, chapter on logical partitioning, TCE access. A comment
+/// "Ours" means that LoPAPR says nothing and docs/semantics.md decides.
 const LOPAPR: Answers = Answers {
     // Ours: as KVM.
     unaligned_ioba: UnalignedIoba::Refuse,
@@ -50,8 +50,9 @@ const LOPAPR: Answers = Answers {
     liobn_width: LiobnWidth::Bits64,
 };
 
-/// The in-kernel handlers of Linux 4.18 and 4.19, and where the comment says so those of other versions. H_TOO_HARD in
-/// both modes is H_PARAMETER.
+/// The answers of dialect `kvm`: those of the in-kernel handlers of Linux 4.18 and 4.19, or of other versions where a
+/// comment says so. A call that the handlers of both modes leave to user space with H_TOO_HARD answers H_PARAMETER
+/// here.
 const KVM: Answers = Answers {
     // 4.6 and later: low bits of the IOBA are refused.
     unaligned_ioba: UnalignedIoba::Refuse,
@@ -81,7 +82,8 @@ const KVM: Answers = Answers {
     liobn_width: LiobnWidth::Bits64,
 };
 
-/// QEMU 7.2.22's pseries machine. Values without a comment were observed from inside a guest.
+/// The answers of dialect `qemu`: those of QEMU 7.2.22's pseries machine. Values without a comment were observed from
+/// inside a guest.
 const QEMU: Answers = Answers {
     unaligned_ioba: UnalignedIoba::RoundDown,
     count_zero: CountZero::Refuse,

@@ -35,14 +35,16 @@ impl Reference {
         true
     }
 
-    /// Returns the page-table entry that covers `hva`, with its first hva; `None` for a hole.
+    /// Returns the page-table entry that covers `hva`, present, huge or absent, as (first hva that the entry covers,
+    /// entry). `None` for a hole.
     pub(crate) fn entry_at(&self, hva: Hva) -> Option<(Hva, Pte)> {
         let (first, pte) = self.page_table.range(..=hva).next_back()?;
         let bytes = pte.pages() << self.page_shift.bits();
         (hva.0 - first.0 < bytes).then_some((*first, *pte))
     }
 
-    /// Returns the pfn of the page at `hva`, which lies inside the entry `pte` that starts at `first`.
+    /// Returns the pfn of the page at `hva`, which lies inside the page-table entry `pte` that starts at `first`: for a
+    /// huge entry the page itself, not the head. `None` for a hole.
     pub(crate) fn page_in(&self, first: Hva, pte: Pte, hva: Hva) -> Option<Pfn> {
         let pages = (hva.0 - first.0) >> self.page_shift.bits();
         pte.pfn().map(|pfn| Pfn(pfn.0 + pages))
@@ -72,7 +74,7 @@ impl Reference {
         }
     }
 
-    /// Returns the real address of the byte at `hva`; `None` unless the entry is present or huge.
+    /// Returns the real address of the byte at `hva`; `None` unless a present or huge page-table entry covers `hva`.
     pub(crate) fn real_address(&self, hva: Hva) -> Option<RealAddr> {
         let (first, pte) = self.entry_at(hva)?;
         if !pte.holds_reference() {

@@ -8,7 +8,8 @@ use crate::state::{Compound, Page, Reference, with_pfn};
 use crate::{Object, Skip, need};
 
 impl Reference {
-    /// Step `take`: the host takes a reference of its own.
+    /// Step `take`: the host takes a reference of its own on the page, on its head. Skipped unless the page exists, the
+    /// head's count is at least 1, and the head's own is below 2^30.
     pub(crate) fn host_take(&mut self, pfn: Pfn) -> Result<(), Skip> {
         need(self.exists(pfn), "the page does not exist")?;
         let head = self.head(pfn);
@@ -19,7 +20,8 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `drop`: the host gives back a reference of its own, possibly the last.
+    /// Step `drop`: the host gives back a reference of its own on the page, on its head; it may be the last reference.
+    /// Skipped unless the page exists and the head's own is at least 1.
     pub(crate) fn host_drop(&mut self, pfn: Pfn) -> Result<(), Skip> {
         need(self.exists(pfn), "the page does not exist")?;
         let head = self.head(pfn);
@@ -29,7 +31,8 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `map`: replaces a hole by the entry `pte`.
+    /// Step `map`: replaces a hole at `hva` by the page-table entry `pte`. An entry that is not absent takes a
+    /// reference on its page.
     pub(crate) fn map(&mut self, hva: Hva, pte: Pte) -> Result<(), Skip> {
         let pfn = pte.pfn().ok_or(Skip("a hole cannot be mapped"))?;
         need(self.exists(pfn), "the page does not exist")?;
@@ -52,7 +55,8 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `unmap`: removes the entry that covers `hva`.
+    /// Step `unmap`: removes the page-table entry that covers `hva`, a huge one as a whole. An entry that is not absent
+    /// gives its reference back. Skipped if `hva` is a hole.
     pub(crate) fn unmap(&mut self, hva: Hva) -> Result<(), Skip> {
         let (first, pte) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
         self.page_table.remove(&first);
@@ -68,7 +72,8 @@ impl Reference {
         self.change_mapped(hva, |_, _, young| *young = false).map(|_| ())
     }
 
-    /// Step `clean`: clears dirty in the entry and DIRTY on the head.
+    /// Step `clean`: clears dirty in the present or huge entry that covers `hva`, and the flag DIRTY on the head of its
+    /// page. Skipped for a hole or an absent entry.
     pub(crate) fn clean(&mut self, hva: Hva) -> Result<(), Skip> {
         let pfn = self.change_mapped(hva, |_, dirty, _| *dirty = false)?;
         let head = self.head(pfn);
@@ -82,8 +87,8 @@ impl Reference {
         self.change_mapped(hva, |writable, _, _| *writable = false).map(|_| ())
     }
 
-    /// Changes the bits `writable`, `dirty` and `young` of a present or huge entry. Returns the pfn that the entry
-    /// names.
+    /// Lets `change` set the bits `writable`, `dirty` and `young`, in this order, of the present or huge entry that
+    /// covers `hva`. Returns the pfn that the entry names. Skips the step for a hole or an absent entry.
     fn change_mapped(&mut self, hva: Hva, change: impl Fn(&mut bool, &mut bool, &mut bool)) -> Result<Pfn, Skip> {
         let (first, _) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
         match self.page_table.get_mut(&first) {
@@ -96,7 +101,8 @@ impl Reference {
         }
     }
 
-    /// Step `migrate`: moves the contents and the mapping to page `new`. TCEs keep naming the old page.
+    /// Step `migrate`: copies the contents of the page at `hva` to page `new`, and moves the mapping, with its
+    /// reference, to `new`. TCEs keep naming the old page.
     pub(crate) fn migrate(&mut self, hva: Hva, new: Pfn) -> Result<(), Skip> {
         let (first, pte) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
         let Pte::Present { pfn: old, .. } = pte else { return Err(Skip("the entry is absent or huge")) };
@@ -139,8 +145,8 @@ impl Reference {
         }
     }
 
-    /// Step `make-compound`: joins 2^order pages from `head` on into one compound page. Counts and DIRTY move to the
-    /// head.
+    /// Step `make-compound`: joins 2^order pages from `head` on into one compound page. The head gets the sum of their
+    /// counts, and DIRTY if any of them had it.
     pub(crate) fn make_compound(&mut self, head: Pfn, order: u32) -> Result<(), Skip> {
         need((1..=MAX_ORDER).contains(&order), "the order is not in 1..=9")?;
         need(head.is_aligned(1 << order), "the pfn is not aligned")?;
@@ -165,8 +171,8 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `split-compound`: splits a compound page. Each page gets the references of its own mappings and the head's
-    /// DIRTY.
+    /// Step `split-compound`: splits the compound page with head `head` into single pages. Each page gets the
+    /// references of its own mappings and the head's DIRTY.
     pub(crate) fn split_compound(&mut self, head: Pfn) -> Result<(), Skip> {
         let Compound::Head { order } = self.page(head).compound else {
             return Err(Skip("the page is not a head"));

@@ -11,7 +11,7 @@ use crate::dialects::answers;
 use crate::state::Reference;
 use crate::{Answer, Outcome, Owes};
 
-/// The result of a check: `Err` holds the outcome of a call that ends here.
+/// The result of a check: `Err` holds the outcome of a call that ends at this check.
 pub(crate) type Checked<T> = Result<T, Outcome>;
 
 impl Reference {
@@ -115,7 +115,8 @@ impl Reference {
         }
     }
 
-    /// Runs steps 4 to 7 of H_PUT_TCE_INDIRECT: copies the whole list, then checks its entries, then writes them.
+    /// Runs steps 4 to 7 of H_PUT_TCE_INDIRECT: copies the first `count` words of the list at `hva`, then checks all
+    /// entries, then writes them from entry `index` on. Fails with `LIST.UNBACKED` if `hva` is a hole.
     fn indirect_from_list(&mut self, spec: &WindowSpec, index: u64, hva: Hva, count: u64) -> Checked<Outcome> {
         let Some((first, pte)) = self.entry_at(hva) else {
             let hole = self.end(Status::PARAMETER, Rule::ListUnbacked);
@@ -126,8 +127,9 @@ impl Reference {
         self.check_and_write(spec, index, &tces, true, owed)
     }
 
-    /// Runs H_PUT_TCE_INDIRECT in dialect `qemu`, which reads a word, checks the IOBA and stores, one entry at a time.
-    /// The first word is read before any IOBA is checked.
+    /// Runs H_PUT_TCE_INDIRECT in dialect `qemu`, with the result of reading a word, checking the IOBA and storing, one
+    /// entry at a time: the list is read (as zeros if unbacked) before the IOBA is checked, and the entries up to the
+    /// end of the window are stored. Always returns `Ok`, also for a call that answers H_PARAMETER.
     fn indirect_entry_by_entry(&mut self, spec: &WindowSpec, ioba: u64, list: u64, count: u64) -> Checked<Outcome> {
         let hva = self.hva_of(Gpa(list));
         let owed = hva.and_then(|hva| self.owed_for_list(self.pte(hva)));
@@ -147,7 +149,8 @@ impl Reference {
         Ok(outcome)
     }
 
-    /// Writes the entries from the IOBA on, up to the end of the window.
+    /// Writes the entries from the IOBA on, up to the end of the window. Fails with `IOBA.RANGE` if the IOBA lies
+    /// outside the window (nothing is written) or the range crosses the window's end (the prefix is written).
     fn write_prefix(&mut self, spec: &WindowSpec, ioba: u64, tces: &[Tce], owed: Option<Owes>) -> Checked<Outcome> {
         let count = tces.len() as u64;
         let index = self.entry_of(spec, ioba)?;
@@ -157,8 +160,8 @@ impl Reference {
         self.unless_crossing(outcome, fits < count)
     }
 
-    /// Ends a call that stored a prefix: with H_PARAMETER if the range crosses the end of the window, else with the
-    /// outcome `written`.
+    /// Ends a call that stored entries with the outcome `written`. Returns `written` unless `crossing`, which says that
+    /// the range crosses the end of the window; then fails with `IOBA.RANGE` and adds the rules of `written`.
     fn unless_crossing(&self, written: Outcome, crossing: bool) -> Checked<Outcome> {
         if !crossing {
             return Ok(written);
@@ -175,14 +178,14 @@ impl Reference {
         answers(self.dialect)
     }
 
-    /// Makes the outcome of a call that ends with `status` under `rule`. Real mode must finish it, unless the caller
-    /// changes `owes`.
+    /// Makes the outcome of a call that ends with `status` under `rule` and leaves r4 unchanged. `owes` is that of
+    /// `must_finish`, unless the caller changes it.
     pub(crate) fn end(&self, status: Status, rule: Rule) -> Outcome {
         let owes = self.must_finish();
         Outcome { owes, ..Outcome::decided(Answer::Hypercall { status, r4: None }, rule) }
     }
 
-    /// Returns the window's description, or fails with `LIOBN.UNKNOWN`.
+    /// Returns the description of the window with this LIOBN, or fails with `LIOBN.UNKNOWN`.
     fn known_window(&self, liobn: u64) -> Checked<WindowSpec> {
         match self.window(Liobn(liobn)) {
             Some(window) => Ok(window.spec),
@@ -190,7 +193,8 @@ impl Reference {
         }
     }
 
-    /// Returns the number of the entry at `ioba`, or fails with `IOBA.ALIGN` or `IOBA.RANGE`.
+    /// Returns the number, from 0, of the window's entry at `ioba`. Fails with `IOBA.ALIGN` if `ioba` is unaligned and
+    /// the dialect does not round it down, and with `IOBA.RANGE` if it lies outside the window.
     fn entry_of(&self, spec: &WindowSpec, ioba: u64) -> Checked<u64> {
         let inside_page = ioba & (spec.page() - 1);
         let ioba = match self.answers().unaligned_ioba {
@@ -226,7 +230,7 @@ impl Reference {
         }
     }
 
-    /// Checks the count limit of H_PUT_TCE_INDIRECT (`COUNT.INDIRECT`).
+    /// Fails with `COUNT.INDIRECT` if the count of H_PUT_TCE_INDIRECT is above 512.
     fn indirect_limit(&self, count: u64) -> Checked<()> {
         if count > MAX_TCES_PER_CALL { Err(self.end(Status::PARAMETER, Rule::CountIndirect)) } else { Ok(()) }
     }
@@ -236,8 +240,8 @@ impl Reference {
         if Gpa(list).is_aligned(LIST_BYTES) { Ok(()) } else { Err(self.end(Status::PARAMETER, Rule::ListAlign)) }
     }
 
-    /// Makes the outcome of a call with count 0 (`COUNT.ZERO`). The caller decides at which place in the order of
-    /// checks.
+    /// Makes the outcome of a call with count 0 (`COUNT.ZERO`): H_SUCCESS or H_PARAMETER, as the dialect says. The
+    /// caller decides at which place in the order of checks.
     fn count_zero(&self) -> Outcome {
         let status = match self.answers().count_zero {
             CountZero::SucceedAfterRange | CountZero::SucceedAfterSlotOrPermission => Status::SUCCESS,
@@ -246,7 +250,7 @@ impl Reference {
         self.end(status, Rule::CountZero)
     }
 
-    /// Checks the permissions of an H_STUFF_TCE value (`STUFF.PERM`).
+    /// Fails with `STUFF.PERM` if the value of H_STUFF_TCE has permissions and the dialect refuses such a value.
     fn stuff_permissions(&self, tce: Tce) -> Checked<()> {
         match self.answers().stuff_permissions {
             StuffPermissions::Refuse if tce.has_permissions() => Err(self.end(Status::PARAMETER, Rule::StuffPerm)),
@@ -254,14 +258,14 @@ impl Reference {
         }
     }
 
-    /// Returns the hva of the list, or fails with `LIST.UNBACKED` if it lies outside guest memory. One check suffices,
-    /// because 4 KiB aligned to 4 KiB lie in one frame.
+    /// Returns the hva of the list at guest physical address `list`, or fails with `LIST.UNBACKED` if the list lies
+    /// outside guest memory. Its first byte decides for all, because 4 KiB aligned to 4 KiB lie in one guest frame.
     fn list_slot(&self, list: u64) -> Checked<Hva> {
         self.hva_of(Gpa(list)).ok_or_else(|| self.end(Status::PARAMETER, Rule::ListUnbacked))
     }
 
-    /// Copies `count` words of the list at `hva`, which the page-table entry at `first` covers. The entry becomes
-    /// young; an absent page is faulted in.
+    /// Copies the first `count` words of the list at `hva`, which the page-table entry with first hva `first` covers.
+    /// The entry becomes young; an absent page is faulted in.
     fn read_list(&mut self, first: Hva, hva: Hva, count: u64) -> Vec<Tce> {
         self.access(first, false);
         let Some(at) = self.real_address(hva) else { return Vec::new() };

@@ -72,20 +72,23 @@ pub enum Object {
 pub struct Outcome {
     /// The answer of the step.
     pub answer: Answer,
-    /// The rule that decided the answer, `None` for host steps. For a call that wrote several entries, the rule of the
-    /// first entry.
+    /// The rule that decided the answer, `None` for host steps and for skipped steps. For a successful call that wrote
+    /// several entries, the rule of the first entry.
     pub rule: Option<Rule>,
-    /// Every rule that took part: the deciding rule, the rule of each written entry, and the reason for which real mode
-    /// must defer.
+    /// Every rule that took part: the deciding rule, the rule of each written entry, the reason for which real mode
+    /// must defer, and `LIST.UNBACKED` if a list read as zeros (dialect `qemu`). Empty for host steps and skipped
+    /// steps.
     pub rules: RuleSet,
-    /// What real mode owes for a hypercall (docs/semantics.md, section 5). It has no meaning for other steps.
+    /// What real mode owes for a hypercall (docs/semantics.md, section 5). For all other steps it is `Finish` and has
+    /// no meaning.
     pub owes: Owes,
 }
 
 /// The answer of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// The step was skipped and changed nothing, because a precondition failed. The text names it.
+    /// The step was skipped and changed nothing, because a precondition failed. The text says which one, for example
+    /// "the page does not exist".
     Skipped(&'static str),
     /// A host step ran.
     Done,
@@ -96,13 +99,13 @@ pub enum Answer {
         /// The value in r4, `None` if the call left r4 unchanged.
         r4: Option<u64>,
     },
-    /// `pfn_to_page` returned the real address of the struct page, or none.
+    /// `pfn_to_page` returned the real address of the struct page, or `None` if the lookup found none.
     Lookup(Option<RealAddr>),
     /// A probe of a conditional reference returned this answer.
     Probe(ProbeAnswer),
 }
 
-/// What real mode owes for a hypercall (docs/semantics.md, section 5).
+/// What real mode owes for a hypercall: to finish it, to defer it, or either (docs/semantics.md, section 5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owes {
     /// Real mode must finish the call.
@@ -114,7 +117,7 @@ pub enum Owes {
 }
 
 impl Outcome {
-    /// Makes the outcome of a step that is skipped because of `reason`.
+    /// Makes the outcome of a step that is skipped because of `reason`, without a rule.
     #[must_use]
     pub const fn skipped(reason: &'static str) -> Self {
         Self { answer: Answer::Skipped(reason), rule: None, rules: RuleSet::EMPTY, owes: Owes::Finish }
@@ -125,14 +128,15 @@ impl Outcome {
         Self { answer: Answer::Done, rule: None, rules: RuleSet::EMPTY, owes: Owes::Finish }
     }
 
-    /// Makes the outcome for an answer that one rule decided.
+    /// Makes the outcome for an answer that one rule decided, with `owes` set to `Finish`.
     pub(crate) fn decided(answer: Answer, rule: Rule) -> Self {
         Self { answer, rule: Some(rule), rules: [rule].into_iter().collect(), owes: Owes::Finish }
     }
 }
 
 impl Reference {
-    /// Runs one step to its end. Hypercalls run as a whole: the model has no modes.
+    /// Runs one step to its end, or skips it if its precondition fails (docs/semantics.md, section 6). Hypercalls run
+    /// as a whole: the model has no modes.
     pub fn step(&mut self, step: &Step) -> Outcome {
         self.touched.clear();
         let host = match step {
@@ -167,7 +171,7 @@ impl Reference {
 /// The reason for which a step is skipped: the precondition that failed.
 pub(crate) struct Skip(pub(crate) &'static str);
 
-/// Returns `Ok` if `met`, else skips the step for `reason`.
+/// Returns `Ok` if `met`, else `Err` with `reason`, for which the caller's step is skipped.
 pub(crate) fn need(met: bool, reason: &'static str) -> Result<(), Skip> {
     if met { Ok(()) } else { Err(Skip(reason)) }
 }

@@ -13,7 +13,8 @@ impl Reference {
         Outcome::decided(Answer::Lookup(address), rule)
     }
 
-    /// Returns the rule that decides the lookup, and the real address of the struct page for `LOOKUP.HIT`.
+    /// Returns the rule that decides the lookup of `pfn`, and the real address of the struct page: `Some` for
+    /// `LOOKUP.HIT` only.
     pub(crate) fn lookup(&self, pfn: Pfn) -> (Rule, Option<RealAddr>) {
         if pfn.0 >= self.page_shift.pfn_limit() {
             return (Rule::LookupBeyond, None);
@@ -25,7 +26,8 @@ impl Reference {
     }
 }
 
-/// Looks a pfn up in the flatmem array, which counts as one block.
+/// Looks a pfn up in the flatmem array at real address `array`, which counts as one block: `LOOKUP.HIT` below `pages`,
+/// else `LOOKUP.BEYOND`.
 fn flatmem(array: u64, pages: u64, pfn: Pfn, struct_page: u64) -> (Rule, Option<RealAddr>) {
     if pfn.0 >= pages {
         return (Rule::LookupBeyond, None);
@@ -33,7 +35,8 @@ fn flatmem(array: u64, pages: u64, pfn: Pfn, struct_page: u64) -> (Rule, Option<
     (Rule::LookupHit, Some(RealAddr(array + pfn.0 * struct_page)))
 }
 
-/// Looks a pfn up in the vmemmap blocks. `pfn` is below 2^46 >> PAGE_SHIFT, so its offset from the base fits 64 bits.
+/// Looks a pfn up in the vmemmap blocks. The caller has checked that `pfn` is below 2^46 >> PAGE_SHIFT, so the offset
+/// of its struct page from the base fits 64 bits. `struct_page` is the size of a struct page in bytes.
 fn sparsemem(sparse: &Sparsemem, pfn: Pfn, struct_page: u64) -> (Rule, Option<RealAddr>) {
     let offset = pfn.0 * struct_page;
     if sparse.base.checked_add(offset).is_none() {

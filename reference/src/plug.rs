@@ -14,8 +14,9 @@ use crate::{Object, Skip, need};
 const NO_HOT_PLUG: Skip = Skip("flatmem has no hot-plug");
 
 impl Reference {
-    /// Step `hot-add`: adds a section, and the blocks that no present section needed. `runs` are the real addresses of
-    /// those blocks.
+    /// Step `hot-add`: adds section number `section`, whose struct pages become zero, and the vmemmap blocks that only
+    /// this section needs. `runs` are the real addresses for those blocks, lowest block number first; more addresses
+    /// are ignored.
     pub(crate) fn hot_add(&mut self, section: u64, runs: &[AddrRun]) -> Result<(), Skip> {
         let Memory::Sparsemem(sparse) = &self.memory else { return Err(NO_HOT_PLUG) };
         need(section < SECTION_LIMIT, "the section is not below 2^46")?;
@@ -37,7 +38,9 @@ impl Reference {
         Ok(())
     }
 
-    /// Returns the numbers of the blocks that the section needs and no present section does, ascending.
+    /// Returns the numbers of the vmemmap blocks that the section needs and no present section does, ascending. Skips
+    /// the step if the section's struct pages end past 2^64, or if there would be more blocks than the vmemmap list can
+    /// hold.
     fn new_blocks(&self, sparse: &Sparsemem, section: u64) -> Result<Vec<u64>, Skip> {
         let blocks = sparse.blocks_of(section, self.section_struct_bytes());
         let end = u128::from(sparse.base) + ((u128::from(*blocks.end()) + 1) << sparse.block_shift);
@@ -47,7 +50,8 @@ impl Reference {
         Ok(new)
     }
 
-    /// Step `hot-remove`: removes a section, and the blocks that no other section needs.
+    /// Step `hot-remove`: removes section number `section` with its contents, and the vmemmap blocks that no other
+    /// present section needs.
     pub(crate) fn hot_remove(&mut self, section: u64) -> Result<(), Skip> {
         let Memory::Sparsemem(sparse) = &self.memory else { return Err(NO_HOT_PLUG) };
         need(sparse.sections.contains(&section), "the section is not present")?;
@@ -83,8 +87,9 @@ impl Reference {
         self.page_shift.pages_per_section() * self.struct_page
     }
 
-    /// Forgets the contents of a removed block of struct pages, `bytes` long at `offset` in the virtual array. This
-    /// includes what probes changed in struct pages of sections that are not present.
+    /// Forgets the contents of a removed block of struct pages, `bytes` long, which starts `offset` bytes after the
+    /// struct page of pfn 0 in the virtual array. This includes what probes changed in struct pages of sections that
+    /// are not present.
     fn forget_struct_pages(&mut self, offset: u64, bytes: u64) {
         let first = offset / self.struct_page;
         let last = (offset + bytes - 1) / self.struct_page;
@@ -102,7 +107,8 @@ impl Reference {
         }
     }
 
-    /// Step `slot`: sets the slot with the number `slot.id`, or deletes it if `pages` is 0. TCEs stay.
+    /// Step `slot`: sets or replaces the memory slot with the number `slot.id`, or deletes it if `slot.pages` is 0.
+    /// TCEs stay.
     pub(crate) fn set_slot(&mut self, slot: &SlotSpec) -> Result<(), Skip> {
         need(slot.id < MAX_SLOTS, "the slot number is too large")?;
         let old = self.slots.values().find(|other| other.id == slot.id).map(|other| other.gfn);
@@ -128,7 +134,8 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `write`: the guest stores words at `gpa`. The bits of page-table entries stay as they are.
+    /// Step `write`: the guest stores the 8-byte words of `runs` from `gpa` on: all of them, or none if the step is
+    /// skipped. The bits of page-table entries stay as they are.
     pub(crate) fn write(&mut self, gpa: Gpa, runs: &[WordRun]) -> Result<(), Skip> {
         need(gpa.is_aligned(8), "the gpa is not a multiple of 8")?;
         need(word_count(runs) <= MAX_STEP_WORDS, "too many words")?;
@@ -181,7 +188,8 @@ impl Reference {
     }
 }
 
-/// Returns the regions of the `wanted` new blocks. Addresses beyond the first `wanted` are ignored.
+/// Returns the regions of the `wanted` new blocks at the first `wanted` addresses of `runs`; further addresses are
+/// ignored. Skips the step if an address is missing or unaligned, or if a block does not lie below 2^46.
 fn places(runs: &[AddrRun], block_shift: u32, wanted: usize) -> Result<Vec<Region>, Skip> {
     let bytes = 1_u64 << block_shift;
     let addresses = runs.iter().flat_map(|run| (0..run.count).map(move |i| run.at.checked_add(i.checked_mul(bytes)?)));

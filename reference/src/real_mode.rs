@@ -20,7 +20,7 @@ impl Reference {
     }
 
     /// Returns what the page-table entry of the list's page decides, whatever the rest of the call would owe; `None` if
-    /// it decides nothing (docs/semantics.md, section 5, item 3).
+    /// it decides nothing, because the page is present and young (docs/semantics.md, section 5, item 3).
     pub(crate) fn owed_for_list(&self, list: Pte) -> Option<Owes> {
         match list {
             Pte::Absent { .. } => Some(Owes::Defer(Rule::DeferPte)),
@@ -53,7 +53,8 @@ impl Reference {
         self.must_finish()
     }
 
-    /// Returns whether `DEFER.PTE` applies: the new page is absent, not young, or not dirty while the device may write.
+    /// Returns whether `DEFER.PTE` applies to the new entry: its page is absent, not young, or not dirty while the
+    /// device may write. False for an entry that names no page.
     fn entry_needs_virtual_mode(&self, entry: &NewEntry) -> bool {
         let Some(target) = entry.target else { return false };
         match self.pte(target.hva) {
@@ -80,7 +81,7 @@ impl Reference {
         left.values().any(|count| *count == 0)
     }
 
-    /// Returns the pages of the hardware entries that the call replaces, one for each old entry with permissions.
+    /// Returns the pages that the hardware entries to be replaced name, one for each old entry with permissions.
     fn replaced_pages(&self, spec: &WindowSpec, new: &[NewEntry]) -> Vec<Pfn> {
         let Some(window) = self.window(spec.liobn) else { return Vec::new() };
         let old = new.iter().map(|entry| window.hardware(entry.index)).filter(|value| *value != 0);

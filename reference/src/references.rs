@@ -37,16 +37,16 @@ impl Reference {
         self.touched.push(Object::Page(head));
     }
 
-    /// Returns the number of references that present and huge page-table entries hold on this page. For a head this
-    /// includes those on all its tails.
+    /// Returns the number of references that present and huge page-table entries hold on page `head`, which includes
+    /// those on all its tails. 0 if `head` is itself a tail.
     #[must_use]
     pub fn mappings(&self, head: Pfn) -> i64 {
         let holders = self.page_table.values().filter(|pte| pte.holds_reference()).filter_map(|pte| pte.pfn());
         holders.filter(|pfn| self.head(*pfn) == head).map(|_| 1).sum()
     }
 
-    /// Returns the number of references that hardware entries hold on this page. For a head this includes those on all
-    /// its tails.
+    /// Returns the number of references that hardware entries hold on page `head`, which includes those on all its
+    /// tails. 0 if `head` is itself a tail.
     #[must_use]
     pub fn hardware_references(&self, head: Pfn) -> i64 {
         self.hardware_pfns().filter(|pfn| self.head(*pfn) == head).map(|_| 1).sum()
@@ -66,8 +66,9 @@ impl Reference {
             || self.hardware_pfns().any(|named| self.head(named) == head)
     }
 
-    /// Runs the probe `get_page_unless_zero`: `count != 0 ? count += 1, true : false`. The step is skipped if the page
-    /// is named and its count is `i32::MAX`.
+    /// Runs the probe `get_page_unless_zero`: `count != 0 ? count += 1, true : false`; success also adds 1 to own.
+    /// Answers `NoPage` if the lookup finds no struct page, `Compound` for a head or tail. The step is skipped if the
+    /// page is named and the count on its head is `i32::MAX`.
     pub(crate) fn get_page_unless_zero(&mut self, pfn: Pfn) -> Outcome {
         if self.page(self.head(pfn)).count == i32::MAX && self.is_named(pfn) {
             return Outcome::skipped("the page is named and its count is i32::MAX");
@@ -85,8 +86,9 @@ impl Reference {
         probe(ProbeAnswer::Done(true), Rule::GetOk)
     }
 
-    /// Runs the probe `put_page_unless_one`: `count != 1 ? count -= 1, true : false`. The step is skipped if the page
-    /// is named and the host holds no reference of its own.
+    /// Runs the probe `put_page_unless_one`: `count != 1 ? count -= 1, true : false`; success also takes 1 from own.
+    /// Answers `NoPage` if the lookup finds no struct page, `Compound` for a head or tail. The step is skipped if the
+    /// page is named and own on its head is below 1.
     pub(crate) fn put_page_unless_one(&mut self, pfn: Pfn) -> Outcome {
         if self.page(self.head(pfn)).own < 1 && self.is_named(pfn) {
             return Outcome::skipped("the page is named and the host holds no reference of its own");

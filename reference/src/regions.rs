@@ -87,7 +87,8 @@ impl Sparsemem {
         (first >> self.block_shift)..=(last >> self.block_shift)
     }
 
-    /// Returns the numbers of the sections whose struct pages overlap a block.
+    /// Returns the numbers of the sections, present or not, whose struct pages overlap a block. `section_bytes` is the
+    /// size of the struct pages of one section.
     pub(crate) const fn sections_of(&self, block: u64, section_bytes: u64) -> RangeInclusive<u64> {
         let first = block << self.block_shift;
         let last = first + (1 << self.block_shift) - 1;

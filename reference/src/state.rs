@@ -44,9 +44,9 @@ pub enum Compound {
 pub struct Window {
     /// The window's description.
     pub spec: WindowSpec,
-    /// The guest values by entry number. Entries past the end are 0.
+    /// The guest values by entry number. Entries of the window past the end of this vector are 0.
     guest: Vec<u64>,
-    /// The hardware entries by entry number. Entries past the end are 0.
+    /// The hardware entries by entry number. Entries of the window past the end of this vector are 0.
     hardware: Vec<u64>,
 }
 
@@ -103,13 +103,14 @@ pub(crate) enum Memory {
     Sparsemem(Sparsemem),
 }
 
-/// sparsemem-vmemmap: the virtual array of struct pages, which blocks back.
+/// Memory model sparsemem-vmemmap: the present sections, and the virtual array of struct pages with the blocks that
+/// back it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sparsemem {
     /// Virtual address of the struct page of pfn 0.
     pub(crate) base: u64,
     pub(crate) block_shift: u32,
-    /// Real address of the area of the vmemmap list.
+    /// Real address of the area that holds the vmemmap list.
     pub(crate) list: u64,
     /// Numbers of the present sections.
     pub(crate) sections: BTreeSet<u64>,
@@ -127,7 +128,7 @@ pub struct Reference {
     /// Size of a struct page in bytes (S).
     pub(crate) struct_page: u64,
     pub(crate) memory: Memory,
-    /// The pages that once had a state other than the default. All other pages have `Page::default()`.
+    /// States of pages by pfn. A page without an element here has `Page::default()`; a page with one may have it too.
     pub(crate) pages: BTreeMap<Pfn, Page>,
     /// Page-table entries by their first hva. An hva that no entry covers is a hole.
     pub(crate) page_table: BTreeMap<Hva, Pte>,
@@ -156,7 +157,8 @@ impl Reference {
         self.boot(machine);
     }
 
-    /// Makes the machine before it boots: all memory is zero and nothing is mapped.
+    /// Makes the model of the machine before its boot: slots, windows and blocks are there, all memory and all entries
+    /// are zero, and nothing is mapped.
     fn blank(dialect: Dialect, machine: &Machine) -> Self {
         Self {
             dialect,
@@ -212,7 +214,7 @@ impl Reference {
         }
     }
 
-    /// Marks 2^order pages from `head` on as one compound page. Does not move references.
+    /// Marks the 2^order pages from `head` on as one compound page. Changes no count, own or DIRTY.
     pub(crate) fn mark_compound(&mut self, head: Pfn, order: u32) {
         self.page_mut(head).compound = Compound::Head { order };
         for i in 1..1 << order {
@@ -225,7 +227,8 @@ impl Reference {
         self.pages.entry(pfn).or_default()
     }
 
-    /// Returns the objects whose state the last step changed or may have changed. Valid until the next step.
+    /// Returns the objects whose state the last step changed or may have changed, some more than once. Valid until the
+    /// next step.
     #[must_use]
     pub fn touched(&self) -> &[Object] {
         &self.touched
@@ -281,7 +284,7 @@ impl Reference {
         self.ram.get(&at).copied().unwrap_or(0)
     }
 
-    /// Returns whether the section is present; for flatmem, whether a page of it exists.
+    /// Returns whether the section with this number is present; for flatmem, whether a page of the section exists.
     #[must_use]
     pub fn section_present(&self, section: u64) -> bool {
         match &self.memory {
@@ -293,7 +296,8 @@ impl Reference {
         }
     }
 
-    /// Returns the real address of a vmemmap block. `None` if the block is not backed, and in flatmem.
+    /// Returns the real address of the vmemmap block with this number. `None` if the block is not backed now, and in
+    /// flatmem.
     #[must_use]
     pub fn block(&self, number: u64) -> Option<RealAddr> {
         match &self.memory {

@@ -27,8 +27,9 @@ pub(crate) struct Target {
 }
 
 impl Reference {
-    /// Runs steps 5 to 7 for the entries from `first` on, all of which must lie in the window. `owed` is what the list
-    /// has already decided about real mode.
+    /// Runs steps 5 to 7 for the entries from `first` on, one for each of `tces`, all of which must lie in the window.
+    /// Writes nothing if a check fails. `indirect` is true for H_PUT_TCE_INDIRECT; `owed` is what the list has already
+    /// decided about real mode.
     pub(crate) fn check_and_write(
         &mut self,
         spec: &WindowSpec,
@@ -49,7 +50,8 @@ impl Reference {
         Ok(owing(Outcome { owes, ..self.write_entries(spec.liobn, &new) }))
     }
 
-    /// Runs step 5 for one TCE: `TCE.ALIGN`, `TCE.UNBACKED`. `indirect` is true for entries of H_PUT_TCE_INDIRECT.
+    /// Runs step 5 for one TCE: fails with `TCE.ALIGN` or `TCE.UNBACKED` if the dialect refuses the TCE. `indirect` is
+    /// true for entries of H_PUT_TCE_INDIRECT.
     fn check_tce(&self, spec: &WindowSpec, tce: Tce, indirect: bool) -> Checked<()> {
         let answers = self.answers();
         let between = tce.0 & (spec.page() - 1) & !(Tce::READ | Tce::WRITE);
@@ -68,7 +70,8 @@ impl Reference {
         if backed { Ok(()) } else { Err(self.end(Status::PARAMETER, Rule::TceUnbacked)) }
     }
 
-    /// Runs step 6: returns the entries to write, or fails with `PIN.HARDWARE`. Changes nothing.
+    /// Runs step 6: returns the entries to write, or fails with `PIN.HARDWARE` if the host cannot supply a page.
+    /// Changes nothing.
     fn pin(&self, spec: &WindowSpec, first: u64, tces: &[Tce]) -> Checked<Vec<NewEntry>> {
         let pinned = matches!(spec.backing, Backing::Pinned { .. });
         let mut new = Vec::with_capacity(tces.len());
@@ -79,7 +82,8 @@ impl Reference {
         Ok(new)
     }
 
-    /// Returns the host page of a TCE with permissions, or fails with `PIN.HARDWARE` if the host cannot supply it.
+    /// Returns the host page of a TCE with permissions. Fails with `PIN.HARDWARE` if the page is a hole, or if the
+    /// device may write and a present or huge entry maps the page read-only.
     fn target(&self, tce: Tce) -> Checked<Target> {
         let refused = || Outcome {
             owes: Owes::May("the host cannot supply the page"),
@@ -123,8 +127,8 @@ impl Reference {
         outcome
     }
 
-    /// Returns the hardware entry: `pfn << PAGE_SHIFT | address bits inside the host page | permissions`, 0 for a fault
-    /// TCE.
+    /// Returns the hardware entry for a new entry: `pfn << PAGE_SHIFT | address bits inside the host page |
+    /// permissions`, 0 for a fault TCE.
     fn hardware_value(&self, entry: &NewEntry) -> u64 {
         let Some(target) = entry.target else { return 0 };
         let inside = address(entry.tce).0 & (self.page_shift.bytes() - 1);
@@ -132,8 +136,8 @@ impl Reference {
         (target.pfn.0 << self.page_shift.bits()) | inside | permissions
     }
 
-    /// Gives back the reference of a hardware entry that was removed. Its page becomes DIRTY first if the device could
-    /// write it.
+    /// Gives back the reference that the removed hardware entry `value` held. If the device could write the page, its
+    /// head first becomes DIRTY. Does nothing for 0.
     pub(crate) fn release_hardware(&mut self, value: u64) {
         if value == 0 {
             return;
@@ -152,7 +156,8 @@ const fn address(tce: Tce) -> Gpa {
     Gpa(tce.0 & !0xfff)
 }
 
-/// Returns the rule that names the write of an entry. Must run before the write.
+/// Returns the rule that names the write of an entry: `MAP.NEW`, `MAP.EXCHANGE`, `MAP.SAME`, `UNMAP` or `TCE.FAULT`.
+/// Must run before the write. `page_shift` is the host's.
 fn entry_rule(window: &Window, entry: &NewEntry, new_hardware: u64, page_shift: u32) -> Rule {
     let old = Tce(window.guest(entry.index));
     let same_page = match window.spec.backing {
@@ -168,7 +173,7 @@ fn entry_rule(window: &Window, entry: &NewEntry, new_hardware: u64, page_shift: 
     }
 }
 
-/// Stores the guest value and the hardware entry. Returns the old hardware entry.
+/// Stores the guest value and the hardware entry of `entry` in the window. Returns the old hardware entry, 0 for none.
 fn exchange(window: &mut Window, entry: &NewEntry, hardware: u64) -> u64 {
     let old = window.hardware(entry.index);
     window.store(entry.index, entry.tce.0, hardware);

@@ -38,16 +38,19 @@ pub const LEAF_BITS: u32 = if cfg!(loom) { 1 } else { 9 };
 pub const MIDDLE_BITS: u32 = if cfg!(loom) { 1 } else { 11 };
 /// log2 of the number of middle nodes.
 pub const ROOT_BITS: u32 = if cfg!(loom) { 1 } else { 9 };
-/// Largest number of leaves that start keeps for the next machine: 1024 leaves of 4 KiB, 4 MiB.
+/// Largest number of leaves that start keeps for the next machine: 1024 leaves of 4 KiB, 4 MiB. If there are more,
+/// start frees all of them.
 pub const KEPT_LEAVES: u64 = 1024;
-/// The bits of a slot that hold the number of sections that need the block.
+/// The bits of a slot that hold the number of present sections that need the block; 0 means that the block is not
+/// backed.
 pub const USERS: u64 = 0xfff;
 
 /// A leaf: the slots of consecutive blocks.
 pub struct Leaf {
     /// One slot for each block.
     pub(super) slots: [AtomicU64; 1 << LEAF_BITS],
-    /// Number of the lowest slot in use since start. Start clears only the slots from `low` to `high`.
+    /// Number, in this leaf, of the lowest slot that was used since start; `u64::MAX` if none was. The next start
+    /// clears only the slots `low ..= high`.
     pub(super) low: AtomicU64,
     /// Number of the highest slot in use since start.
     pub(super) high: AtomicU64,
@@ -84,7 +87,8 @@ const fn split(number: u64, bits: u32) -> (usize, u64) {
     ((number & 1_u64.wrapping_shl(bits).wrapping_sub(1)) as usize, number.wrapping_shr(bits))
 }
 
-/// Returns the positions of a leaf in the root and in its middle node, from the leaf's number.
+/// Returns, for leaf number `leaf`, the position of its middle node in the root and the position of the leaf in that
+/// node.
 pub(super) const fn place(leaf: u64) -> (usize, usize) {
     let (middle, root) = split(leaf, MIDDLE_BITS);
     (root as usize, middle)
@@ -118,7 +122,8 @@ impl BlockIndex {
 }
 
 impl Leaf {
-    /// Removes every block from this leaf and the leaf from the list of leaves in use.
+    /// Removes every block from this leaf, and notes that the leaf is not in the list of leaves in use. The caller
+    /// empties the list.
     pub(super) fn clear(&self) {
         let (low, high) = (self.low.load(Relaxed) as usize, self.high.load(Relaxed) as usize);
         for slot in self.slots.get(low..=high).unwrap_or_default() {

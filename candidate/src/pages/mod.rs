@@ -49,9 +49,9 @@ impl Default for PageIndex {
 }
 
 impl PageIndex {
-    /// Returns the real address of the page's struct page if all its bytes lie inside one backed block or in the array,
-    /// else `None`. The lookup does not access simulated memory, so the caller must check whether the page is in use or
-    /// compound.
+    /// Returns the real address of the page's struct page if all bytes of the struct page lie inside one backed block
+    /// (for flatmem: inside the array), else `None`. The lookup does not access simulated memory, so the caller must
+    /// check whether the page is in use or compound.
     #[must_use]
     pub fn lookup(&self, pfn: Pfn) -> Option<RealAddr> {
         if pfn.0.wrapping_shr(MAX_PHYSMEM_BITS.wrapping_sub(self.page_shift)) != 0 {
@@ -74,8 +74,8 @@ impl PageIndex {
         }
     }
 
-    /// Returns the effective address of the page's struct page for virtual mode. Each of its words can be reached
-    /// there, also if they lie in different blocks. The page must exist (docs/semantics.md, section 6).
+    /// Returns the effective address of the page's struct page for virtual mode. Each word of the struct page can be
+    /// reached there, also if the words lie in different blocks. The page must exist (docs/semantics.md, section 6).
     #[must_use]
     pub const fn virtual_address(&self, pfn: Pfn) -> Ea {
         let offset = pfn.0.wrapping_mul(self.size);

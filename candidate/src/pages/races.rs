@@ -26,7 +26,7 @@ impl Machine {
         Arc::new(Self { index: BlockIndex::default(), words: [AtomicU64::new(7), AtomicU64::new(7)] })
     }
 
-    /// Acts as the host: zeroes the struct pages, then sends the subject its notice.
+    /// Acts as the host: zeroes the word of struct pages at `PLACES[place]`, then adds the block there to the index.
     fn hot_add(&self, block: u64, place: usize) {
         self.words[place].store(0, Relaxed);
         self.index.add(block, &mut [PLACES[place]].into_iter());

@@ -16,13 +16,14 @@ pub use once_cell::race::OnceBox;
 #[cfg(loom)]
 pub use stand_in::OnceBox;
 
-/// Ordering for the store of a slot: a reader that sees the word sees the struct pages that were zeroed before it.
+/// Ordering for the store of a slot, Release: a reader that sees the slot's word sees the struct pages that were zeroed
+/// before the store.
 #[inline]
 pub fn publish_block() -> Ordering {
     ordering("publish-block", Ordering::Release)
 }
 
-/// Ordering for the load of a slot by a reader that goes on to access the struct pages.
+/// Ordering, Acquire, for the load of a slot by a reader that goes on to access the struct pages of its block.
 #[inline]
 pub fn see_block() -> Ordering {
     ordering("see-block", Ordering::Acquire)
@@ -83,7 +84,8 @@ mod stand_in {
         super::ordering("see-node", Ordering::Acquire)
     }
 
-    /// Largest number of writers that make a node at the same time in a test.
+    /// Largest number of calls of `OnceBox::get_or_init` on one box that find no node, in one run of a test. One more
+    /// panics.
     const WRITERS: usize = 3;
 
     /// A node that is made and published once; see the module documentation.
@@ -112,7 +114,11 @@ mod stand_in {
             self.node(self.published.load(see_node()))
         }
 
-        /// Returns the node, and makes it first if this thread sees none.
+        /// Returns the node. If this thread sees none, makes one and publishes it first; if another writer has
+        /// published one meanwhile, returns that.
+        ///
+        /// # Panics
+        /// Panics if more than `WRITERS` calls on this box found no node.
         pub fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
             // An exchange that changes nothing instead of a load; `load_to_exchange` gives the reason.
             if let Some(node) = self.node(self.published.fetch_add(0, see_node())) {

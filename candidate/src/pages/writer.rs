@@ -16,8 +16,9 @@ use super::{Model, PageIndex};
 use contract::description::{AddrRun, MAX_PHYSMEM_BITS, MemoryModel, PageShift, SECTION_SIZE_BITS};
 
 impl PageIndex {
-    /// Forgets the earlier machine but keeps its allocations, and records where the struct pages of the new machine
-    /// lie. `struct_page` is the size of a struct page in bytes.
+    /// Forgets the earlier machine and records where the struct pages of the new machine lie. Reuses the earlier
+    /// allocations, unless they have more than `KEPT_LEAVES` leaves. `struct_page` is the size of a struct page in
+    /// bytes.
     pub fn start(&mut self, page_shift: PageShift, struct_page: u64, memory: &MemoryModel) {
         self.blocks.clear();
         self.page_shift = page_shift.bits();
@@ -37,14 +38,16 @@ impl PageIndex {
         }
     }
 
-    /// Records an added section. `places` are the real addresses for the blocks that no present section needed before.
+    /// Records that section number `section` was added. `places` are the real addresses for the blocks that no present
+    /// section needed before, lowest block number first; more addresses are ignored. Does nothing for flatmem.
     pub fn hot_add(&self, section: u64, places: &[AddrRun]) {
         if let Model::Sparse { block_shift, .. } = self.model {
             self.add(section, &mut places.iter().flat_map(|run| addresses(run, block_shift)));
         }
     }
 
-    /// Records the removal of a section, and of the blocks that no other section needs.
+    /// Records the removal of section number `section`, and of the blocks that no other present section needs. Does
+    /// nothing for flatmem.
     pub fn hot_remove(&self, section: u64) {
         for block in self.blocks_of(section) {
             self.blocks.remove(block);
@@ -83,7 +86,7 @@ fn addresses(run: &AddrRun, block_shift: u32) -> impl Iterator<Item = u64> + use
 
 impl BlockIndex {
     /// Adds a section to those that need the block. For the first such section the block gets the next of `places`.
-    /// Does nothing if no place is left, or if the block number is past the end of the index.
+    /// Does nothing if that place is missing, or if the block number is past the end of the index.
     pub(super) fn add(&self, block: u64, places: &mut impl Iterator<Item = u64>) {
         let (number, slot) = slot_of(block);
         let Some(leaf) = self.leaf_or_make(number) else { return };
@@ -108,7 +111,8 @@ impl BlockIndex {
         }
     }
 
-    /// Removes a section from those that need the block. With the last such section the block becomes unbacked.
+    /// Removes a section from those that need the block. With the last such section the block becomes unbacked. Does
+    /// nothing if no section needs the block.
     pub(super) fn remove(&self, block: u64) {
         let (number, slot) = slot_of(block);
         let Some(slot) = self.leaf(number).and_then(|leaf| leaf.slots.get(slot)) else { return };
@@ -137,7 +141,8 @@ impl BlockIndex {
         }))
     }
 
-    /// Records that the slot is in use, so that the next start clears it.
+    /// Records that slot number `slot` of `leaf` is in use, so that the next start clears it. `number` is that of the
+    /// leaf.
     fn note_use(&self, leaf: &Leaf, number: u64, slot: u64) {
         leaf.low.fetch_min(slot, Relaxed);
         leaf.high.fetch_max(slot, Relaxed);
@@ -155,7 +160,8 @@ impl BlockIndex {
         }
     }
 
-    /// Removes every block. The function needs `&mut self`: no reader may run, because the function may free nodes.
+    /// Removes every block, and frees all nodes if there are more than `KEPT_LEAVES` leaves. The function needs `&mut
+    /// self`: no reader may run, because the function may free nodes.
     pub(super) fn clear(&mut self) {
         if self.leaves.load(Relaxed) > KEPT_LEAVES {
             self.root.fill_with(OnceBox::new);

@@ -22,8 +22,8 @@
 
 use machine::subject::Bound;
 
-/// Number of compare-and-swaps that a handler tries on one word. The handler defers when all of them failed because
-/// other CPUs changed the word.
+/// Largest number of compare-and-swaps that a real-mode hypercall tries for one change of a count or of flags. The call
+/// is deferred when all of them failed because other CPUs changed the word. Probes have no such limit.
 pub const ATTEMPTS: u32 = 3;
 
 const UPDATE: u64 = 1 + ATTEMPTS as u64;

@@ -20,9 +20,12 @@ use super::journal::{Mark, Progress};
 use super::plan::{self, Plan};
 use super::undo;
 
-/// Carries out a plan.
+/// Carries out a plan: takes the new references, exchanges the hardware entries, gives the old references back, and
+/// stores the guest values.
 ///
-/// Fails with H_TOO_HARD, after it has undone everything.
+/// Fails with H_TOO_HARD if a reference to give back is the last one, or if the page table or another CPU's change does
+/// not fit the plan. The changes are then undone; references that could not be given back are left to virtual mode
+/// (`Scratch::owed`).
 pub fn write(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
     let mut progress = Progress::default();
     if let Err(status) = change(view, cpu, plan, &mut progress) {
@@ -57,9 +60,9 @@ fn take(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress
     Ok(())
 }
 
-/// Checks that the page table still names the pages of the plan. Between the plan's read and the take, a page could
-/// have been unmapped and used for something else. A page that is still mapped after the take is the right one, and the
-/// new reference keeps it.
+/// Checks that the page table still names the new pages of the plan; else fails with H_TOO_HARD. Between the plan's
+/// read and the take, a page could have been unmapped and used for something else. A page that is still mapped after
+/// the take is the right one, and the new reference keeps it.
 fn still_mapped(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), Status> {
     let count = plan.run.count;
     for (value, word) in plan.values.distinct(count).zip(plan.new.distinct(count)) {
@@ -70,8 +73,9 @@ fn still_mapped(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), S
     Ok(())
 }
 
-/// Exchanges the hardware entries. AcqRel: a CPU that reads the new entry sees its reference taken, and accesses by the
-/// CPU that stored the old entry come before this call changes the old page.
+/// Exchanges the hardware entries, first to last. Fails with H_TOO_HARD at an entry that is no longer as the plan read
+/// it; the entries before it stay exchanged. AcqRel: a CPU that reads the new entry sees its reference taken, and
+/// accesses by the CPU that stored the old entry come before this call changes the old page.
 fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
     for (i, old) in plan.journal.entries() {
         let new = plan.new.get(i).swap_bytes();
@@ -84,7 +88,9 @@ fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(
     Ok(())
 }
 
-/// Marks the old pages DIRTY and gives their references back. DIRTY comes first, while the page is still held.
+/// Marks the old pages that the device could write DIRTY, and gives the references on all old pages back. DIRTY comes
+/// first, while the page is still held. Fails with H_TOO_HARD at a last reference, or if other CPUs keep changing a
+/// word.
 fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
     for (i, old) in plan.journal.entries() {
         progress.dropped = i.wrapping_add(1);

@@ -10,7 +10,8 @@ pub struct Progress {
     pub taken: u64,
     /// Entries whose hardware entry is exchanged.
     pub exchanged: u64,
-    /// Entries whose old page was handled, wholly or in part. The marks in the journal say what was done to each.
+    /// Entries whose old page was handled, wholly or in part. The marks in the journal say what was done to each old
+    /// page.
     pub dropped: u64,
 }
 
@@ -23,7 +24,7 @@ pub enum Mark {
     Dirtied = 1 << 2,
     /// This call gave the entry's reference on the page back.
     Dropped = 1 << 3,
-    /// The page was given back, and the undo could not take it again.
+    /// The entry's reference on the page was given back, and the undo could not take it again.
     Lost = 1 << 4,
 }
 
@@ -50,7 +51,7 @@ impl Old {
 pub struct Journal<'a>(pub &'a [AtomicU64]);
 
 impl Journal<'_> {
-    /// Returns the number of each entry in the call with its journal word, first to last.
+    /// Returns the number of each entry in the call, from 0, with the entry's journal word, first to last.
     pub fn entries(&self) -> impl Iterator<Item = (u64, Old)> {
         (0..).zip(self.0).map(|(i, word)| (i, Old(word.load(Relaxed))))
     }

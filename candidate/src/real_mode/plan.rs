@@ -64,7 +64,8 @@ pub fn make<'a>(
     Ok(Plan { run, hardware, values, new, journal: Journal(slots) })
 }
 
-/// Returns the hardware entry for a TCE, and checks that real mode can take a reference on its page.
+/// Returns the hardware entry for a TCE, 0 for a fault TCE, and checks that real mode can take a reference on its page.
+/// Fails as `translate` and `single_page` do.
 fn new_entry(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
     let word = translate(view, cpu, tce)?;
     if let Some(page) = tce::named_page(view, word) {
@@ -73,7 +74,8 @@ fn new_entry(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Result<u64, Status> {
     Ok(word)
 }
 
-/// Returns the hardware entry for a TCE, as the page table names its page now; 0 for a fault TCE. One access.
+/// Returns the hardware entry for a TCE, as the page table names its page now. One access; for a fault TCE none, and 0
+/// is returned.
 ///
 /// Fails with H_HARDWARE if the host cannot supply the page, with H_TOO_HARD if the page table would have to change
 /// (`DEFER.PTE`).
@@ -101,7 +103,8 @@ pub fn struct_page(view: &View<'_>, page: Pfn) -> Result<StructPage, Status> {
 }
 
 /// Checks that real mode can reach the page's struct page (`DEFER.LOOKUP`) and that the page is not compound
-/// (`DEFER.COMPOUND`). The references of a compound page lie on its head, and real mode does not look for the head.
+/// (`DEFER.COMPOUND`); else fails with H_TOO_HARD. The references of a compound page lie on its head, and real mode
+/// does not look for the head.
 fn single_page(view: &View<'_>, cpu: &Cpu<'_>, page: Pfn) -> Result<(), Status> {
     if struct_page(view, page)?.is_compound(cpu) { Err(Status::TOO_HARD) } else { Ok(()) }
 }

@@ -54,8 +54,9 @@ fn take_again(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progres
     }
 }
 
-/// Exchanges the entries back. For each entry it leaves in the journal the hardware entry whose reference must be given
-/// back.
+/// Exchanges the entries back, except those whose old page is `Lost` or that another CPU has changed. For each entry
+/// that the call took a reference for, leaves in the journal the hardware entry whose reference must be given back, 0
+/// if there is none.
 fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     for (i, old) in plan.journal.entries().take(progress.exchanged as usize) {
         let new = plan.new.get(i);
@@ -81,8 +82,8 @@ fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Prog
     }
 }
 
-/// Gives the references in the journal back. References that cannot be given back here move to the front of the
-/// journal; `owed` never passes the entry being read.
+/// Gives the references in the journal back. References that cannot be given back in real mode move to the front of the
+/// journal, and `Scratch::owed` gets their number; `owed` never passes the entry being read.
 fn give_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     let mut owed = 0_u64;
     for (_, word) in plan.journal.entries().take(progress.taken as usize) {

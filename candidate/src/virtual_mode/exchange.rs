@@ -14,11 +14,11 @@ use crate::window::Window;
 
 use super::{page, pin};
 
-/// Takes all new references, then exchanges the entries and gives the references of their old pages back, last
-/// references included.
+/// Takes all new references, then exchanges the hardware entries, stores the guest values, and gives the references on
+/// the old pages back, last references included.
 ///
-/// Fails with H_HARDWARE if the host cannot supply a page. This is found before any page is faulted in, unless another
-/// CPU unmaps a page meanwhile.
+/// Fails with H_HARDWARE, without a write to the window, if the host cannot supply a page. This is found before any
+/// page is faulted in, unless another CPU unmaps a page meanwhile.
 pub fn write(
     view: &View<'_>,
     cpu: &Cpu<'_>,
@@ -42,7 +42,8 @@ pub fn write(
     Ok(())
 }
 
-/// Takes a reference for each new hardware entry, and returns the entries.
+/// Takes a reference for each new hardware entry with permissions, and returns the new hardware entries. Fails with
+/// H_HARDWARE if the host can no longer supply a page; the references taken so far are then given back.
 fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>) -> Result<Values<'a>, Status> {
     if matches!(values, Values::Same(tce) if !Tce(tce).has_permissions()) {
         // Only such a call may have more entries than scratch has words (H_STUFF_TCE in dialect kvm).
@@ -64,8 +65,8 @@ fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>
     Ok(Values::List(slots))
 }
 
-/// Clears every entry of a window that may hold a value other than 0. It only reads entries that are already 0: most
-/// are, and a store to simulated memory costs more than a load.
+/// Clears every entry of a window that may hold a value other than 0, and gives back the references of its hardware
+/// entries. Entries that are already 0 are only read: most are, and a store to simulated memory costs more than a load.
 pub fn clear(view: &View<'_>, cpu: &Cpu<'_>, window: &Window) {
     let run = Run { window, first: 0, count: window.entries, after: Status::SUCCESS };
     for i in window.used.range() {

@@ -51,7 +51,7 @@ impl Half for VirtualMode {
 }
 
 /// Gives back the references that the real-mode half of the same call still holds, because they had become the last
-/// ones.
+/// ones or other CPUs kept changing the counts. A second call does nothing.
 pub fn settle(view: &View<'_>, cpu: &Cpu<'_>) {
     let owed = view.scratch.owed.swap(0, Relaxed);
     for word in view.scratch.journal.iter().take(owed as usize) {

@@ -18,12 +18,13 @@ fn head(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) -> (Pfn, StructPage) {
     }
 }
 
-/// Takes a reference. The page must be safe to take: the page table names it, or somebody else holds a reference.
+/// Takes a reference on the page, on its head. The page must be safe to take: the page table names it, or somebody else
+/// holds a reference.
 pub fn take(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     head(view, cpu, pfn).1.add(cpu, 1);
 }
 
-/// Gives a reference back. If it was the last, the host gets the page.
+/// Gives a reference on the page back, on its head. If that makes the count 0, tells the host to free the page.
 pub fn put(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     let (pfn, page) = head(view, cpu, pfn);
     if page.add(cpu, -1) == 0 {
@@ -31,7 +32,7 @@ pub fn put(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     }
 }
 
-/// Marks the page DIRTY. The caller must hold a reference.
+/// Marks the page DIRTY, on its head. The caller must hold a reference on the page.
 pub fn mark_dirty(view: &View<'_>, cpu: &Cpu<'_>, pfn: Pfn) {
     let page = head(view, cpu, pfn).1;
     while page.set_dirty(cpu, u32::MAX) == Change::Contended {}

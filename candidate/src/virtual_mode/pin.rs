@@ -10,15 +10,17 @@ use crate::view::View;
 
 use super::page;
 
-/// Returns whether the host cannot supply the page for `tce` (`PIN.HARDWARE`). Changes nothing. A TCE outside guest
-/// memory has already been refused by the earlier checks; it would be refused here too.
+/// Returns whether the host cannot supply the page for `tce` (`PIN.HARDWARE`): it is a hole, or mapped read-only while
+/// the device may write. False for a fault TCE. Changes nothing. A TCE outside guest memory has already been refused by
+/// the earlier checks; it would be refused here too.
 pub fn refused(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> bool {
     tce.has_permissions()
         && view.hva(tce::address(tce)).is_none_or(|hva| pte::refuses(cpu.load_pte(hva), tce.device_may_write()))
 }
 
-/// Makes the page at `hva` present and young, and dirty too if `written`. Returns its pfn. `None` for a hole, or if
-/// `written` and the page is not writable.
+/// Makes the page at `hva` young, and dirty too if `written`. A page that was absent becomes present and writable, and
+/// its page-table entry takes a reference on it. Returns the pfn of the page. `None` for a hole, or if `written` and
+/// the page is not writable.
 pub fn fault_in(view: &View<'_>, cpu: &Cpu<'_>, hva: Hva, written: bool) -> Option<Pfn> {
     loop {
         let seen = cpu.load_pte(hva);
@@ -60,8 +62,8 @@ pub fn pin(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Option<u64> {
     }
 }
 
-/// Gives back the reference that the hardware entry `word` held. If the device could write the page, it is first marked
-/// DIRTY.
+/// Gives back the reference that the hardware entry `word` held. If the device could write the page, marks it DIRTY
+/// first. Does nothing for an entry without permissions.
 pub fn unpin(view: &View<'_>, cpu: &Cpu<'_>, word: u64) {
     if let Some(pfn) = tce::named_page(view, word) {
         if Tce(word).device_may_write() {

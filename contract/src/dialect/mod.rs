@@ -149,7 +149,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// All dialects, in the order of the columns of the table.
+    /// All dialects, in the order of the columns of the table of dialects (semantics 4).
     pub const ALL: [Self; 3] = [Self::Lopapr, Self::Kvm, Self::Qemu];
 
     /// The word that names the dialect in a program and on the command line.

@@ -27,7 +27,7 @@ pub struct TextError {
     /// What the parser found and what it expected, or which contradiction the description has.
     pub message: String,
     /// The place of an item or word that contradicts the one at this error, for a second underline. `None` if there is
-    /// none, or if both items stand on one line.
+    /// none, or if it is an item on the line of this error.
     pub other: Option<Span>,
 }
 

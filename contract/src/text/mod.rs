@@ -1,11 +1,13 @@
 //! The text form of a program.
 //!
-//! The text begins with a header that names the version. Each further line holds one item of the machine or one step.
-//! `#` starts a comment, which the parser ignores. Numbers are decimal or hexadecimal (`0x`) and may have `_` between
-//! digits. The printer uses the [notation](crate::visit::Notation) of each field.
+//! The text begins with a header that names the version, the line `dialect`, and the line `machine` with the memory
+//! model. Each further line holds one item of the machine (`section`: one section or more), or after the line `steps`
+//! one step. `#` starts a comment. The parser ignores comments and empty lines. Numbers are decimal or hexadecimal
+//! (`0x`) and may have `_` between digits. The printer uses the [notation](crate::visit::Notation) of each field.
 //!
-//! Parse and print are inverse: `parse(print(p)) == p` for every valid program. Parsing a text and printing the result
-//! changes only layout, notation of numbers and comments.
+//! Parse and print are inverse: `parse(print(p)) == p` for every valid program whose text has at most
+//! [`MAX_TEXT_BYTES`] bytes. Parsing a text and printing the result changes only layout, notation of numbers and
+//! comments.
 //!
 //! ```text
 //! realmode-program 1

@@ -256,7 +256,8 @@ impl<'t> Line<'t> {
         u64::from_str_radix(&plain, radix).map_err(|_| self.unexpected(word, &format!("{what} that fits 64 bits")))
     }
 
-    /// Reads the next word, which must be `key=value`, and returns the value. Any other word is an error.
+    /// Reads the next word, which must be `key=value`, and returns the value. Any other word, or the end of the line,
+    /// is an error.
     fn value(&mut self, key: &str) -> Parsed<Word<'t>> {
         let expected = format!("`{key}=...`");
         let word = self.word(&expected)?;

@@ -47,8 +47,9 @@ fn is_left_out(field: Field, value: u64) -> bool {
     }
 }
 
-/// Writes the numbers of an item. If `bare`, the first number has no label; every other number is ` label=value`.
-/// `before` gives the word that stands before the number of a field, or "".
+/// Writes the numbers of an item, without those that [`is_left_out`] names. If `bare`, the first number has no label;
+/// every other number is ` label=value`, and a flag is ` label`. `before` gives the word that stands before the number
+/// of a field, or "".
 fn line(
     f: &mut Formatter<'_>,
     numbers: &impl Numbers,

@@ -90,7 +90,8 @@ pub unsafe extern "C" fn afl_custom_fuzz(
     size
 }
 
-/// Begins to trim the input `buf`. Returns the largest number of trimming steps; 0 if the input cannot be trimmed.
+/// Begins to trim the input `buf`. Returns the largest number of trimming steps; 0 if the input is not an encoded
+/// program or has fewer than two records after the header.
 ///
 /// # Safety
 /// As AFL++ calls it: see [`afl_custom_fuzz`].
@@ -126,7 +127,7 @@ pub unsafe extern "C" fn afl_custom_post_trim(data: *mut c_void, success: u8) ->
     c_int::try_from(state.trim.next(success != 0)).unwrap_or(c_int::MAX)
 }
 
-/// Frees the state that [`afl_custom_init`] made. AFL++ calls it when it ends.
+/// Frees the state that [`afl_custom_init`] made. AFL++ calls this function once, before AFL++ exits.
 ///
 /// # Safety
 /// As AFL++ calls it: `data` is what [`afl_custom_init`] returned, and is not used again.
@@ -136,6 +137,8 @@ pub unsafe extern "C" fn afl_custom_deinit(data: *mut c_void) {
     drop(unsafe { Box::from_raw(data.cast::<State>()) });
 }
 
+/// Returns the mutator's state that AFL++ passes as `data`.
+///
 /// # Safety
 /// `data` is what [`afl_custom_init`] returned, and nothing else refers to it.
 unsafe fn state<'a>(data: *mut c_void) -> &'a mut State {
@@ -143,6 +146,8 @@ unsafe fn state<'a>(data: *mut c_void) -> &'a mut State {
     unsafe { &mut *data.cast::<State>() }
 }
 
+/// Returns the buffer as a slice; an empty slice if `buf` is null or `size` is 0.
+///
 /// # Safety
 /// `buf` holds `size` bytes, or is null.
 unsafe fn bytes<'a>(buf: *const u8, size: usize) -> &'a [u8] {

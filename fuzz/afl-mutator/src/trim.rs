@@ -20,8 +20,8 @@ pub(crate) struct Trim {
 const MAX_STEPS: usize = 256;
 
 impl Trim {
-    /// Begins to trim `input`. Returns the largest number of steps; 0 if the input is not an encoded program or has
-    /// fewer than two records after the header.
+    /// Begins to trim `input`. Returns the largest number of steps; 0 if the input is not a program in the current
+    /// version of the encoding, or has fewer than two records after the header.
     pub(crate) fn start(&mut self, input: &[u8]) -> usize {
         self.best.clear();
         self.best.extend_from_slice(input);

@@ -8,8 +8,8 @@ use machine::memory::{Account, Fault, Owner, RealMemory};
 use reference::Reference;
 
 /// Runs the audit: [`RealMemory::audit`], then compares own references and holders of every page, the vmemmap blocks,
-/// and the windows with the reference. Takes time in proportion to the size of both. Call it only while memory and
-/// reference agree, after a step or at the end of a program.
+/// and the windows with the reference. Takes time in proportion to the size of memory and reference. Call it only while
+/// memory and reference agree, after a step or at the end of a program.
 ///
 /// # Errors
 /// Returns the first fault that the audit finds.
@@ -21,7 +21,7 @@ pub fn audit(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
 }
 
 /// Compares the account, which memory keeps store by store, with a count of own references and holders over the
-/// reference's state. The error is the first page on which the two differ.
+/// reference's state. The error is the first page on which account and count differ.
 fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     let mut due: BTreeMap<Pfn, Account> = BTreeMap::new();
     let mut account = |pfn: Pfn, own: i32, holders: i32| {

@@ -1,5 +1,5 @@
 //! Names the words of real memory and the page-table entries that a step changed, with their values before and after
-//! it.
+//! the step.
 
 use contract::Pfn;
 use contract::addr::{LINEAR_MAP, REAL_MASK};
@@ -8,7 +8,7 @@ use machine::memory::{Owner, Place, RealMemory, Region, struct_page};
 
 use super::finding::{Area, Field, Thing, Whereabouts};
 
-/// A word of real memory or a page-table entry that a step changed, with both values as text.
+/// A word of real memory or a page-table entry that a step changed, with its values before and after the step as text.
 pub(crate) struct Change {
     /// The word's real address. For a page-table entry, its hva.
     pub(crate) address: u64,
@@ -21,8 +21,9 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Returns whether this word lies directly after `before` in memory, holds the same kind of thing, and changed from
-    /// the same old to the same new value. Any two words of the vmemmap list count as such neighbours.
+    /// Returns whether this word lies directly (8 bytes) after the word of `before` in memory, holds the same kind of
+    /// thing, and changed from the same old to the same new value. Any two words of the vmemmap list count as such
+    /// neighbours.
     fn follows(&self, before: &Self) -> bool {
         let (field, list) = (self.thing.field(), self.thing.field() == Field::VmemmapList);
         let neighbours = self.address == before.address.wrapping_add(8) || list;
@@ -30,8 +31,9 @@ impl Change {
     }
 }
 
-/// Makes the [`Change`] of the word at `place` from its value before the step (`old`) and after it (`new`). The owner
-/// of the word's region says which thing the word holds and how its values are printed.
+/// Makes the [`Change`] of the word or page-table entry at `place` from its raw value before the step (`old`) and after
+/// the step (`new`). The owner of the word's region says which thing the word holds and how its values are printed. A
+/// word in no region is a [`Thing::GoneWord`].
 pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Change {
     let hex = |value: u64| format!("{value:#x}");
     let tce = |value: u64| hex(value.swap_bytes());
@@ -65,8 +67,9 @@ pub(crate) fn of(memory: &RealMemory, place: Place, old: u64, new: u64) -> Chang
     Change { address, thing, old, new }
 }
 
-/// Returns where the effective address `ea` leads: into a region, past the end of the last region below it, below all
-/// regions, or to no real address at all.
+/// Returns where the effective address `ea` leads. If `ea` is a real address below 2^46, or the address of one in the
+/// linear map, it leads into a region, past the end of the last region below it, or below all regions. Else the result
+/// is [`Whereabouts::Unreal`].
 pub(crate) fn whereabouts(memory: &RealMemory, ea: u64) -> Whereabouts {
     let area = |region: Region| match region.owner {
         Owner::StructPages { offset } => Area::StructPages(Pfn(offset.div_ceil(memory.struct_page_size()))),
@@ -102,9 +105,9 @@ pub(crate) fn flag_names(flags: u64) -> String {
     if names.is_empty() { "none".into() } else { names.join(" ") }
 }
 
-/// Returns what the running step has changed in real memory, as lines of text in ascending order of address, such as
-/// `count of page 0x10: 1 -> 2`. Neighbouring words with the same kind of thing and the same change share a line. All
-/// words of the vmemmap list share one line.
+/// Returns what the running step has changed in real memory and in the page table, as lines of text in ascending order
+/// of real address or hva, such as `count of page 0x10: 1 -> 2`. Neighbouring words with the same kind of thing and the
+/// same change share a line. All words of the vmemmap list share one line, which gives only their number.
 #[must_use]
 pub fn changes(memory: &RealMemory) -> Vec<String> {
     let mut changes: Vec<_> = memory.differences().map(|(place, old, new)| of(memory, place, old, new)).collect();

@@ -86,8 +86,8 @@ impl<F: FnMut(&Observation<'_>)> Watch for F {
     }
 }
 
-/// Sees each program and each step before the subject runs it. Only the null control's second reference may answer from
-/// what it sees. The recorder of a [watched](crate::watch) library only writes the program down.
+/// Sees each program and each step before the subject runs it. Only the null control may answer from what its witness
+/// sees. The recorder of a [watched](crate::watch) library only writes the program down.
 pub(crate) trait Witness: Send + Sync {
     /// Called when a check of `program` begins, before the subject starts.
     fn reset(&self, program: &Program);
@@ -100,15 +100,16 @@ pub(crate) trait Witness: Send + Sync {
 /// What the checker does at the end of a program, after the last step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ending {
-    /// Compares everything, closes all windows that the subject covers, and searches for leaks (`REF.LEAK`).
+    /// Compares everything. If the subject covers the closing of windows, also closes all windows that the subject
+    /// covers, and searches for leaks (`REF.LEAK`).
     #[default]
     Close,
-    /// Compares everything. The windows stay open and leaks are not searched for; the subject starts on the next
-    /// program so.
+    /// Compares everything. The windows stay open and leaks are not searched for. The subject starts on the next
+    /// program without having closed them.
     LeaveOpen,
 }
 
-/// A new subject, with the witness that belongs to it.
+/// A new subject, with its witness if the subject has one.
 pub(crate) struct Instance {
     /// The subject. It has seen no program yet.
     pub(crate) subject: Box<dyn Subject + Send>,
@@ -127,8 +128,8 @@ impl Instance {
 /// Makes new subjects of one kind. The error says why the subject cannot be made.
 pub(crate) type Make = Box<dyn Fn() -> Result<Instance, String> + Send>;
 
-/// Runs programs on the reference and on a subject, and compares them. Reuses its allocations, and the subject, for the
-/// next program.
+/// Runs programs on the reference and on a subject, and compares the two sides. Reuses its allocations, and the
+/// subject, for the next program.
 pub struct Checker {
     reference: Reference,
     driver: Driver<dyn Subject + Send>,
@@ -141,7 +142,7 @@ pub struct Checker {
     audits: bool,
     /// The place that runs now in the program: the start, a step, or the end.
     place: Place,
-    /// Number of memory accesses that the real-mode half made in the running step.
+    /// Number of memory accesses that the real-mode half made for the hypercall of the running step; 0 for other steps.
     accesses: u64,
     /// The rule by which the reference decided the running step; `None` if no rule decides it, as for host steps.
     decided: Option<Rule>,
@@ -199,7 +200,8 @@ impl Checker {
     }
 
     /// Like [`check_into`](Self::check_into), but runs the program on a second, new subject that has seen no other
-    /// program. If no second subject can be made, the checker's own subject runs the program.
+    /// program. If no second subject can be made, now or in an earlier call, the checker's own subject runs the
+    /// program.
     pub(crate) fn check_aside(
         &mut self,
         program: &Program,
@@ -227,13 +229,16 @@ impl Checker {
         self.driver.subject().name()
     }
 
-    /// Runs the program to its end or to the first finding, and returns the verdict. A program that contradicts itself
-    /// does not run and gives [`Verdict::Invalid`].
+    /// Runs the program to its end or to the first finding, and returns the verdict. A program that
+    /// [`Program::validate`] refuses does not run and gives [`Verdict::Invalid`]. If the subject does not cover a step,
+    /// the memory model or the dialect, the verdict is [`Verdict::NotCompared`]. A panic of the harness becomes a
+    /// finding of `HARNESS.FAULT`.
     pub fn check(&mut self, program: &Program) -> Verdict {
         self.check_watched(program, &mut ())
     }
 
-    /// Like [`check`](Self::check), and calls `watch` at each place: the start, each step, and the end.
+    /// Like [`check`](Self::check), and calls `watch` before each place (the start, each step, and the end) and after
+    /// each step without a finding.
     pub fn check_watched(&mut self, program: &Program, watch: &mut dyn Watch) -> Verdict {
         if let Err(invalid) = program.validate() {
             return Verdict::Invalid(invalid);
@@ -264,7 +269,7 @@ impl Checker {
         verdict
     }
 
-    /// Runs the program and returns the verdict. A panic outside of the subject's code becomes a finding of
+    /// Runs a valid program and returns the verdict. A panic outside of the subject's code becomes a finding of
     /// `HARNESS.FAULT`.
     fn guarded(&mut self, program: &Program, ending: Ending, watch: &mut dyn Watch) -> Verdict {
         self.place = Place::Start;
@@ -351,8 +356,8 @@ impl Checker {
         Observation { index, step, outcome, handled, accesses: *accesses, memory: driver.memory(), reference }
     }
 
-    /// Makes a finding of `failure`, with the lines that the subject logged. `agreed` is the index of the last step on
-    /// which the reference and the subject agreed.
+    /// Makes a finding of `failure`, with the lines that the subject logged. `agreed` is the index, from 0, of the last
+    /// step on which the reference and the subject agreed; `None` if there is none.
     fn finding(&self, failure: Failure, place: Place, program: &Program, agreed: Option<usize>) -> Verdict {
         let Failure { rule, thing, moment, expected, found, objects } = failure;
         let log = self.driver.subject().log();
@@ -449,7 +454,7 @@ impl Checker {
     }
 
     /// Tells the judge about the fault that memory noted, if any: a contradiction of the simulated machine or of the
-    /// oracle. The judge puts it before everything that the subject did.
+    /// oracle. The judge puts the fault before every failure of the subject.
     fn hear_fault(&self, judge: &mut Judge) {
         if let Some(found) = self.driver.memory().fault() {
             judge.hear(fault(found.to_string()));
@@ -483,7 +488,8 @@ impl Checker {
     }
 
     /// Compares the subject's answer (`ran`) with the reference's (`outcome`), and tells the judge about each
-    /// difference. Counts the step in the tally if the answers are equal. Returns how the step was handled.
+    /// difference. Counts a probe or a hypercall in the tally if the answers are equal. Returns how the step was
+    /// handled.
     fn compare_answer(&mut self, step: &Step, outcome: &Outcome, ran: Ran, judge: &mut Judge) -> Handled {
         match (step, outcome.answer, ran) {
             (Step::Hypercall { call, .. }, Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
@@ -514,7 +520,7 @@ impl Checker {
     }
 
     /// Compares the reference's answer (`expected`) and the subject's answer (`found`) to `get_page_unless_zero` or
-    /// `put_page_unless_one`. Tells the judge if they differ, else counts the step.
+    /// `put_page_unless_one`. Tells the judge if the answers differ, else counts the step. Returns [`Handled::Real`].
     fn compare_probe(
         &mut self,
         outcome: &Outcome,
@@ -532,7 +538,8 @@ impl Checker {
     }
 
     /// Compares the reference's answer to a hypercall with the subject's, and what real mode did with what it owes
-    /// (docs/semantics.md, section 5). Tells the judge about each difference; counts the call if there is none.
+    /// (docs/semantics.md, section 5). Tells the judge about each difference. Counts the call if the judge has heard no
+    /// failure of this step.
     fn compare_hypercall(
         &mut self,
         outcome: &Outcome,
@@ -570,8 +577,10 @@ impl Checker {
         if deferred { Handled::Deferred } else { Handled::Real }
     }
 
-    /// Checks the end of a program: compares everything, runs the audit if it is due, closes all windows, and searches
-    /// for leaks. A page leaks if its count is not own plus mappings then (docs/semantics.md, section 7).
+    /// Checks the end of a program: compares everything and runs the audit if it is due. Unless `ending` is
+    /// [`Ending::LeaveOpen`] or the subject does not cover the closing of windows, then closes the windows that the
+    /// subject covers, and searches for leaks. A page leaks if its count is not own plus mappings then
+    /// (docs/semantics.md, section 7).
     fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
         let oracle = self.oracle();
         let mut judge = Judge::default();
@@ -619,7 +628,7 @@ struct CallBound {
 }
 
 impl CallBound {
-    /// Returns how many accesses the call may make: `base + per_entry x entries` of its fields.
+    /// Returns how many accesses the call may make: `base + per_entry x entries`, or `u64::MAX` if that is more.
     const fn accesses(self) -> u64 {
         let Bound { base, per_entry } = self.published;
         base.saturating_add(per_entry.saturating_mul(self.entries))
@@ -636,7 +645,8 @@ struct Watched {
 }
 
 impl Watched {
-    /// Makes a watch for a step that is no hypercall, so without a bound. `limit` is its hang limit in accesses.
+    /// Makes a `Watched` for a step that is no hypercall, so without a bound. `limit` is the hang limit in memory
+    /// accesses.
     fn new(limit: u64) -> Self {
         Self { limit, bound: None, judge: Judge::default() }
     }

@@ -16,12 +16,12 @@ pub(crate) trait Conduct {
     /// The reason why the driver stops before the end of the program, such as a broken rule.
     type Stop;
 
-    /// Returns the hang limit of this code: how many accesses one run of it may make. `entries` is the number of
-    /// entries that the hypercall asks for, or that the window to close has; 0 for a probe.
+    /// Returns the hang limit of this code: how many memory accesses one run of the code may make. `entries` is the
+    /// number of entries that the hypercall asks for, or that the window to close has; 0 for a probe.
     fn limit(&self, code: Code, entries: u64) -> u64;
 
-    /// Runs `call`, code of the subject that uses `cpu`, then checks what the CPU reports. Returns the result of
-    /// `call`, or why the driver must stop.
+    /// Runs `call`, code of the subject that uses `cpu`. May check afterwards what the CPU reports. Returns the result
+    /// of `call`, or why the driver must stop.
     fn on_cpu<T>(
         &mut self,
         code: Code,
@@ -42,7 +42,7 @@ pub(crate) trait Conduct {
     fn fault(&mut self, what: &'static str) -> Result<(), Self::Stop>;
 
     /// The driver calls this before virtual mode runs a hypercall. Either real mode has deferred the call, or real mode
-    /// did not run because the subject has no real-mode half.
+    /// did not run because the subject does not cover it.
     fn deferred(&mut self, memory: &RealMemory);
 }
 
@@ -51,7 +51,8 @@ pub(crate) trait Conduct {
 pub(crate) enum Ran {
     /// The subject's answer to a hypercall.
     Hypercall(Answered),
-    /// The subject's answer to `pfn_to_page`: the real address of the struct page, `None` if the subject found none.
+    /// The subject's answer to `pfn_to_page`: the real address of the struct page, with or without the nibble of the
+    /// linear map; `None` if the subject found none.
     Lookup(Option<RealAddr>),
     /// The subject's answer to `get_page_unless_zero` or `put_page_unless_one`.
     Probe(ProbeAnswer),
@@ -101,7 +102,7 @@ impl<S: Subject + ?Sized> Driver<S> {
     }
 
     /// Replaces memory and host by new ones and forgets all windows; the subject stays. Called after a panic of the
-    /// harness, which may leave them half changed.
+    /// harness, which may leave memory, host and windows half changed.
     pub(crate) fn forget(&mut self) {
         (self.memory, self.host) = (RealMemory::new(), Host::new());
         self.open.clear();
@@ -181,7 +182,7 @@ impl<S: Subject + ?Sized> Driver<S> {
     }
 
     /// Runs a hypercall on the subject. If `real_mode` is set, the real-mode half gets the call first. Virtual mode
-    /// gets it if real mode answers H_TOO_HARD or did not run.
+    /// gets the call if real mode answers H_TOO_HARD or did not run.
     fn hypercall<C: Conduct>(
         &self,
         vcpu: u8,

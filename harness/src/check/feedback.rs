@@ -17,8 +17,9 @@ const OUTCOMES: usize = 3;
 /// Number of modes: real mode finished the step, or virtual mode finished it.
 const MODES: usize = 2;
 
-/// For each rule its number among the outcome rules, from 0, and how many outcome rules there are. A rule that only a
-/// finding can name has `None`: no step is decided by it, and engines look at every counter after every run.
+/// For each rule its number among the outcome rules ([`Rule::outcomes`]), from 0, and how many outcome rules there are.
+/// A rule that only a finding can name has `None`: no step is decided by that rule, and engines look at every counter
+/// after every run.
 const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     let (mut places, mut decided, mut at) = ([None; Rule::ALL.len()], 0, 0);
     while at < Rule::ALL.len() {
@@ -85,7 +86,8 @@ const fn class(answer: Answer) -> usize {
     }
 }
 
-/// Returns the combination with this number in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`.
+/// Returns the combination with this number in words, such as `MAP.NEW x done x vmemmap 2^21 x deferred`. A number from
+/// [`COMBINATIONS`] on gives `no rule` in place of the rule.
 #[must_use]
 pub fn describe(combination: usize) -> String {
     let (rest, mode) = (combination / MODES, combination % MODES);

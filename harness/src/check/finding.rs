@@ -9,14 +9,15 @@ use contract::{Hva, Liobn, Pfn, Program, RealAddr, Rule, StepKind};
 use machine::Mode;
 use serde::{Deserialize, Serialize};
 
-/// A place in a run of a program. Places compare in the order in which they run.
+/// A place in a run of a program. The order of places is the order in which they run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Place {
     /// The start of the program, when the subject gets the machine.
     Start,
     /// The step with this index, counted from 0. Texts print it counted from 1.
     Step(usize),
-    /// The end of the program, after the last step: everything is compared, then all windows are closed.
+    /// The end of the program, after the last step: everything is compared, then all windows are closed unless the
+    /// program is to leave them open.
     End,
 }
 
@@ -202,8 +203,8 @@ impl Code {
         }
     }
 
-    /// Returns `real mode` or `virtual mode`: the mode that the code runs in. All code but the real-mode half counts as
-    /// virtual mode.
+    /// Returns `real mode` or `virtual mode`: the mode that the code runs in. All code but [`Code::RealMode`]
+    /// (real-mode halves and probes) counts as virtual mode.
     pub(crate) const fn mode(self) -> &'static str {
         match self {
             Self::RealMode => "real mode",
@@ -373,16 +374,18 @@ impl Thing {
     }
 }
 
-/// Where an effective address leads: into a region, or past the end of the last region below it.
+/// Where an effective address leads: into a region, past the end of the last region below it, below all regions, or to
+/// no real address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Whereabouts {
-    /// The effective address is no real address below 2^46.
+    /// The effective address is neither a real address below 2^46 nor the address of one in the linear map.
     Unreal,
     /// The address lies below all regions.
     Below,
-    /// The address lies in a region, this many bytes from the start of the region.
+    /// The address lies in a region of this kind, this many bytes from the start of the region.
     Into(u64, Area),
-    /// The address lies in no region, this many bytes past the end of the last region below it.
+    /// The address lies in no region, this many bytes past the end of the last region below it (0 for the first byte
+    /// after that region).
     Past(u64, Area),
 }
 
@@ -427,7 +430,8 @@ impl fmt::Display for Area {
 /// The moment within a place of the program at which a difference was seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Moment {
-    /// After the step, when reference and voter were compared.
+    /// After the step, at the start or at the end, when reference and voter were compared. Also stands for failures
+    /// with no closer moment, such as a panic or a hang.
     After,
     /// At one access of a run of this code. The number counts the accesses of the run, from 1.
     Access(u64, Code),
@@ -503,7 +507,8 @@ pub struct Finding {
     pub objects: Vec<ObjectDiff>,
     /// The name of the voter that differs from the reference or broke the rule.
     pub voter: String,
-    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if nobody tried it.
+    /// Whether a fresh subject, which has seen no other program, shows the finding too; `None` if no fresh subject ran
+    /// the program.
     pub repeats: Option<bool>,
     /// Each voter's answer, the reference's first. Empty if only one voter is compared.
     pub votes: Vec<Vote>,
@@ -540,7 +545,7 @@ impl Finding {
         Identity { rule: self.rule, field: self.thing.field(), kind: self.kind }
     }
 
-    /// Returns the thing that differs and the moment at which that was seen, as text.
+    /// Returns the thing that differs and the moment at which the difference was seen, as text.
     #[must_use]
     pub fn what(&self) -> String {
         format!("{}{}", self.thing, self.moment)
@@ -574,10 +579,10 @@ pub enum Answer {
     Expected(String),
     /// The voter has another value than the reference.
     Found(String),
-    /// The voter breaks another rule than the finding's at the same place. The first text is the thing, the second the
-    /// value found.
+    /// The voter has another finding at the same place: the rule that it breaks, the thing and moment, and the value
+    /// found.
     Breaks(Rule, String, String),
-    /// The voter did not run the program up to the finding, or was not asked an earlier step.
+    /// The voter has no verdict on the program, or was not compared at the finding's place or at an earlier one.
     NotAsked,
     /// The voter does not show this field, so its value cannot be compared.
     NotShown,

@@ -37,8 +37,8 @@ const ORDER: &[&[Rule]] = &[
     &[Rule::RefLeak],
 ];
 
-/// Returns the index of the rule's line in [`ORDER`], from 0. Returns `u8::MAX` for an outcome rule, which cannot be
-/// broken.
+/// Returns the index of the rule's line in [`ORDER`], from 0 for the most urgent line. Returns `u8::MAX` for a rule
+/// that is not in [`ORDER`]: it only decides steps and cannot be broken.
 pub(crate) const fn rank(rule: Rule) -> u8 {
     RANKS[rule as usize]
 }
@@ -57,7 +57,7 @@ const RANKS: [u8; Rule::ALL.len()] = {
     ranks
 };
 
-/// A broken rule within a step. The failure does not say in which step of the program it happened.
+/// A broken rule, seen at one place of a program: the start, a step, or the end. The failure does not say at which.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Failure {
     pub(crate) rule: Rule,
@@ -92,7 +92,7 @@ impl Failure {
         Some(failure)
     }
 
-    /// Makes a failure of an event: something that a CPU noted because `code` of the subject must not do it.
+    /// Makes a failure of an event: a broken rule that memory saw at an access of `code`, a part of the subject.
     pub(crate) fn of_event(memory: &RealMemory, event: Event, code: Code) -> Box<Self> {
         let Event { rule, at, pfn, allowed, seen, access, .. } = event;
         let (thing, expected, found) = match (rule, pfn) {

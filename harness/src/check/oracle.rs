@@ -22,7 +22,7 @@ pub(crate) struct Mismatch {
     /// The rule that the mismatch breaks.
     pub(crate) rule: Rule,
     /// The word's real address; for a page-table entry, its hva. Mismatches of one rule are reported in ascending order
-    /// of it.
+    /// of this address.
     pub(crate) address: u64,
     /// The object that the word belongs to, for example a page.
     pub(crate) object: Object,
@@ -57,7 +57,7 @@ pub(crate) struct Oracle<'a> {
 
 impl Oracle<'_> {
     /// Compares, after a step, the words that were stored to and the objects that the reference touched. Returns all
-    /// mismatches, in no order.
+    /// mismatches, in no order. Reports a fault to memory for a difference that no subject can cause.
     pub(crate) fn step(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         for (place, _, now) in self.memory.changes() {
@@ -81,7 +81,8 @@ impl Oracle<'_> {
         Some(self.memory.peek(real))
     }
 
-    /// Compares the whole memory with the whole state of the reference. Returns all mismatches, in no order.
+    /// Compares the whole memory with the whole state of the reference. Returns all mismatches, in no order. Reports a
+    /// fault to memory for a difference that no subject can cause.
     pub(crate) fn everything(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         let mut words = 0;
@@ -195,7 +196,8 @@ impl Oracle<'_> {
     }
 
     /// Compares all words of an object with the reference and adds mismatches to `found`. `peek` reads a word of
-    /// memory; a word for which it returns `None` is not compared.
+    /// memory; a word for which `peek` returns `None` is not compared. Reports a fault of the harness if no subject can
+    /// cause the difference.
     fn object(&self, object: Object, peek: fn(&Self, RealAddr) -> Option<u64>, found: &mut Vec<Mismatch>) {
         match object {
             Object::Page(pfn) => {

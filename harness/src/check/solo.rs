@@ -1,4 +1,5 @@
-//! Runs the reference alone or a subject alone, without comparing them. Benchmarks measure the checker against it.
+//! Runs the reference alone or a subject alone, without comparing them. Benchmarks measure the checker against such
+//! runs.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -45,7 +46,7 @@ pub fn run_reference(reference: &mut Reference, plan: &Plan) {
     }
 }
 
-/// Makes a reference on the plan's machine, for use with [`run_reference`].
+/// Makes a reference on the plan's machine, in dialect `lopapr`. [`run_reference`] sets the dialect of the plan.
 #[must_use]
 pub fn reference(plan: &Plan) -> Reference {
     Reference::new(Dialect::Lopapr, &plan.program.machine)
@@ -62,8 +63,9 @@ impl<S: Subject> Solo<S> {
         Self { driver: Driver::new(Box::new(subject)) }
     }
 
-    /// Runs the plan's steps on the subject and ignores the answers. Hypercalls go to real mode first. At the end the
-    /// subject closes all windows, as in a check.
+    /// Runs the steps of the plan that are not skipped on the subject, and ignores the answers. Hypercalls go to real
+    /// mode first. At the end the subject closes all windows, as in a check. A panic of the subject is not caught, and
+    /// a hang is not stopped.
     pub fn run(&mut self, plan: &Plan) {
         let driver = &mut self.driver;
         let Ok(()) = driver.start(&plan.program, &mut Unwatched);

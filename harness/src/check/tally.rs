@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// In how many steps one rule was decided, by mode and by answer.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct RuleTally {
-    /// Number of steps that real mode finished and in which the rule was decided. Probes count here.
+    /// Number of steps in which the rule was decided and that virtual mode did not finish: hypercalls that real mode
+    /// finished, probes, and all hypercalls of a voter without modes, such as QEMU.
     pub real: u64,
     /// Number of hypercalls that virtual mode finished and in which the rule was decided.
     pub deferred: u64,
@@ -18,7 +19,7 @@ pub struct RuleTally {
 }
 
 impl RuleTally {
-    /// Returns in how many steps the rule was decided, in real mode and in virtual mode together.
+    /// Returns in how many steps the rule was decided: `real` and `deferred` together.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.real + self.deferred
@@ -61,7 +62,8 @@ impl Tally {
         self.rules.get(rule as usize).copied().unwrap_or_default()
     }
 
-    /// Returns the number of outcome rules that were decided in at least one step.
+    /// Returns the number of rules of [`Rule::outcomes`], reasons to defer included, that took part in at least one
+    /// step.
     #[must_use]
     pub fn reached(&self) -> usize {
         Rule::outcomes().filter(|rule| self.rule(*rule).total() > 0).count()

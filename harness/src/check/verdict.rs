@@ -13,11 +13,12 @@ use super::finding::{Finding, Place};
 pub enum Verdict {
     /// Everything was compared, from the start to the end of the program, and the voter agrees with the reference.
     Agreed,
-    /// A part of the program was not compared. Everything that was compared is equal.
+    /// A part of the program was not compared. Everything that was compared is equal, except for a difference that a
+    /// ledger declares.
     NotCompared(NotCompared),
     /// The voter broke a rule, for example by an answer that is not the reference's.
     Finding(Box<Finding>),
-    /// The program contradicts itself, so it did not run. The value says why.
+    /// The program contradicts itself or exceeds a limit of descriptions, so it did not run. The value says why.
     Invalid(Invalid),
 }
 
@@ -40,7 +41,7 @@ impl Verdict {
         }
     }
 
-    /// Returns whether at least one step of the program was compared: true for [`Agreed`](Self::Agreed) and
+    /// Returns whether a part of the program was compared: true for [`Agreed`](Self::Agreed) and
     /// [`Finding`](Self::Finding), false for [`Invalid`](Self::Invalid). A [`NotCompared`](Self::NotCompared) can be
     /// either, and its field `compared` says which.
     #[must_use]
@@ -64,7 +65,7 @@ impl Verdict {
     }
 }
 
-/// Writes the verdict as one line of text. Of a finding it leaves out the objects.
+/// Writes the verdict as one line of text. Of a finding the line has rule, place, thing and both values.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,14 +84,14 @@ pub struct NotCompared {
     pub from: Place,
     /// Why that place was not compared.
     pub why: Reason,
-    /// Whether a part of the program was compared: what lies before `from`, and with [`Reason::Steps`] also what lies
-    /// after it.
+    /// Whether a part of the program was compared: steps before `from`, with [`Reason::Steps`] also steps after `from`,
+    /// with [`Reason::Declared`] the difference itself. In the verdict of a panel: whether any voter compared a part.
     pub compared: bool,
 }
 
 impl NotCompared {
-    /// Returns how many steps were not asked, if the voter was asked all other steps of the program. `None` if the
-    /// comparison ended for another reason than [`Reason::Steps`].
+    /// Returns how many steps the voter was not asked, if it was asked all other steps. `None` if `why` is another
+    /// reason than [`Reason::Steps`].
     #[must_use]
     pub const fn not_asked(&self) -> Option<u64> {
         match self.why {

@@ -63,7 +63,8 @@ impl Origin {
         }
     }
 
-    /// Returns the number of the program if a campaign or an exhaustive run made it; `None` for an engine.
+    /// Returns the number of the program, from 0, within the campaign's seed or the exhaustive run's domain; `None` for
+    /// an engine.
     #[must_use]
     pub const fn index(&self) -> Option<u64> {
         match self {
@@ -103,16 +104,16 @@ pub struct Catch {
 pub struct Recorded {
     /// Where the program as it was found comes from.
     pub origin: Origin,
-    /// The finding that the program in `program` shows.
+    /// The finding that `program` shows; with a sequence, after the programs before it.
     pub finding: Finding,
     /// The shrunk program, or the last program of the sequence. If neither was made, the program as it was found.
     pub program: Program,
     /// Number of steps of the program as it was found, before shrinking.
     pub found_steps: usize,
-    /// Why shrinking ended; `None` if the program was not shrunk.
+    /// Why shrinking ended; `None` if the program was not shrunk or a sequence was made.
     pub ended: Option<Ended>,
-    /// Number of programs in the recorded sequence, for a finding that needs earlier programs; the last program shows
-    /// the finding. `None` if no sequence was made.
+    /// Number of programs in the recorded sequence, for a finding that needs earlier programs; the last one is
+    /// `program`. `None` if no sequence was made.
     pub sequence: Option<usize>,
     /// Path of the program as it was found.
     pub found_file: PathBuf,
@@ -120,7 +121,8 @@ pub struct Recorded {
     pub shrunk_file: Option<PathBuf>,
     /// Path of the report.
     pub report_file: PathBuf,
-    /// Path of the ready test; `None` for a hang that was not shrunk, because such a test would hang the test run.
+    /// Path of the ready test; `None` for a hang that was not shrunk or needs a sequence, because such a test would
+    /// hang the test run.
     pub test_file: Option<PathBuf>,
 }
 
@@ -163,7 +165,7 @@ impl fmt::Display for Recorded {
 pub enum Made {
     /// Nothing smaller was made: the recorder writes the program as it was found.
     AsFound,
-    /// A smaller program, which shows the same finding on a fresh subject.
+    /// The program as the shrinker left it, with the finding that it shows on a fresh subject.
     Shrunk(Box<Shrunk>),
     /// A sequence of programs and its finding. The last program shows the finding on a subject that has run all
     /// programs before it.
@@ -178,8 +180,8 @@ pub struct Recorder<'a> {
 }
 
 impl Catch {
-    /// Returns the name that all files of the finding share, without their endings: voter, rule, and source of the
-    /// program.
+    /// Returns the name that all files of the finding share, without their endings: voter (left out for the candidate),
+    /// rule, and source of the program.
     fn stem(&self) -> String {
         let voter = match self.finding.voter.as_str() {
             "candidate" => String::new(),
@@ -219,8 +221,9 @@ impl Recorder<'_> {
         store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", origin.name(program)), &text)
     }
 
-    /// Writes the report, the ready test, and the shrunk program or the sequence (`made`) of a catch. `found_file` is
-    /// the path that [`keep`](Self::keep) has returned for the same catch.
+    /// Writes the report, the ready test, and the shrunk program or the sequence (`made`) of a catch. Writes no test
+    /// for a hang that was not shrunk. `found_file` is the path that [`keep`](Self::keep) has returned for the same
+    /// catch.
     ///
     /// # Errors
     /// Fails if a file cannot be written; the error names it.

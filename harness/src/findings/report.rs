@@ -18,12 +18,12 @@ use programs::store::fingerprint;
 pub struct Context<'a> {
     /// Where the program comes from, such as a file, or seed and number. Empty if that is not known.
     pub origin: &'a str,
-    /// Why shrinking ended; `None` if the program was not shrunk.
+    /// Why shrinking ended; `None` if the program was not shrunk or a sequence was made.
     pub ended: Option<Ended>,
 }
 
 /// Returns the report of a finding on `program`: for example the rule, the values of reference and voter, the last step
-/// on which the two agreed, the votes, the objects that differ, and the program.
+/// on which reference and voter agreed, the votes, the objects that differ, and the program.
 #[must_use]
 pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> String {
     let rule = finding.rule;
@@ -85,8 +85,8 @@ fn at_place(program: &Program, place: Place) -> String {
     }
 }
 
-/// Adds the lines in which an object differs between reference and memory to `text`, with four equal lines around each
-/// difference. The comparison has no time limit, so the same objects always give the same text.
+/// Adds the lines in which an object differs between reference and memory to `text`, with up to four equal lines before
+/// and after each difference. The comparison has no time limit, so the same objects always give the same text.
 fn differences(reference: &str, memory: &str, text: &mut String) {
     const CONTEXT: usize = 4;
     let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(reference, memory);
@@ -111,7 +111,8 @@ pub fn outcomes(program: &Program) -> Vec<String> {
 /// Checks, for tests, that the candidate agrees with the reference on the program.
 ///
 /// # Panics
-/// Panics if the two differ (the message is the report), or if the program was not compared or is invalid.
+/// Panics if candidate and reference differ (the message is the report), or if the program was not compared or is
+/// invalid.
 pub fn assert_agrees(program: &Program) {
     match crate::check(program) {
         Verdict::Agreed => {}
@@ -140,8 +141,9 @@ pub fn assert_sequence_agrees(text: &str) {
     }
 }
 
-/// Returns the source text of a test to paste into `tests/`. The test compares the reference's outcomes with the
-/// reference's outcomes of today, and the candidate with the reference.
+/// Returns the source text of a test to paste into `tests/`. When the test runs, it compares the reference's outcomes
+/// with those of today, and the candidate with the reference. `finding` names the test; `None` for a program on which
+/// both sides agreed.
 #[must_use]
 pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let rule = finding.map(|finding| finding.rule);
@@ -174,8 +176,8 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     text
 }
 
-/// Returns the source text of a test to paste into `tests/`. The test runs a sequence of programs on one candidate and
-/// compares it with the reference.
+/// Returns the source text of a test to paste into `tests/`. The test runs the sequence of programs on one candidate
+/// and compares the candidate with the reference. `finding` names the test.
 #[must_use]
 pub fn export_sequence(sequence: &Sequence, finding: &Finding) -> String {
     let name = finding.rule.id().to_lowercase().replace('.', "_");

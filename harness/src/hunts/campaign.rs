@@ -77,7 +77,7 @@ pub struct CampaignFinding {
 /// The result of a campaign.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Counts of all programs that were checked.
+    /// Counts of all programs that were checked, as the first voter counts them.
     pub tally: Tally,
     /// The different findings, in the order of their programs' numbers.
     pub findings: Vec<CampaignFinding>,
@@ -102,7 +102,8 @@ pub struct Progress {
     pub hypercalls: u64,
     /// Of `hypercalls`, the number of those answered H_SUCCESS.
     pub accepted: u64,
-    /// Number of outcome rules that were decided in at least one step.
+    /// Number of rules of [`Rule::outcomes`](contract::Rule::outcomes), reasons to defer included, that took part in at
+    /// least one step.
     pub reached: usize,
     /// Number of different findings so far.
     pub findings: usize,
@@ -117,7 +118,7 @@ struct Caught {
     index: u64,
     /// Time from the start of the campaign to the moment when the finding was seen.
     after: Duration,
-    /// Path of the program, if this catch was the first of its identity on any thread; else `None`.
+    /// Path of the file with the program, if this catch was the first of its identity on any thread; else `None`.
     kept: Option<PathBuf>,
 }
 
@@ -152,8 +153,9 @@ impl Batch {
 }
 
 impl Campaign {
-    /// Runs the campaign: checks programs, and shrinks and records the findings. Ends early when `stop` becomes `true`.
-    /// Calls `progress` a few times a second, and at the end.
+    /// Runs the campaign: checks programs, and shrinks and records the findings. Ends early when `stop` becomes `true`,
+    /// at the largest number of findings, and when a voter is lost for good; in the last two cases it sets `stop`
+    /// itself. Calls `progress` a few times a second, and at the end.
     ///
     /// # Errors
     /// Fails if a file cannot be written to [`out`](Self::out).
@@ -278,7 +280,7 @@ impl Worker<'_> {
 
     /// Lets the panel check `tasks`, the first of which is the program with number `first`, and adds findings and
     /// incidents to `batch`. Writes the program of a finding to disk at once if no worker has written one of the same
-    /// identity.
+    /// identity. Writes the program of each incident too.
     fn check(&self, panel: &mut Panel, tasks: Vec<Task>, first: u64, batch: &mut Batch) {
         let Self { campaign, started, .. } = self;
         let recorder = Recorder { out: &campaign.out };

@@ -26,7 +26,7 @@ pub struct Outbox<T>(SyncSender<T>);
 
 impl<T> Outbox<T> {
     /// Sends a result to the merging thread, and waits while the merging thread is far behind. Returns `false` if the
-    /// run is over and nobody receives the result.
+    /// merging thread receives no results any more.
     pub fn send(&self, done: T) -> bool {
         self.0.send(done).is_ok()
     }
@@ -37,8 +37,8 @@ pub trait Merge<T, E> {
     /// Takes a result that a worker sent.
     ///
     /// # Errors
-    /// An error says that the run cannot go on. The run then ends at once, and results that other workers have sent are
-    /// not merged.
+    /// An error says that the run cannot go on. The pool then ends the run like [`Pool::end`], but drops all results
+    /// that are not merged yet.
     fn merge(&mut self, done: T) -> Result<(), E>;
 
     /// Shows how far the run has come. The pool calls it at most five times a second, and once at the end of a run
@@ -53,7 +53,8 @@ impl Pool<'_> {
         self.stop.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Ends the run: no worker begins another piece of work. What workers have sent is still merged.
+    /// Ends the run by setting `stop` to `true`: workers that ask [`over`](Self::over) begin no other piece of work.
+    /// What workers have sent is still merged.
     pub fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -62,7 +63,7 @@ impl Pool<'_> {
     /// order of arrival, on the calling thread.
     ///
     /// # Errors
-    /// Returns the first error of [`Merge::merge`].
+    /// Returns the first error of [`Merge::merge`], after all threads have returned. `stop` is then `true`.
     pub fn run<T: Send, E>(&self, work: &(dyn Fn(&Outbox<T>) + Sync), merger: &mut dyn Merge<T, E>) -> Result<(), E> {
         let jobs = self.jobs.max(1);
         std::thread::scope(|scope| {

@@ -14,7 +14,8 @@ use crate::voters::{Panel, Roster};
 
 /// Shrinks and records a catch. `found_file` is the path of the catch's program as it was found. `before` returns the
 /// programs that the same subject had run before the catch's program, in order; `before` is called only if no fresh
-/// subject shows the finding.
+/// subject shows the finding. If neither a shrunk program nor a sequence shows the finding, the program is recorded as
+/// it was found.
 ///
 /// # Errors
 /// Fails if a file cannot be written; the error names it.
@@ -97,7 +98,7 @@ impl SequenceShrinker {
     }
 
     /// Drops programs before the last program of the sequence: halves first, then shorter stretches, then single
-    /// programs.
+    /// programs, each only if the finding stays.
     fn drop_programs(&mut self) {
         let mut chunk = self.best.parts.len().div_ceil(2).max(1);
         loop {

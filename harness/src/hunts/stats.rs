@@ -14,13 +14,14 @@ use programs::inputs::{Input, Stored};
 /// Number of programs of a corpus, by the form in which their files keep them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Forms {
-    /// Programs that are packed exactly as the encoder writes them.
+    /// Number of programs that are packed exactly as the encoder writes them.
     pub packed: u64,
-    /// Programs that are packed, and that the reader had to repair.
+    /// Number of programs that are packed, and that the reader had to repair.
     pub mended: u64,
-    /// Files that hold only decisions of the generator, without a header.
+    /// Number of programs whose files hold only decisions of the generator, without a header.
     pub decisions: u64,
-    /// Files that are packed in another version of the encoding. They are not read, and no other count includes them.
+    /// Number of files that are packed in another version of the encoding. They are not read, and no other count
+    /// includes them.
     pub other: u64,
     /// Programs that are kept as text.
     pub text: u64,

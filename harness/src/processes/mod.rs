@@ -28,7 +28,7 @@ pub(crate) fn path(file: &File) -> String {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
-/// Returns how a process ended, in words, such as `ended by signal 9 (kill)`.
+/// Returns how a process ended, in words, such as `ended by signal 9 (kill)` or `ended with status 3`.
 pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (_, Some(signal)) => {
@@ -40,8 +40,8 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// Returns what a signal means in words, or `None` for a signal that usually ends no process. The list compares
-/// constants and not numbers, because the numbers of signals differ between architectures.
+/// Returns in words what a signal means; `None` for a signal that the list in this function lacks, such as SIGUSR1. The
+/// list compares constants and not numbers, because the numbers of signals differ between architectures.
 fn signal_name(signal: Signal) -> Option<&'static str> {
     let names = [
         (Signal::ABORT, "abort"),

@@ -92,8 +92,8 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns whether the number is a count that the shrinker may change. The count of a run of blocks may not change,
-/// because it follows from the machine's sections.
+/// Returns whether the number is a count that the shrinker may change. The count of a run of the machine's vmemmap
+/// blocks may not change, because it follows from the machine's sections.
 const fn is_free(place: Place) -> bool {
     matches!(place.field.kind(), NumberKind::Count) && !matches!(place.item, Item::Block(_))
 }

@@ -36,8 +36,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Drops all steps after the step that shows the finding. Returns whether the best program changed; never for a
-    /// finding at the end.
+    /// Drops all steps after the step that shows the finding, or all steps for a finding at the start. Returns whether
+    /// the best program changed; `false` for a finding at the end.
     fn cut_tail(&mut self) -> bool {
         let keep = match self.finding.place {
             Place::Start => 0,
@@ -67,8 +67,9 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Shortens lists of words and lists of block addresses. Drops runs of words, or merges a run with its neighbour so
-    /// that the words after it keep their addresses. Returns whether the best program changed.
+    /// Shortens the lists of words in steps and in the machine's memory contents, and the lists of block addresses in
+    /// `hot-add` steps. Drops runs of words, or merges a run with its neighbour so that the words after it keep their
+    /// addresses. Returns whether the best program changed.
     fn drop_runs(&mut self) -> bool {
         let mut changed = false;
         for holder in 0..self.best.steps.len() + self.best.machine.ram.len() {
@@ -110,7 +111,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns the sections that the machine has at the start; an empty list for flatmem.
+/// Returns the numbers of the sections that the machine has at the start; an empty list for flatmem.
 fn sections(program: &Program) -> &[u64] {
     match &program.machine.memory {
         MemoryModel::SparsememVmemmap { sections, .. } => sections,
@@ -118,7 +119,8 @@ fn sections(program: &Program) -> &[u64] {
     }
 }
 
-/// Removes the sections with these indices in [`sections`], from 0, from the machine.
+/// Removes the sections with these indices in [`sections`], from 0, from the machine, with all items that name their
+/// pages.
 fn drop_sections(program: &mut Program, range: Range<usize>) {
     let gone = sections(program)[range].to_vec();
     for section in gone {
@@ -126,8 +128,9 @@ fn drop_sections(program: &mut Program, range: Range<usize>) {
     }
 }
 
-/// Returns the words that step `holder` writes. A `holder` at or past the number of steps stands for the machine's
-/// items of guest memory. Returns an empty list for a step that writes no words.
+/// Returns the runs of words that the step with index `holder` writes. A `holder` at or past the number of steps stands
+/// for an item of the machine's memory contents (`ram`): the number of steps for item 0. Returns an empty list for a
+/// step that writes no words.
 fn words(program: &Program, holder: usize) -> &[WordRun] {
     match (program.steps.get(holder), holder.checked_sub(program.steps.len())) {
         (Some(Step::Write { words, .. }), _) => words,
@@ -136,8 +139,8 @@ fn words(program: &Program, holder: usize) -> &[WordRun] {
     }
 }
 
-/// Like [`words`], but mutable. Returns `None` for a step that writes no words, and for a `holder` past the items of
-/// guest memory.
+/// Like [`words`], but mutable. Returns `None` for a step that writes no words, and for a `holder` past the last item
+/// of memory contents.
 fn words_mut(program: &mut Program, holder: usize) -> Option<&mut Vec<WordRun>> {
     let steps = program.steps.len();
     match program.steps.get_mut(holder) {

@@ -37,8 +37,8 @@ use crate::check::{Checker, Finding, Identity};
 pub struct Limits {
     /// Largest number of valid programs that the judge is asked about, not counting the program to shrink.
     pub checks: u64,
-    /// Longest time that shrinking may take; `None` for no limit. Without a time limit the result depends on the
-    /// program alone.
+    /// Longest time that shrinking may take; `None` for no limit. With a time limit the result also depends on the
+    /// speed of the computer.
     pub time: Option<Duration>,
 }
 
@@ -166,7 +166,7 @@ pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Optio
 struct Shrinker<'a> {
     judge: &'a mut dyn Judge,
     identity: Identity,
-    /// The smallest program so far whose finding has the identity.
+    /// The smallest program so far that shows a finding of `identity`.
     best: Program,
     /// The finding on `best`.
     finding: Finding,
@@ -184,8 +184,8 @@ struct Shrinker<'a> {
 }
 
 impl Shrinker<'_> {
-    /// Tries the best program with `change` applied, and keeps the result as the best program if the finding on it has
-    /// the identity. Returns whether the result was kept.
+    /// Tries the best program with `change` applied, and keeps the result as the best program if it shows a finding of
+    /// the shrinker's `identity`. Returns whether the result was kept.
     fn attempt(&mut self, change: impl FnOnce(&mut Program)) -> bool {
         if self.over.is_some() {
             return false;
@@ -195,9 +195,9 @@ impl Shrinker<'_> {
         self.attempt_program(program)
     }
 
-    /// Tries `program`, and keeps it as the best program if the finding on it has the identity. Returns whether
-    /// `program` was kept. Not run are invalid programs, programs that were tried before, any program once a limit is
-    /// reached, and costly programs after the first [`MAX_COSTLY`].
+    /// Tries `program`, and keeps it as the best program if it shows a finding of the shrinker's `identity`. Returns
+    /// whether `program` was kept. Not run are invalid programs, programs that were tried before, any program once a
+    /// limit is reached, and costly programs after the first [`MAX_COSTLY`].
     fn attempt_program(&mut self, program: Program) -> bool {
         if program == self.best || program.validate().is_err() {
             return false;

@@ -25,8 +25,8 @@ impl Shrinker<'_> {
         changed | self.lists()
     }
 
-    /// Gives windows the lowest LIOBN, base 0 and pages of 4 KiB. Hypercalls follow their window. Returns whether the
-    /// best program changed.
+    /// Gives windows the lowest unused LIOBN, base 0 and pages of 4 KiB, all three together and each alone. Hypercalls
+    /// follow their window. Returns whether the best program changed.
     fn windows(&mut self) -> bool {
         let windows = (0..self.best.machine.windows.len()).map(Item::Window);
         let mut changed = false;
@@ -46,8 +46,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves stretches of entries of one window that hypercalls name to the lowest entries, and changes the IOBAs of
-    /// these hypercalls. Returns whether the best program changed.
+    /// In each window, moves the stretches of entries that hypercalls name to the lowest free entries, and changes the
+    /// IOBAs of these hypercalls. Returns whether the best program changed.
     fn stretches(&mut self) -> bool {
         let liobns: BTreeSet<u64> = called(&self.best).into_iter().map(|(liobn, _)| liobn).collect();
         let mut changed = false;
@@ -72,8 +72,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves all hypercalls with one IOBA together: to the start of the entry's page, to a lower entry, or to a lower
-    /// entry that other hypercalls name. Returns whether the best program changed.
+    /// Moves all hypercalls with the same LIOBN and IOBA together: to the start of the entry's page, to a lower entry,
+    /// or to a lower entry that other hypercalls name. Returns whether the best program changed.
     fn entries(&mut self) -> bool {
         let mut changed = false;
         for (liobn, ioba) in called(&self.best) {
@@ -105,8 +105,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Gives sections the lowest numbers that are free, and changes everything that lies in them. Returns whether the
-    /// best program changed.
+    /// Gives sections the lowest numbers that are free, and changes everything that refers to them or to their pages.
+    /// Returns whether the best program changed.
     fn sections(&mut self) -> bool {
         let MemoryModel::SparsememVmemmap { block_shift, .. } = self.best.machine.memory else { return false };
         let machine = &self.best.machine;
@@ -129,8 +129,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves host pages to the lowest pfns that exist: first to any pfn, then to a pfn whose struct page lies at the
-    /// same offset in its vmemmap block. Returns whether the best program changed.
+    /// Moves host pages to the lowest free pfns that exist: to any pfn or, if the finding is then gone, to a pfn whose
+    /// struct page lies at the same offset in its vmemmap block. Returns whether the best program changed.
     fn host_pages(&mut self) -> bool {
         let align = |machine: &Machine| match machine.memory {
             MemoryModel::SparsememVmemmap { block_shift, .. } => {
@@ -158,13 +158,13 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Moves spans of host virtual memory (a slot with its mappings, or a mapping alone) to the lowest hva. Returns
-    /// whether the best program changed.
+    /// Moves spans of host virtual memory (a slot with its mappings, or a mapping alone) to the lowest free hva.
+    /// Returns whether the best program changed.
     fn host_addresses(&mut self) -> bool {
         self.move_spans(host_spans, |program, span, to| move_hvas(program, |hva| span.moved(hva, to)))
     }
 
-    /// Moves the guest memory of slots to the lowest gfns, and changes the guest addresses and TCEs that name it.
+    /// Moves the guest memory of slots to the lowest free gfns, and changes the guest addresses and TCEs that name it.
     /// Returns whether the best program changed.
     fn guest_frames(&mut self) -> bool {
         self.move_spans(slot_spans, |program, span, to| {
@@ -177,8 +177,9 @@ impl Shrinker<'_> {
         })
     }
 
-    /// Moves each of the program's merged `spans` to the lowest free place; `apply` changes the program for one move.
-    /// Returns whether the best program changed.
+    /// Merges the spans that `spans` returns for the best program, and tries to move each to the lowest free place from
+    /// 0 on. `apply` changes a program so that one span starts at a new place. Returns whether the best program
+    /// changed.
     fn move_spans(&mut self, spans: impl Fn(&Program) -> Vec<Span>, apply: impl Fn(&mut Program, Span, u64)) -> bool {
         let (mut changed, mut index) = (false, 0);
         loop {
@@ -191,8 +192,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Moves guest pages to the lowest gfns of their slot, together with what the host maps at the hvas of these pages.
-    /// Returns whether the best program changed.
+    /// In each slot of the machine, moves guest pages to the lowest free gfns of the slot, together with what the host
+    /// maps at the hvas of these pages. Returns whether the best program changed.
     fn guest_pages(&mut self) -> bool {
         let mut changed = false;
         for slot in 0..self.best.machine.slots.len() {
@@ -217,7 +218,9 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Moves lists of H_PUT_TCE_INDIRECT to the start of their host page. Returns whether the best program changed.
+    /// Moves lists of H_PUT_TCE_INDIRECT, with the `write` steps that fill them, to the start of the guest page that
+    /// they lie in. A guest page has the size of a host page, and a list has 4 KiB. Returns whether the best program
+    /// changed.
     fn lists(&mut self) -> bool {
         let page = self.best.machine.page_shift.bytes();
         let lists: BTreeSet<u64> =
@@ -247,7 +250,7 @@ fn named(program: &Program, kind: NumberKind) -> BTreeSet<u64> {
     found
 }
 
-/// Returns the lowest number, from 0, that the program does not use as a number of this kind.
+/// Returns the lowest number, from 0, that the program does not use as a number of this kind; never `None`.
 fn unused(program: &Program, kind: NumberKind) -> Option<u64> {
     let taken = named(program, kind);
     (0..=taken.len() as u64).find(|number| !taken.contains(number))
@@ -267,7 +270,8 @@ fn window(program: &Program, item: Item) -> Option<WindowSpec> {
 }
 
 /// Changes the window that this item of the machine describes or that this step creates. If the window is valid before
-/// and after the change, the hypercalls on it are changed to name the same entries.
+/// and after the change, later hypercalls on it are changed to name the same entries, and the step that closes it
+/// follows. Does nothing for any other item or step.
 pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOnce(&mut WindowSpec)) {
     let (window, start) = match item {
         Item::Window(index) => (&mut program.machine.windows[index], 0),
@@ -319,7 +323,7 @@ fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
     program.steps.iter().filter_map(span).collect()
 }
 
-/// Returns a valid window with this LIOBN, of the machine or of a step; `None` if the program has none.
+/// Returns the first valid window with this LIOBN, of the machine or of a step; `None` if the program has none.
 fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     let created = program.steps.iter().filter_map(|step| match step {
         Step::CreateWindow(window) => Some(window),
@@ -329,14 +333,14 @@ fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     windows.find(|window| window.liobn.0 == liobn && is_sound(program, window)).copied()
 }
 
-/// Moves the gfns of `span` so that the span starts at gfn `to`. Changes all guest physical addresses and all TCEs with
-/// permissions that name these gfns.
+/// Changes all guest physical addresses and all TCEs with permissions that name gfns of `span`, as if the span started
+/// at gfn `to`. Memory slots stay.
 fn move_frames(program: &mut Program, span: Span, to: u64) {
     let shift = program.machine.page_shift.bits();
     move_gpas(program, |gpa| span.moved(gpa >> shift, to).wrapping_shl(shift) | gpa & ((1 << shift) - 1));
 }
 
-/// Returns whether the `length` pages from pfn `first` on all exist at the start of the program.
+/// Returns whether the `length` pages (at least 1) from pfn `first` on all exist at the start of the program.
 fn exist(machine: &Machine, first: u64, length: u64) -> bool {
     let Some(last) = first.checked_add(length - 1) else { return false };
     match &machine.memory {

@@ -98,7 +98,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Returns all numbers of a program with their places, in the order in which the visitor of `programs` shows them.
+/// Returns all numbers of a program with their places, in the order in which `contract::visit` shows them.
 pub(super) fn all(program: &Program) -> Vec<(Place, u64)> {
     let mut all = Vec::new();
     visit(program, &mut |place, number| all.push((place, number)));
@@ -116,16 +116,16 @@ pub(super) fn set(program: &mut Program, index: usize, value: u64) {
     });
 }
 
-/// Returns the heads of compound pages that the program names, each as pfn, order, and the index of the order in
-/// [`all`]. The number before an order in [`all`] is the pfn of the head.
+/// Returns each order of a compound page that the program names, also in huge entries: the pfn of the head, the order,
+/// and the index of the order in [`all`], from 0. The number before an order in [`all`] is that pfn.
 fn heads(program: &Program) -> Vec<(u64, u64, usize)> {
     let numbers = all(program);
     let orders = numbers.iter().enumerate().filter(|(_, (place, _))| place.field.kind() == NumberKind::Order);
     orders.map(|(index, (_, order))| (numbers[index - 1].1, *order, index)).collect()
 }
 
-/// Returns the numbers to try in place of `value`, the plainest first; all are lower than `value`. Returns none for a
-/// kind of number that another module lowers.
+/// Returns the numbers to try in place of `value`, the plainest first; all are lower than `value`. Returns an empty
+/// list for a kind of number that another function lowers.
 fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64) -> Vec<u64> {
     use NumberKind as Kind;
     let page = program.machine.page_shift.bytes();

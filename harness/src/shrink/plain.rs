@@ -10,7 +10,7 @@ use programs::layout::{fit_blocks, free_place};
 use super::Shrinker;
 use super::numbers::{all, set};
 
-/// The virtual address of page 0's struct page that is shortest in the text form.
+/// The virtual address of the struct page of pfn 0 that is plainest in the text form: 0xf000000000000000.
 const PLAIN_BASE: u64 = 0xf << 60;
 
 impl Shrinker<'_> {
@@ -66,7 +66,7 @@ impl Shrinker<'_> {
     }
 
     /// Makes the memory model plainer: struct pages of 64 bytes, so that none is split; larger blocks, so that there
-    /// are few; a short base; then flatmem. Returns whether the best program changed.
+    /// are few; the base `PLAIN_BASE`; then flatmem. Returns whether the best program changed.
     fn memory(&mut self) -> bool {
         let mut changed = self.attempt(|program| {
             program.machine.struct_page = 64;
@@ -91,9 +91,9 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Replaces the hypercall of several entries at step `index` by an H_PUT_TCE of its first or last entry. If that
-    /// very step shows the finding, the step stays, because the kind of step is a part of the identity. Returns whether
-    /// the hypercall was replaced.
+    /// Replaces the hypercall of several entries at step `index` by an H_PUT_TCE of its first entry or, for
+    /// H_PUT_TCE_INDIRECT, of its last entry. If that very step shows the finding, the step stays, because the kind of
+    /// step is a part of the identity. Returns whether the hypercall was replaced.
     fn single_entry(&mut self, index: usize) -> bool {
         let Some(&Step::Hypercall { vcpu, call }) = self.best.steps.get(index) else { return false };
         let [liobn, ioba, value, count] = call.args;
@@ -135,7 +135,8 @@ fn plain_entry(entry: &mut Pte) {
     }
 }
 
-/// Gives the machine vmemmap blocks of `1 << shift` bytes, at new real addresses.
+/// Gives the machine vmemmap blocks of `1 << shift` bytes, at new real addresses, and aligns the virtual base down to
+/// them. Does nothing for flatmem.
 fn large_blocks(program: &mut Program, shift: u32) {
     if let MemoryModel::SparsememVmemmap { base, block_shift, blocks, .. } = &mut program.machine.memory {
         *block_shift = shift;

@@ -26,7 +26,8 @@ impl Span {
     }
 }
 
-/// Returns the spans in ascending order, with overlapping spans merged into one.
+/// Returns the spans in ascending order, with overlapping spans merged into one, which has the largest `align` of them.
+/// Spans that only touch stay apart.
 pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable_by_key(|span| (span.start, span.length));
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
@@ -42,9 +43,9 @@ pub(super) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     merged
 }
 
-/// Returns the lowest number below its start to which `spans[index]` can move: at or after one of `bases` or after
-/// another span, clear of all other spans, and accepted by `fits`. Returns `None` if there is no such number. `spans`
-/// must be merged.
+/// Returns the lowest number below the start of `spans[index]` to which this start can move: a multiple of `align`
+/// away, at or next after one of `bases` or the end of another span, clear of all other spans, and accepted by `fits`.
+/// Returns `None` if there is no such number. `spans` must be merged.
 pub(super) fn lowest(
     spans: &[Span],
     index: usize,

@@ -20,7 +20,7 @@ impl Canary {
         Self::default()
     }
 
-    /// Returns the candidate's answer to `call`; for H_GET_TCE without the write permission in r4.
+    /// Returns `answer`, which the candidate gave to `call`; for H_GET_TCE without the write permission in r4.
     fn forget(call: &Hypercall, mut answer: HcallAnswer) -> HcallAnswer {
         if call.opcode == H_GET_TCE {
             answer.r4 = answer.r4.map(|tce| tce & !Tce::WRITE);

@@ -27,7 +27,7 @@ pub enum SubjectKind {
     Candidate,
     /// The null control: a second reference. It must never show a finding.
     Null,
-    /// The canary: the candidate with one mistake on purpose. It must always show a finding.
+    /// The canary: the candidate with one mistake on purpose. Every campaign must find the mistake.
     Canary,
     /// A candidate with a planted fault. The number is its index, from 0, in the list of planted candidates, which is
     /// empty except in the scratch copy that `scripts/defects` builds.
@@ -85,7 +85,8 @@ impl SubjectKind {
     /// Makes a checker that runs this subject.
     ///
     /// # Panics
-    /// Panics if the subject is a library that cannot be loaded once more: see [`try_checker`](Self::try_checker).
+    /// Panics if the subject is a library that was never opened or cannot be loaded once more, or if there is no
+    /// planted candidate with the index of a `Planted`.
     #[must_use]
     pub fn checker(self) -> Checker {
         self.try_checker().unwrap_or_else(|unusable| panic!("{unusable}"))
@@ -94,8 +95,11 @@ impl SubjectKind {
     /// Makes a checker that runs this subject. The checker can be [renewed](Checker::renew).
     ///
     /// # Errors
-    /// Fails if the subject is a library that cannot be loaded once more, such as a library that wants memory mapped at
-    /// a fixed address that is already taken.
+    /// Fails if the subject is a library that was never opened, or one that cannot be loaded once more, such as a
+    /// library that wants memory mapped at a fixed address that is already taken.
+    ///
+    /// # Panics
+    /// Panics if there is no planted candidate with the index of a `Planted`.
     pub fn try_checker(self) -> Result<Checker, Unusable> {
         let make = move || self.instance().map_err(|unusable| unusable.to_string());
         Ok(Checker::of(self.instance()?, Some(Box::new(make))))
@@ -119,7 +123,8 @@ impl SubjectKind {
         })
     }
 
-    /// Opens the library at `path`, unless it is open already, and checks that its implementation starts.
+    /// Opens the library at `path`, checks that its implementation starts, and returns the library as a subject. If a
+    /// library with the same `path` is open already, only returns that one.
     ///
     /// # Errors
     /// Fails if the library cannot be loaded, or if its implementation does not start on the smallest machine.

@@ -76,8 +76,8 @@ impl Witness for Shadow {
 
 impl State {
     /// Returns the effective address of the word at byte `offset` of the page's struct page: a virtual address in
-    /// virtual mode with sparsemem-vmemmap, else the real address. Returns `None` if no block is backed there in real
-    /// mode.
+    /// virtual mode with sparsemem-vmemmap, else the real address. Returns `None` in real mode if no present vmemmap
+    /// block holds that word.
     fn page_word(&self, mode: Mode, pfn: Pfn, offset: u64) -> Option<Ea> {
         let at = pfn.0 * self.struct_page + offset;
         match &self.memory {
@@ -150,7 +150,7 @@ impl State {
     }
 
     /// Writes one entry of a window into memory: first the hardware entry, if the window has a hardware table, then the
-    /// guest value. Writes 0 for a window that was closed.
+    /// guest value. Writes 0 for the window that the running step closed.
     fn set_entry(&self, cpu: &Cpu<'_>, liobn: Liobn, index: u64) {
         let window = self.reference.window(liobn);
         let Some(spec) = window.map(|window| window.spec).or(self.closed) else { return };
@@ -190,7 +190,7 @@ impl Null {
     }
 
     /// Answers `get_page_unless_zero` or `put_page_unless_one` as the second reference did. If the answer is true,
-    /// writes the page's new count into memory.
+    /// writes the page's new count into memory. Answers `NoPage` if the second reference has no answer to a probe.
     fn probe(&self, cpu: &Cpu<'_>) -> ProbeAnswer {
         match &*self.state() {
             Some(state) => match state.outcome.map(|outcome| outcome.answer) {

@@ -86,8 +86,8 @@ impl Shows {
         self.0 & other.0 == other.0
     }
 
-    /// Returns what a voter must show so that a difference in `field` can be seen. The set is empty for crashes, hangs
-    /// and faults of the harness, which can be seen with every voter.
+    /// Returns what a voter must show so that a difference in `field` can be seen. The set is empty for crashes, hangs,
+    /// answers that the interface does not allow, and faults of the harness, which can be seen with every voter.
     #[must_use]
     pub const fn of(field: Field) -> Self {
         match field {
@@ -116,16 +116,18 @@ impl fmt::Display for Shows {
     }
 }
 
-/// How many table entries the harness reads back, from voters whose tables can be read only through H_GET_TCE.
+/// How many table entries the harness reads back, from voters whose tables can be read only through H_GET_TCE. Small
+/// windows have at most 1,024 entries.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Look {
-    /// A few entries after one hypercall in eight. At the end of each program, small windows whole and large windows in
-    /// part; large windows whole after one program in 64. For campaigns.
+    /// The first 16 entries that a hypercall may have written, after one hypercall in eight. At the end of each
+    /// program, small windows whole and large windows in part; large windows whole after one program in 64. For
+    /// campaigns.
     #[default]
     Brief,
-    /// The first and the last entries that each hypercall may have written. At the end of each program, small windows
-    /// whole and large windows in part. For shrinking, because what is read does not depend on how many hypercalls came
-    /// before.
+    /// The first 16 and the last 16 entries that each hypercall may have written. At the end of each program, small
+    /// windows whole and large windows in part. For shrinking, because what is read does not depend on how many
+    /// hypercalls came before.
     EachCall,
     /// All entries that each hypercall may have written, and all windows whole at the end of the program. For single
     /// programs.
@@ -214,8 +216,8 @@ pub trait Voter {
     /// Fails if the voter cannot be used any more.
     fn renew(&mut self) -> Result<bool, Unavailable>;
 
-    /// Runs the tasks and passes a verdict on each task to `tell`, in order, and also each incident. Counts the
-    /// programs, and what else the voter can count, in `tally`.
+    /// Runs the tasks and passes a verdict on each task to `tell`, in order, and also each incident. Adds to `tally`
+    /// one program for each verdict, and what else the voter can count.
     ///
     /// # Errors
     /// Fails if the voter cannot be used any more. The verdicts that it has passed on are valid.

@@ -41,8 +41,8 @@ impl Candidacy for ModelOf {
     }
 }
 
-/// The reference as a voter. It answers in one dialect (`own`) and is compared with the reference in the dialect of the
-/// program.
+/// The reference as a voter. The voter (`own`) answers in one dialect, and is compared with the reference in the
+/// dialect of the program (`reference`).
 pub struct Model {
     dialect: Dialect,
     name: String,
@@ -107,7 +107,7 @@ impl Model {
     }
 
     /// Returns what differs between the two references after a step: r3, r4, or else a guest value that the step
-    /// touched; as rule, thing, expected value and found value. `None` if nothing differs.
+    /// touched. The result is rule, thing, expected value and found value. `None` if nothing differs.
     fn difference(&self, expected: &Outcome, found: &Outcome) -> Option<(Rule, Thing, String, String)> {
         if let (Answer::Hypercall { status, r4 }, Answer::Hypercall { status: other, r4: other_r4 }) =
             (expected.answer, found.answer)

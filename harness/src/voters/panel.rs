@@ -178,8 +178,8 @@ impl Panel {
     /// Sends the tasks to all voters. The programs of the tasks must be valid.
     ///
     /// Calls `found` for each program that shows a finding, in order, with the index of the task, from 0, and the
-    /// earliest finding, which holds the votes of all voters. Calls `odd` for each incident. Adds the first voter's
-    /// counts to `tally`.
+    /// earliest finding, which holds the votes of all voters if there are several. Calls `odd` for each incident. Adds
+    /// the first voter's counts to `tally`.
     ///
     /// # Errors
     /// Fails if a voter cannot be used any more. What was passed on until then is valid.
@@ -252,7 +252,8 @@ impl Panel {
         (all, gone)
     }
 
-    /// Sends one program to all voters and returns the one verdict of the panel.
+    /// Sends one program to all voters and returns the one verdict of the panel; [`Verdict::Invalid`] if the program is
+    /// invalid. Incidents are not reported.
     ///
     /// # Errors
     /// Fails if a voter cannot be used any more.
@@ -261,7 +262,7 @@ impl Panel {
     }
 
     /// Sends one task to all voters and returns the one verdict of the panel; [`Verdict::Invalid`] if the program is
-    /// invalid.
+    /// invalid. Incidents are not reported.
     ///
     /// # Errors
     /// Fails if a voter cannot be used any more.
@@ -278,8 +279,8 @@ impl Panel {
         Ok(self.together(&at))
     }
 
-    /// Runs a sequence on voters that have run no other program. Returns the verdicts on its programs, up to and with
-    /// the first finding or invalid program.
+    /// Makes the voters forget every program, then runs a sequence on them. Returns the verdicts on its programs, up to
+    /// and with the first finding or invalid program.
     ///
     /// # Errors
     /// Fails if a voter cannot be used any more.
@@ -298,14 +299,16 @@ impl Panel {
         Ok(verdicts)
     }
 
-    /// Returns the first voter's counts of the last [`check`](Self::check).
+    /// Returns the first voter's counts of the last valid program of [`check`](Self::check) or
+    /// [`check_task`](Self::check_task).
     #[must_use]
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 
     /// Makes one verdict of the voters' verdicts on a program (`None` for a voter without one): the earliest finding,
-    /// with the vote of each voter on it; else the first verdict that a part was not compared; else agreed.
+    /// with the vote of each voter on it if there are several voters; else the first verdict that a part was not
+    /// compared; else agreed.
     fn together(&self, cast: &[Option<&Verdict>]) -> Verdict {
         let findings = cast.iter().enumerate().filter_map(|(voter, verdict)| match verdict {
             Some(Verdict::Finding(finding)) => Some((finding.place, voter, finding)),

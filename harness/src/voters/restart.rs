@@ -39,7 +39,8 @@ pub enum Way {
     Silent,
     /// The machine or process gave an answer that its interface does not allow: `SUBJECT.PROTOCOL`.
     Garbled,
-    /// The machine ended by itself before it took calls, and said why. Perhaps it cannot have what the program needs.
+    /// The machine or process ended by itself, or refused to go on, before it took programs, and said why. Perhaps the
+    /// machine cannot have what the program needs.
     Refused,
     /// The harness's own side failed, for example the memory that it shares with the machine. No program gets a finding
     /// for such a loss.
@@ -102,8 +103,8 @@ pub trait Runner {
         Watching::Together
     }
 
-    /// Runs programs and passes the verdict on each program to `tell`, in order. Starts a machine or process if none is
-    /// running. May watch more closely than `watching` asks for.
+    /// Runs programs and passes the verdict on each program to `tell`, in order. Adds to `tally` one program for each
+    /// verdict. Starts a machine or process if none is running. May watch more closely than `watching` asks for.
     ///
     /// # Errors
     /// Fails if the machine or process is lost. The verdicts that were passed on are valid, and the next run starts

@@ -24,14 +24,14 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
     /// Fails if this computer cannot run the voter. The text says why, and what the user can do.
     fn make(&self, look: Look) -> Result<Box<dyn Voter>, Unavailable>;
 
-    /// Returns the machines that the voter can have, so that campaigns draw programs for it; `None` if it can have
-    /// every machine.
+    /// Returns the machines that the voter can have, so that campaigns draw programs within these limits; `None` for no
+    /// limits.
     fn limits(&self) -> Option<Arc<dyn Limits>> {
         None
     }
 
     /// Returns the dialect in which campaigns expect answers, unless the user names another dialect. `None` if the
-    /// voter is no system with a dialect of its own.
+    /// voter leaves the choice to the campaign.
     fn dialect(&self) -> Option<Dialect> {
         None
     }
@@ -142,7 +142,8 @@ impl Roster {
         self.candidates.iter().find_map(|candidate| candidate.limits())
     }
 
-    /// Returns the dialect of the first voter that has a dialect of its own; `None` if no voter has one.
+    /// Returns the dialect in which campaigns expect answers: that of the first voter whose [`Candidacy::dialect`] is
+    /// not `None`. `None` if there is no such voter.
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
         self.candidates.iter().find_map(|candidate| candidate.dialect())
@@ -165,9 +166,9 @@ impl Roster {
         }
     }
 
-    /// Returns the roster with which `finding` is shrunk. For a hang the time limit of each step becomes shorter,
-    /// because every program that still hangs waits that long. For other findings the limit stays, so that a slow step
-    /// is not taken for a hang.
+    /// Returns the roster with which `finding` is shrunk. For a hang the time limit of each step of an isolated subject
+    /// becomes at most 100 ms, because every program that still hangs waits that long. For other findings the limit
+    /// stays, so that a slow step is not taken for a hang.
     #[must_use]
     pub fn shrinking(&self, finding: &Finding) -> Self {
         let mut roster = self.clone();

@@ -6,9 +6,9 @@
 //! | `steps` | does host steps (docs/semantics.md, section 6) |
 //! | `vmemmap_list` | keeps the list of backed blocks in memory |
 //!
-//! The reference decides whether a step's precondition holds, and the host only gets steps whose precondition does. One
-//! that fails after all is a [`Fault`]. After each step the oracle compares memory with the reference, so a mistake of
-//! the host shows as a divergence.
+//! The reference decides whether a step's precondition holds, and the host only gets steps whose precondition holds. If
+//! the host finds one that does not hold, that is a [`Fault`]. After each step the oracle compares memory with the
+//! reference, so a mistake of the host shows as a divergence.
 
 mod steps;
 #[cfg(test)]
@@ -169,7 +169,8 @@ impl Host {
     }
 }
 
-/// Returns the page-table entry that a mapping which begins with `pte` has for the page `index` pages further on.
+/// Returns the page-table entry that a mapping which begins with `pte` has for the page `index` pages further on. A
+/// huge entry or a hole stays as it is.
 fn shifted(pte: Pte, index: u64) -> Pte {
     let mut pte = pte;
     // A huge entry or a hole stands alone and is not shifted.
@@ -179,7 +180,8 @@ fn shifted(pte: Pte, index: u64) -> Pte {
     pte
 }
 
-/// Sets a page-table entry where there is a hole, and adds the reference that the entry holds to the page's count.
+/// Sets a page-table entry where there is a hole. If the entry holds a reference (an absent one does not), adds 1 to
+/// the count of its page, or of the head of a compound page.
 fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
     memory.set_pte(hva, pte);
     if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {

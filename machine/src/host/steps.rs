@@ -10,8 +10,9 @@ use super::{Host, SECTION_BYTES, Vmemmap, add_window, map};
 use crate::memory::{Fault, RealMemory, struct_page};
 
 impl Host {
-    /// Does a step of the host or the guest. If its precondition fails, that is a [`Fault`]; so are hypercalls, probes
-    /// and `close-window`, which a subject does.
+    /// Does a host step, or a `write` step of the guest. A broken precondition that the host notices is a [`Fault`];
+    /// the host does not check all of them. Hypercalls, probes and `close-window`, which a subject does, are a
+    /// [`Fault`] too.
     pub fn step(&mut self, memory: &mut RealMemory, step: &Step) {
         if let Err(Broken { needs, at }) = self.try_step(memory, step) {
             memory.report_fault(Fault::Precondition { step: step.kind(), needs, at });
@@ -69,7 +70,7 @@ impl Host {
     }
 
     /// Returns the real address of the byte at guest address `gpa`, through memory slot and page table. `None` outside
-    /// guest memory or in a hole.
+    /// guest memory or in a hole; for an absent entry the address in the page that it names.
     fn real(&self, memory: &RealMemory, gpa: Gpa) -> Option<RealAddr> {
         let shift = self.machine.page_shift;
         let gfn = gpa.0 >> shift;
@@ -80,7 +81,7 @@ impl Host {
         Some(RealAddr(pfn << shift | gpa.0 & ((1 << shift) - 1)))
     }
 
-    /// Returns the hva of the first byte that `pte` maps, if `pte` is the page-table entry that covers `hva`.
+    /// Returns the hva of the first byte that `pte` covers. `pte` must be the page-table entry that covers `hva`.
     fn first_hva(&self, hva: Hva, pte: Pte) -> Hva {
         Hva(hva.0 & !((pte.pages() << self.machine.page_shift) - 1))
     }
@@ -96,8 +97,8 @@ impl Host {
         Ok(())
     }
 
-    /// Changes the flags writable, dirty and young of the present or huge entry that covers `hva`. Returns the pfn that
-    /// the entry names. Any other entry is an error.
+    /// Calls `change` with the flags writable, dirty and young, in this order, of the present or huge entry that covers
+    /// `hva`, and stores the changed flags. Returns the pfn that the entry names. Any other entry is an error.
     fn change_bits(
         &self,
         memory: &mut RealMemory,

@@ -29,7 +29,8 @@ pub(super) struct VmemmapList {
 }
 
 impl VmemmapList {
-    /// Empties the list. Its area of [`LIST_AREA_BYTES`] bytes begins at real address `at`.
+    /// Empties the host's record of the list, but does not change memory. The list's area of [`LIST_AREA_BYTES`] bytes
+    /// begins at real address `at`.
     pub(super) fn reset(&mut self, at: u64) {
         self.at = at;
         self.carve = at + 8;
@@ -38,7 +39,8 @@ impl VmemmapList {
     }
 
     /// Pushes a node for vmemmap block number `block`, at real address `real` and virtual address `virt`, on the front
-    /// of the list. If the list's area is full, that is a [`Fault`].
+    /// of the list. If the list's area is full, that is a [`Fault`], and nothing is pushed. A first word of the list
+    /// that does not point to the front node is a [`Fault`] too.
     pub(super) fn push(&mut self, memory: &mut RealMemory, block: u64, real: RealAddr, virt: u64) {
         let node = match self.freed.pop() {
             Some(node) => node,
@@ -62,7 +64,7 @@ impl VmemmapList {
     }
 
     /// Removes the node of vmemmap block number `block` from the list. If the list has no such node, that is a
-    /// [`Fault`].
+    /// [`Fault`]; so is a word of the list that should point to the node and does not.
     pub(super) fn remove(&mut self, memory: &mut RealMemory, block: u64) {
         let Some(index) = self.nodes.iter().position(|&(_, other)| other == block) else {
             return memory.report_fault(Fault::NoBlock { number: block });
@@ -78,8 +80,8 @@ impl VmemmapList {
     }
 }
 
-/// Reports a [`Fault`] if the word at real address `at` is not `node`, the real address of a node: only the host may
-/// store to the list.
+/// Reports a [`Fault`] if the word at real address `at` is not `node`, the real address of a node (0 for none): only
+/// the host may store to the list.
 fn expect(memory: &RealMemory, at: u64, node: u64) {
     let found = memory.peek(RealAddr(at));
     if found != node {

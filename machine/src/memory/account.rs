@@ -1,12 +1,12 @@
 //! The account of one page.
 
-/// The number of references on one page that memory accounts for: own references, and page-table entries and hardware
-/// TCEs.
+/// The number of references on one page that memory accounts for: own references, and those of page-table entries and
+/// hardware TCEs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Account {
     /// Own references on the page: those that the host itself holds.
     pub own: i32,
-    /// Number of page-table entries and hardware TCEs that name the page; at least 0.
+    /// Number of page-table entries and hardware TCEs that hold a reference on the page; at least 0.
     pub holders: i32,
 }
 
@@ -16,7 +16,7 @@ impl Account {
         self.own as u32 as u64 | (self.holders as u32 as u64) << 32
     }
 
-    /// Returns the account that [`word`](Self::word) made `word` of.
+    /// Returns the account of which [`word`](Self::word) returned the number `word`.
     pub(super) const fn of(word: u64) -> Self {
         Self { own: word as i32, holders: (word >> 32) as i32 }
     }

@@ -66,7 +66,7 @@ impl Actors {
         self.0
     }
 
-    /// Returns the set of which [`bits`](Self::bits) made `bits`.
+    /// Returns the set of which [`bits`](Self::bits) returned the number `bits`.
     pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }

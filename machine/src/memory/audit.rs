@@ -84,7 +84,8 @@ impl RealMemory {
         }
     }
 
-    /// Checks that each frame of real memory has the number of its region, and that words outside of regions are zero.
+    /// Checks that each frame of real memory has the number of its region or none yet, and that words outside of
+    /// regions are zero.
     fn audit_owners(&self) -> Result<(), Fault> {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Real) {
             let real = frame.key().number() << FRAME_SHIFT;
@@ -163,7 +164,8 @@ impl RealMemory {
         if found == expected { Ok(()) } else { Err(Fault::CompoundWord { pfn, offset, expected, found }) }
     }
 
-    /// Checks that the account has as many holders of each page as page-table entries and hardware TCEs name it.
+    /// Checks that the account has as many holders of each page as there are page-table entries and hardware TCEs that
+    /// hold a reference on it, and that a page with holders has at least 0 own references.
     fn audit_account(&self) -> Result<(), Fault> {
         let mut counted: BTreeMap<Pfn, i32> = BTreeMap::new();
         for (_, entry) in self.page_table() {

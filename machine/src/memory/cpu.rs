@@ -21,7 +21,8 @@ use super::{pte, struct_page};
 ///
 /// Addresses are effective addresses: real addresses, addresses of the linear map, and in virtual mode those of the
 /// vmemmap range. An access that the mode cannot make, or a store that no handler may make, is an [`Event`]. The call
-/// then goes on; a load returns 0, and a store does nothing. Each access states its memory ordering.
+/// then goes on; a load returns 0, and a store does nothing. An access that breaks another rule is an [`Event`] too,
+/// but is made. Each access states its memory ordering.
 pub struct Cpu<'m> {
     memory: &'m RealMemory,
     mode: Mode,
@@ -48,7 +49,8 @@ pub struct Cpu<'m> {
 /// needs to read no other guest memory.
 const LISTS: usize = 4;
 
-/// Number of accesses that a run may still make after its first event.
+/// Number of accesses that a run may still make after its first event, or after a store for which no frame was left;
+/// fewer if the run's limit is reached earlier.
 const AFTER_EVENT: u64 = 1 << 12;
 
 /// Number of frames that a CPU's cache holds.
@@ -85,8 +87,8 @@ struct Target<'m> {
 
 impl RealMemory {
     /// Makes a CPU that runs one call of a subject on vCPU number `vcpu`, which must be below [`MAX_VCPUS`]: else that
-    /// is a [`Fault`]. The CPU may make `limit` accesses. One more panics, which is the only way out of code that
-    /// hangs, and sets [`CpuReport::hung`].
+    /// is a [`Fault`]. The CPU may make `limit` accesses, and at most 4096 more after its first event. One more panics,
+    /// which is the only way out of code that hangs, and sets [`CpuReport::hung`].
     #[must_use]
     pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
         if vcpu >= MAX_VCPUS {
@@ -311,14 +313,15 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Returns the real address that the effective address `ea` means in this CPU's mode; `None` if `ea` means none.
-    /// The call does not count as an access, and is for a subject that keeps a copy of memory.
+    /// Returns the real address that the effective address `ea` means in this CPU's mode, whether it lies in a region
+    /// or not. `None` if the top nibble of `ea` is neither 0 nor 0xc and `ea` is not, in virtual mode, in a backed
+    /// vmemmap block. The call does not count as an access, and is for a subject that keeps a copy of memory.
     #[must_use]
     pub fn real_address(&self, ea: Ea) -> Option<RealAddr> {
         self.translate(ea).map(RealAddr)
     }
 
-    /// Returns the real address that the effective address `ea` means in this CPU's mode; `None` if it means none.
+    /// Returns the real address that `ea` means in this CPU's mode, as [`real_address`](Self::real_address) does.
     #[inline]
     fn translate(&self, ea: Ea) -> Option<u64> {
         if self.mode == Mode::Virtual
@@ -368,8 +371,9 @@ impl<'m> Cpu<'m> {
         Some(Target { frame, real, region })
     }
 
-    /// Returns the word at `ea` for a load of `size` bytes; `None`, and an event, if the mode cannot access it. Records
-    /// the read if a hypercall reads guest memory, because the word may be in a list.
+    /// Returns the word at `ea` for a load of `size` bytes; `None`, and an event, if the mode cannot access the word,
+    /// or if `ea` is no multiple of `size`. Records the read if a hypercall reads guest memory, because the word may be
+    /// in a list.
     #[inline]
     fn readable(&self, ea: Ea, size: u64) -> Option<Target<'m>> {
         let target = self.target(ea, size)?;

@@ -19,10 +19,10 @@ pub enum Context {
 pub struct Event {
     /// The broken rule.
     pub rule: Rule,
-    /// Where it happened: an effective or real address; for `REF.HELD` after a change of a page-table entry the hva,
-    /// for a freed page its pfn, for an allocation 0.
+    /// Where it happened: an effective or real address; for a change of a page-table entry the hva, for a freed page
+    /// its pfn, for an allocation 0.
     pub at: u64,
-    /// The page whose count or holders break the rule; `None` if the rule is about no page.
+    /// The page that the event is about, for example because of its count; `None` if the event is about no page.
     pub pfn: Option<Pfn>,
     /// The value that the rule allows, for example the least reference count; 0 if the rule is not about a value.
     pub allowed: i64,
@@ -31,17 +31,17 @@ pub struct Event {
     /// Number of accesses that the CPU had made in this call when the event happened, the current one included; at
     /// least 1.
     pub access: u64,
-    /// Number of the event among the events of all CPUs in this program, from 0, ascending in time.
+    /// Number of the event in this program, from 0, ascending in time. Only the first event of each call has a number.
     pub sequence: u64,
 }
 
 /// The result of one call that a CPU ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CpuReport {
-    /// Number of accesses that the CPU made.
+    /// Number of accesses that the CPU made. If the call hung, this includes the access that was refused.
     pub accesses: u64,
     /// The first event of the call; `None` if no rule was broken.
     pub event: Option<Event>,
-    /// Whether the CPU exceeded its limit of accesses, so that the call counts as hung.
+    /// Whether the CPU exceeded its limit of accesses, which an event lowers, so that the call counts as hung.
     pub hung: bool,
 }

@@ -15,8 +15,8 @@ use super::region::Region;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A store found no free frame and is lost: the program touches 64 MiB more memory than [`Program::frames_bound`]
-    /// says.
+    /// A store found no free frame and is lost: the program stores to over 64 MiB more memory than
+    /// [`Program::frames_bound`] says.
     ///
     /// [`Program::frames_bound`]: contract::Program::frames_bound
     NoFrame {
@@ -32,7 +32,8 @@ pub enum Fault {
     },
     /// The host adds a region that is empty, or does not start at a multiple of 4 KiB.
     RegionShape(Region),
-    /// Two regions overlap, or are recorded in the wrong order. They are given in the order of their start addresses.
+    /// Two regions overlap, or are recorded in the wrong order. The first has the lower start address, or stands first
+    /// in the record.
     RegionsOverlap(Region, Region),
     /// The host removes a region that does not exist.
     NoRegion {
@@ -67,10 +68,10 @@ pub enum Fault {
     Holders {
         /// The page (head or order-0 page) of the account.
         pfn: Pfn,
-        /// Number of page-table entries and hardware TCEs that name the page, according to the account.
+        /// Number of page-table entries and hardware TCEs that hold a reference on the page, according to the account.
         holders: i32,
     },
-    /// A page that page-table entries or hardware TCEs name has a negative number of own references.
+    /// A page on which page-table entries or hardware TCEs hold references has a negative number of own references.
     Owed {
         /// The page (head or order-0 page) of the account.
         pfn: Pfn,
@@ -83,7 +84,7 @@ pub enum Fault {
         pfn: Pfn,
         /// Number of holders in the account.
         account: i32,
-        /// Number of page-table entries and hardware TCEs that name the page, counted anew.
+        /// Number of page-table entries and hardware TCEs that hold a reference on the page, counted anew.
         counted: i32,
     },
     /// The account of a page differs from the reference, although memory does not.
@@ -113,7 +114,7 @@ pub enum Fault {
         word: u64,
     },
     /// The host makes a compound page where one exists or with an order that does not fit there, or splits a page that
-    /// is no head of a compound page.
+    /// is no head of a compound page; or two compound pages in the host's record overlap.
     Compound {
         /// pfn of the head of the compound page.
         pfn: Pfn,
@@ -131,7 +132,8 @@ pub enum Fault {
         /// The word in the struct page, little-endian; of the flags, HEAD and TAIL alone.
         found: u64,
     },
-    /// The host gets a step whose precondition fails, or that is not a host step.
+    /// The host gets a step whose precondition fails, or that is not a host step, or finds a table of a closed window
+    /// that is not all 0.
     Precondition {
         /// The kind of the step that the host was to do.
         step: StepKind,
@@ -149,7 +151,8 @@ pub enum Fault {
     List {
         /// Real address of the word of the vmemmap list.
         at: RealAddr,
-        /// The value that this word of the vmemmap list must have for the backed blocks.
+        /// The value that the backed blocks give for this word of the vmemmap list; 0 if they give none. If a block has
+        /// no node, the block's virtual address, at the word that ends the list.
         expected: u64,
         /// The value that this word of the vmemmap list has in memory.
         found: u64,
@@ -167,11 +170,12 @@ pub enum Fault {
         /// Index of the word in the frame, from 0, below 512.
         index: u64,
     },
-    /// The change log of the step has a changed word twice, or not at all, or a word that did not change.
+    /// The change log of the step has a changed word or a changed frame twice, or not at all, or one that did not
+    /// change.
     Log {
         /// Number of the frame.
         frame: u32,
-        /// Index of the word in the frame, from 0, below 512.
+        /// Index of the word in the frame, from 0, below 512; 0 if the log is wrong about the whole frame.
         index: u64,
     },
     /// A frame of real memory is recorded with another region than the one that holds its first byte.

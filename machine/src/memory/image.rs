@@ -312,7 +312,8 @@ impl RealMemory {
     }
 
     /// Returns the real address of the word at byte `offset` of the page's struct page; `None` if this word is not
-    /// backed, or if the pfn is past the limit of pfns. Two words of a split struct page can lie in different blocks.
+    /// backed (for flatmem, if the page does not exist), or if the page lies at or above 2^46. Two words of a split
+    /// struct page can lie in different blocks.
     #[must_use]
     pub fn struct_page_word(&self, pfn: Pfn, offset: u64) -> Option<RealAddr> {
         if pfn.0 >= self.page_shift.pfn_limit() {
@@ -383,8 +384,8 @@ impl RealMemory {
     }
 
     /// Host: makes a compound page of the 2^`order` pages from `head` on: sets HEAD and TAIL, and the words with order
-    /// and head. References stay on their pages. None of the pages may be compound, `order` must be 1 to 9, and `head`
-    /// a multiple of 2^`order`: else that is a [`Fault`].
+    /// and head. The tails lose DIRTY. References stay on their pages. None of the pages may be compound, `order` must
+    /// be 1 to 9, and `head` a multiple of 2^`order`: else that is a [`Fault`].
     pub fn mark_compound(&mut self, head: Pfn, order: u32) {
         let fault = Fault::Compound { pfn: head, order };
         if !(1..=MAX_ORDER).contains(&order) || !head.0.is_multiple_of(1 << order) {
@@ -422,9 +423,9 @@ impl RealMemory {
         Some(order)
     }
 
-    /// Host (only the host calls this): copies `bytes` bytes (a multiple of 4096) from real address `from` to real
-    /// address `to`, both multiples of 4096. Words that were never stored to are copied as zeros. If memory has no
-    /// frame left for a part of the target, that is a [`Fault`], and the copy stops there.
+    /// Host: copies `bytes` bytes (a multiple of 4096) from real address `from` to real address `to`, both multiples of
+    /// 4096. Words that were never stored to are copied as zeros. If memory has no frame left for a part of the target,
+    /// that is a [`Fault`], and the copy stops there.
     pub fn copy(&mut self, from: RealAddr, to: RealAddr, bytes: u64) {
         for offset in (0..bytes).step_by(1 << FRAME_SHIFT) {
             let key = |at: RealAddr| Key::new(Space::Real, (at.0 + offset) >> FRAME_SHIFT);

@@ -7,8 +7,8 @@
 //! Memory that nothing was stored to reads as zero and takes no space.
 //!
 //! Beside the image, memory keeps an *account*: for each page its own references and its holders (page-table entries
-//! and hardware TCEs that name the page, on the head). The account follows each store, so that `REF.HELD` is noted at
-//! the store that breaks it.
+//! and hardware TCEs that hold a reference on the page, on the head). The account follows each store, so that
+//! `REF.HELD` is noted at the store that breaks it.
 //!
 //! An impossible state is a [`Fault`] of the harness. Memory keeps the first one: [`RealMemory::fault`]. Cheap checks
 //! always run; [`RealMemory::audit`] makes the expensive ones.

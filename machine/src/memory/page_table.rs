@@ -16,7 +16,7 @@ use super::region::Place;
 /// A page-table entry (a hole, if its word is 0), with the frame of the word that holds it.
 pub(super) struct Found<'m> {
     pub(super) frame: &'m Frame,
-    /// Number of the first page that the entry maps: its hva >> PAGE_SHIFT.
+    /// Number of the first page that the entry covers: its hva >> PAGE_SHIFT.
     pub(super) page: u64,
     pub(super) entry: Pte,
 }
@@ -60,8 +60,9 @@ impl RealMemory {
     }
 
     /// Host: replaces the page-table entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but
-    /// not the reference counts. `hva` must be the first page of a huge entry, old or new, and a new huge entry must
-    /// not cover another entry than the old one: else that is a [`Fault`], and so is a memory that has no frame left.
+    /// not the reference counts. An `hva` inside an old huge entry, past its first page, is a [`Fault`], and nothing
+    /// changes. A new huge entry that covers another entry than the old one, or a memory that has no frame left, is a
+    /// [`Fault`] too. `hva` must be aligned to the size of a new huge entry.
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {
@@ -91,7 +92,8 @@ impl RealMemory {
         }
     }
 
-    /// Formats a page-table word, as [`changes`](Self::changes) returns it, as the text form writes the entry.
+    /// Formats a page-table word, as [`changes`](Self::changes) returns it, in the notation of the text form. A word
+    /// inside a huge entry, past its first page, is shown as such.
     #[must_use]
     pub fn show_pte_word(&self, word: u64) -> String {
         match pte::decode(word) {

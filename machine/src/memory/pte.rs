@@ -18,15 +18,16 @@ const TAIL: u64 = 1 << 5;
 pub(super) enum Entry {
     /// The word is a page-table entry, or a hole.
     Entry(Pte),
-    /// The word of a page under a huge entry, not the first page. The entry itself is at the next multiple of 2^order
-    /// pages below.
+    /// The word of a page under a huge entry, not the first page. The entry itself is in the word whose page number is
+    /// this one rounded down to a multiple of 2^order.
     Tail {
         /// Order of the huge entry.
         order: u32,
     },
 }
 
-/// Returns the word for page number `index` (from 0) of the pages that the entry maps; 0 past its last page.
+/// Returns the word for page number `index` (from 0) of the pages that the entry covers; 0 for a hole and past the last
+/// page.
 pub(super) fn encode(entry: Pte, index: u64) -> u64 {
     let flags = |writable, dirty, young| {
         (if writable { WRITABLE } else { 0 }) | (if dirty { DIRTY } else { 0 }) | (if young { YOUNG } else { 0 })

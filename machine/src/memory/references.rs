@@ -1,6 +1,6 @@
-//! Keeps the account beside the image: who holds references on which page. It follows each store, so that `REF.HELD` is
-//! noted at the store that breaks it. A page is a head or an order-0 page; an entry that names a tail counts for its
-//! head.
+//! Keeps the account beside the image: how many own references and holders each page has. The account follows each
+//! store, so that `REF.HELD` is noted at the store that breaks it. A page is a head or an order-0 page; an entry that
+//! names a tail counts for its head.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -50,7 +50,8 @@ impl RealMemory {
         self.account(pfn).own
     }
 
-    /// Returns the number of page-table entries and hardware TCEs that name the page `pfn` (a head or an order-0 page).
+    /// Returns the number of page-table entries and hardware TCEs that hold a reference on the page `pfn` (a head or an
+    /// order-0 page).
     #[must_use]
     pub fn holders(&self, pfn: Pfn) -> i32 {
         self.account(pfn).holders
@@ -87,8 +88,8 @@ impl RealMemory {
         self.change_account(pfn, 0, delta);
     }
 
-    /// Returns the page (the head for a compound page) that a hardware entry names; `None` for one without permissions.
-    /// `entry` is the word in memory, little-endian.
+    /// Returns the page (the head for a compound page) that a hardware entry names; `None` for an entry without
+    /// permissions. `entry` is the word in memory, little-endian.
     pub(super) fn hardware_page(&self, entry: u64) -> Option<Pfn> {
         let tce = Tce(entry.swap_bytes());
         tce.has_permissions().then(|| self.head(Pfn(tce.0 >> self.page_shift.bits())))

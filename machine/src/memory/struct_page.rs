@@ -10,5 +10,6 @@ pub const COMPOUND: u64 = 16;
 pub const HEAD: u64 = 1;
 /// Flag: the page is a tail of a compound page.
 pub const TAIL: u64 = 2;
-/// Flag: a device or the guest has written to the page since the host last cleaned it.
+/// Flag: a device may have written to the page since the host last cleaned the page. A compound page has the flag on
+/// its head.
 pub const DIRTY: u64 = 4;

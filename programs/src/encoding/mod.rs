@@ -13,7 +13,7 @@
 //! A list (the words of `write` and `ram`, the places of `hot-add`) has one record for each run, right after the record
 //! that it belongs to. The [visitor](contract::visit) gives the order of a record's numbers, for encoding and decoding.
 //!
-//! **Every byte string decodes.** Bytes that do not begin with the eight bytes of the header are decisions of the
+//! **Every byte string decodes.** Bytes that do not begin with `RMDP` and the number [`VERSION`] are decisions of the
 //! generator ([`generate::decode`](crate::generate::decode)). After a header, decoding reduces an unknown key modulo
 //! the number of keys, and a number that must be one of a few choices modulo the number of choices. It ignores an
 //! incomplete record at the end, and [repairs](crate::repair) the resulting program. **Encoding inverts exactly**:
@@ -76,7 +76,7 @@ macro_rules! keys {
         }
 
         /// The key of every kind of record, and the name of the item or step that such a record stands for. Engines use
-        /// it as a dictionary. New keys are appended.
+        /// the keys as a dictionary. New keys are appended.
         pub const KEYS: &[([u8; 4], &str)] = &[$((*$bytes, $what),)*];
     };
 }

@@ -92,7 +92,8 @@ pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
 }
 
 /// Decodes any bytes into some valid program. Bytes that [`encode`] wrote give the encoded program; bytes without a
-/// header are decisions of the generator; a program that is invalid is repaired.
+/// header of [`VERSION`], also those of another version, are decisions of the generator; a program that is invalid is
+/// repaired.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Program {
     if form(bytes) != Form::Current {

@@ -47,7 +47,7 @@ pub(crate) struct Scene {
 pub(crate) struct Places {
     /// The lowest real address that is still free, a multiple of 4096.
     next: u64,
-    /// Whether every second allocation (at random) leaves a gap of 1 to 4 pages of 4096 bytes before it.
+    /// Whether an allocation, in 50 of 100 cases, leaves a gap of 1 to 4 pages of 4096 bytes before it.
     spread: bool,
 }
 
@@ -75,8 +75,8 @@ fn split_at(boundary: u64, swarm: &Swarm) -> u64 {
     (boundary << swarm.block_shift) / swarm.struct_page
 }
 
-/// Draws a machine with the features of the swarm, or with the windows of its limits. Draws memory, guest, own
-/// references and windows.
+/// Draws a machine with the features of the swarm: memory, guest, own references and windows. With limits of a voter,
+/// the windows are those of the limits; in 2 of 100 cases one of them is left out.
 pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     let mut places = Places { next: TABLES, spread: dice.percent(50) };
     let (memory, absent_sections, pool) = memory(swarm, &mut places, dice);
@@ -200,8 +200,8 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     runs
 }
 
-/// Draws up to two groups of 2 to 16 pages. About 60 of 100 become compound pages of the machine; steps can make the
-/// others compound.
+/// If the swarm has compound pages, draws up to two groups of 2 to 16 pages. About 60 of 100 become compound pages of
+/// the machine; steps can make the others compound.
 fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     if !swarm.compound {
         return;
@@ -226,8 +226,8 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     scene.pool.dedup();
 }
 
-/// Draws one to three memory slots (in 10 of 100 programs also one at the last gfn), the mappings of their first pages,
-/// and the list of holes.
+/// Draws one to three memory slots (in 10 of 100 programs without limits also one at the last gfn), the mappings of
+/// their first pages, and the list of holes.
 fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let shift = swarm.page_shift.bits();
     let mut gfn = dice.pick(&[0, 0, 0x10, 0x1000]);
@@ -314,7 +314,8 @@ fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u6
 /// A TCE that lets the device read gpa 0.
 const TCE_OF_PAGE_0: u64 = 1;
 
-/// Draws own references and DIRTY flags for some of the pages in the pool.
+/// Draws own references and DIRTY flags for some of the pages in the pool. Does nothing if the swarm has no own
+/// references.
 fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let machine = &mut scene.machine;
     let head = |pfn: Pfn| {

@@ -70,7 +70,7 @@ struct Range {
 
 impl Writer<'_> {
     /// Draws one step of any kind that the swarm allows, and the steps that belong to it, such as the `write` of a
-    /// list.
+    /// list. Draws nothing if the drawn kind has nothing to act on, such as a section to add.
     pub(crate) fn step(&mut self, dice: &mut Dice<'_>) {
         let on = |feature: bool, weight: u32| if feature { weight } else { 0 };
         let swarm = self.swarm;
@@ -125,7 +125,8 @@ impl Writer<'_> {
         });
     }
 
-    /// Draws a guest page: mostly one that is mapped at the start, in 4 of 100 cases (and if none is mapped) a hole.
+    /// Draws a guest page: mostly one that is mapped at the start; in 4 of 100 cases (if the swarm makes mistakes), and
+    /// if none is mapped, a hole. If there is neither, gfn 0.
     fn guest_page(&self, dice: &mut Dice<'_>) -> GuestPage {
         let hole = self.mapped.is_empty() || (self.swarm.wrong > 0 && dice.percent(4));
         match dice.pick_from(if hole { &self.holes } else { &self.mapped }) {
@@ -243,7 +244,8 @@ impl Writer<'_> {
     }
 
     /// Draws three or more steps on a pinned window: a call whose TCEs name a page, an `unmap` of that page, and a call
-    /// that may drop its last reference. Draws nothing if no pinned window is open.
+    /// that may drop its last reference. Draws nothing if no pinned window is open. Draws fewer steps, or none, if a
+    /// list is needed and no guest page is mapped at the start.
     pub(crate) fn last_reference(&mut self, dice: &mut Dice<'_>) {
         let pinned: Vec<WindowSpec> =
             self.windows.iter().copied().filter(|window| window.backing != Backing::Emulated).collect();

@@ -43,7 +43,7 @@ pub(crate) struct Swarm {
     pub(crate) probes: bool,
     /// Whether there are calls with hundreds of entries, and windows that are large enough for them.
     pub(crate) long: bool,
-    /// Whether the pool has pages with split struct pages, and pages at the edges of sections.
+    /// Whether the pages that steps name include some with split struct pages and some at the edges of sections.
     pub(crate) edges: bool,
     /// How many of 100 hypercalls get a deliberate mistake.
     pub(crate) wrong: u64,

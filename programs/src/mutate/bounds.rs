@@ -12,7 +12,8 @@ pub const MAX_GROWN_ENTRIES: u64 = 4096;
 pub const MAX_GROWN_TOTAL: u64 = 1 << 13;
 /// Largest number of words of 8 bytes of one `write` step, or of one `ram` item, after mutation.
 pub const MAX_GROWN_WORDS: u64 = 512;
-/// Largest number of host pages that all mappings of the machine cover together after mutation.
+/// Largest number of page-table entries of all mappings of the machine together after mutation. A huge entry counts as
+/// one.
 pub const MAX_GROWN_PAGES: u64 = 256;
 
 /// The size limits for mutating one program: the constants `MAX_GROWN_...`, or the size that the program already has

@@ -78,7 +78,7 @@ const fn round(index: usize, count: usize) -> usize {
 }
 
 /// Translates `step`, which has index `index` in the program `other`, to the machine of `one`: pfns, hvas, gpas, TCEs,
-/// sections, and the window of a call.
+/// sections, and the window of a call or of `close-window`.
 fn translated(step: &mut Step, one: &Program, other: &Program, index: usize) {
     let (to, from) = (&one.machine, &other.machine);
     step.numbers_mut(&mut |field, number| {

@@ -243,9 +243,9 @@ pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> b
     true
 }
 
-/// Changes one number of an item of the machine; counts stay in 1 to 2^20. Returns false if no number is
-/// [`tweakable`](values::tweakable), if the drawn one is a LIOBN, a base or a real address, which have operators of
-/// their own, or if the new number equals the old one.
+/// Changes one number of an item of the machine, or flatmem's number of pages; other counts stay in 1 to 2^20. Returns
+/// false if no number is [`tweakable`](values::tweakable), if the drawn one is a LIOBN, a base or a real address, which
+/// have operators of their own, or if the new number equals the old one.
 pub(super) fn tweak(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let mut found: Vec<(Place, u64)> = Vec::new();
     visit(program, &mut |place, number| {

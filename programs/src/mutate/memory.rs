@@ -25,8 +25,8 @@ pub(super) fn section_comes(program: &mut Program, _: Focus, dice: &mut Dice<'_>
     sections.len() < MAX_SECTIONS && section <= LAST_SECTION && add_section(&mut program.machine, section)
 }
 
-/// Removes a section of the machine and everything that names pages of the section. Returns false for flatmem, or if
-/// the machine has only one section.
+/// Removes a section of the machine and the items of the machine whose first page lies in the section. Steps stay.
+/// Returns false for flatmem, or if the machine has only one section.
 pub(super) fn section_goes(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let MemoryModel::SparsememVmemmap { sections, .. } = &program.machine.memory else { return false };
     if sections.len() < 2 {

@@ -65,7 +65,8 @@ pub fn operators() -> impl Iterator<Item = &'static str> {
 }
 
 /// Mutates a valid program with the one operator named `operator`. Returns whether the operator found something to
-/// change (a drawn value may still equal the old one); false for an unknown name, which changes nothing.
+/// change (a drawn value may still equal the old one); false for an unknown name, which changes nothing. With a known
+/// name the program is brought into the focus and the size limits in any case.
 pub fn mutate_with(operator: &str, program: &mut Program, focus: Focus, seed: u64) -> bool {
     let Some(operator) = operators::named(operator) else { return false };
     let bounds = Bounds::of(program);

@@ -115,7 +115,7 @@ pub(super) fn window(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
 
 /// Inserts a call whose TCEs name a page, an `unmap` of the page, and a call that replaces these TCEs, so that the last
 /// reference on the page may go. Returns false if fewer than two steps can be added, or if six tries drew no step that
-/// the focus runs.
+/// the focus runs, for example because no pinned window is open.
 pub(super) fn last_reference(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::LastReference, focus, dice)
 }

@@ -49,8 +49,8 @@ pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     put(program, at, steps)
 }
 
-/// Removes one step. If the step creates a window, calls on this window go to an open window. Returns false if there
-/// are fewer than two steps.
+/// Removes one step. If the step creates a window, almost all calls on this window go to an open window. Returns false
+/// if there are fewer than two steps.
 pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.steps.len() < 2 {
         return false;
@@ -69,7 +69,8 @@ pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
-/// Removes the steps of a range of indices. Calls on windows that these steps would create go to open windows.
+/// Removes the steps of a range of indices. Almost all calls on windows that these steps would create go to open
+/// windows.
 fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     let start = range.start;
     let gone: Vec<Step> = program.steps.drain(range).collect();

@@ -153,9 +153,10 @@ pub(super) fn admit(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Replaces the TCE in r6 of an H_PUT_TCE or H_STUFF_TCE, or one word of a `write` step, by a TCE that names guest
-/// memory or an edge of it; in 20 of 100 cases changes only the permissions, to 0 to 3. Returns false if there is no
-/// such step, or if no window is open at the drawn one. The drawn value may equal the old one.
+/// Replaces the TCE in r6 of an H_PUT_TCE or H_STUFF_TCE, or one word of a `write` step, by a TCE drawn by
+/// [`Sights::tce`], which mostly names guest memory or an edge of it; in 20 of 100 cases changes only the permissions,
+/// to 0 to 3. Returns false if there is no such step, or if no window is open at the drawn one. The drawn value may
+/// equal the old one.
 pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let reads = |step: &Step| match step {
         Step::Hypercall { call, .. } => matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE),

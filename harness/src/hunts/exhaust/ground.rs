@@ -5,10 +5,10 @@ use contract::description::{AddrRun, Backing, MemoryModel, blocks_of_section};
 use contract::{Dialect, Liobn, Machine, PageShift, Pfn, RealAddr, Step, WindowSpec};
 use programs::layout::fit_blocks;
 
-/// Real address of the array of struct pages or of the vmemmap list. All sections lie below it, and the tables of
-/// windows lie after it.
+/// Real address of the array of struct pages or of the vmemmap list. All sections lie below this address, and the
+/// tables of windows lie above it.
 const STRUCT_PAGES: u64 = 1 << 44;
-/// Real address of the tables of the window that comes first.
+/// Real address of the tables of the window with place 0 ([`Ground::pinned`]).
 const TABLES: u64 = STRUCT_PAGES + (1 << 28);
 /// Real addresses for vmemmap blocks that hot-add steps bring, one for each of two hot-add steps.
 const HOT_PLACES: [u64; 2] = [STRUCT_PAGES + (2 << 28), STRUCT_PAGES + (3 << 28)];
@@ -68,9 +68,10 @@ pub(super) struct Ground {
     /// pfn of the first page of the section that comes last among those present at the start.
     pub last: u64,
     /// pfn of a page of the section that `main` lies in: the last page whose struct page is split, if the layout splits
-    /// any.
+    /// any; else some page of the section.
     pub split: u64,
-    /// Number of the section that steps add and remove; `None` if no step of the domain adds or removes a section.
+    /// Number of the section that steps add and remove; `None` for flatmem and for a single section, where no step adds
+    /// or removes a section.
     pub hot: Option<u64>,
 }
 

@@ -68,15 +68,17 @@ pub struct Summary {
     pub counts: Counts,
     /// How many programs of each machine are accounted for, and how; in the order of [`Domain::scenes`].
     pub scenes: Vec<Counts>,
-    /// Counts of all programs that ran, including programs that then proved equal to a shorter program.
+    /// Counts of all programs that ran in this run and in earlier ones, as the first voter counts them. They include
+    /// programs that then proved equal to a shorter program.
     pub tally: Tally,
-    /// Counts for each voter. Empty if one subject alone is compared.
+    /// Counts for each voter, in this run and in earlier ones. Empty or all 0 if one subject alone is compared.
     pub roll: Roll,
-    /// The recorded findings: the first one of each kind, in the order of the numbers of their programs.
+    /// The recorded findings: of each kind (identity and voter) the one with the fewest steps, in the order of their
+    /// programs' numbers.
     pub findings: Vec<Recorded>,
     /// Whether this run and earlier ones have accounted for every program of the domain.
     pub complete: bool,
-    /// Number of programs that an earlier run with the same state accounted for.
+    /// Number of programs that earlier runs with the same state accounted for.
     pub before: u64,
     /// The voter that was lost for good, which ended the run; `None` if no voter was lost so.
     pub gone: Option<Unavailable>,
@@ -99,7 +101,7 @@ pub struct Progress {
     pub of_programs: u64,
     /// Number of different findings so far.
     pub findings: usize,
-    /// Number of programs that this run has run itself.
+    /// Number of programs that ran in this run and are not equal to a shorter program.
     pub run: u64,
     /// Estimate of the time that the rest of the run takes; `None` until this run has finished a unit.
     pub left: Option<Duration>,
@@ -108,7 +110,8 @@ pub struct Progress {
 /// Why an exhaustive run has no summary.
 #[derive(Debug)]
 pub enum Failed {
-    /// The state belongs to a run with another header or is damaged, or the counts do not add up; the text says which.
+    /// The state belongs to a run with another header, is in use or is damaged, its counts do not add up, or one of its
+    /// findings does not show any more; the text says which.
     Refused(String),
     /// This computer cannot run one of the voters.
     Unavailable(Unavailable),
@@ -140,7 +143,8 @@ enum Told {
 }
 
 impl Exhaust {
-    /// Returns the header of this run's state, which differs from the headers of other runs.
+    /// Returns the header of this run's state. Runs with another domain, other voters, another ledger, version or
+    /// executable have another header.
     #[must_use]
     pub fn header(&self) -> Header {
         Header {
@@ -166,8 +170,9 @@ impl Exhaust {
         })
     }
 
-    /// Runs the units that the state does not hold yet, and records the findings. Ends early when `stop` becomes
-    /// `true`. Calls `progress` a few times a second, and at the end.
+    /// Runs the units that the state does not hold yet, and records the findings, those of earlier runs included. Ends
+    /// early when `stop` becomes `true`, at the time limit, or when a voter is lost for good; in the last case it sets
+    /// `stop` itself. Calls `progress` a few times a second, and at the end.
     ///
     /// # Errors
     /// Fails if the state is refused, if the counts do not add up, if this computer cannot run a voter, or if a file
@@ -261,12 +266,12 @@ struct Sums<'a> {
     counts: Counts,
     scenes: Vec<Counts>,
     tally: Tally,
-    /// The voters with counts of zero. Empty if one subject alone is compared.
+    /// The voters, in the order of the roster, with counts of zero.
     blank: Roll,
     roll: Roll,
     /// Number of units that are finished, in this run and in earlier ones.
     units: u64,
-    /// Number of programs that this run has run itself.
+    /// Number of programs that ran in this run and are not equal to a shorter program.
     run_now: u64,
     /// The first finding of each kind in all units so far, by [`UnitFinding::place`].
     findings: Vec<UnitFinding>,

@@ -19,7 +19,8 @@ use crate::check::tally::{RuleTally, Tally};
 use crate::voters::{Roll, VoterTally};
 use programs::store;
 
-/// Time between two syncs of the file. If the computer loses power, the lines written in that time are lost.
+/// Least time between two syncs of the file. If the computer loses power, the lines written since the last sync may be
+/// lost.
 const SYNC: Duration = Duration::from_secs(2);
 
 /// What an exhaustive run checks, and with what. Units of runs with different headers must not be mixed.
@@ -92,7 +93,8 @@ pub(super) struct Line {
     pub behind: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failing: u64,
-    /// Numbers of the unit's programs that show a finding, the first one for each kind of finding.
+    /// Numbers, in the domain, of programs of the unit that show a finding: of each kind of finding the program with
+    /// the fewest steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<u64>,
     /// The fields of the unit's [`Tally`]: programs, steps, skipped, not asked, hypercalls, accepted, deferred,
@@ -157,7 +159,8 @@ impl Line {
         tally
     }
 
-    /// Returns the unit's counts for each voter. `blank` is a roll of zeros with the voters in the order of this line.
+    /// Returns the unit's counts for each voter and each entry of the ledger. `blank` is a roll of zeros with the
+    /// voters in the order of this line.
     pub(super) fn roll(&self, blank: &Roll) -> Roll {
         let mut roll = blank.clone();
         for (voter, &[programs, compared, hypercalls, read_back, uncovered, not_asked, declared, incidents]) in
@@ -200,8 +203,9 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Opens the file of the state and locks it. Writes a new file first if there is none, or if `anew` is set. Returns
-    /// the state and the lines of the finished units. The error says why the file cannot be used.
+    /// Opens the file of the state and locks it. Writes a new file first if there is none, or if `anew` is set. Cuts
+    /// off a last line that has no line end. Returns the state and the lines of the finished units. The error says why
+    /// the file cannot be used.
     pub(super) fn open(path: &Path, header: &Header, anew: bool) -> Result<(Self, Vec<Line>), Unusable> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         if anew || !path.exists() {
@@ -244,7 +248,7 @@ impl State {
 }
 
 /// Locks the file, so that only one run at a time uses it; the lock ends with the process. Fails if another run has the
-/// lock. A file system without locks is accepted.
+/// lock. A file system without locks is accepted. Systems other than Unix have no lock.
 fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     #[cfg(unix)]
     {
@@ -258,8 +262,8 @@ fn lock(file: &File, path: &Path) -> Result<(), Unusable> {
     Ok(())
 }
 
-/// Reads the lines of finished units from `text`, the whole text of the file. Fails if the header differs, if a line is
-/// damaged, or if a unit stands there twice or does not exist.
+/// Reads the lines of finished units from `text`, the text of the file up to its last line end, the header included.
+/// Fails if the header differs, if a line is damaged, or if a unit stands there twice or does not exist.
 fn read(text: &[u8], path: &Path, header: &Header) -> Result<Vec<Line>, Unusable> {
     let at = |number: usize, what: String| Unusable::Refused(format!("{}:{number}: {what}", path.display()));
     let text = std::str::from_utf8(text).map_err(|error| at(1, error.to_string()))?;

@@ -92,7 +92,7 @@ const MOST_BEFORE: usize = 4096;
 
 /// Why a walk ended before the end of its unit.
 pub(super) enum Broken {
-    /// The hunt was stopped, or [`Walker::before`] has reached the program that it looks for.
+    /// The run was stopped or is past its deadline, or [`Walker::before`] has reached the program that it looks for.
     Stopped,
     /// This voter was lost for good.
     Gone(Unavailable),

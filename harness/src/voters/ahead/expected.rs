@@ -28,8 +28,8 @@ pub(super) struct Asked {
     /// Index of the hypercall's step in the program, from 0. The number of steps for an entry that is read back at the
     /// end of the program.
     pub(super) step: usize,
-    /// Index of the last step before the hypercall that both reference and system ran; `None` if there is none. The two
-    /// agree on that step if this hypercall is the first whose answer differs.
+    /// Index of the last step before the hypercall that both reference and system ran; `None` if there is none.
+    /// Reference and system agree on that step if this hypercall is the first whose answer differs.
     pub(super) agreed: Option<usize>,
     /// The rule by which the reference decided the last step that ran before the answer, the hypercall's own step
     /// included; `None` if no rule decided it.
@@ -130,8 +130,8 @@ impl Expected {
         self.asked.front()
     }
 
-    /// Returns whether an answer differed from the reference's. The pipeline then drops the programs after it and runs
-    /// them again.
+    /// Returns whether an answer differed from the reference's. The pipeline then drops the answers behind that answer,
+    /// and runs the programs behind its program again.
     #[must_use]
     pub const fn differs(&self) -> bool {
         self.wrong().is_some()

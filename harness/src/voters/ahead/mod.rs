@@ -43,15 +43,17 @@ pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 const GROUP: usize = 64;
 /// Largest number of entries of a window that is read back whole at the end of each program.
 const WHOLE: u64 = 1024;
-/// Windows of more than [`WHOLE`] entries are read back whole after one program in this many, on average.
+/// Windows of more than [`WHOLE`] entries are read back whole after one program in this many, on average, with
+/// [`Look::Brief`].
 const WHOLE_EVERY: u64 = 64;
 /// Number of entries of a window with more than [`WHOLE`] entries that are read back after a program, spread over the
 /// range that may have been written.
 const SAMPLE: u64 = 512;
-/// After one hypercall in this many, the entries that it may have written are read back, with [`Look::Brief`].
+/// After one hypercall in this many, the first entries that the hypercall may have written are read back, with
+/// [`Look::Brief`].
 const GLANCE_EVERY: u64 = 8;
-/// Largest number of entries that are read back at either end of the range that a hypercall may have written.
-/// [`Look::Brief`] reads only the first end, and [`Look::Whole`] has no such limit.
+/// Largest number of entries that are read back at the start and at the end of the range that a hypercall may have
+/// written. [`Look::Brief`] reads only the start, and [`Look::Whole`] has no such limit.
 const GLANCE: u64 = 16;
 
 /// Why a program was not sent to the system up to its end.
@@ -313,8 +315,8 @@ struct Sender<'a, S: System> {
     /// Index of the first step that the machine was not asked, why it was not asked, and the number of such steps;
     /// `None` if there is none.
     not_asked: Option<(usize, String, u64)>,
-    /// Whether the machine was asked a hypercall for one of the program's steps, so that a part of the program is
-    /// compared.
+    /// Whether the machine was asked a hypercall for one of the program's steps (also to read back a window before a
+    /// step closes it), so that a part of the program is compared.
     compared: bool,
 }
 
@@ -455,7 +457,7 @@ impl<S: System> Sender<'_, S> {
 
     /// Reads a window's table back: the whole table if `whole` is set or the window is small. Else it reads a sample of
     /// the entries that may have been written, their neighbours, and the first and last entry. `index` is the index of
-    /// the running step.
+    /// the running step, or the number of steps at the end of the program.
     fn read_back(&mut self, spec: &WindowSpec, index: usize, whole: bool) -> Result<(), Trouble> {
         if whole || spec.entries <= WHOLE {
             return self.read_entries(spec, index, 0..spec.entries);
@@ -494,8 +496,8 @@ impl<S: System> Sender<'_, S> {
     }
 }
 
-/// Returns the real address of guest physical address `gpa`; `None` if no slot or no page lies there. A page that is
-/// absent from the host's page table has a real address too.
+/// Returns the real address of guest physical address `gpa`; `None` if no slot or no page-table entry is there. A page
+/// whose page-table entry is absent has a real address too.
 fn real_address(reference: &Reference, page_shift: u32, gpa: u64) -> Option<RealAddr> {
     let gfn = gpa >> page_shift;
     let slot = reference.slots().find(|slot| slot.gfn.0 <= gfn && gfn - slot.gfn.0 < slot.pages)?;

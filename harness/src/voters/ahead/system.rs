@@ -77,8 +77,8 @@ pub trait System {
 /// A running machine of a system.
 ///
 /// A method that finds the machine lost must first pass on all answers that had come by then. The pipeline takes the
-/// oldest hypercall without an answer for the one at which the machine was lost. It never calls a method of a lost
-/// machine again.
+/// oldest hypercall without an answer for the one at which the machine was lost. The pipeline never calls a method of a
+/// lost machine again.
 pub trait Running {
     /// Prepares the machine for the next program: the machine gets the program's windows with all entries zero, and
     /// loses its other windows if it can. Hypercalls of earlier programs may still have no answer. `written` says which
@@ -158,7 +158,8 @@ impl Written {
         *all = all.start.min(entries.start)..all.end.max(entries.end);
     }
 
-    /// Returns the range of entry indices that may have been written in the window with this LIOBN; empty if none was.
+    /// Returns the range of entry indices that may have been written in the window with this LIOBN, by `entries` alone;
+    /// empty if none was.
     #[must_use]
     pub fn of(&self, liobn: Liobn) -> Range<u64> {
         self.entries.get(&liobn).cloned().unwrap_or_default()
@@ -166,7 +167,7 @@ impl Written {
 }
 
 /// Returns an I/O bus address that names the window's entry `index`, from 0; `None` if the address would be 2^64 or
-/// more.
+/// more. `index` is not compared with the number of entries.
 ///
 /// The address is a multiple of the window's page, because most dialects refuse other addresses. The base of the window
 /// may be no multiple in a dialect that rounds addresses down; the entry then begins before the address.

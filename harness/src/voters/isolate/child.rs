@@ -27,11 +27,12 @@ pub struct Orders {
 }
 
 /// Runs programs in this process until the harness closes the pipe of requests. Standard output is the pipe for frames,
-/// so what the subject prints there goes to standard error.
+/// so what the subject prints there goes to standard error. If the subject cannot be used, the harness gets the reason,
+/// and the result is `Ok`. The result is also `Ok` if the process that started this one has ended already.
 ///
 /// # Errors
-/// Fails if the harness is gone, if the child cannot be set up, or if a request is damaged.
-/// The harness is gone, or the child could not be set up.
+/// Fails if the pipe or the shared memory cannot be set up, if a request is damaged or has an invalid program, or if an
+/// answer cannot be sent.
 pub fn run(orders: &Orders) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The parent may have ended before the signal was armed.

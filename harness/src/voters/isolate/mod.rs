@@ -48,15 +48,16 @@ const BATCH: usize = 64;
 pub struct Config {
     /// Path of the program to start: `realmode` itself, which has a command for children.
     pub program: PathBuf,
-    /// Time after which a child that sends nothing counts as hung. It is also the longest that a step may take.
+    /// Time after which a child that sends nothing counts as hung: the longest that a whole batch of programs may take
+    /// or, when the child is watched more closely, one program or one step.
     pub limit: Duration,
     /// Number of bytes of data that a subject may allocate.
     pub bytes: u64,
 }
 
 impl Config {
-    /// Makes the configuration that starts this executable as the child, with a limit of 1 second for each step and 256
-    /// MiB of data.
+    /// Makes the configuration that starts this executable as the child, with a [`limit`](Self::limit) of 1 second and
+    /// 256 MiB of data.
     ///
     /// # Errors
     /// Fails if the system does not say where this executable lies.

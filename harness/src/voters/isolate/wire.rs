@@ -48,7 +48,8 @@ impl Frame {
     /// yet.
     ///
     /// # Errors
-    /// Fails if the bytes are no answer to the request with this number. The text says what is wrong with them.
+    /// Fails if the bytes are no answer to the request with this number, or an incomplete frame of more than
+    /// [`MAX_FRAME`] bytes. The text says what is wrong with them.
     pub(super) fn read(received: &[u8], request: u64) -> Result<Option<(Self, usize)>, String> {
         match sealed::open::<(u64, Self)>(received) {
             Opened::Part if received.len() > MAX_FRAME => Err("a frame without end".into()),
@@ -85,7 +86,8 @@ pub(super) struct Request {
 type Packed<'a> = (u64, Telling, Vec<(&'a Bytes, bool, bool)>);
 
 impl Request {
-    /// Returns the bytes of a request, as they are written to the shared memory. Fails if they are too many.
+    /// Returns the bytes of a request, as they are written to the shared memory. Fails if they are more than a sealed
+    /// value can hold (256 MiB).
     pub fn bytes(number: u64, telling: Telling, tasks: &[Task]) -> io::Result<Vec<u8>> {
         let packed: Vec<Vec<u8>> = tasks.iter().map(|task| encoding::encode(&task.program)).collect();
         let task = |(task, packed): (&Task, _)| (packed, task.fresh, task.ending == Ending::LeaveOpen);

@@ -12,10 +12,10 @@
 //! expires = 2027-06-30                    # the last day on which it holds; optional
 //! ```
 //!
-//! A declared difference ends the program for that voter, because the two are in different states from there on. An
-//! entry that a campaign never used is reported as stale: the difference is gone, or the campaign cannot reach it. An
-//! entry that has expired is reported and declares nothing any more. The command looks at the date once, before
-//! anything runs, so no verdict depends on when its program ran.
+//! A declared difference ends the program for that voter, because the voter and the reference are in different states
+//! from there on. An entry that a campaign never used is reported as stale: the difference is gone, or the campaign
+//! cannot reach it. An entry that has expired is reported and declares nothing any more. The command looks at the date
+//! once, before anything runs, so no verdict depends on when its program ran.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,8 +29,8 @@ use crate::check::{Field, Finding, Kind};
 /// One declared difference between the reference and a voter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// The names of the two that differ, in any order. One is `reference` or `reference/DIALECT`, the other a voter's
-    /// name.
+    /// The names of the reference and of the voter that differ, in any order. One is `reference` or
+    /// `reference/DIALECT`, the other a voter's name.
     pub between: [String; 2],
     /// The rule that the declared difference would break.
     pub rule: Rule,
@@ -96,8 +96,8 @@ struct Raw {
 }
 
 impl Ledger {
-    /// Returns the ledger that comes with the harness. It has every difference between the reference in dialects
-    /// `lopapr` and `kvm` and QEMU (or the reference in dialect `qemu`).
+    /// Returns the ledger that comes with the harness. It has every known difference of QEMU, and of the reference in
+    /// dialect `qemu`, from the reference in dialect `lopapr` or `kvm`.
     ///
     /// # Panics
     /// Never panics, because a test parses the ledger.
@@ -203,7 +203,7 @@ impl Ledger {
         self.idle.iter()
     }
 
-    /// Makes [expired](Self::expired) each entry whose last day is before `today`, a day such as `2026-11-25`.
+    /// Makes [expired](Self::expired) each entry in force whose last day is before `today`, a day such as `2026-11-25`.
     #[must_use]
     pub fn on(self, today: &str) -> Self {
         let Self { entries, mut expired, idle, missing } = self;
@@ -219,8 +219,8 @@ impl Ledger {
     }
 
     /// Returns the index, among [`entries`](Self::entries) and from 0, of the first entry that declares the finding;
-    /// `None` if no entry does. The entry's `decided` is compared with the rule in the finding, because a step that the
-    /// voter was not asked may not decide.
+    /// `None` if no entry does. An entry with a `decided` needs the same `decided` in the finding, which never names
+    /// the rule of a step that the voter was not asked.
     #[must_use]
     pub fn declares(&self, program: &Program, finding: &Finding) -> Option<usize> {
         let identity = finding.identity();
@@ -254,7 +254,7 @@ fn is_voter(name: &str, voter: &str) -> bool {
     name == voter || voter.strip_prefix("model/") == Some(name)
 }
 
-/// Returns the outcome rule with this id; `None` if there is none.
+/// Returns the rule of [`Rule::outcomes`] with this id; `None` if no such rule has this id.
 fn outcome(id: &str) -> Option<Rule> {
     Rule::from_id(id).filter(|rule| rule.is_outcome())
 }

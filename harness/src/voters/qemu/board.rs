@@ -166,13 +166,13 @@ impl Board {
         first.into_iter().chain(self.bridges.keys().copied())
     }
 
-    /// Returns the LIOBNs of the VIO windows that the program needs.
+    /// Returns the LIOBNs of the VIO windows that were added to the board; that of the NVRAM only if it was added.
     pub(super) fn vio(&self) -> impl Iterator<Item = u64> + '_ {
         self.vio.iter().map(|reg| u64::from(*reg))
     }
 
     /// Returns the default window of the bridge with this index, with its LIOBN. The bridge has this window when it
-    /// starts and after a reset.
+    /// starts and after a reset. The result is never `None`.
     pub(super) fn default_window(&self, index: u32) -> Option<(u64, WindowSpec)> {
         let bridge = self.bridges.get(&index).cloned().unwrap_or_default().filled();
         let liobn = BRIDGE_LIOBNS | u64::from(index) << 8;

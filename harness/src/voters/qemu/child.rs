@@ -1,6 +1,6 @@
 //! The QEMU process: how the harness finds, starts, watches and ends it.
 //!
-//! No file or process of it can be left behind. The memory and the firmware of QEMU's machine are anonymous files
+//! No file or process of QEMU can be left behind. The memory and the firmware of QEMU's machine are anonymous files
 //! (memfd) that QEMU opens through `/proc`, so there is no file to remove. QEMU runs with a parent-death signal
 //! (`setpriv --pdeathsig`), which the kernel sends when the *thread* that started QEMU ends. So the thread that booted
 //! a [`Child`] must also use and drop it. QEMU has a process group of its own, so that Ctrl-C at the terminal does not
@@ -192,8 +192,8 @@ impl Child {
 pub(super) struct End {
     /// How the process ended, in words, with the last line that it wrote to standard error.
     pub(super) how: String,
-    /// Whether the process wrote a message and ended itself, by a status or an abort. `false` if a signal from
-    /// elsewhere ended the process.
+    /// Whether the process wrote a message and ended itself, by a status or an abort. `false` if the process wrote
+    /// nothing, or if a signal from elsewhere ended it.
     pub(super) own_words: bool,
 }
 

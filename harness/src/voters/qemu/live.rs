@@ -34,8 +34,8 @@ pub struct Live {
     config: Config,
     mailbox: Mailbox,
     batch: Batch,
-    /// One item for each request that has no answer yet: whether the pipeline expects the answer. It does not expect
-    /// answers to requests that this module makes itself.
+    /// One item for each request that has no answer yet: whether the pipeline expects the answer. The pipeline does not
+    /// expect answers to requests that this module makes itself.
     expects: VecDeque<bool>,
     board: Board,
     /// The windows of PCI host bridges that this QEMU has now, by LIOBN.
@@ -113,8 +113,8 @@ impl Live {
         Ok(())
     }
 
-    /// Waits for the oldest batch that was sent and passes its answers to the pipeline. If the machine is lost, it
-    /// passes on the answers that came, and then fails.
+    /// Waits for the oldest batch that was sent and passes its answers to the pipeline. If the machine is lost,
+    /// `collect` passes on the answers that came, and then fails.
     fn collect(&mut self, expected: &mut Expected) -> Result<(), Loss> {
         let waited = self.wait()?;
         let Self { child: Child { memory, .. }, mailbox, expects, .. } = self;
@@ -127,7 +127,8 @@ impl Live {
         self.lost(waited)
     }
 
-    /// Returns the window with this LIOBN that QEMU has now; `None` if it has no such window.
+    /// Returns the window with this LIOBN that a bridge has now, or that the board has as a VIO window; `None` if
+    /// neither has one.
     fn window(&self, liobn: Liobn) -> Option<WindowSpec> {
         let vio = || self.board.vio().find(|vio| *vio == liobn.0).map(vio_window);
         self.windows.get(&liobn.0).copied().or_else(vio)

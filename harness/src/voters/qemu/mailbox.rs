@@ -136,7 +136,8 @@ impl Mailbox {
     }
 
     /// Waits until the guest has answered the oldest batch that was posted, or for `limit` without any new answer.
-    /// `ended` returns how the machine ended, `None` while it runs. Fails if the shared memory cannot be read.
+    /// Returns [`Waited::Done`] at once if no batch is waiting. `ended` returns how the machine ended, `None` while it
+    /// runs. Fails if the shared memory cannot be read.
     pub(super) fn wait<E>(
         &self,
         memory: &File,

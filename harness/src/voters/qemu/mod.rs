@@ -33,6 +33,6 @@ pub use draw::BoardLimits;
 pub use live::Live;
 pub use voter::{KIND, Qemu};
 
-/// Guest physical address, in bytes, below which lists must lie. The guest's own code and the mailbox lie from here to
-/// the end of QEMU's memory.
+/// Guest physical address, in bytes, below which QEMU's memory belongs to the program, so that lists can lie there. The
+/// guest's own code and the mailbox lie from here to the end of QEMU's memory.
 pub const LISTS_BELOW: u64 = layout::RESERVED;
