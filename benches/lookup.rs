@@ -309,8 +309,8 @@ fn chained(of: &dyn Lookup, pfns: &[u64], passes: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / (passes * pfns.len()) as f64
 }
 
-/// Returns the median time of a chained lookup of `different` different pfns with the index, in nanoseconds, at 1 and
-/// at 65,536 vmemmap blocks. More pfns use more of the index's memory.
+/// Returns the median time of a chained lookup of `different` randomly drawn pfns with the index, in nanoseconds, at 1
+/// and at 65,536 vmemmap blocks. More pfns use more of the index's memory.
 fn footprint(different: usize) -> [f64; 2] {
     [1, 65_536].map(|blocks| {
         let way = row("index", blocks);
@@ -321,10 +321,10 @@ fn footprint(different: usize) -> [f64; 2] {
     })
 }
 
-/// Measures each ratio with a target for random pfns, sequential pfns, and chained lookups of random pfns. The same
-/// code takes up to 1.4 times as long in some columns of a run and in other columns of the next run; the object's
-/// address is not the reason. Both parts of a ratio are therefore timed one after the other in many rounds, and each
-/// result is printed with its spread.
+/// Measures each ratio with a target. Returns three spreads for each: of random pfns, of sequential pfns, and of
+/// chained lookups of random pfns. The same code takes up to 1.4 times as long in some columns of a run and in other
+/// columns of the next run; the object's address is not the reason. Both parts of a ratio are therefore timed one after
+/// the other in many rounds, and the result is a spread.
 fn ratios() -> Vec<[Spread; 3]> {
     let spread = |ratio: &Ratio, kind: Kind, time: fn(&dyn Lookup, &[u64], usize) -> f64| {
         let parts = [ratio.of, ratio.to].map(|(name, blocks)| {
@@ -361,8 +361,8 @@ fn row(name: &str, blocks: u64) -> Box<dyn Lookup> {
     }
 }
 
-/// Checks with `blocks` vmemmap blocks that all rows except flatmem give the same answers, and panics if not. The
-/// first-match list is right here too, because the list is sorted.
+/// Checks with `blocks` vmemmap blocks, for 64 pfns of each kind, that all rows except flatmem give the same answer, an
+/// address for the hits only; panics if not. The first-match list is right here too, because the list is sorted.
 fn agree(blocks: u64) {
     let ways: Vec<Box<dyn Lookup>> = ROWS[1..].iter().map(|name| row(name, blocks)).collect();
     for kind in Kind::ALL {

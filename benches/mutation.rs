@@ -36,8 +36,8 @@ struct Histogram {
     accepted: u64,
     /// Number of calls refused by the first checks alone: for their opcode, their LIOBN or their IOBA.
     gate: u64,
-    /// For each rule, in the order of [`Rule::ALL`]: the number of calls that it decided, and how many of these calls
-    /// were refused.
+    /// For each rule, in the order of [`Rule::ALL`]: the number of calls that it decided (each entry of a call can have
+    /// another rule, so a call can count for several), and how many of these calls were refused.
     rules: Vec<(u64, u64)>,
 }
 

@@ -144,7 +144,8 @@ const struct rm_implementation *realmode_implementation(void);
 
 /**
  * Flag of a struct page: the page was written since the host last cleaned it. A handler sets the flag when it replaces
- * a hardware entry with `RM_TCE_WRITE`, before it gives that entry's reference back.
+ * a hardware entry that has `RM_TCE_WRITE`, on the page of the old entry, before it gives the old entry's reference
+ * back.
  */
 #define RM_PAGE_DIRTY 4
 
@@ -407,8 +408,8 @@ struct rm_pte {
  * The services: functions of the harness that an implementation calls. Every effective address (`ea`) is a real
  * address, with the top nibble 0xc of the linear map or without it; virtual mode may also use the vmemmap address of a
  * struct page. An access that the mode cannot make, a misaligned one, and a store to anything but struct pages and TCE
- * tables are findings: a load or an exchange then returns 0, a compare-exchange returns false, and nothing is stored.
- * Numbers are little-endian, so a handler must swap the bytes of a TCE.
+ * tables are findings: a load or an exchange then returns 0, a compare-exchange returns false (and `*expected` means
+ * nothing), and nothing is stored. Numbers are little-endian, so a handler must swap the bytes of a TCE.
  *
  * Each call of a service counts as an access (see `rm_bound`), unless the service's comment says otherwise. Today the
  * harness runs one call at a time. Still, another CPU may run at any service: memory that was read before a service
@@ -465,8 +466,9 @@ struct rm_services {
   /**
    * If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
    * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-   * change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding, and
-   * returns false. A handler that makes a page present takes the reference on it. The harness ignores `reserved`.
+   * change `writable`, `dirty` and `young`, or make an absent page present. If it names other pages or none, that is
+   * a finding, and the service returns false. A handler that makes a page present takes the reference on it. The
+   * harness ignores `reserved`.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
@@ -476,7 +478,7 @@ struct rm_services {
   void (*allocate)(struct rm_cpu *cpu, uint64_t bytes);
   /**
    * Tells the harness that the implementation gives page `pfn`, whose last reference is gone, to the allocator. In
-   * real mode that is a finding. For a compound page `pfn` is the head.
+   * real mode that is a finding, in virtual mode nothing happens. For a compound page `pfn` is the head.
    */
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**
@@ -487,8 +489,9 @@ struct rm_services {
 };
 
 /**
- * The description of a machine at `start`. The pointers in it are valid until `stop` returns (if `stop` is NULL: until
- * the next `start`). Slots, sections and windows that change later come as notices (`set_slot`, for example).
+ * The description of a machine at `start`. The description and the arrays to which it points are valid until `stop`
+ * returns (if `stop` is NULL: until the next `start`). Slots, sections and windows that change later come as notices
+ * (`set_slot`, for example).
  */
 struct rm_machine {
   /**
@@ -572,7 +575,7 @@ struct rm_machine {
   const struct rm_services *services;
   /**
    * With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
-   * the vmemmap list and the guest's pages. Between them nothing is mapped, and an access there is a crash (if the
+   * the vmemmap list and the pages of memory. Between them nothing is mapped, and an access there is a crash (if the
    * pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
    *
    * The harness sees stores through this pointer at the end of the call (or when the call next uses a service), as
@@ -680,8 +683,9 @@ struct rm_implementation {
    */
   uint64_t flags;
   /**
-   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
-   * `*coverage`. Returns 0, or any other number for an error, which the harness reports.
+   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. (When the
+   * harness opens a library, it calls `start` once without memory: nothing is mapped at `machine->linear` then.)
+   * Fills in `*coverage`. Returns 0, or any other number for an error, which the harness reports.
    */
   int (*start)(const struct rm_machine *machine, struct rm_coverage *coverage);
   /**

@@ -153,7 +153,8 @@ fn programs(paths: &[PathBuf]) -> Result<Files, Failure> {
     Ok(files)
 }
 
-/// Formats the number of files that were passed over because they are no programs; empty for none.
+/// Formats, for the end of a line, the number of files that were passed over because they are no programs; empty for
+/// none.
 fn passed_over(files: &Files) -> String {
     match files.others {
         0 => String::new(),
@@ -162,8 +163,8 @@ fn passed_over(files: &Files) -> String {
 }
 
 /// Runs the part `focus` of all programs under `from` on `subject`, prints the figures of the corpus, and writes them
-/// to `json` if that is given. Returns status 1 with a finding, else 0. Fails with status 3 if programs were run and
-/// nothing of them was compared.
+/// to `json` if that is given. Returns status 1 with a finding, else 0. Fails with status 3 if nothing was compared,
+/// also if all files have another version of the encoding.
 fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&PathBuf>) -> Outcome {
     let files = programs(from)?;
     let mut checker = subject.try_checker().map_err(Failure::missing)?;

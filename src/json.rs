@@ -26,7 +26,7 @@ pub(crate) struct JsonFinding {
     program: Option<u64>,
     steps: usize,
     minimal: bool,
-    /// The number of programs of the recorded sequence; null if the finding does not need a sequence of programs.
+    /// The number of programs of the recorded sequence; null if no sequence was made. Most findings need none.
     sequence: Option<usize>,
     file: PathBuf,
 }

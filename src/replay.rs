@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use programs::sequence::{Part, Runnable, Sequence, read};
 use realmode_diff::findings::report::{Context, report};
-use realmode_diff::voters::{Look, Panel};
+use realmode_diff::voters::{Look, Panel, VoterTally};
 use realmode_diff::{Finding, Program, Tally, Verdict};
 use serde::Serialize;
 
@@ -50,6 +50,23 @@ struct Json {
     files: Vec<JsonVerdict>,
 }
 
+/// The counts of one program that was replayed.
+struct Counts {
+    /// Numbers of steps that ran, steps that were skipped, and hypercalls, by the first voter.
+    steps: u64,
+    skipped: u64,
+    hypercalls: u64,
+    voters: Vec<VoterTally>,
+}
+
+impl Counts {
+    /// Takes the counts of the program that the panel has just run.
+    fn take(panel: &mut Panel) -> Self {
+        let &Tally { steps, skipped, hypercalls, .. } = panel.tally();
+        Self { steps, skipped, hypercalls, voters: panel.take_roll().voters }
+    }
+}
+
 impl Args {
     pub(crate) fn plan(&self) -> watch::Plan {
         watch::Plan { files: self.paths.clone(), ..self.voters.plan() }
@@ -79,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 Runnable::Program(program) => {
                     panel.renew().map_err(Failure::missing)?;
                     let verdict = panel.check(&program).map_err(Failure::missing)?;
-                    replayed.tell(&mut panel, &path, &program, verdict)?;
+                    replayed.tell(&path, &program, verdict, Counts::take(&mut panel))?;
                 }
                 Runnable::Sequence(sequence) => {
                     let names = vec![path; sequence.parts.len()];
@@ -96,14 +113,17 @@ fn load(path: &Path) -> Result<Runnable, Failure> {
 }
 
 impl Replayed {
-    /// Runs the programs of a sequence on one panel of voters, and prints their verdicts. Programs after the first
-    /// finding or invalid program do not run. `names` has the file of each program.
+    /// Runs the programs of a sequence on the panel, whose voters first forget all other programs, then prints the
+    /// verdicts. Programs after the first finding or invalid program do not run. `names` has the file of each program.
     fn sequence(&mut self, panel: &mut Panel, names: &[PathBuf], sequence: &Sequence) -> Result<(), Failure> {
-        let verdicts = panel.check_sequence(sequence).map_err(Failure::missing)?;
+        let mut counts = Vec::new();
+        let verdicts = panel.check_sequence(sequence, &mut |panel| counts.push(Counts::take(panel)));
+        let verdicts = verdicts.map_err(Failure::missing)?;
         let (run, all) = (verdicts.len(), sequence.parts.len());
-        for (number, ((verdict, name), part)) in verdicts.into_iter().zip(names).zip(&sequence.parts).enumerate() {
+        let ran = verdicts.into_iter().zip(counts);
+        for (number, (((verdict, counts), name), part)) in ran.zip(names).zip(&sequence.parts).enumerate() {
             let name = format!("{} (program {} of {all})", name.display(), number + 1);
-            self.tell(panel, Path::new(&name), &part.program, verdict)?;
+            self.tell(Path::new(&name), &part.program, verdict, counts)?;
         }
         if run < all {
             print(format_args!("{} programs of the sequence behind it did not run\n", all - run))?;
@@ -111,12 +131,12 @@ impl Replayed {
         Ok(())
     }
 
-    /// Counts and prints the verdict on one program. An invalid program is bad input (status 2).
-    fn tell(&mut self, panel: &mut Panel, path: &Path, program: &Program, verdict: Verdict) -> Result<(), Failure> {
+    /// Counts the verdict on one program, and prints it with the program's counts. An invalid program is bad input
+    /// (status 2).
+    fn tell(&mut self, path: &Path, program: &Program, verdict: Verdict, counts: Counts) -> Result<(), Failure> {
         let name = path.display().to_string();
         self.verdicts.push(JsonVerdict::new(path.into(), &verdict));
-        let &Tally { steps, skipped, hypercalls, .. } = panel.tally();
-        let votes = panel.take_roll().voters;
+        let Counts { steps, skipped, hypercalls, voters: votes } = counts;
         let ran = format!("{steps} steps ({skipped} skipped), {hypercalls} hypercalls");
         match verdict {
             Verdict::Agreed => {

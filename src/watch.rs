@@ -46,9 +46,9 @@ impl Drop for Finish {
 }
 
 /// Runs the command in a second process if it runs a library without isolation, and returns the exit code of that
-/// process. Returns `None` if this process must run the command itself: the command runs no such library, this process
-/// is the second one, or the user wants no second one. If a signal ended the second process, this process ends by the
-/// same signal.
+/// process, or status 1 if the library ended it. Returns `None` if this process must run the command itself: the
+/// command runs no such library, this process is the second one, or the user wants no second one. If a signal ended the
+/// second process, this process ends by the same signal.
 pub(crate) fn run(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
     let watched = |error| Failure::missing(format!("{}: no process to run it in: {error}", plan.libraries.join(", ")));
     if plan.libraries.is_empty() || watch::role().map_err(watched)? != Role::Alone {

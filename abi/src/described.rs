@@ -86,8 +86,8 @@ impl Described {
     }
 
     /// Replaces the description by that of `machine` in dialect `dialect`. `linear` is the pointer to the byte at real
-    /// address 0, or null if the simulated memory is not mapped. A library must not use the previous description any
-    /// more.
+    /// address 0, or null if the simulated memory is not mapped. The previous description becomes invalid, so the
+    /// caller has stopped the implementation that uses it.
     pub fn describe(&mut self, dialect: Dialect, machine: &Machine, linear: *mut c_void) {
         self.sections.clear();
         self.blocks.clear();
@@ -121,7 +121,7 @@ impl Described {
     }
 
     /// Returns the pointer to the description, which a library gets. The pointer is valid until the next call of
-    /// [`describe`](Self::describe).
+    /// [`describe`](Self::describe), while `self` stays at its place.
     pub const fn pointer(&self) -> *const rm_machine {
         &raw const self.machine
     }

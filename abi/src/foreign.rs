@@ -21,8 +21,8 @@ use crate::slots::Slots;
 use crate::told::Told;
 use crate::view::View;
 
-/// Value of every byte of `struct rm_coverage` before `start` fills it in. Such a byte shows that `start` did not write
-/// it.
+/// Value of every byte of `struct rm_coverage` before `start` fills it in. A field that `start` does not write is then
+/// out of range, which is a violation.
 const POISON: u8 = 0xa5;
 
 /// The [`Subject`] that calls an implementation in a shared library. Each `Foreign` has a copy of the library to
@@ -36,8 +36,8 @@ pub struct Foreign {
     coverage: Coverage,
     told: Told,
     view: Option<View>,
-    /// Number of poison values used so far. Each value is another one, so that no implementation returns the current
-    /// one by chance for long.
+    /// Number of poison values used so far. Each value is another one, so that no implementation writes the current one
+    /// into an output by chance for long.
     poison: AtomicU64,
 }
 
@@ -77,7 +77,8 @@ impl Foreign {
         })
     }
 
-    /// Starts the implementation on a machine, to find out whether it can.
+    /// Starts the implementation on a machine, to find out whether it can. The machine has no memory: a linear map is
+    /// empty. The implementation stays started until the next `start` or the drop.
     ///
     /// # Errors
     /// What the implementation's `start` did against the interface, in words: for example, it returned a number other
@@ -98,7 +99,8 @@ impl Foreign {
         answer
     }
 
-    /// Returns a value that the implementation cannot know; each call returns another value.
+    /// Returns a poison value, another one at each call, which the caller puts into an output before it calls the
+    /// library. An output that still has the value afterwards was not written.
     fn poison(&self) -> u64 {
         let number = self.poison.fetch_add(1, Relaxed);
         (number ^ 0xa5a5_a5a5_a5a5_a5a5).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -117,10 +119,12 @@ impl Foreign {
             }
             H_PUT_TCE_INDIRECT => {
                 let handler = handlers.put_tce_indirect?;
+                // SAFETY: as above.
                 self.with(cpu, |cpu| unsafe { handler(cpu, liobn, ioba, third, count) })
             }
             H_STUFF_TCE => {
                 let handler = handlers.stuff_tce?;
+                // SAFETY: as above.
                 self.with(cpu, |cpu| unsafe { handler(cpu, liobn, ioba, third, count) })
             }
             // Other opcodes have no handler. The hypervisor answers them.
@@ -143,8 +147,8 @@ impl Foreign {
         Some(HcallAnswer { status, r4: (tce != poison).then_some(tce) })
     }
 
-    /// Converts the answer of the probe `name`, one of `RM_PROBE_*`. Any other number is a violation, and becomes
-    /// [`ProbeAnswer::NoPage`].
+    /// Converts `answer`, which should be one of `RM_PROBE_*`. For any other number records a violation that names the
+    /// probe, `name`, and returns [`ProbeAnswer::NoPage`].
     fn probe(&self, name: &str, answer: c_int) -> ProbeAnswer {
         match answer {
             RM_PROBE_YES => ProbeAnswer::Done(true),
@@ -159,7 +163,7 @@ impl Foreign {
     }
 
     /// Checks what `start` returned (`status`) and filled in (`coverage`). Takes the coverage over, or records a
-    /// violation.
+    /// violation and keeps the previous coverage.
     fn started(&mut self, status: c_int, coverage: &rm_coverage) {
         if status != 0 {
             return self.told.violation(format!("start answered {status}, expected 0"));

@@ -65,7 +65,8 @@ pub const RM_PAGE_HEAD: u64 = 1;
 /// and its DIRTY are kept on the head.
 pub const RM_PAGE_TAIL: u64 = 2;
 /// Flag of a struct page: the page was written since the host last cleaned it. A handler sets the flag when it replaces
-/// a hardware entry with `RM_TCE_WRITE`, before it gives that entry's reference back.
+/// a hardware entry that has `RM_TCE_WRITE`, on the page of the old entry, before it gives the old entry's reference
+/// back.
 pub const RM_PAGE_DIRTY: u64 = 4;
 
 /// Offset in bytes from the start of a node of the vmemmap list: the real address of the next node (0 in the last
@@ -159,8 +160,8 @@ pub struct rm_pte {
 /// The services: functions of the harness that an implementation calls. Every effective address (`ea`) is a real
 /// address, with the top nibble 0xc of the linear map or without it; virtual mode may also use the vmemmap address of a
 /// struct page. An access that the mode cannot make, a misaligned one, and a store to anything but struct pages and TCE
-/// tables are findings: a load or an exchange then returns 0, a compare-exchange returns false, and nothing is stored.
-/// Numbers are little-endian, so a handler must swap the bytes of a TCE.
+/// tables are findings: a load or an exchange then returns 0, a compare-exchange returns false (and `*expected` means
+/// nothing), and nothing is stored. Numbers are little-endian, so a handler must swap the bytes of a TCE.
 ///
 /// Each call of a service counts as an access (see `rm_bound`), unless the service's comment says otherwise. Today the
 /// harness runs one call at a time. Still, another CPU may run at any service: memory that was read before a service
@@ -199,15 +200,16 @@ pub struct rm_services {
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
     /// If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
     /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-    /// change `writable`, `dirty` and `young`, or make an absent page present; any other change is a finding, and
-    /// returns false. A handler that makes a page present takes the reference on it. The harness ignores `reserved`.
+    /// change `writable`, `dirty` and `young`, or make an absent page present. If it names other pages or none, that is
+    /// a finding, and the service returns false. A handler that makes a page present takes the reference on it. The
+    /// harness ignores `reserved`.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
     /// Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding, in
     /// virtual mode nothing happens; the harness gives no memory.
     pub allocate: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, bytes: u64),
     /// Tells the harness that the implementation gives page `pfn`, whose last reference is gone, to the allocator. In
-    /// real mode that is a finding. For a compound page `pfn` is the head.
+    /// real mode that is a finding, in virtual mode nothing happens. For a compound page `pfn` is the head.
     pub free_page: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64),
     /// Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
     /// lines of a program, and the first 200 bytes of each line. Does not count as an access.
@@ -272,8 +274,9 @@ pub struct rm_window {
     pub hardware: u64,
 }
 
-/// The description of a machine at `start`. The pointers in it are valid until `stop` returns (if `stop` is NULL: until
-/// the next `start`). Slots, sections and windows that change later come as notices (`set_slot`, for example).
+/// The description of a machine at `start`. The description and the arrays to which it points are valid until `stop`
+/// returns (if `stop` is NULL: until the next `start`). Slots, sections and windows that change later come as notices
+/// (`set_slot`, for example).
 #[repr(C)]
 pub struct rm_machine {
     /// The dialect whose answers the harness expects: `RM_LOPAPR`, `RM_KVM` or `RM_QEMU`.
@@ -318,7 +321,7 @@ pub struct rm_machine {
     /// The functions of the harness that the implementation calls. Never NULL.
     pub services: *const rm_services,
     /// With `RM_MAP_MEMORY`: the linear map. The byte at real address r is at `linear + r`, for struct pages, tables,
-    /// the vmemmap list and the guest's pages. Between them nothing is mapped, and an access there is a crash (if the
+    /// the vmemmap list and the pages of memory. Between them nothing is mapped, and an access there is a crash (if the
     /// pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
     ///
     /// The harness sees stores through this pointer at the end of the call (or when the call next uses a service), as
@@ -395,8 +398,9 @@ pub struct rm_implementation {
     pub name: *const c_char,
     /// `RM_MAP_MEMORY` to get the simulated memory mapped, or 0.
     pub flags: u64,
-    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
-    /// `*coverage`. Returns 0, or any other number for an error, which the harness reports.
+    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. (When the
+    /// harness opens a library, it calls `start` once without memory: nothing is mapped at `machine->linear` then.)
+    /// Fills in `*coverage`. Returns 0, or any other number for an error, which the harness reports.
     pub start: Option<unsafe extern "C-unwind" fn(machine: *const rm_machine, coverage: *mut rm_coverage) -> c_int>,
     /// Ends the machine of the last `start`, whose description then becomes invalid. May be NULL.
     pub stop: Option<unsafe extern "C-unwind" fn()>,

@@ -80,6 +80,12 @@ impl Library {
         &self.path
     }
 
+    /// Returns the bytes of the file, as they were when the library was opened.
+    #[must_use]
+    pub fn contents(&self) -> &[u8] {
+        &self.contents
+    }
+
     /// Makes an error about this library, for a caller that cannot use it; `what` is the reason.
     #[must_use]
     pub fn refuse(&self, what: &str) -> Unusable {

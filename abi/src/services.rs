@@ -47,8 +47,8 @@ impl Handle<'_> {
         self.cpu
     }
 
-    /// Copies the word `value` of 8 bytes, which a service stored at `ea`, into the mapped memory. Does nothing without
-    /// mapped memory, or if `ea` means no real address.
+    /// Writes the word `value` of 8 bytes, which a service was asked to store at `ea`, into the mapped memory too. Does
+    /// nothing without mapped memory, or if `ea` means no real address.
     fn stored(&self, ea: u64, value: u64) {
         if let Some(view) = self.view
             && let Some(real) = self.cpu.real_address(Ea(ea))

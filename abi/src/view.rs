@@ -127,7 +127,8 @@ impl View {
         empty(&inner.file, 0, RESERVED)
     }
 
-    /// Unmaps regions that the image no longer has, and maps those that the image has and the view does not.
+    /// Unmaps and empties regions that the image no longer has, and maps those that the image has and the view does
+    /// not.
     fn map_regions(&self, inner: &mut Inner, memory: &RealMemory) -> io::Result<()> {
         let gone: Vec<Region> =
             inner.regions.values().filter(|region| memory.region_at(region.start) != Some(**region)).copied().collect();
@@ -175,8 +176,8 @@ impl View {
         inner.regions.range(..page + self.page).next_back().is_some_and(|(_, region)| region.end > page)
     }
 
-    /// Copies an 8-byte word of the image into the view: `value` at real address `real`, rounded down to a multiple of
-    /// 8. Ignores words outside all regions.
+    /// Copies an 8-byte word of the image into the view and into `known`: `value` at real address `real`, rounded down
+    /// to a multiple of 8. Ignores words outside all regions.
     fn put(&self, inner: &mut Inner, real: u64, value: u64) {
         let mapped = inner.regions.range(..=real).next_back().is_some_and(|(_, region)| real < region.end);
         if !mapped {

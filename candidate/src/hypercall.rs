@@ -16,7 +16,8 @@ use crate::view::View;
 /// The steps of a hypercall that differ between real mode and virtual mode.
 pub trait Half {
     /// Copies the first `count` words (0 to 512) of the list at `hva` to the vCPU's scratch memory, and returns the
-    /// copy. A list in a hole of the host page table gives zeros, if the dialect allows that.
+    /// copy. In virtual mode makes the list's page present and young. A list in a hole of the host page table gives
+    /// zeros, if the dialect allows that.
     ///
     /// Fails with H_PARAMETER if the dialect refuses a list in a hole, and with H_TOO_HARD if real mode must defer,
     /// because the list's page is absent or not young.

@@ -33,7 +33,7 @@ pub const fn touched(pte: Pte, written: bool) -> Pte {
 }
 
 /// Returns whether the host refuses this entry's page to a device (`PIN.HARDWARE`): the entry is a hole, or the device
-/// may write and the entry is not writable.
+/// may write and the present or huge entry is not writable. An absent entry is never refused.
 #[must_use]
 pub const fn refuses(pte: Pte, device_writes: bool) -> bool {
     match pte {

@@ -14,9 +14,9 @@ pub struct Scratch<'a> {
     /// The new hardware entries of a call: 512 words. Longer calls (H_STUFF_TCE in dialect kvm) store only fault TCEs,
     /// whose hardware entry is 0.
     pub hardware: &'a [AtomicU64],
-    /// For each entry of the call, the old hardware entry and marks for what real mode did to its page. There are as
-    /// many words as a call on any pinned window of the machine may have entries. After an undo, the first `owed` words
-    /// name the references that virtual mode must give back.
+    /// For each entry of the call, the old hardware entry and marks for what real mode did to its page. There are at
+    /// least as many words as a call on any pinned window of the machine may have entries. After an undo, the first
+    /// `owed` words name the references that virtual mode must give back.
     pub journal: &'a [AtomicU64],
     /// Number of references that the real-mode half of the call still holds and its virtual-mode half must give back.
     pub owed: &'a AtomicU64,

@@ -1,9 +1,9 @@
-//! Memory slots: translation from gfn to hva by binary search, and a check in constant time more whether a range of
-//! gfns is all guest memory.
+//! Memory slots: translation from gfn to hva by binary search, and a check whether every gfn of a range is guest
+//! memory, which takes one such search however long the range is.
 
 use contract::addr::{Gfn, Hva};
 
-/// A memory slot. Slices of slots are sorted by `first`, and slots never overlap.
+/// A memory slot. Slots never overlap. [`index`] sorts a slice of slots by `first`; the other functions need it sorted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slot {
     /// First gfn.

@@ -16,8 +16,9 @@ pub const fn address(tce: Tce) -> Gpa {
     Gpa(tce.0 & ADDRESS)
 }
 
-/// Returns whether the dialect lets `tce` be stored in `window`: its reserved bits are 0, and its page is guest memory,
-/// as far as the dialect checks them. `in_list` is true for entries of H_PUT_TCE_INDIRECT.
+/// Returns whether the dialect lets `tce` be stored in `window`. If `tce` has permissions, its reserved bits must be 0
+/// and its page must be guest memory, as far as the dialect checks them. A fault TCE is valid, except that some
+/// dialects check the page of an entry of H_PUT_TCE_INDIRECT (`in_list`).
 #[must_use]
 #[inline]
 pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool {
@@ -41,8 +42,8 @@ pub fn valid(view: &View<'_>, window: &Window, tce: Tce, in_list: bool) -> bool 
     }
 }
 
-/// Returns the hardware entry for `tce`, whose host page is `page`: the pfn, the TCE's address bits inside the host
-/// page, and its permissions.
+/// Returns the hardware entry for `tce`, which must have permissions and whose host page is `page`: the page's real
+/// address, and the TCE's bits below the host page size (address bits and permissions).
 #[must_use]
 pub const fn hardware_word(view: &View<'_>, page: Pfn, tce: Tce) -> u64 {
     page.0.wrapping_shl(view.page_shift) | tce.0 & view.offset_mask()

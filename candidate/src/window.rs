@@ -50,9 +50,9 @@ pub struct Window {
     pub base: u64,
     /// Number of entries.
     pub entries: u64,
-    /// Real address of the table of guest values, 8 bytes an entry.
+    /// Real address of the table of guest values: 8 bytes an entry, big-endian.
     pub table: RealAddr,
-    /// Real address of the hardware table, 8 bytes an entry; `None` for an emulated window.
+    /// Real address of the hardware table: 8 bytes an entry, big-endian. `None` for an emulated window.
     pub hardware: Option<RealAddr>,
     /// The range of entries that may hold values other than 0.
     pub used: Used,

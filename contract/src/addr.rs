@@ -85,12 +85,12 @@ address!(
     Liobn
 );
 address!(
-    /// Translation control entry: bit 0 lets the device read the page, bit 1 lets it write the page, and bits 12 and up
-    /// are the page's address. Bit 0 is the lowest.
+    /// Translation control entry: bit 0 (the lowest) lets the device read the page, bit 1 lets it write the page, and
+    /// bits 12 and up are the page's address: a gpa, or in a hardware entry a real address.
     Tce
 );
 
-/// Top nibble (0xc) of an address of the kernel's linear map: `linear = real | 0xc000_0000_0000_0000`, in bytes.
+/// Top nibble (0xc) of an address of the kernel's linear map: linear address = real address | `LINEAR_MAP`.
 pub const LINEAR_MAP: u64 = 0xc << 60;
 
 /// Mask of the low 60 bits of an effective address. Hypervisor real mode uses them as the real address and ignores the

@@ -23,9 +23,9 @@ pub const LIST_AREA_BYTES: u64 = 1 << 20;
 pub const LIST_NODE_BYTES: u64 = 24;
 /// Largest order of a compound page, which has 2^order pages. The smallest order is 1.
 pub const MAX_ORDER: u32 = 9;
-/// Largest own: the number of references that the host itself holds on a page. The range 0 ..= `MAX_OWN` holds for a
-/// page that a page-table entry names at boot and for a page that step `map` or `migrate` maps. Step `take` raises own
-/// at most to `MAX_OWN`.
+/// Limit of own, the number of references that the host itself holds on a page. Own must be in 0 ..= `MAX_OWN` for a
+/// page that a page-table entry names at boot, and when step `map` or `migrate` maps a page. Step `take` raises own at
+/// most to `MAX_OWN`; a probe may raise it further.
 pub const MAX_OWN: i32 = 1 << 30;
 /// Largest number of memory slots at a time. Slots are numbered from 0, and every slot number is below this limit.
 pub const MAX_SLOTS: u32 = 512;
@@ -135,7 +135,7 @@ pub struct PageSpec {
     /// Page frame number of a head or of a page that is not compound. It is never a tail.
     pub pfn: Pfn,
     /// Number of references that the host itself holds, without those of page-table entries and TCEs: 0 ..= [`MAX_OWN`]
-    /// if a page-table entry names the page, else any `i32`.
+    /// if a page-table entry names the page or one of its tails, else any `i32`.
     pub own: i32,
     /// Whether DIRTY is set in the flags of the struct page at boot.
     pub dirty: bool,
@@ -410,7 +410,8 @@ impl Machine {
 /// The part of a program that an error is about. Each index counts the items of one kind from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Item {
-    /// The machine line: page size, size of a struct page and memory model. Also the number of items, if that is wrong.
+    /// The machine line: page size, size of a struct page and memory model. Also stands for what is wrong with no
+    /// single line, such as too many items of a kind or a vmemmap block that no line has.
     Machine,
     /// An element of `sections` of [`MemoryModel::SparsememVmemmap`], by index.
     Section(usize),

@@ -30,12 +30,13 @@ pub enum Step {
         /// Page frame number of the page, which need not exist.
         pfn: Pfn,
     },
-    /// Probe: takes a reference on a page unless the page's reference count is 0 (`get_page_unless_zero`).
+    /// Probe `get_page_unless_zero`: takes a reference on a page that is not compound, unless its reference count is 0.
     GetPage {
         /// Page frame number of the page, which need not exist.
         pfn: Pfn,
     },
-    /// Probe: gives a reference on a page back unless the page's reference count is 1 (`put_page_unless_one`).
+    /// Probe `put_page_unless_one`: gives back a reference on a page that is not compound, unless its reference count
+    /// is 1.
     PutPage {
         /// Page frame number of the page, which need not exist.
         pfn: Pfn,
@@ -68,8 +69,8 @@ pub enum Step {
         /// Host virtual address of any byte that the page-table entry covers.
         hva: Hva,
     },
-    /// The host writes a page back: it clears the dirty bit of the page-table entry, and DIRTY in the flags of the page
-    /// (of the head for a compound page).
+    /// The host writes a page back: it clears the dirty bit of a present or huge page-table entry, and DIRTY in the
+    /// flags of the page (of the head for a compound page).
     Clean {
         /// Host virtual address of any byte that the page-table entry covers.
         hva: Hva,
@@ -79,7 +80,8 @@ pub enum Step {
         /// Host virtual address of any byte that the page-table entry covers.
         hva: Hva,
     },
-    /// The host moves a page: it copies the contents to a new page, and the page-table entry then names the new page.
+    /// The host moves a page: it copies the contents to a new page, and the page-table entry then names the new page
+    /// and holds its reference there. TCEs keep the old page.
     Migrate {
         /// Host virtual address of any byte that the page-table entry of the old page covers.
         hva: Hva,

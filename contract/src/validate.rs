@@ -15,7 +15,7 @@ use crate::description::{
 };
 use crate::program::{MAX_STEP_WORDS, MAX_STEPS, MAX_VCPUS, Program, Step};
 
-/// Largest number of 4 KiB frames of simulated memory that a program may store to: 2^14, which is 64 MiB.
+/// Largest [`frames_bound`](Program::frames_bound) of a valid program: 2^14 frames of 4 KiB, which is 64 MiB.
 pub const MAX_FRAMES: u64 = 1 << 14;
 
 /// Largest page shift of the window of step `create-window`, valid or not: the binary encoding has 8 bits for it.

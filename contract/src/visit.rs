@@ -97,7 +97,10 @@ pub enum Notation {
 }
 
 macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident $kind:ident $label:literal $notation:ident $bits:literal $step_bits:literal;)*) => {
+    (
+        $($(#[$doc:meta])* $name:ident: $kind:ident, $label:literal, $notation:ident, $bits:literal bits,
+            $step_bits:literal in a step;)*
+    ) => {
         /// A field of a machine's description or of a step that holds a number.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Field {
@@ -105,7 +108,7 @@ macro_rules! fields {
         }
 
         impl Field {
-            /// All fields, in the order in which they first occur in a program.
+            /// All fields, in the order of the variants of [`Field`].
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// What the number of the field means.
@@ -144,100 +147,101 @@ macro_rules! fields {
     };
 }
 
-// Field, kind, label, notation, bits in a description, bits in a step. Some fields have more bits in a step, because a
-// step may name what its machine does not have.
+// Each row: the field, its kind, label and notation, and how many low bits of its number can be used in a valid
+// description of a machine and in a valid step. Some fields have more bits in a step, because a step may name what its
+// machine does not have.
 fields! {
     /// PAGE_SHIFT of the host, 12 or 16: log2 of the page size in bytes. A visitor that stores any other value changes
     /// nothing.
-    HostShift Shift "page_shift" Decimal 5 5;
+    HostShift: Shift, "page_shift", Decimal, 5 bits, 5 in a step;
     /// Size of a struct page in bytes.
-    StructPage Bytes "struct_page" Decimal 7 7;
+    StructPage: Bytes, "struct_page", Decimal, 7 bits, 7 in a step;
     /// Real address in bytes of the array of struct pages (flatmem).
-    Array Real "array" Hexadecimal 46 46;
+    Array: Real, "array", Hexadecimal, 46 bits, 46 in a step;
     /// Number of host pages that exist (flatmem).
-    MemoryPages Count "pages" Decimal 35 35;
+    MemoryPages: Count, "pages", Decimal, 35 bits, 35 in a step;
     /// Virtual address in bytes of the struct page of pfn 0 (sparsemem-vmemmap).
-    VmemmapBase Virtual "base" Hexadecimal 64 64;
+    VmemmapBase: Virtual, "base", Hexadecimal, 64 bits, 64 in a step;
     /// log2 of the size of a vmemmap block in bytes.
-    BlockShift Shift "block_shift" Decimal 5 5;
+    BlockShift: Shift, "block_shift", Decimal, 5 bits, 5 in a step;
     /// Real address in bytes of the area that holds the vmemmap list.
-    ListArea Real "list" Hexadecimal 46 46;
+    ListArea: Real, "list", Hexadecimal, 46 bits, 46 in a step;
     /// Number of a section of memory: real address >> 24.
-    Section Section "section" Hexadecimal 22 64;
+    Section: Section, "section", Hexadecimal, 22 bits, 64 in a step;
     /// Number of the first vmemmap block of a run.
-    Block Block "block" Hexadecimal 29 29;
+    Block: Block, "block", Hexadecimal, 29 bits, 29 in a step;
     /// Real address in bytes of the first vmemmap block of a run.
-    BlockAt Real "at" Hexadecimal 46 64;
+    BlockAt: Real, "at", Hexadecimal, 46 bits, 64 in a step;
     /// Number of vmemmap blocks of a run.
-    Blocks Count "blocks" Decimal 16 16;
+    Blocks: Count, "blocks", Decimal, 16 bits, 16 in a step;
     /// Number of the vCPU that makes a hypercall, from 0.
-    Vcpu Vcpu "vcpu" Decimal 3 3;
+    Vcpu: Vcpu, "vcpu", Decimal, 3 bits, 3 in a step;
     /// Number of a memory slot, from 0.
-    Slot Slot "slot" Decimal 9 32;
+    Slot: Slot, "slot", Decimal, 9 bits, 32 in a step;
     /// Number of the first guest frame of a memory slot.
-    Gfn Gfn "gfn" Hexadecimal 52 64;
+    Gfn: Gfn, "gfn", Hexadecimal, 52 bits, 64 in a step;
     /// Size of a memory slot in host pages. 0 in a step deletes the slot.
-    SlotPages Count "pages" Decimal 53 64;
+    SlotPages: Count, "pages", Decimal, 53 bits, 64 in a step;
     /// Host virtual address in bytes of a mapping, a memory slot or a step.
-    Hva Hva "hva" Hexadecimal 64 64;
-    /// Page frame number of the host. Page lines never name a tail; compound pages and huge entries name the head.
-    Pfn Pfn "pfn" Hexadecimal 34 64;
+    Hva: Hva, "hva", Hexadecimal, 64 bits, 64 in a step;
+    /// Page frame number of the host. In a valid description page lines name no tail, and huge entries name the head.
+    Pfn: Pfn, "pfn", Hexadecimal, 34 bits, 64 in a step;
     /// Number of references that the host itself holds on a page.
-    Own Own "own" Signed 32 32;
+    Own: Own, "own", Signed, 32 bits, 32 in a step;
     /// DIRTY in the flags of a struct page: 1 if it is set.
-    PageDirty Flag "dirty" Word 1 1;
+    PageDirty: Flag, "dirty", Word, 1 bits, 1 in a step;
     /// Order of a compound page: log2 of the number of its pages.
-    Order Order "order" Decimal 4 4;
+    Order: Order, "order", Decimal, 4 bits, 4 in a step;
     /// Order of the compound page that a huge entry covers: log2 of the number of its pages.
-    HugeOrder Order "order" Decimal 4 4;
+    HugeOrder: Order, "order", Decimal, 4 bits, 4 in a step;
     /// Whether a page-table entry lets the page be written: 1 if it does.
-    Writable Flag "writable" Word 1 1;
+    Writable: Flag, "writable", Word, 1 bits, 1 in a step;
     /// Dirty bit of a page-table entry: 1 if the page was written.
-    Dirty Flag "dirty" Word 1 1;
+    Dirty: Flag, "dirty", Word, 1 bits, 1 in a step;
     /// Young bit of a page-table entry: 1 if the page was used lately.
-    Young Flag "young" Word 1 1;
+    Young: Flag, "young", Word, 1 bits, 1 in a step;
     /// Number of page-table entries of a mapping.
-    MapPages Count "pages" Decimal 17 17;
+    MapPages: Count, "pages", Decimal, 17 bits, 17 in a step;
     /// Real address in bytes of the first word of memory contents, in a description.
-    RamAt Real "at" Hexadecimal 46 46;
+    RamAt: Real, "at", Hexadecimal, 46 bits, 46 in a step;
     /// Guest physical address in bytes of the first word that step `write` stores.
-    Gpa Gpa "gpa" Hexadecimal 64 64;
+    Gpa: Gpa, "gpa", Hexadecimal, 64 bits, 64 in a step;
     /// First 8-byte word of a run of words, which can be the TCEs of a list.
-    Word Tce "word" Hexadecimal 64 64;
+    Word: Tce, "word", Hexadecimal, 64 bits, 64 in a step;
     /// Difference between one 8-byte word of a run and the next.
-    Stride Stride "stride" Hexadecimal 64 64;
+    Stride: Stride, "stride", Hexadecimal, 64 bits, 64 in a step;
     /// Number of 8-byte words of a run.
-    Words Count "words" Decimal 17 14;
+    Words: Count, "words", Decimal, 17 bits, 14 in a step;
     /// LIOBN of a DMA window. In a hypercall it is r4.
-    Liobn Liobn "liobn" Hexadecimal 64 64;
+    Liobn: Liobn, "liobn", Hexadecimal, 64 bits, 64 in a step;
     /// log2 of the size in bytes of the page that one entry of a DMA window maps.
-    WindowShift Shift "page_shift" Decimal 6 8;
+    WindowShift: Shift, "page_shift", Decimal, 6 bits, 8 in a step;
     /// I/O bus address in bytes of entry 0 of a DMA window.
-    WindowBase Ioba "base" Hexadecimal 64 64;
+    WindowBase: Ioba, "base", Hexadecimal, 64 bits, 64 in a step;
     /// Number of entries (TCEs) of a DMA window.
-    Entries Count "entries" Decimal 17 19;
+    Entries: Count, "entries", Decimal, 17 bits, 19 in a step;
     /// Real address in bytes of a DMA window's table of guest values.
-    Table Real "table" Hexadecimal 46 64;
+    Table: Real, "table", Hexadecimal, 46 bits, 64 in a step;
     /// Real address in bytes of a pinned window's hardware table.
-    Hardware Real "hardware" Hexadecimal 46 64;
+    Hardware: Real, "hardware", Hexadecimal, 46 bits, 64 in a step;
     /// Opcode of a hypercall (r3).
-    Opcode Opcode "hcall" Hexadecimal 64 64;
+    Opcode: Opcode, "hcall", Hexadecimal, 64 bits, 64 in a step;
     /// r5 of the four TCE hypercalls: I/O bus address in bytes of the first entry.
-    Ioba Ioba "ioba" Hexadecimal 64 64;
+    Ioba: Ioba, "ioba", Hexadecimal, 64 bits, 64 in a step;
     /// r6 of H_PUT_TCE and H_STUFF_TCE: the TCE to store.
-    Tce Tce "tce" Hexadecimal 64 64;
+    Tce: Tce, "tce", Hexadecimal, 64 bits, 64 in a step;
     /// r6 of H_PUT_TCE_INDIRECT: guest physical address in bytes of the list of TCEs.
-    ListGpa Gpa "list" Hexadecimal 64 64;
+    ListGpa: Gpa, "list", Hexadecimal, 64 bits, 64 in a step;
     /// r7 of H_STUFF_TCE and H_PUT_TCE_INDIRECT: number of entries to store.
-    Count Count "count" Decimal 64 64;
+    Count: Count, "count", Decimal, 64 bits, 64 in a step;
     /// r4 of a hypercall that does not read r4.
-    R4 Unread "r4" Hexadecimal 64 64;
+    R4: Unread, "r4", Hexadecimal, 64 bits, 64 in a step;
     /// r5 of a hypercall that does not read r5.
-    R5 Unread "r5" Hexadecimal 64 64;
+    R5: Unread, "r5", Hexadecimal, 64 bits, 64 in a step;
     /// r6 of a hypercall that does not read r6.
-    R6 Unread "r6" Hexadecimal 64 64;
+    R6: Unread, "r6", Hexadecimal, 64 bits, 64 in a step;
     /// r7 of a hypercall that does not read r7.
-    R7 Unread "r7" Hexadecimal 64 64;
+    R7: Unread, "r7", Hexadecimal, 64 bits, 64 in a step;
 }
 
 /// The place of a number in a program: an item or step, and a field in it.

@@ -1,4 +1,4 @@
-//! Runs H_PUT_TCE_INDIRECT with its lists, H_STUFF_TCE, H_GET_TCE and unknown opcodes, and all host steps.
+//! Runs H_PUT_TCE_INDIRECT with its lists, H_STUFF_TCE, H_GET_TCE, unknown opcodes, probes, and all host steps.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use programs::focus::Focus;

@@ -1,4 +1,4 @@
-//! Runs lookups, conditional references, compound pages and the other host steps on pages, without windows.
+//! Runs lookups, conditional references, and all host steps except those on windows. The machine has no windows.
 #![cfg_attr(feature = "libfuzzer", no_main)]
 
 use programs::focus::Focus;

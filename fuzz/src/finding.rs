@@ -12,8 +12,8 @@ use realmode_diff::{Finding, SubjectKind};
 /// who run `realmode triage` themselves.
 const FINDINGS: &str = "REALMODE_FINDINGS";
 
-/// Prints a finding and writes its files: the program as found, the shrunk program, the report and the test. If there
-/// is no folder or it cannot be written, only prints the finding.
+/// Shrinks a finding's program, prints the finding, and writes its files: the program as found, the shrunk program, the
+/// report and the test. If `folder` returns `None` or a file cannot be written, only prints the finding.
 pub(crate) fn tell(finding: &Finding, program: &Program, subject: SubjectKind, engine: &str) {
     let Some(out) = folder() else {
         eprintln!("\nFINDING {finding}");

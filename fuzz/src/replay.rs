@@ -9,7 +9,8 @@ use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
 
-/// Runs the programs in the files and folders that the command line names, and prints how many were run. The exit
+/// Runs the programs in the files and folders that the command line names. Records each finding, and goes on. At the
+/// end prints the number of inputs, of those that were not run, and of those of which nothing was compared. The exit
 /// status is 0 without a finding, 1 with one, and 2 if there is no input or an input cannot be read.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
@@ -33,7 +34,8 @@ pub fn programs(mut target: Target) -> ExitCode {
         }
     });
     println!(
-        "{run} inputs, {rejected} not run because they would take long, {uncompared} of which nothing was compared"
+        "{run} inputs, {rejected} not run because they would take long or have another version of the encoding, \
+         {uncompared} of which nothing was compared"
     );
     result
 }
@@ -47,8 +49,9 @@ pub fn bytes(run: fn(&[u8])) -> ExitCode {
     })
 }
 
-/// Runs `run` on the bytes of each input of the command line; `run` returns false for a finding. The exit status is 0
-/// without a finding, 1 with one, and 2 if there is no input or an input cannot be read.
+/// Runs `run` on the bytes of each input of the command line, also after a finding, for which `run` returns false. The
+/// exit status is 0 without a finding, 1 with one, and 2 if there is no input or an input cannot be read; the first
+/// such input ends the replay.
 fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     let mut clean = true;
     let mut files = Vec::new();

@@ -1,5 +1,5 @@
-//! Writes docs/dialects.md from the reference's answers ([`reference::answers`]) and the rows of
-//! [`contract::dialect::table`].
+//! Makes the text of docs/dialects.md from the reference's answers ([`reference::answers`]) and the rows of
+//! [`contract::dialect::table`]. `realmode rules --dialects` prints it.
 
 use std::fmt::Write as _;
 
@@ -93,7 +93,8 @@ fn anchor(heading: &str) -> String {
     heading.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
-/// Adds `words` to `text` as a paragraph of lines of at most 120 columns.
+/// Adds `words` to `text` as a paragraph of lines of at most 120 columns, after an empty line. Only a longer word makes
+/// a longer line.
 fn paragraph(text: &mut String, words: &str) {
     let mut columns = 0;
     for word in words.split(' ') {

@@ -181,8 +181,8 @@ pub enum End {
 pub struct Loss {
     /// How the watched process ended: its exit status or signal.
     pub status: ExitStatus,
-    /// The programs that ran, one for each checker, each with the path of its library. Empty if no program ran, for
-    /// example while a library was being loaded.
+    /// The last program that each checker began, with the path of its library. Some may have finished. Empty if no
+    /// program was begun, for example while a library was being loaded.
     pub running: Vec<(PathBuf, Program)>,
 }
 

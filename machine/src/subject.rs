@@ -11,9 +11,9 @@ use contract::dialect::Dialect;
 use contract::hcall::Hypercall;
 use contract::{HcallAnswer, ProbeAnswer};
 
-/// The bound on the accesses of one real-mode call: at most `base + per_entry x count`. The count is the number of
-/// entries that the registers ask for: 1 for H_GET_TCE and H_PUT_TCE, at most 512 for H_PUT_TCE_INDIRECT and 65,536 for
-/// H_STUFF_TCE. More accesses are a finding, `RM.BOUNDED` (docs/semantics.md, section 7).
+/// The bound on the accesses of one real-mode call: at most `base + per_entry x count`. The count is r7, or 512 if that
+/// is less, for H_PUT_TCE_INDIRECT; r7, or 65,536 if that is less, for H_STUFF_TCE; and 1 for every other call. More
+/// accesses are a finding, `RM.BOUNDED` (docs/semantics.md, section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bound {
     /// Number of accesses that do not depend on the count.
@@ -109,7 +109,8 @@ pub trait Subject: Sync {
         None
     }
 
-    /// Returns the lines that the subject has logged since the program began, for the report of a finding.
+    /// Returns the lines that the subject has logged since the program began, or the last of them, for the report of a
+    /// finding.
     fn log(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,7 +1,8 @@
 //! Converts corpora between their two forms, packed for engines and text for people and git, and brings them up to
 //! date.
 //!
-//! Each file is named after its program's [fingerprint](store::fingerprint), so repeating a conversion changes nothing.
+//! A converted or drawn program gets a file that is named after its [fingerprint](store::fingerprint), so repeating a
+//! conversion changes nothing. [`migrate`] rewrites files under the names they have.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,7 +23,8 @@ use crate::store::{self, EXTENSION};
 pub enum CorpusError {
     /// An input file holds no program or cannot be read.
     Input(InputError),
-    /// The folder already has a file with the name of a program to write, and that file does not hold the program.
+    /// The folder already has a file with the name of a program to write, and that file does not hold the program, or
+    /// not in packed form where a packed program is to be written. It stays as it is.
     Taken(PathBuf),
     /// The program read from this file is longer than [`MAX_TEXT_BYTES`] as text. The number is the length of that text
     /// in bytes.
@@ -191,7 +193,8 @@ pub struct Migrated {
 }
 
 /// Rewrites files in place, in the form that [`encode`] writes. Text files, and files that have this form already, stay
-/// as they are. Every file is read before the first is written, so if one file holds no program, none is changed.
+/// as they are. Every file is read before the first is written, so only a file that cannot be written leaves others
+/// rewritten.
 ///
 /// # Errors
 /// A file holds no program, is packed in another version of the encoding, or cannot be written.

@@ -8,17 +8,18 @@ use std::fmt;
 
 use contract::{Program, Step, hcall};
 
-/// The part of programs that a fuzz target runs; each fuzz target has one focus.
+/// The part of programs that a fuzz target runs. Each target that runs programs has one focus; `canary` has that of
+/// `program`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Focus {
     /// Runs `hot-add`, `hot-remove` and lookups of pfns. The machine has no guest and no windows.
     Lookup,
-    /// Runs lookups, conditional references, and every host step except those on windows. The machine has no windows.
+    /// Runs lookups, conditional references, and every host step except those on windows, but no `write` steps. The
+    /// machine has no windows.
     References,
     /// Runs H_PUT_TCE, H_GET_TCE, unknown opcodes, probes, and every host step, but no `write` steps.
     PutTce,
-    /// Runs H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE, unknown opcodes, probes, the `write` steps that fill lists, and
-    /// every host step.
+    /// Runs every kind of step except H_PUT_TCE.
     Indirect,
     /// Runs whole programs: every kind of step.
     #[default]
@@ -41,7 +42,7 @@ impl Focus {
         }
     }
 
-    /// Returns the focus of the fuzz target named `name`; `None` for an unknown name.
+    /// Returns the focus with this [`name`](Self::name); `None` for every other name, also for `canary`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|focus| focus.name() == name)

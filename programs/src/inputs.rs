@@ -224,7 +224,8 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
 }
 
 /// Reads one program from a text file of at most [`MAX_TEXT_BYTES`] bytes, or from a file of any engine of at most
-/// [`MAX_PACKED_BYTES`] bytes. A file with the extension [`EXTENSION`] is always read as text.
+/// [`MAX_PACKED_BYTES`] bytes. A file is read as text if it has the extension [`EXTENSION`] or begins as the text form
+/// does.
 ///
 /// # Errors
 /// The file cannot be read, is too long, holds text that is not a program, or is packed in another version of the

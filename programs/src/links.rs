@@ -29,8 +29,8 @@ pub fn move_hvas(program: &mut Program, map: impl Fn(u64) -> u64) {
     });
 }
 
-/// Replaces every guest physical address by `map` of it: the addresses of lists and `write` steps, and the page
-/// addresses in TCEs with permissions. Memory slots stay where they are.
+/// Replaces every guest physical address by `map` of it: the addresses of lists and `write` steps, and bits 12 and up
+/// of TCEs with permissions, in registers and in words that `write` or `ram` stores. Memory slots stay where they are.
 pub fn move_gpas(program: &mut Program, map: impl Fn(u64) -> u64) {
     visit_mut(program, &mut |place, number| match place.field.kind() {
         NumberKind::Gpa => *number = map(*number),
@@ -54,8 +54,8 @@ fn ioba(ioba: u64, from: &WindowSpec, to: &WindowSpec) -> u64 {
     to.base.wrapping_add(index.wrapping_shl(to.page_shift)).wrapping_add(off & (to.page() - 1))
 }
 
-/// Changes a call on the window `from` into a call on the window `to`: LIOBN, IOBA, TCE, and a count that no longer
-/// fits. Both windows are valid. A call with an unknown opcode stays as it is.
+/// Changes a call on the window `from` into a call on the window `to`: LIOBN, IOBA, TCE, and the count if it fitted
+/// `from` and does not fit `to`. Both windows are valid. A call with an unknown opcode stays as it is.
 pub fn move_call(call: &mut Hypercall, from: &WindowSpec, to: &WindowSpec) {
     if call.name().is_none() {
         return;

@@ -10,8 +10,8 @@ use contract::{Program, Pte, RealAddr};
 
 use crate::layout::{fit_blocks, free_place, place_tables, remove_section};
 
-/// Number of repairs of single items of one program. After these, [`rebuild`] repairs the machine as a whole, which
-/// bounds the time for a hostile input.
+/// Number of attempts after which [`rebuild`] repairs the machine as a whole, instead of single items of the program.
+/// This bounds the time for a hostile input.
 const PATIENCE: usize = 64;
 
 /// Makes the program valid ([`Program::validate`]). A valid program stays as it is; in an invalid one items are changed
@@ -114,8 +114,8 @@ fn drop_item(program: &mut Program, item: Item) {
 }
 
 /// Repairs an error of the machine as a whole, which belongs to no single item. `errors` counts the calls for one
-/// program, from 1. The first call only moves and refits things; each later one removes more, until nothing is left
-/// that could be wrong.
+/// program, from 1. The first call only refits the memory ([`refit`]); each later one removes more, until nothing is
+/// left that could be wrong.
 fn rebuild(program: &mut Program, errors: u32) {
     let machine = &mut program.machine;
     match errors {

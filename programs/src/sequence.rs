@@ -58,8 +58,8 @@ impl Sequence {
     /// Parses the text form of a sequence.
     ///
     /// # Errors
-    /// The text is not a sequence, or one of its programs is wrong. The error has the first mistake and its line in
-    /// `text`, from 1.
+    /// The text is not a sequence, or one of its programs is wrong. The error names one mistake and its line in `text`,
+    /// from 1.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let mut parts: Vec<(usize, String, bool)> = Vec::new();
         let mut header = false;

@@ -58,7 +58,7 @@ pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
 }
 
 /// Finds all files of programs and sequences (by their extension) under the folder `path`, sorted by path. If `path` is
-/// a file, returns it alone, whatever its extension. Links are followed.
+/// a file, returns it alone, whatever its extension. Links are followed; one that leads nowhere counts as a file.
 ///
 /// # Errors
 /// `path` does not exist, a folder cannot be read, or a link leads to a folder that contains the link. The error names

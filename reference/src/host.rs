@@ -31,8 +31,8 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `map`: replaces a hole at `hva` by the page-table entry `pte`. An entry that is not absent takes a
-    /// reference on its page.
+    /// Step `map`: adds the page-table entry `pte` at `hva`, where a hole was. An entry that is not absent takes a
+    /// reference on its page. Skipped if a precondition of the step fails, for example if the page does not exist.
     pub(crate) fn map(&mut self, hva: Hva, pte: Pte) -> Result<(), Skip> {
         let pfn = pte.pfn().ok_or(Skip("a hole cannot be mapped"))?;
         need(self.exists(pfn), "the page does not exist")?;
@@ -101,8 +101,9 @@ impl Reference {
         }
     }
 
-    /// Step `migrate`: copies the contents of the page at `hva` to page `new`, and moves the mapping, with its
-    /// reference, to `new`. TCEs keep naming the old page.
+    /// Step `migrate`: copies the contents of the page at `hva` to page `new`. The page-table entry then names `new`,
+    /// keeps its bits, and moves its reference to `new`; TCEs keep naming the old page. Skipped unless the entry is
+    /// present, neither page is compound, and nothing names `new`, among other preconditions.
     pub(crate) fn migrate(&mut self, hva: Hva, new: Pfn) -> Result<(), Skip> {
         let (first, pte) = self.entry_at(hva).ok_or(Skip("the hva is a hole"))?;
         let Pte::Present { pfn: old, .. } = pte else { return Err(Skip("the entry is absent or huge")) };
@@ -146,7 +147,8 @@ impl Reference {
     }
 
     /// Step `make-compound`: joins 2^order pages from `head` on into one compound page. The head gets the sum of their
-    /// counts, and DIRTY if any of them had it.
+    /// counts, and DIRTY if any of them had it; the tails keep neither. Skipped if the host holds an own reference on
+    /// one of the pages, among other preconditions.
     pub(crate) fn make_compound(&mut self, head: Pfn, order: u32) -> Result<(), Skip> {
         need((1..=MAX_ORDER).contains(&order), "the order is not in 1..=9")?;
         need(head.is_aligned(1 << order), "the pfn is not aligned")?;
@@ -172,7 +174,8 @@ impl Reference {
     }
 
     /// Step `split-compound`: splits the compound page with head `head` into single pages. Each page gets the
-    /// references of its own mappings and the head's DIRTY.
+    /// references of its own page-table entries and the head's DIRTY. Skipped if the head has references of another
+    /// kind: own ones, or those of hardware entries or of a huge entry.
     pub(crate) fn split_compound(&mut self, head: Pfn) -> Result<(), Skip> {
         let Compound::Head { order } = self.page(head).compound else {
             return Err(Skip("the page is not a head"));

@@ -116,7 +116,8 @@ impl Reference {
     }
 
     /// Runs steps 4 to 7 of H_PUT_TCE_INDIRECT: copies the first `count` words of the list at `hva`, then checks all
-    /// entries, then writes them from entry `index` on. Fails with `LIST.UNBACKED` if `hva` is a hole.
+    /// entries, then writes them from entry `index` on. Fails, with nothing written, if `hva` is a hole
+    /// (`LIST.UNBACKED`) or an entry fails its check.
     fn indirect_from_list(&mut self, spec: &WindowSpec, index: u64, hva: Hva, count: u64) -> Checked<Outcome> {
         let Some((first, pte)) = self.entry_at(hva) else {
             let hole = self.end(Status::PARAMETER, Rule::ListUnbacked);
@@ -150,7 +151,8 @@ impl Reference {
     }
 
     /// Writes the entries from the IOBA on, up to the end of the window. Fails with `IOBA.RANGE` if the IOBA lies
-    /// outside the window (nothing is written) or the range crosses the window's end (the prefix is written).
+    /// outside the window (nothing is written) or the range crosses the window's end (the prefix is written). `owed` is
+    /// what the list has already decided about real mode.
     fn write_prefix(&mut self, spec: &WindowSpec, ioba: u64, tces: &[Tce], owed: Option<Owes>) -> Checked<Outcome> {
         let count = tces.len() as u64;
         let index = self.entry_of(spec, ioba)?;

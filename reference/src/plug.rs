@@ -16,7 +16,7 @@ const NO_HOT_PLUG: Skip = Skip("flatmem has no hot-plug");
 impl Reference {
     /// Step `hot-add`: adds section number `section`, whose struct pages become zero, and the vmemmap blocks that only
     /// this section needs. `runs` are the real addresses for those blocks, lowest block number first; more addresses
-    /// are ignored.
+    /// are ignored. Skipped if an address is missing or its block overlaps a region in use, among other preconditions.
     pub(crate) fn hot_add(&mut self, section: u64, runs: &[AddrRun]) -> Result<(), Skip> {
         let Memory::Sparsemem(sparse) = &self.memory else { return Err(NO_HOT_PLUG) };
         need(section < SECTION_LIMIT, "the section is not below 2^46")?;
@@ -51,7 +51,8 @@ impl Reference {
     }
 
     /// Step `hot-remove`: removes section number `section` with its contents, and the vmemmap blocks that no other
-    /// present section needs.
+    /// present section needs. Skipped if a page of the section has references or flags, or is named, among other
+    /// preconditions.
     pub(crate) fn hot_remove(&mut self, section: u64) -> Result<(), Skip> {
         let Memory::Sparsemem(sparse) = &self.memory else { return Err(NO_HOT_PLUG) };
         need(sparse.sections.contains(&section), "the section is not present")?;
@@ -108,7 +109,7 @@ impl Reference {
     }
 
     /// Step `slot`: sets or replaces the memory slot with the number `slot.id`, or deletes it if `slot.pages` is 0.
-    /// TCEs stay.
+    /// TCEs stay. Skipped if the slot would overlap another, or if there is none to delete, among other preconditions.
     pub(crate) fn set_slot(&mut self, slot: &SlotSpec) -> Result<(), Skip> {
         need(slot.id < MAX_SLOTS, "the slot number is too large")?;
         let old = self.slots.values().find(|other| other.id == slot.id).map(|other| other.gfn);
@@ -134,8 +135,9 @@ impl Reference {
         Ok(())
     }
 
-    /// Step `write`: the guest stores the 8-byte words of `runs` from `gpa` on: all of them, or none if the step is
-    /// skipped. The bits of page-table entries stay as they are.
+    /// Step `write`: the guest stores the 8-byte words of `runs` from `gpa` on. The bits of page-table entries stay as
+    /// they are. Skipped, with no word stored, unless a writable present or huge entry maps each word, among other
+    /// preconditions.
     pub(crate) fn write(&mut self, gpa: Gpa, runs: &[WordRun]) -> Result<(), Skip> {
         need(gpa.is_aligned(8), "the gpa is not a multiple of 8")?;
         need(word_count(runs) <= MAX_STEP_WORDS, "too many words")?;
@@ -160,7 +162,8 @@ impl Reference {
         self.real_address(hva).ok_or(Skip("a word's page is not there"))
     }
 
-    /// Step `create-window`: adds a window whose entries are all 0.
+    /// Step `create-window`: adds a window whose entries are all 0. Skipped if the LIOBN is taken, or if a table
+    /// overlaps a region in use, among other preconditions.
     pub(crate) fn create_window(&mut self, spec: &WindowSpec) -> Result<(), Skip> {
         need(spec.validate(self.page_shift, self.dialect).is_ok(), "the window contradicts itself")?;
         need(!self.windows.contains_key(&spec.liobn), "the LIOBN is taken")?;

@@ -19,8 +19,9 @@ impl Reference {
         }
     }
 
-    /// Returns what the page-table entry of the list's page decides, whatever the rest of the call would owe; `None` if
-    /// it decides nothing, because the page is present and young (docs/semantics.md, section 5, item 3).
+    /// Returns what the page-table entry of the list's page decides, whatever the rest of the call would owe
+    /// (docs/semantics.md, section 5, item 3): must defer if the page is absent or not young, may defer for a huge
+    /// entry or a hole. `None`, because it decides nothing, for a single page that is present and young.
     pub(crate) fn owed_for_list(&self, list: Pte) -> Option<Owes> {
         match list {
             Pte::Absent { .. } => Some(Owes::Defer(Rule::DeferPte)),

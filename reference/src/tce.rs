@@ -99,7 +99,8 @@ impl Reference {
         Ok(Target { hva: first, pfn })
     }
 
-    /// Runs step 7: takes all new references, exchanges the entries, then gives the old pages back.
+    /// Runs step 7: faults in and marks the pages of the new entries, takes all new references, exchanges the entries,
+    /// then gives the old pages back. Returns the outcome of a success, whose rule is that of the first entry.
     fn write_entries(&mut self, liobn: Liobn, new: &[NewEntry]) -> Outcome {
         for entry in new {
             if let Some(target) = entry.target {
@@ -128,7 +129,7 @@ impl Reference {
     }
 
     /// Returns the hardware entry for a new entry: `pfn << PAGE_SHIFT | address bits inside the host page |
-    /// permissions`, 0 for a fault TCE.
+    /// permissions`; 0 for a fault TCE and in an emulated window.
     fn hardware_value(&self, entry: &NewEntry) -> u64 {
         let Some(target) = entry.target else { return 0 };
         let inside = address(entry.tce).0 & (self.page_shift.bytes() - 1);

@@ -208,6 +208,20 @@ fn replay_tells_of_every_file() {
     assert_eq!(names(here.path()).len(), 2, "a replay writes nothing");
 }
 
+/// Each program of a sequence has its own counts, although all run before the first line is printed.
+#[test]
+fn replay_tells_of_every_program_of_a_sequence() {
+    let here = folder();
+    write(&here, "a.realmode", PROGRAM);
+    write(&here, "b.realmode", PROGRAM.replace("cpu1 H_GET_TCE liobn=0x1 ioba=0x1000\n", ""));
+    similar_asserts::assert_eq!(
+        expect(&here, &["replay", "--sequence", "a.realmode", "b.realmode"], 0, ""),
+        "a.realmode (program 1 of 2): agreed, 5 steps (1 skipped), 3 hypercalls\n\
+         b.realmode (program 2 of 2): agreed, 4 steps (1 skipped), 2 hypercalls\n\
+         2 agreed, 0 with a finding\n"
+    );
+}
+
 #[test]
 fn the_seeds_that_come_with_the_project_agree() {
     let here = folder();

@@ -107,10 +107,10 @@ fn a_campaign_keeps_what_needs_an_earlier_program_as_a_sequence() {
     assert_eq!(steps, [1, 1], "{sequence}");
     // On a fresh subject the sequence shows the finding, and its last program alone does not.
     let mut panel = Roster::of(vec![Arc::new(Mistaken(remembers))]).panel(Look::Whole).expect("a panel");
-    let verdicts = panel.check_sequence(&sequence).expect("a panel");
+    let verdicts = panel.check_sequence(&sequence, &mut |_| {}).expect("a panel");
     assert!(matches!(&verdicts[..], [Verdict::Agreed, Verdict::Finding(_)]), "{verdicts:?}");
     let last = Sequence { parts: sequence.parts[1..].to_vec() };
-    assert!(matches!(&panel.check_sequence(&last).expect("a panel")[..], [Verdict::Agreed]));
+    assert!(matches!(&panel.check_sequence(&last, &mut |_| {}).expect("a panel")[..], [Verdict::Agreed]));
     let report = std::fs::read_to_string(&recorded.report_file).expect("a report");
     assert!(report.contains("repeats    on a fresh subject: no"), "{report}");
 }
@@ -122,7 +122,7 @@ fn the_candidate_forgets_windows_that_were_left_open() {
     let part = |index| Part { program: generate(&GeneratorConfig::default(), 23, index), left_open: index % 3 != 0 };
     let sequence = Sequence { parts: (0..200).map(part).collect() };
     let mut panel = Roster::from(realmode_diff::SubjectKind::Candidate).panel(Look::Whole).expect("a panel");
-    let verdicts = panel.check_sequence(&sequence).expect("a panel");
+    let verdicts = panel.check_sequence(&sequence, &mut |_| {}).expect("a panel");
     assert_eq!(verdicts.len(), 200);
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Agreed));
 }

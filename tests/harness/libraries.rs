@@ -209,6 +209,34 @@ fn an_isolated_library_writes_no_file() {
     assert!(target.exists());
 }
 
+/// The time limit is one for a program and not for a batch: here a batch takes longer than the limit of 1 s.
+#[test]
+fn a_slow_library_is_not_taken_for_a_hanging_one() {
+    let here = folder();
+    let library = small(&here, "slow.so", &["SLOW=25000"]);
+    let args = ["--isolate", "--dialect", "lopapr", "--programs", "128", "--seed", "1", "--jobs", "1"];
+    assert!(clean(&here, &library, &args)["seconds"].as_f64() > Some(2.0));
+}
+
+/// A state of an exhaustive run holds for one build of a library. With another build under the same path and name it is
+/// refused.
+#[test]
+fn a_state_of_another_build_of_a_library_is_refused() {
+    let here = folder();
+    for (state, isolate) in [("s", &[][..]), ("t", &["--isolate"])] {
+        let args = ["exhaust", "--sections", "1", "--steps", "1", "--subject", "./mine.so", "--state", state];
+        let args = [&args[..], isolate].concat();
+        small(&here, "mine.so", &[]);
+        for _ in 0..2 {
+            assert_eq!(run(&here, &args).status, 0, "{args:?}");
+        }
+        small(&here, "mine.so", &["DIRECT"]);
+        let ran = run(&here, &args);
+        assert_eq!(ran.status, 2, "{args:?}: {}", ran.stdout);
+        assert!(ran.stderr.contains("(build: ") && ran.stderr.contains("--restart"), "{args:?}: {}", ran.stderr);
+    }
+}
+
 /// The children of a process that run isolated subjects.
 fn isolated(parent: u32) -> Vec<u32> {
     let is_one =

@@ -399,7 +399,7 @@ fn reports(shrunk: &Shrunk) {
     assert!(field.starts_with(finding.identity().field.name()) && field.ends_with(&finding.what()), "{field}");
     let step = |index: usize| match program.steps.get(index) {
         Some(step) => format!("step {}: {step}", index + 1),
-        None => "the end of the program: all windows closed, everything unmapped".into(),
+        None => "the end of the program".into(),
     };
     assert_eq!(line("differs "), step(finding.place.steps_before(&shrunk.program)));
     assert_eq!(line("agreed "), finding.agreed.map_or("none before it".into(), step));

@@ -189,6 +189,13 @@ fn errors_say_where() {
     stray.resize(end + RECORD, 0);
     let says = format!("byte {end}: found a record that belongs to nothing, expected the end");
     assert_eq!(error(&stray), says);
+    // A step that writes the word 0, without the record of that word: decoding adds the word.
+    let text = format!("{MACHINE}steps\nwrite 0x0 0x0\n");
+    let mut cut = encode(&realmode_diff::parse(&text).expect("a program"));
+    let end = cut.len() - RECORD;
+    cut.truncate(end);
+    let says = format!("byte {end}: found the end, expected another record, such as the words of a write");
+    assert_eq!(error(&cut), says);
 }
 
 /// A line for each record: its key, its small number, its five numbers.

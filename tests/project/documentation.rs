@@ -306,7 +306,6 @@ fn the_readme_names_options_that_exist() {
     }
 }
 
-/// The commands in the README's `console` blocks print what the README shows; `...` stands for omitted lines.
 /// The help of `--against` is made of the kinds of voters; the table of voters is not.
 #[test]
 fn the_table_of_voters_has_every_kind() {
@@ -322,6 +321,7 @@ fn the_table_of_voters_has_every_kind() {
     }
 }
 
+/// The commands in the README's `console` blocks print what the README shows; `...` stands for omitted lines.
 #[test]
 fn the_tour_shows_what_the_program_prints() {
     let readme = read("README.md");

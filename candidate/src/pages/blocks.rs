@@ -114,7 +114,7 @@ impl BlockIndex {
         self.root.get(root)?.get()?.leaves.get(middle)?.get()
     }
 
-    /// Returns the number of leaves, for tests of the memory bound.
+    /// Returns the number of leaves that were made and not freed, for tests of the memory bound.
     #[cfg(test)]
     pub(super) fn leaf_count(&self) -> u64 {
         self.leaves.load(Relaxed)

@@ -114,8 +114,8 @@ mod stand_in {
             self.node(self.published.load(see_node()))
         }
 
-        /// Returns the node. If this thread sees none, makes one and publishes it first; if another writer has
-        /// published one meanwhile, returns that.
+        /// Returns the node. If this thread sees none, makes and publishes one; if another writer has published one
+        /// meanwhile, returns that one instead.
         ///
         /// # Panics
         /// Panics if more than `WRITERS` calls on this box found no node.

@@ -74,8 +74,9 @@ fn still_mapped(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>) -> Result<(), S
 }
 
 /// Exchanges the hardware entries, first to last. Fails with H_TOO_HARD at an entry that is no longer as the plan read
-/// it; the entries before it stay exchanged. AcqRel: a CPU that reads the new entry sees its reference taken, and
-/// accesses by the CPU that stored the old entry come before this call changes the old page.
+/// it; the entries before it stay exchanged, and `progress` has their number. AcqRel: a CPU that reads the new entry
+/// sees its reference taken, and accesses by the CPU that stored the old entry come before this call changes the old
+/// page.
 fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
     for (i, old) in plan.journal.entries() {
         let new = plan.new.get(i).swap_bytes();
@@ -90,7 +91,7 @@ fn exchange(cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(
 
 /// Marks the old pages that the device could write DIRTY, and gives the references on all old pages back. DIRTY comes
 /// first, while the page is still held. Fails with H_TOO_HARD at a last reference, or if other CPUs keep changing a
-/// word.
+/// word. Notes in `progress` and the journal what was done until then.
 fn drop_old(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: &mut Progress) -> Result<(), Status> {
     for (i, old) in plan.journal.entries() {
         progress.dropped = i.wrapping_add(1);

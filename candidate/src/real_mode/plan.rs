@@ -31,7 +31,8 @@ pub struct Plan<'a> {
     pub journal: Journal<'a>,
 }
 
-/// Reads every page-table entry, hardware entry and struct page that the call names, and makes the plan.
+/// Reads every page-table entry, hardware entry and struct page that the call names, and makes the plan. The old
+/// hardware entries, and the new ones of a list, go to scratch memory.
 ///
 /// Fails with H_HARDWARE if the host cannot supply a page, with H_TOO_HARD for a reason to defer (docs/semantics.md,
 /// section 5); `DEFER.LAST_REF` is found only later, by [`super::commit`].

@@ -54,9 +54,9 @@ fn take_again(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progres
     }
 }
 
-/// Exchanges the entries back, except those whose old page is `Lost` or that another CPU has changed. For each entry
-/// that the call took a reference for, leaves in the journal the hardware entry whose reference must be given back, 0
-/// if there is none.
+/// Exchanges the entries back, except those whose old page is `Lost` or that another CPU has changed (the old page of
+/// the latter becomes DIRTY if the device could write it). For each entry that the call took a reference for, leaves in
+/// the journal the hardware entry whose reference must be given back, 0 if there is none.
 fn exchange_back(view: &View<'_>, cpu: &Cpu<'_>, plan: &Plan<'_>, progress: Progress) {
     for (i, old) in plan.journal.entries().take(progress.exchanged as usize) {
         let new = plan.new.get(i);

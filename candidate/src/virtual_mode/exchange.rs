@@ -15,7 +15,7 @@ use crate::window::Window;
 use super::{page, pin};
 
 /// Takes all new references, then exchanges the hardware entries, stores the guest values, and gives the references on
-/// the old pages back, last references included.
+/// the old pages back, last references included. Old pages that the device could write become DIRTY.
 ///
 /// Fails with H_HARDWARE, without a write to the window, if the host cannot supply a page. This is found before any
 /// page is faulted in, unless another CPU unmaps a page meanwhile.
@@ -66,7 +66,8 @@ fn pin_all<'a>(view: &View<'a>, cpu: &Cpu<'_>, run: &Run<'_>, values: Values<'_>
 }
 
 /// Clears every entry of a window that may hold a value other than 0, and gives back the references of its hardware
-/// entries. Entries that are already 0 are only read: most are, and a store to simulated memory costs more than a load.
+/// entries; pages that the device could write become DIRTY. Entries that are already 0 are only read: most are, and a
+/// store to simulated memory costs more than a load.
 pub fn clear(view: &View<'_>, cpu: &Cpu<'_>, window: &Window) {
     let run = Run { window, first: 0, count: window.entries, after: Status::SUCCESS };
     for i in window.used.range() {

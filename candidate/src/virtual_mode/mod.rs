@@ -1,4 +1,5 @@
-//! The virtual-mode half, which runs with the MMU on: it completes deferred calls, and it owns all memory.
+//! The virtual-mode half, which runs with the MMU on: it completes deferred calls, and it owns the candidate's tables
+//! and scratch memory.
 //!
 //! | module | what it does |
 //! |---|---|

@@ -44,8 +44,9 @@ pub fn fault_in(view: &View<'_>, cpu: &Cpu<'_>, hva: Hva, written: bool) -> Opti
     }
 }
 
-/// Faults a TCE's page in and takes a reference on it. Returns the hardware entry, 0 for a fault TCE. `None` if the
-/// host cannot supply the page, or no longer can, or if the TCE lies outside guest memory.
+/// Faults a TCE's page in (young, and dirty if the device may write), takes a reference on it and returns the hardware
+/// entry. Returns 0 for a fault TCE. `None`, without a reference, if the host cannot supply the page, or no longer can,
+/// or if the TCE lies outside guest memory.
 pub fn pin(view: &View<'_>, cpu: &Cpu<'_>, tce: Tce) -> Option<u64> {
     if !tce.has_permissions() {
         return Some(0);

@@ -63,7 +63,7 @@ macro_rules! answers {
         }
 
         impl Answers {
-            /// The answer that the dialect has for `field`, in a few words.
+            /// The answer of this column's dialect for `field`, in a few words.
             #[must_use]
             pub const fn text(&self, field: Field) -> &'static str {
                 match field { $(Field::$Type => self.$field.text(),)* }

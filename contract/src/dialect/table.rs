@@ -1,10 +1,10 @@
 //! The rows of disagreement, as data for docs/dialects.md and for `tests/corpora/dialects.rs`, which compares the
 //! reference with them. Neither the reference nor the candidate reads them.
 //!
-//! A field of [`Answers`](super::Answers) can disagree in several ways that a guest tells apart; each is a row of its
-//! own. What a dialect answers in general is the reference's to say (`reference::answers`); a row says what comes of
-//! one call. The call is a step of the program `corpora/dialects/NAME.realmode`, all of whose other steps
-//! answer alike in all dialects.
+//! The dialects can disagree on one field of [`Answers`](super::Answers) in several ways that a guest tells apart. Each
+//! of these ways is a row of its own. The reference decides what a dialect answers in general (`reference::answers`); a
+//! row says what comes of one call, or whether one machine is valid. The call is a step of the program
+//! `corpora/dialects/NAME.realmode`, all of whose other steps answer alike in all dialects.
 
 use super::{Dialect, Field};
 use crate::hcall::{Hypercall, Status};

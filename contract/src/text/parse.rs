@@ -433,8 +433,8 @@ fn slot(line: &mut Line<'_>) -> Parsed<SlotSpec> {
     Ok(SlotSpec { id, gfn, pages, hva: Hva(line.field("hva")?) })
 }
 
-/// Reads a page-table entry, and `pages=` where `runs` is true. Returns the entry and the number of entries, 1 without
-/// `pages=`.
+/// Reads the rest of the line as a page-table entry, which may have `pages=` only if `runs` is true. Returns the entry
+/// and the number of entries, 1 without `pages=`.
 fn pte(line: &mut Line<'_>, runs: bool) -> Parsed<(Pte, u64)> {
     const KINDS: &str = "`present`, `huge` or `absent`";
     let kind = line.word(KINDS)?;

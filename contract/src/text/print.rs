@@ -25,7 +25,8 @@ impl Display for Program {
     }
 }
 
-/// Writes `value` in the notation of `field`. For a flag it writes the label of the field.
+/// Writes `value` in the notation of `field`. For a flag it writes the label of the field, whatever the value: the
+/// caller leaves out a flag that is 0.
 fn number(f: &mut Formatter<'_>, field: Field, value: u64) -> fmt::Result {
     match field.notation() {
         Notation::Hexadecimal => write!(f, "{value:#x}"),
@@ -49,7 +50,7 @@ fn is_left_out(field: Field, value: u64) -> bool {
 
 /// Writes the numbers of an item, without those that [`is_left_out`] names. If `bare`, the first number has no label;
 /// every other number is ` label=value`, and a flag is ` label`. `before` gives the word that stands before the number
-/// of a field, or "".
+/// of a field, with a space in front of the word, or "".
 fn line(
     f: &mut Formatter<'_>,
     numbers: &impl Numbers,

@@ -18,8 +18,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 use trim::Trim;
 
-/// Of this many calls of [`afl_custom_fuzz`] one, on average, crosses the input with another input of AFL++'s queue;
-/// the others mutate it.
+/// Of this many calls of [`afl_custom_fuzz`] one, on average, crosses the input with the other input of AFL++'s queue
+/// that AFL++ passes; the others mutate it.
 const CROSSOVER: u64 = 4;
 
 /// Number of mutations of one input before AFL++ goes on to the next input. By itself AFL++ would make a thousand and
@@ -57,8 +57,8 @@ pub extern "C" fn afl_custom_fuzz_count(_data: *mut c_void, _buf: *const u8, _bu
     MUTATIONS
 }
 
-/// Mutates the input `buf`, or crosses it with the input `add_buf`. Sets `out_buf` to the result and returns its size
-/// in bytes, at most `max_size`.
+/// Mutates the input `buf`, or crosses it with the input `add_buf` if that is not empty. Sets `out_buf` to the result,
+/// which belongs to the state and stays valid until the next call, and returns its size in bytes, at most `max_size`.
 ///
 /// # Safety
 /// As AFL++ calls it: `data` is what [`afl_custom_init`] returned, the buffers hold as many bytes as their sizes say,

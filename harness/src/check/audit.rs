@@ -21,7 +21,7 @@ pub fn audit(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
 }
 
 /// Compares the account, which memory keeps store by store, with a count of own references and holders over the
-/// reference's state. The error is the first page on which account and count differ.
+/// reference's state. The error names one page on which account and count differ.
 fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     let mut due: BTreeMap<Pfn, Account> = BTreeMap::new();
     let mut account = |pfn: Pfn, own: i32, holders: i32| {
@@ -53,8 +53,8 @@ fn accounts(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     }
 }
 
-/// Checks that each vmemmap block of memory lies at the real address that the reference has for it. A block that only
-/// the reference has is not looked for: the first use of a struct page in it shows a difference.
+/// Checks that the reference has each vmemmap block of memory, at the same real address. A block that only the
+/// reference has is not looked for: the first use of a struct page in it shows a difference.
 fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for &(number, real) in memory.blocks() {
         let (memory, reference) = (Some(RealAddr(real)), reference.block(number));
@@ -66,7 +66,7 @@ fn blocks(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
 }
 
 /// Checks that each window of the reference has its tables in memory, and that a table in memory without a window in
-/// the reference is all zero. Such tables exist at the end of a program, when windows are closed and their tables stay.
+/// the reference is all zero. Such a table exists after the step that closes a window, until the host removes it.
 fn windows(reference: &Reference, memory: &RealMemory) -> Result<(), Fault> {
     for window in reference.windows() {
         let liobn = window.spec.liobn;

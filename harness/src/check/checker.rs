@@ -55,7 +55,8 @@ pub struct Observation<'a> {
     pub handled: Handled,
     /// Number of memory accesses that the real-mode half made for a hypercall; 0 for every other step.
     pub accesses: u64,
-    /// The real memory after the step. Its [changes](RealMemory::changes) are those of this step.
+    /// The real memory after the step. Its [changes](RealMemory::changes) are those of this step. If the step closed a
+    /// window, the window's tables are still there.
     pub memory: &'a RealMemory,
     /// The reference in its state after the step.
     pub reference: &'a Reference,
@@ -140,11 +141,13 @@ pub struct Checker {
     tally: Tally,
     /// Whether the [audit](super::audit) runs at the end of the program that runs now.
     audits: bool,
-    /// The place that runs now in the program: the start, a step, or the end.
+    /// The place that runs now in the program: the start, a step, or the end. A panic of the harness is reported there.
     place: Place,
     /// Number of memory accesses that the real-mode half made for the hypercall of the running step; 0 for other steps.
+    /// Only shown to a [`Watch`].
     accesses: u64,
-    /// The rule by which the reference decided the running step; `None` if no rule decides it, as for host steps.
+    /// The rule by which the reference decided the running step, for a finding's `decided`. `None` if no rule decides
+    /// the step, as for host steps.
     decided: Option<Rule>,
     /// What the subject covers on the running program's machine.
     coverage: Coverage,
@@ -230,9 +233,9 @@ impl Checker {
     }
 
     /// Runs the program to its end or to the first finding, and returns the verdict. A program that
-    /// [`Program::validate`] refuses does not run and gives [`Verdict::Invalid`]. If the subject does not cover a step,
-    /// the memory model or the dialect, the verdict is [`Verdict::NotCompared`]. A panic of the harness becomes a
-    /// finding of `HARNESS.FAULT`.
+    /// [`Program::validate`] refuses does not run and gives [`Verdict::Invalid`]. Without a finding the verdict is
+    /// [`Verdict::NotCompared`] if the subject does not cover a step, the memory model or the dialect. A panic of the
+    /// harness becomes a finding of `HARNESS.FAULT`.
     pub fn check(&mut self, program: &Program) -> Verdict {
         self.check_watched(program, &mut ())
     }
@@ -366,7 +369,8 @@ impl Checker {
         Verdict::Finding(Box::new(Finding { decided, agreed, moment, expected, found, objects, log, ..blank }))
     }
 
-    /// Starts the subject on the program's machine, then asks the subject what it covers of this machine.
+    /// Starts the subject on the program's machine, then asks the subject what it covers of this machine. Compares
+    /// nothing: the error is a panic of the subject or a violation of its interface.
     fn start(&mut self, program: &Program) -> Result<(), Box<Failure>> {
         self.driver.start(program, &mut Watched::new(PROBE_LIMIT))?;
         self.coverage = self.driver.subject().coverage();
@@ -416,7 +420,7 @@ impl Checker {
         if let Some(witness) = &self.witness {
             witness.step(step);
         }
-        self.accesses = 0;
+        (self.accesses, self.decided) = (0, None);
         let outcome = self.reference.step(step);
         self.decided = outcome.rule;
         outcome
@@ -488,8 +492,8 @@ impl Checker {
     }
 
     /// Compares the subject's answer (`ran`) with the reference's (`outcome`), and tells the judge about each
-    /// difference. Counts a probe or a hypercall in the tally if the answers are equal. Returns how the step was
-    /// handled.
+    /// difference. Counts a probe or a hypercall in the tally if the judge then knows of no failure of it. Returns how
+    /// the step was handled.
     fn compare_answer(&mut self, step: &Step, outcome: &Outcome, ran: Ran, judge: &mut Judge) -> Handled {
         match (step, outcome.answer, ran) {
             (Step::Hypercall { call, .. }, Answer::Hypercall { status, r4 }, Ran::Hypercall(answered)) => {
@@ -537,9 +541,9 @@ impl Checker {
         Handled::Real
     }
 
-    /// Compares the reference's answer to a hypercall with the subject's, and what real mode did with what it owes
-    /// (docs/semantics.md, section 5). Tells the judge about each difference. Counts the call if the judge has heard no
-    /// failure of this step.
+    /// Compares the reference's answer to a hypercall (`expected`) with the subject's, and whether real mode finished
+    /// or deferred the call with what it owes (docs/semantics.md, section 5). Tells the judge about each difference. If
+    /// the judge has heard no failure of this step, counts the call and the number of `entries` that it asks for.
     fn compare_hypercall(
         &mut self,
         outcome: &Outcome,

@@ -16,8 +16,8 @@ pub enum Place {
     Start,
     /// The step with this index, counted from 0. Texts print it counted from 1.
     Step(usize),
-    /// The end of the program, after the last step: everything is compared, then all windows are closed unless the
-    /// program is to leave them open.
+    /// The end of the program, after the last step: everything is compared, and often windows are then closed and leaks
+    /// searched for.
     End,
 }
 
@@ -517,8 +517,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Makes a finding on `program` at `place`, without values, objects, votes and log. `voter` is the name of the
-    /// voter that broke the rule.
+    /// Makes a finding on `program` at `place`. `voter` is the name of the voter that broke the rule. The moment is
+    /// [`Moment::After`]; every other field that the arguments do not give is empty or `None`, for the caller to set.
     #[must_use]
     pub fn new(voter: &str, program: &Program, place: Place, rule: Rule, thing: Thing) -> Self {
         Self {

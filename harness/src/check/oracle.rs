@@ -1,7 +1,8 @@
 //! The oracle: compares real memory with the reference's state (docs/semantics.md, section 7).
 //!
 //! The oracle decodes the words in [`RealMemory`] and never asks the subject. After a step it compares the words that
-//! were stored to and the objects that the reference touched; at the end of a program it compares everything.
+//! were stored to and the objects that the reference touched; at the end of a program it compares everything. It never
+//! compares the vmemmap list, which the reference does not have.
 //!
 //! A difference that no subject can cause is no mismatch but a [`Fault`]. Memory keeps the first one
 //! ([`RealMemory::fault`]).
@@ -16,7 +17,8 @@ use super::change::flag_names;
 use super::finding::{MAX_OBJECTS, ObjectDiff, Thing};
 use super::judge::rank;
 
-/// A word in real memory, or a page-table entry, whose value is not the reference's.
+/// A word in real memory, or a page-table entry, whose value is not the reference's; or a page's count that is not own
+/// plus holders (`REF.CONSERVE`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mismatch {
     /// The rule that the mismatch breaks.
@@ -28,7 +30,7 @@ pub(crate) struct Mismatch {
     pub(crate) object: Object,
     /// The thing that differs, for example the page's count.
     pub(crate) thing: Thing,
-    /// The value in the reference's state, as text.
+    /// The value in the reference's state, or what the rule demands, as text.
     pub(crate) expected: String,
     /// The value in real memory, as text.
     pub(crate) found: String,
@@ -81,8 +83,8 @@ impl Oracle<'_> {
         Some(self.memory.peek(real))
     }
 
-    /// Compares the whole memory with the whole state of the reference. Returns all mismatches, in no order. Reports a
-    /// fault to memory for a difference that no subject can cause.
+    /// Compares the whole memory, except the vmemmap list, with the whole state of the reference. Returns all
+    /// mismatches, in no order. Reports a fault to memory for a difference that no subject can cause.
     pub(crate) fn everything(&self) -> Vec<Mismatch> {
         let mut found = Vec::new();
         let mut words = 0;
@@ -195,9 +197,9 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares all words of an object with the reference and adds mismatches to `found`. `peek` reads a word of
-    /// memory; a word for which `peek` returns `None` is not compared. Reports a fault of the harness if no subject can
-    /// cause the difference.
+    /// Compares the words that the reference has of an object with memory and adds mismatches to `found`. `peek` reads
+    /// a word of memory; a word for which `peek` returns `None` is not compared. Compares a page-table entry in any
+    /// case. Reports a fault of the harness if no subject can cause the difference.
     fn object(&self, object: Object, peek: fn(&Self, RealAddr) -> Option<u64>, found: &mut Vec<Mismatch>) {
         match object {
             Object::Page(pfn) => {
@@ -239,8 +241,9 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares one word of the page's struct page, whose value is `now`, with the reference. `field` is the word's
-    /// offset in bytes from the start of the struct page.
+    /// Compares one word of the page's struct page, whose value is `now`, with the reference, and adds mismatches to
+    /// `found`: a wrong count and the bytes beside it are two. `field` is the word's offset in bytes from the start of
+    /// the struct page, `real` its real address.
     fn page_word(&self, pfn: Pfn, field: u64, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let page = self.reference.page(pfn);
         let expected = match field {
@@ -286,8 +289,9 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares one entry of a window's table with the reference: the hardware entry if `hardware` is set, else the
-    /// guest value. `index` counts entries from 0; `now` is the word as memory holds it.
+    /// Adds a mismatch to `found` if an entry of a window's table is not the reference's: the hardware entry if
+    /// `hardware` is set, else the guest value. `index` counts entries from 0; `now` is the word as memory holds it,
+    /// with the bytes in reverse order. Reports a fault of the harness if no such window is open or just closed.
     fn entry_word(
         &self,
         liobn: Liobn,
@@ -311,7 +315,8 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares the word of guest memory at real address `real`, whose value is `now`, with the reference.
+    /// Adds a mismatch to `found` if the word of guest memory at real address `real` is not the reference's. `now` is
+    /// the word as memory holds it, with the bytes in reverse order.
     fn ram_word(&self, real: RealAddr, now: u64, found: &mut Vec<Mismatch>) {
         let expected = self.reference.ram_word(real);
         let now = now.swap_bytes();
@@ -321,7 +326,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// Compares the page-table entry at `hva` in memory with the reference's entry.
+    /// Adds one mismatch to `found` if any part of the page-table entry at `hva` in memory is not the reference's.
     fn pte(&self, hva: Hva, found: &mut Vec<Mismatch>) {
         let (expected, now) = (self.reference.pte(hva), self.memory.pte(hva));
         if expected != now {
@@ -508,7 +513,7 @@ steps
     }
 
     /// Adds a second table to one window. Each word has the reference's value, but memory has one word more than the
-    /// reference.
+    /// reference. Only the comparison at the end of a program notices it, and reports a fault.
     #[test]
     fn words_are_as_many_as_the_reference_has() {
         let spoil = |(memory, reference): Both<'_>| {

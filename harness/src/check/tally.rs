@@ -3,7 +3,8 @@
 use contract::{Rule, RuleSet, Status};
 use serde::{Deserialize, Serialize};
 
-/// In how many steps one rule was decided, by mode and by answer.
+/// In how many steps one rule was decided, by mode and by answer. Counts only steps that the reference and the voter
+/// answered alike.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct RuleTally {
     /// Number of steps in which the rule was decided and that virtual mode did not finish: hypercalls that real mode

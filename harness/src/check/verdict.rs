@@ -11,7 +11,8 @@ use super::finding::{Finding, Place};
 /// The result of checking one program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Everything was compared, from the start to the end of the program, and the voter agrees with the reference.
+    /// Everything that the voter shows was compared, from the start to the end of the program, and is equal. Steps may
+    /// have been skipped.
     Agreed,
     /// A part of the program was not compared. Everything that was compared is equal, except for a difference that a
     /// ledger declares.
@@ -84,8 +85,8 @@ pub struct NotCompared {
     pub from: Place,
     /// Why that place was not compared.
     pub why: Reason,
-    /// Whether a part of the program was compared: steps before `from`, with [`Reason::Steps`] also steps after `from`,
-    /// with [`Reason::Declared`] the difference itself. In the verdict of a panel: whether any voter compared a part.
+    /// Whether any part of the program was compared, before `from` or after it; a declared difference counts as
+    /// compared. In the verdict of a panel: whether any voter compared a part.
     pub compared: bool,
 }
 
@@ -126,13 +127,14 @@ pub enum Reason {
     /// The voter was not asked this many steps; the text says why it was not asked the first of them. All other steps
     /// were compared.
     Steps(u64, String),
-    /// The voter cannot have the program's machine; the text says why.
+    /// The voter cannot have the program's machine, or cannot start it; the text says why.
     Machine(String),
-    /// The voter cannot run this step; the text says why. The program was compared up to the step.
+    /// The voter cannot run a step, so nothing from that step on was compared; the text says why.
     Step(String),
     /// The window with this LIOBN is invalid in the dialect named by the first text; the second text says why.
     Window(Liobn, String, String),
-    /// Two dialects are compared, and only one of them skips the step; the text says why it is skipped.
+    /// Two dialects are compared, and only one of them skips the step; the text says why it is skipped. Nothing from
+    /// that step on was compared.
     Skipped(String),
     /// The ledger declares the difference that was found; the text is the reason from the ledger.
     Declared(String),

@@ -55,7 +55,7 @@ impl Origin {
         }
     }
 
-    /// Returns the word for how the program came to be: `drawn` or `found`.
+    /// Returns the word for how the program came to be: `drawn` in a campaign, else `found`.
     const fn how(&self) -> &'static str {
         match self {
             Self::Campaign { .. } => "drawn",
@@ -209,8 +209,8 @@ impl Recorder<'_> {
         self.save(catch, &format!("{how}.{EXTENSION}"), &text)
     }
 
-    /// Writes the program that ran when a voter was lost, because that program may be the cause; `what` says what
-    /// happened. Returns the path of the file.
+    /// Writes the program that ran when a voter was lost, because that program may be the cause. `what`, which says
+    /// what happened, goes into a comment of the file. Returns the path of the file.
     ///
     /// # Errors
     /// Fails if the file cannot be written; the error names it.

@@ -1,4 +1,4 @@
-//! Writes a finding as a report for people and as a ready test.
+//! Makes texts of a finding: a report for people, and the source of a test. The recorder writes them to disk.
 
 use std::fmt::Write as _;
 
@@ -22,8 +22,9 @@ pub struct Context<'a> {
     pub ended: Option<Ended>,
 }
 
-/// Returns the report of a finding on `program`: for example the rule, the values of reference and voter, the last step
-/// on which reference and voter agreed, the votes, the objects that differ, and the program.
+/// Returns the report of a finding on `program`, made from these arguments alone: nothing runs. It has for example the
+/// rule, the values of reference and voter, the last step on which they agreed, the votes, the objects that differ, and
+/// the program.
 #[must_use]
 pub fn report(program: &Program, finding: &Finding, context: Context<'_>) -> String {
     let rule = finding.rule;
@@ -81,7 +82,7 @@ fn at_place(program: &Program, place: Place) -> String {
     match place {
         Place::Start => "the start: the subject is handed the machine".into(),
         Place::Step(index) => program.steps.get(index).map_or(place.to_string(), |step| format!("{place}: {step}")),
-        Place::End => "the end of the program: all windows closed, everything unmapped".into(),
+        Place::End => "the end of the program".into(),
     }
 }
 
@@ -101,7 +102,8 @@ fn differences(reference: &str, memory: &str, text: &mut String) {
     }
 }
 
-/// Returns the reference's outcome of each step of the program in words, one line for each step.
+/// Returns the reference's outcome of each step of the program in words, one line for each step. Runs the reference
+/// from the start. The program must be valid.
 #[must_use]
 pub fn outcomes(program: &Program) -> Vec<String> {
     let mut reference = Reference::new(program.dialect, &program.machine);
@@ -141,9 +143,10 @@ pub fn assert_sequence_agrees(text: &str) {
     }
 }
 
-/// Returns the source text of a test to paste into `tests/`. When the test runs, it compares the reference's outcomes
-/// with those of today, and the candidate with the reference. `finding` names the test; `None` for a program on which
-/// both sides agreed.
+/// Returns the source text of a test to paste into `tests/`. The text holds the outcomes that the reference has now.
+/// The test fails if the reference then has other outcomes, or if candidate and reference differ on the program. The
+/// test's name and comment come from `finding`; `None` stands for a program on which both sides agreed. The program
+/// must be valid.
 #[must_use]
 pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let rule = finding.map(|finding| finding.rule);

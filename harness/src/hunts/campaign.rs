@@ -74,20 +74,21 @@ pub struct CampaignFinding {
     pub recording: Duration,
 }
 
-/// The result of a campaign.
+/// The result of a campaign. Batches after the one in which the campaign reached its largest number of findings are not
+/// counted.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Counts of all programs that were checked, as the first voter counts them.
+    /// Counts of the programs that were checked, as the first voter counts them.
     pub tally: Tally,
     /// The different findings, in the order of their programs' numbers.
     pub findings: Vec<CampaignFinding>,
-    /// Number of programs that showed a finding, including findings that are no longer new.
+    /// Number of programs that showed a finding, whether or not its identity was new.
     pub failing: u64,
     /// Counts for each voter, and for each entry of the ledger.
     pub roll: Roll,
     /// The incidents, in which a voter was lost and came back: the number of the program that ran, and what happened.
     pub incidents: Vec<(u64, String)>,
-    /// The voter that was lost for good, which ended the campaign; `None` if no voter was lost so.
+    /// The first voter that was lost for good, which ended the campaign; `None` if no voter was lost so.
     pub gone: Option<Unavailable>,
     /// How long the campaign took, with the time to record findings.
     pub elapsed: Duration,
@@ -98,7 +99,7 @@ pub struct Summary {
 pub struct Progress {
     /// Number of programs that were checked.
     pub programs: u64,
-    /// Number of hypercalls whose answers were compared, by the count of the first voter.
+    /// Number of hypercalls that the reference and the first voter answered alike.
     pub hypercalls: u64,
     /// Of `hypercalls`, the number of those answered H_SUCCESS.
     pub accepted: u64,
@@ -132,7 +133,8 @@ struct Batch {
     caught: Vec<Caught>,
     /// The incidents of the batch, each with the number of the program that ran.
     incidents: Vec<(u64, String)>,
-    /// Why the file of a finding or of an incident could not be written; `None` if all were written.
+    /// Why the file of a finding or of an incident could not be written, for the first such file; the rest of the batch
+    /// was then not checked. `None` if all files were written.
     failed: Option<io::Error>,
     /// The voter that was lost for good; `None` if no voter was lost so.
     gone: Option<Unavailable>,
@@ -252,8 +254,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Checks the programs of a batch with the panel. Returns `false` if the batch lies past the last program of the
-    /// campaign.
+    /// Checks the programs of a batch with the panel and stores the results in `batch`. Ends early after a lost voter
+    /// or a file that could not be written, and when the campaign's time is over. Returns `false`, and checks nothing,
+    /// if the batch lies past the last program of the campaign.
     fn batch(&self, panel: &mut Panel, batch: &mut Batch) -> bool {
         let first = batch.number.saturating_mul(BATCH);
         let end = match self.campaign.limit {
@@ -278,9 +281,9 @@ impl Worker<'_> {
         true
     }
 
-    /// Lets the panel check `tasks`, the first of which is the program with number `first`, and adds findings and
-    /// incidents to `batch`. Writes the program of a finding to disk at once if no worker has written one of the same
-    /// identity. Writes the program of each incident too.
+    /// Lets the panel check `tasks`, the first of which is the program with number `first`. Adds counts, findings,
+    /// incidents, a lost voter, and an error of writing a file to `batch`. Writes the program of a finding to disk at
+    /// once if no worker has written one of the same identity. Writes the program of each incident too.
     fn check(&self, panel: &mut Panel, tasks: Vec<Task>, first: u64, batch: &mut Batch) {
         let Self { campaign, started, .. } = self;
         let recorder = Recorder { out: &campaign.out };
@@ -354,8 +357,9 @@ impl Merger<'_> {
         self.summary.findings.len() >= self.campaign.max_findings
     }
 
-    /// Adds the next batch to the summary and records its new findings. Does nothing if the campaign has enough
-    /// findings. The error names a file that could not be written.
+    /// Adds the next batch to the summary, and records its findings of new identities. Does nothing if the campaign has
+    /// enough findings. Ends the campaign's work if the batch lost a voter or brings enough findings. The error names a
+    /// file that could not be written.
     fn add(&mut self, batch: Batch) -> io::Result<()> {
         if self.full() {
             return Ok(());

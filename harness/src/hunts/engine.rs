@@ -20,7 +20,7 @@ pub enum EngineRun {
     /// The program was not compared or only in part. Everything that was compared is equal.
     NotCompared(NotCompared),
     /// The program was not run. Either the program has more work than [`MAX_WORK`], or the input's header names another
-    /// version of the encoding, so that another reader would see another program in the same bytes.
+    /// version of the encoding, in which the same bytes are another program.
     Rejected,
     /// The input's program, after the focus was applied, shows this finding.
     Finding(Box<Finding>, Box<Program>),
@@ -124,9 +124,9 @@ const fn count(call: &Hypercall) -> u64 {
     }
 }
 
-/// Parses arbitrary bytes as the text of a program. If the parser accepts the text, the program must stay the same when
-/// it is printed and parsed again, and when it is encoded and decoded. If the parser refuses the text, the error must
-/// name a place inside the text.
+/// Parses arbitrary bytes as the text of a program; bytes that are not UTF-8 are replaced first. If the parser accepts
+/// the text, the program must stay the same when it is printed and parsed again, and when it is encoded and decoded. If
+/// the parser refuses the text, the error must name a line of the text or the line after the last one.
 ///
 /// # Panics
 /// Panics if one of these checks fails. The engine records the panic as its finding.

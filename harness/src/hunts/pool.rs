@@ -32,7 +32,7 @@ impl<T> Outbox<T> {
     }
 }
 
-/// Adds up the results of all worker threads of a hunt. It runs on one thread.
+/// Adds up the results of all worker threads of a hunt, on the thread that calls [`Pool::run`].
 pub trait Merge<T, E> {
     /// Takes a result that a worker sent.
     ///

@@ -13,9 +13,9 @@ use crate::shrink::{Judge, Limits, shrink};
 use crate::voters::{Panel, Roster};
 
 /// Shrinks and records a catch. `found_file` is the path of the catch's program as it was found. `before` returns the
-/// programs that the same subject had run before the catch's program, in order; `before` is called only if no fresh
-/// subject shows the finding. If neither a shrunk program nor a sequence shows the finding, the program is recorded as
-/// it was found.
+/// programs that the same subject had run before the catch's program, in order; `before` is called only if voters could
+/// be made and the finding does not show on fresh ones. If neither a shrunk program nor a sequence shows the finding,
+/// the program is recorded as it was found.
 ///
 /// # Errors
 /// Fails if a file cannot be written; the error names it.
@@ -47,8 +47,8 @@ pub fn record(
 }
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
-/// programs in `before`, each shrunk, then the catch's program. Returns `None` if `before` is empty or does not bring
-/// the finding back, or if the voters cannot be made.
+/// programs in `before`, then the catch's program, all of them shrunk. Returns `None` if `before` is empty or does not
+/// bring the finding back, or if the voters cannot be made.
 fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequence, Finding)> {
     if before.is_empty() {
         return None;
@@ -79,7 +79,7 @@ impl SequenceShrinker {
     /// [identity](Self::identity) of the catch. Returns `None` if a voter is lost, if an earlier program shows a
     /// finding or is invalid, or if the last program shows no finding or one of another identity.
     fn shown(&mut self, sequence: &Sequence) -> Option<Finding> {
-        let verdicts = self.panel.check_sequence(sequence).ok()?;
+        let verdicts = self.panel.check_sequence(sequence, &mut |_| {}).ok()?;
         let last = verdicts.len() == sequence.parts.len();
         let finding = verdicts.into_iter().next_back().and_then(Verdict::into_finding)?;
         (last && finding.identity() == self.identity).then_some(finding)

@@ -16,7 +16,8 @@ use programs::inputs::{Input, Stored};
 pub struct Forms {
     /// Number of programs that are packed exactly as the encoder writes them.
     pub packed: u64,
-    /// Number of programs that are packed, and that the reader had to repair.
+    /// Number of programs that are packed, but not exactly as the encoder writes them: the reader repaired or ignored
+    /// something.
     pub mended: u64,
     /// Number of programs whose files hold only decisions of the generator, without a header.
     pub decisions: u64,

@@ -17,7 +17,7 @@ macro_rules! drop_items {
 }
 
 impl Shrinker<'_> {
-    /// Drops parts of the best program until no single step and no single item can go.
+    /// Drops parts of the best program until no single step and no single item can go, or a limit is reached.
     pub(super) fn drop_parts(&mut self) {
         loop {
             let mut changed = self.cut_tail();
@@ -119,8 +119,8 @@ fn sections(program: &Program) -> &[u64] {
     }
 }
 
-/// Removes the sections with these indices in [`sections`], from 0, from the machine, with all items that name their
-/// pages.
+/// Removes the sections with these indices in [`sections`], from 0, from the machine, with the machine's items whose
+/// first page lies in them. Steps stay.
 fn drop_sections(program: &mut Program, range: Range<usize>) {
     let gone = sections(program)[range].to_vec();
     for section in gone {

@@ -106,7 +106,7 @@ pub trait Judge {
     fn finding(&mut self, program: &Program) -> Option<Finding>;
 
     /// Makes the judge forget every program that it has run, for example by a new subject. Returns `false` if the judge
-    /// cannot forget.
+    /// cannot forget. [`shrink`] does not call it.
     fn renew(&mut self) -> bool;
 
     /// Returns whether the shrinker may change the dialect of a program: not if a voter answers in a dialect of its

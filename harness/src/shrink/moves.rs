@@ -193,7 +193,8 @@ impl Shrinker<'_> {
     }
 
     /// In each slot of the machine, moves guest pages to the lowest free gfns of the slot, together with what the host
-    /// maps at the hvas of these pages. Returns whether the best program changed.
+    /// maps at the hvas of these pages, and changes the guest addresses and TCEs that name them. Returns whether the
+    /// best program changed.
     fn guest_pages(&mut self) -> bool {
         let mut changed = false;
         for slot in 0..self.best.machine.slots.len() {
@@ -270,8 +271,8 @@ fn window(program: &Program, item: Item) -> Option<WindowSpec> {
 }
 
 /// Changes the window that this item of the machine describes or that this step creates. If the window is valid before
-/// and after the change, later hypercalls on it are changed to name the same entries, and the step that closes it
-/// follows. Does nothing for any other item or step.
+/// and after the change, later hypercalls on it are changed to name the same entries, as far as the changed window has
+/// them, and the step that closes it follows. Does nothing for any other item or step.
 pub(super) fn change_window(program: &mut Program, item: Item, change: impl FnOnce(&mut WindowSpec)) {
     let (window, start) = match item {
         Item::Window(index) => (&mut program.machine.windows[index], 0),
@@ -304,13 +305,14 @@ fn called(program: &Program) -> BTreeSet<(u64, u64)> {
     program.steps.iter().filter_map(call).collect()
 }
 
-/// Returns the index of the window's entry that this IOBA names, from 0. The entry may lie past the end of the window.
+/// Returns the index of the window's entry that this IOBA names, from 0. The entry may lie past the end of the window,
+/// and does so for an IOBA below the window's base.
 const fn entry_of(window: &WindowSpec, ioba: u64) -> u64 {
     ioba.wrapping_sub(window.base) >> window.page_shift
 }
 
-/// Returns the entries of the window that hypercalls name, as spans of entry indices. Each hypercall gives one span,
-/// which is cut at the end of the window.
+/// Returns the entries of the window that hypercalls name, as spans of entry indices that are not merged. Each
+/// hypercall gives one span, which is cut at the end of the window but has at least one entry.
 fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
     let span = |step: &Step| match step {
         Step::Hypercall { call, .. } if call.name().is_some() && call.args[0] == window.liobn.0 => {
@@ -387,7 +389,7 @@ fn page_spans(program: &Program) -> Vec<Span> {
     merged(spans)
 }
 
-/// Returns the host virtual memory that slots, mappings and steps name, as spans of hvas in bytes.
+/// Returns the host virtual memory that slots, mappings and steps name, as spans of hvas in bytes that are not merged.
 fn host_spans(program: &Program) -> Vec<Span> {
     let page = program.machine.page_shift.bytes();
     let mut spans: Vec<Span> = Vec::new();
@@ -427,8 +429,8 @@ fn slot_spans(program: &Program) -> Vec<Span> {
     program.machine.slots.iter().chain(steps).map(|slot| Span::new(slot.gfn.0, slot.pages.max(1))).collect()
 }
 
-/// Returns the gfns of a slot that the host maps, or that a step or a TCE names, as spans of gfns. `slot` is the slot's
-/// index among the slots of the machine, from 0.
+/// Returns the gfns of a slot that the host maps, or that a step or a TCE names, as spans of gfns that are not merged.
+/// `slot` is the slot's index among the slots of the machine, from 0.
 fn guest_spans(program: &Program, slot: usize) -> Vec<Span> {
     let slot = program.machine.slots[slot];
     let shift = program.machine.page_shift.bits();

@@ -7,7 +7,8 @@ use contract::{Hypercall, Program};
 
 use super::Shrinker;
 
-/// Number of other numbers of the same kind that are tried in the place of a number.
+/// How many other numbers are tried in the place of a number: the lowest of the same kind in the program. For a TCE,
+/// also the number of mapped guest addresses that are tried.
 const OTHERS: usize = 3;
 
 impl Shrinker<'_> {
@@ -59,8 +60,8 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Lowers the order of compound pages, together with the order of the huge entries that map them. Returns whether
-    /// the best program changed.
+    /// Lowers the order of compound pages, to 1 at the lowest, together with the order of the huge entries that map
+    /// them. Returns whether the best program changed.
     fn orders(&mut self) -> bool {
         let mut changed = false;
         let compounds: BTreeSet<(u64, u64)> =
@@ -105,7 +106,8 @@ pub(super) fn all(program: &Program) -> Vec<(Place, u64)> {
     all
 }
 
-/// Sets the number at this index of [`all`], from 0, to `value`.
+/// Sets the number at this index of [`all`], from 0, to `value`, without high bits that do not fit the field. Does
+/// nothing if there is no such index.
 pub(super) fn set(program: &mut Program, index: usize, value: u64) {
     let mut at = 0;
     visit_mut(program, &mut |_, number| {
@@ -124,8 +126,8 @@ fn heads(program: &Program) -> Vec<(u64, u64, usize)> {
     orders.map(|(index, (_, order))| (numbers[index - 1].1, *order, index)).collect()
 }
 
-/// Returns the numbers to try in place of `value`, the plainest first; all are lower than `value`. Returns an empty
-/// list for a kind of number that another function lowers.
+/// Returns the numbers to try in place of `value`, the plainest first; all are lower than `value`. `numbers` are all
+/// numbers of the program. Returns an empty list for a number that is not lowered alone, such as an order or a count.
 fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64) -> Vec<u64> {
     use NumberKind as Kind;
     let page = program.machine.page_shift.bytes();
@@ -155,7 +157,7 @@ fn simpler(program: &Program, numbers: &[(Place, u64)], field: Field, value: u64
 }
 
 /// Returns TCEs to try in place of `value`: for example 0, a fault TCE, a TCE without address, fewer permissions, no
-/// address bits inside the host page, and other mapped pages.
+/// address bits inside the host page, and other mapped pages. Not all are lower than `value`.
 fn tces(program: &Program, value: u64) -> Vec<u64> {
     let page = program.machine.page_shift.bytes();
     let (address, permissions) = (value & !3, value & 3);

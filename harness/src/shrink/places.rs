@@ -1,5 +1,5 @@
-//! Moves the regions of a program to lower real addresses: tables, vmemmap blocks, the array and the vmemmap list, also
-//! those that steps bring.
+//! Moves the regions of a program to lower real addresses: tables of windows, vmemmap blocks, the array of struct pages
+//! and the vmemmap list, also those that steps bring.
 
 use contract::Program;
 use contract::description::{LIST_AREA_BYTES, MemoryModel, REGION_ALIGN, SECTION_SIZE_BITS};

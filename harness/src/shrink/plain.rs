@@ -1,5 +1,5 @@
-//! Makes kinds of things in a program plainer: the dialect, flags, hypercalls of several entries, pinned windows, and
-//! the memory model.
+//! Makes things of a program plainer that are no numbers to lower: the dialect, the memory model, flags, page-table
+//! entries, windows, and hypercalls of several entries.
 
 use contract::description::{MemoryModel, words};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
@@ -91,7 +91,7 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Replaces the hypercall of several entries at step `index` by an H_PUT_TCE of its first entry or, for
+    /// Replaces the step `index`, if it is a hypercall of several entries, by an H_PUT_TCE of its first entry or, for
     /// H_PUT_TCE_INDIRECT, of its last entry. If that very step shows the finding, the step stays, because the kind of
     /// step is a part of the identity. Returns whether the hypercall was replaced.
     fn single_entry(&mut self, index: usize) -> bool {
@@ -115,7 +115,8 @@ impl Shrinker<'_> {
 }
 
 /// Returns the plainest value of a flag, a vCPU number or an unread register; `None` for any other field. Plain are
-/// page-table entries that give no reason to defer, clean pages, vCPU 0, and registers of 0.
+/// page-table entries that are writable, dirty and young, so that real mode has no reason to defer; clean pages; vCPU
+/// 0; registers of 0.
 const fn plain_value(field: Field) -> Option<u64> {
     match field {
         Field::PageDirty | Field::Vcpu => Some(0),

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use abi::{Foreign, Library, Unusable};
 use candidate::Candidate;
 use contract::Dialect;
+use programs::store;
 
 pub use canary::Canary;
 use planted::PLANTED;
@@ -37,8 +38,8 @@ pub enum SubjectKind {
     Library(usize),
 }
 
-/// The libraries that this process has opened. None is ever closed, because its findings may be needed as long as the
-/// process runs.
+/// The libraries that this process has opened. None is ever closed or removed, so that the index of a
+/// `SubjectKind::Library` stays valid.
 static LIBRARIES: Mutex<Vec<Arc<Library>>> = Mutex::new(Vec::new());
 
 /// Why the harness has no subject of a given name.
@@ -82,6 +83,14 @@ impl SubjectKind {
         }
     }
 
+    /// Returns a fingerprint of the library's file, as it was when the library was opened; `None` for other subjects.
+    pub(crate) fn code(self) -> Option<u64> {
+        match self {
+            Self::Library(at) => library(at).map(|library| store::hash(library.contents())),
+            Self::Candidate | Self::Null | Self::Canary | Self::Planted(_) => None,
+        }
+    }
+
     /// Makes a checker that runs this subject.
     ///
     /// # Panics
@@ -92,7 +101,8 @@ impl SubjectKind {
         self.try_checker().unwrap_or_else(|unusable| panic!("{unusable}"))
     }
 
-    /// Makes a checker that runs this subject. The checker can be [renewed](Checker::renew).
+    /// Makes a checker that runs this subject. The checker can replace its subject by a new one
+    /// ([`renew`](Checker::renew)).
     ///
     /// # Errors
     /// Fails if the subject is a library that was never opened, or one that cannot be loaded once more, such as a
@@ -105,8 +115,8 @@ impl SubjectKind {
         Ok(Checker::of(self.instance()?, Some(Box::new(make))))
     }
 
-    /// Makes a new subject of this kind, which has seen no program. The error says why a library cannot be loaded once
-    /// more.
+    /// Makes a new subject of this kind, which has seen no program, with its witness if it has one. Fails if a library
+    /// was never opened or cannot be loaded once more.
     fn instance(self) -> Result<Instance, Unusable> {
         Ok(match self {
             Self::Candidate => Instance::of(Candidate::new()),

@@ -164,7 +164,8 @@ impl State {
     }
 }
 
-/// The subject, which gives the answers of the second reference.
+/// The subject, which gives the answers of the second reference. In real mode it finishes only calls that real mode
+/// must finish, and defers all others.
 struct Null {
     shadow: Arc<Shadow>,
 }

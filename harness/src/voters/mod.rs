@@ -105,7 +105,8 @@ impl Shows {
     }
 }
 
-/// Writes the names of what the voter shows, such as `registers, tables`.
+/// Writes the names of what the voter shows, such as `registers, tables`; for [`Shows::ALL`] one phrase that means
+/// everything.
 impl fmt::Display for Shows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::ALL {
@@ -139,7 +140,8 @@ pub enum Look {
 pub struct Task {
     /// The program, which must be valid.
     pub program: Program,
-    /// Whether a new subject runs the program, made for this program alone. Else the voter's usual subject runs it.
+    /// Whether a subject that is made for this program alone runs the program, if the voter can make one. Else the
+    /// voter's usual subject runs it.
     pub fresh: bool,
     /// What the check does at the end of the program.
     pub ending: Ending,
@@ -163,7 +165,7 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// The loss of a voter's machine or process that did not happen again, so it is no finding.
+/// The loss of a voter's machine or process that no verdict reports, mostly because it did not happen again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Incident {
     /// Index of the program that was running, from 0, among the tasks of [`Voter::vote`].
@@ -176,7 +178,7 @@ pub struct Incident {
 pub enum Told {
     /// The verdict on the task with this index, from 0. Verdicts come in the order of the tasks, one for each task.
     Verdict(usize, Verdict),
-    /// The voter's machine or process was lost and was started again.
+    /// The voter's machine or process was lost, and no verdict reports this loss.
     Incident(Incident),
 }
 
@@ -246,8 +248,8 @@ impl Voter for Checker {
 }
 
 impl Checker {
-    /// Checks a task whose program is known to be valid, on a new subject if the task asks for it. Adds the counts to
-    /// `tally`.
+    /// Checks a task whose program is known to be valid, on a new subject if the task asks for it and one can be made.
+    /// Adds the counts to `tally`.
     pub(crate) fn check_task(&mut self, task: &Task, tally: &mut Tally, watch: &mut dyn Watch) -> Verdict {
         let Task { program, fresh, ending } = task;
         match fresh {

@@ -132,12 +132,13 @@ pub struct Panel {
     roll: Roll,
     /// Counts of all voters but the first. The first voter's counts go to the caller's tally.
     spare: Tally,
-    /// The first voter's counts of the last [`check`](Self::check).
+    /// The first voter's counts of the last valid program of `check` or `check_task`.
     tally: Tally,
 }
 
 impl Panel {
-    /// Makes a panel of these voters. Differences that the ledger declares are no findings.
+    /// Makes a panel of these voters. A finding that the ledger declares becomes the verdict that the program is not
+    /// compared from the finding on.
     #[must_use]
     pub fn new(voters: Vec<Box<dyn Voter>>, ledger: Ledger) -> Self {
         let (roll, spare, tally) = (Roll::default(), Tally::default(), Tally::default());
@@ -178,8 +179,8 @@ impl Panel {
     /// Sends the tasks to all voters. The programs of the tasks must be valid.
     ///
     /// Calls `found` for each program that shows a finding, in order, with the index of the task, from 0, and the
-    /// earliest finding, which holds the votes of all voters if there are several. Calls `odd` for each incident. Adds
-    /// the first voter's counts to `tally`.
+    /// earliest finding, which holds the votes of all voters if there are several. Other verdicts are only counted.
+    /// Calls `odd` for each incident. Adds the first voter's counts to `tally`.
     ///
     /// # Errors
     /// Fails if a voter cannot be used any more. What was passed on until then is valid.
@@ -201,8 +202,8 @@ impl Panel {
     }
 
     /// Returns the verdicts of each voter on the tasks, and an error if a voter cannot be used any more; that voter has
-    /// fewer verdicts. A finding that the ledger declares becomes the verdict that the program is not compared from the
-    /// finding on.
+    /// fewer verdicts. Counts them in `roll` and, for the first voter, in `tally`. Calls `odd` for each incident. A
+    /// finding that the ledger declares becomes the verdict that the program is not compared from the finding on.
     fn cast(
         &mut self,
         tasks: &[Task],
@@ -279,17 +280,23 @@ impl Panel {
         Ok(self.together(&at))
     }
 
-    /// Makes the voters forget every program, then runs a sequence on them. Returns the verdicts on its programs, up to
-    /// and with the first finding or invalid program.
+    /// Makes the voters forget every program, as far as they can, then runs a sequence on them. Returns the verdicts on
+    /// its programs, up to and with the first finding or invalid program. Calls `after` with the panel after each of
+    /// these programs, when its [tally](Self::tally) and [roll](Self::take_roll) are at hand.
     ///
     /// # Errors
     /// Fails if a voter cannot be used any more.
-    pub fn check_sequence(&mut self, sequence: &Sequence) -> Result<Vec<Verdict>, Unavailable> {
+    pub fn check_sequence(
+        &mut self,
+        sequence: &Sequence,
+        after: &mut dyn FnMut(&mut Self),
+    ) -> Result<Vec<Verdict>, Unavailable> {
         self.renew()?;
         let mut verdicts = Vec::with_capacity(sequence.parts.len());
         for Part { program, left_open } in &sequence.parts {
             let ending = if *left_open { Ending::LeaveOpen } else { Ending::Close };
             let verdict = self.check_task(Task { program: program.clone(), fresh: false, ending })?;
+            after(self);
             let over = matches!(verdict, Verdict::Finding(_) | Verdict::Invalid(_));
             verdicts.push(verdict);
             if over {

@@ -8,10 +8,12 @@
 //! |---|---|
 //! | the program at which the machine was lost passes on the fresh machine | an incident |
 //! | the program, alone and watched step by step, loses the fresh machine in the same way | a finding at the step |
-//! | the machine [refuses](Way::Refused) to start with the same message again, and starts for less | not compared |
+//! | the machine [refuses](Way::Refused) to start with the same message again, and starts for the smallest program | not compared |
+//! | nothing: the machine was lost after the last verdict | an incident |
 //! | the machine is lost more than [`MOST`] times without a verdict between | incidents; the voter is [`Unavailable`] |
 //!
-//! The finding's rule is `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL`, by the [`Way`].
+//! The finding's rule is `SUBJECT.CRASH`, `SUBJECT.HANG` or `SUBJECT.PROTOCOL`, by the [`Way`]. By [`Runner::at_first`]
+//! a runner can choose that a program which runs alone gets a finding for its first loss already.
 //!
 //! Invariants, which [`vote`] asserts:
 //!
@@ -39,8 +41,8 @@ pub enum Way {
     Silent,
     /// The machine or process gave an answer that its interface does not allow: `SUBJECT.PROTOCOL`.
     Garbled,
-    /// The machine or process ended by itself, or refused to go on, before it took programs, and said why. Perhaps the
-    /// machine cannot have what the program needs.
+    /// Before it took programs, the machine or process ended or refused to go on, and said why; perhaps it cannot have
+    /// what the program needs. No program gets a finding for such a loss.
     Refused,
     /// The harness's own side failed, for example the memory that it shares with the machine. No program gets a finding
     /// for such a loss.
@@ -95,16 +97,17 @@ pub trait Runner {
     /// Returns how reports name the machine or process, such as `QEMU` or `its process`.
     fn thing(&self) -> &str;
 
-    /// Returns how closely programs are watched while nothing has been lost. `left` is the number of programs without a
-    /// verdict. A program that is watched by [steps](Watching::Steps) from the start gets a finding for its first loss,
-    /// without a second try.
+    /// Returns how closely the next run must at least watch programs, even if nothing has been lost. `left` is the
+    /// number of programs without a verdict. If the answer is [`Watching::Steps`], the next program runs alone and can
+    /// get a finding for its first loss, without a second try.
     fn at_first(&self, left: usize) -> Watching {
         let _ = left;
         Watching::Together
     }
 
     /// Runs programs and passes the verdict on each program to `tell`, in order. Adds to `tally` one program for each
-    /// verdict. Starts a machine or process if none is running. May watch more closely than `watching` asks for.
+    /// verdict, and the counts of its steps, which may be missing after a loss. Starts a machine or process if none is
+    /// running. May watch more closely than `watching` asks for.
     ///
     /// # Errors
     /// Fails if the machine or process is lost. The verdicts that were passed on are valid, and the next run starts
@@ -117,8 +120,9 @@ pub trait Runner {
         tell: &mut dyn FnMut(Verdict),
     ) -> Result<(), Loss>;
 
-    /// Returns whether a machine can be started for the smallest program. Called after a machine has
-    /// [refused](Way::Refused) to start for another program.
+    /// Returns whether a machine can be started for the smallest program. [`vote`] asks this after a machine has twice
+    /// [refused](Way::Refused) to start for another program: if `true`, that program is not compared; if `false`, the
+    /// refusals count as losses for which no program is to blame.
     fn starts_bare(&mut self) -> bool {
         false
     }
@@ -147,7 +151,7 @@ impl Unexplained {
         self.losses.push((program, loss));
     }
 
-    /// Drops all losses that happened in this way, because a verdict reports them.
+    /// Drops the unreported losses of all programs that happened in this way, because a verdict reports them.
     fn explain(&mut self, way: Way) {
         let before = self.losses.len();
         self.losses.retain(|(_, loss)| loss.way != way);
@@ -163,8 +167,8 @@ impl Unexplained {
     }
 }
 
-/// Runs the tasks on `runner`, starts what is lost again, and passes verdicts and incidents to `tell`. Verdicts come in
-/// the order of the tasks.
+/// Runs the tasks on `runner`, again after each loss of the machine, and passes verdicts and incidents to `tell`.
+/// Verdicts come in the order of the tasks. Adds one program to `tally` for each verdict.
 ///
 /// # Errors
 /// Fails if the machine or process was lost more than [`MOST`] times without a verdict between the losses. The verdicts
@@ -301,7 +305,8 @@ mod tests {
     struct Actor {
         deeds: Vec<Deed>,
         done: Vec<bool>,
-        /// Whether the actor knows the place of each loss, however closely it watches.
+        /// Whether the actor, even when it watches programs together, passes on each verdict before a loss, and knows
+        /// the place of a loss within a program. The place of a refusal is never known.
         knows: bool,
         /// Whether the actor watches a single program by steps from the start.
         at_once: bool,

@@ -6,16 +6,23 @@ use std::time::Duration;
 
 use contract::{Dialect, Rule};
 use programs::generate::Limits;
+use programs::store;
 
 use super::ledger::Ledger;
 use super::{Look, Panel, Shows, Unavailable, Voter, isolate, model, qemu};
 use crate::check::{Checker, Finding};
-use crate::subjects::SubjectKind;
+use crate::subjects::{self, SubjectKind};
 
 /// Describes a voter. Each thread makes the voter itself from the description.
 pub trait Candidacy: fmt::Debug + Send + Sync {
     /// Returns the voter's name in reports and ledgers.
     fn name(&self) -> String;
+
+    /// Returns a fingerprint of the voter's code outside of this executable, such as a library in C; `None` if it has
+    /// none, or none that can be read.
+    fn code(&self) -> Option<u64> {
+        None
+    }
 
     /// Makes the voter. `look` says how many table entries the harness reads back, for a voter whose tables can be read
     /// only through H_GET_TCE.
@@ -58,8 +65,8 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Returns a description of the same voter with a time limit of at most `limit` for each step; `None` if the voter
-    /// has no such limit.
+    /// Returns a description of the same voter with a time limit of at most `limit` for each step of a program that
+    /// runs alone; `None` if the voter has no such limit.
     fn impatient(&self, limit: Duration) -> Option<Arc<dyn Candidacy>> {
         let _ = limit;
         None
@@ -86,7 +93,7 @@ pub struct Options {
     pub qemu: qemu::Config,
 }
 
-/// Returns the description of the voter that `--against` names.
+/// Returns the description of the voter that `--against` names, except `reference`, for which the caller adds no voter.
 ///
 /// # Errors
 /// Fails if no kind of voter has this name. The text lists the names.
@@ -135,6 +142,13 @@ impl Roster {
         self.candidates.iter().map(|candidate| candidate.name()).collect()
     }
 
+    /// Returns the fingerprints of the voters' code outside of this executable, in the order of the roster, for the
+    /// voters that have such code.
+    #[must_use]
+    pub fn code(&self) -> Vec<u64> {
+        self.candidates.iter().filter_map(|candidate| candidate.code()).collect()
+    }
+
     /// Returns the machines that the voters can have: the limits of the first voter that has limits. `None` if no voter
     /// has any.
     #[must_use]
@@ -149,7 +163,8 @@ impl Roster {
         self.candidates.iter().find_map(|candidate| candidate.dialect())
     }
 
-    /// Returns how many threads keep `cores` cores busy with these voters. At least 1 if `cores` is at least 1.
+    /// Returns how many threads keep `cores` cores busy with these voters. A thread uses one voter at a time, so the
+    /// voter with the most [cores](Candidacy::cores) counts. At least 1 if `cores` is at least 1.
     #[must_use]
     pub fn jobs(&self, cores: usize) -> usize {
         let each = self.candidates.iter().map(|candidate| candidate.cores()).max().unwrap_or(1);
@@ -211,12 +226,16 @@ impl Roster {
     }
 }
 
-/// Time limit for one step of an isolated subject while a hang is shrunk.
+/// The longest time limit that a step of an isolated subject has while a hang is shrunk.
 const SHRINKING: Duration = Duration::from_millis(100);
 
 impl Candidacy for SubjectKind {
     fn name(&self) -> String {
         Self::name(*self)
+    }
+
+    fn code(&self) -> Option<u64> {
+        Self::code(*self)
     }
 
     fn make(&self, _: Look) -> Result<Box<dyn Voter>, Unavailable> {
@@ -247,6 +266,10 @@ pub struct Apart {
 impl Candidacy for Apart {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn code(&self) -> Option<u64> {
+        subjects::is_library(&self.subject).then(|| std::fs::read(&self.subject).ok().map(store::hash)).flatten()
     }
 
     fn make(&self, _: Look) -> Result<Box<dyn Voter>, Unavailable> {

@@ -7,8 +7,8 @@
 //! | `vmemmap_list` | keeps the list of backed blocks in memory |
 //!
 //! The reference decides whether a step's precondition holds, and the host only gets steps whose precondition holds. If
-//! the host finds one that does not hold, that is a [`Fault`]. After each step the oracle compares memory with the
-//! reference, so a mistake of the host shows as a divergence.
+//! the host finds one that does not hold, it reports a [`Fault`] to memory. After each step the oracle compares memory
+//! with the reference, so a mistake of the host shows as a divergence.
 
 mod steps;
 #[cfg(test)]
@@ -27,8 +27,8 @@ use vmemmap_list::VmemmapList;
 /// Size of a section in bytes.
 const SECTION_BYTES: u64 = 1 << SECTION_SIZE_BITS;
 
-/// The host, with what it keeps outside the simulated memory: present sections, memory slots and a copy of the vmemmap
-/// list.
+/// The host, with what it keeps outside the simulated memory: sizes of the machine, present sections, memory slots and
+/// a record of the vmemmap list.
 pub struct Host {
     machine: MachineShape,
     /// Numbers of the sections that are present now. Empty in flatmem.
@@ -152,8 +152,8 @@ impl Host {
         self.list.push(memory, block, real, vmemmap.base.wrapping_add(block << vmemmap.block_shift));
     }
 
-    /// Removes the tables of a closed window from memory. The subject has set all entries to 0: a word that is not zero
-    /// is a [`Fault`].
+    /// Removes the tables of a closed window from memory. The subject has set all entries to 0: if a word is not zero,
+    /// reports a [`Fault`] to memory, and removes the tables all the same.
     pub fn remove_window(memory: &mut RealMemory, window: &WindowSpec) {
         for (start, bytes) in window.regions() {
             let left = memory.contents_within(start.0, start.0 + bytes).next();
@@ -180,8 +180,8 @@ fn shifted(pte: Pte, index: u64) -> Pte {
     pte
 }
 
-/// Sets a page-table entry where there is a hole. If the entry holds a reference (an absent one does not), adds 1 to
-/// the count of its page, or of the head of a compound page.
+/// Sets the page-table entry at `hva`, where the caller has seen a hole. If the entry holds a reference (an absent one
+/// does not), adds 1 to the count of its page, or of the head of a compound page.
 fn map(memory: &mut RealMemory, hva: Hva, pte: Pte) {
     memory.set_pte(hva, pte);
     if let Some(pfn) = pte.pfn().filter(|_| pte.holds_reference()) {

@@ -10,9 +10,9 @@ use super::{Host, SECTION_BYTES, Vmemmap, add_window, map};
 use crate::memory::{Fault, RealMemory, struct_page};
 
 impl Host {
-    /// Does a host step, or a `write` step of the guest. A broken precondition that the host notices is a [`Fault`];
-    /// the host does not check all of them. Hypercalls, probes and `close-window`, which a subject does, are a
-    /// [`Fault`] too.
+    /// Does a host step, or a `write` step of the guest. Reports a [`Fault`] to memory if the host notices that a
+    /// precondition fails (it does not check all of them), or if the step is a hypercall, a probe or `close-window`,
+    /// which a subject does.
     pub fn step(&mut self, memory: &mut RealMemory, step: &Step) {
         if let Err(Broken { needs, at }) = self.try_step(memory, step) {
             memory.report_fault(Fault::Precondition { step: step.kind(), needs, at });

@@ -39,8 +39,9 @@ impl VmemmapList {
     }
 
     /// Pushes a node for vmemmap block number `block`, at real address `real` and virtual address `virt`, on the front
-    /// of the list. If the list's area is full, that is a [`Fault`], and nothing is pushed. A first word of the list
-    /// that does not point to the front node is a [`Fault`] too.
+    /// of the list, in memory and in the host's record. If the list's area is full, reports a [`Fault`] and pushes
+    /// nothing. Also reports a [`Fault`], but pushes the node, if the first word of the list does not point to the
+    /// front node.
     pub(super) fn push(&mut self, memory: &mut RealMemory, block: u64, real: RealAddr, virt: u64) {
         let node = match self.freed.pop() {
             Some(node) => node,
@@ -63,8 +64,9 @@ impl VmemmapList {
         self.nodes.push((node, block));
     }
 
-    /// Removes the node of vmemmap block number `block` from the list. If the list has no such node, that is a
-    /// [`Fault`]; so is a word of the list that should point to the node and does not.
+    /// Removes the node of vmemmap block number `block` from the list, in memory and in the host's record. If the
+    /// record has no such node, reports a [`Fault`] and changes nothing. Also reports a [`Fault`], but removes the
+    /// node, if the word that should point to it does not.
     pub(super) fn remove(&mut self, memory: &mut RealMemory, block: u64) {
         let Some(index) = self.nodes.iter().position(|&(_, other)| other == block) else {
             return memory.report_fault(Fault::NoBlock { number: block });

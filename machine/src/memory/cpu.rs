@@ -34,8 +34,8 @@ pub struct Cpu<'m> {
     accesses: Cell<u64>,
     event: Cell<Option<Event>>,
     table_stored: Cell<bool>,
-    /// pfn of the page whose last reference this run gave back, the latest if there are several; `None` if there is
-    /// none.
+    /// pfn of the page whose count this run has last set to 0; `None` if there is none, or if the run has changed that
+    /// count since. A change of another word of its struct page is an event (`MEM.STRAY`).
     freed: Cell<Option<Pfn>>,
     /// The first frames of guest memory that this run read: (real address >> 12) + 1 (0 for none), and one bit for each
     /// of the 512 words of the frame that was read.
@@ -86,9 +86,9 @@ struct Target<'m> {
 }
 
 impl RealMemory {
-    /// Makes a CPU that runs one call of a subject on vCPU number `vcpu`, which must be below [`MAX_VCPUS`]: else that
-    /// is a [`Fault`]. The CPU may make `limit` accesses, and at most 4096 more after its first event. One more panics,
-    /// which is the only way out of code that hangs, and sets [`CpuReport::hung`].
+    /// Makes a CPU that runs one call of a subject on vCPU number `vcpu`. Reports a [`Fault`] if `vcpu` is not below
+    /// [`MAX_VCPUS`]. The CPU may make `limit` accesses, and its first event lowers the limit to at most 4096 more. One
+    /// access past the limit panics, which is the only way out of code that hangs, and sets [`CpuReport::hung`].
     #[must_use]
     pub fn cpu(&self, mode: Mode, vcpu: u8, context: Context, limit: u64) -> Cpu<'_> {
         if vcpu >= MAX_VCPUS {
@@ -134,17 +134,17 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Loads the eight bytes at `ea` (a multiple of 8) as a little-endian number; a TCE needs `swap_bytes`. An access
-    /// that the mode cannot make is an event (`RM.BAD_ACCESS` or `MEM.STRAY`), and returns 0.
+    /// Loads the eight bytes at `ea` as a little-endian number; a TCE needs `swap_bytes`. An access that the mode
+    /// cannot make, or an `ea` that is no multiple of 8, is an event (`RM.BAD_ACCESS` or `MEM.STRAY`), and returns 0.
     #[must_use]
     pub fn load(&self, ea: Ea, order: Ordering) -> u64 {
         self.count_access();
         self.readable(ea, 8).map_or(0, |target| target.load(order))
     }
 
-    /// Stores eight bytes, little-endian, at `ea` (a multiple of 8). A store that the mode cannot make, or to anything
-    /// but struct pages and TCE tables, is an event and does nothing. If memory has no frame left for the store, that
-    /// is a [`Fault`] and no event, and nothing is stored.
+    /// Stores eight bytes, little-endian, at `ea`. A store that the mode cannot make, to an `ea` that is no multiple of
+    /// 8, or to anything but struct pages and TCE tables, is an event and stores nothing. If memory has no frame left
+    /// for the store, it reports a [`Fault`], makes no event, and stores nothing.
     pub fn store(&self, ea: Ea, value: u64, order: Ordering) {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return };
@@ -155,7 +155,8 @@ impl<'m> Cpu<'m> {
     }
 
     /// Exchanges the eight bytes at `ea` (a multiple of 8) with `value` in one atomic step, and returns the old value.
-    /// Where [`store`](Self::store) is an event or a [`Fault`], so is this; it then does nothing and returns 0.
+    /// Where [`store`](Self::store) stores nothing, this stores nothing and returns 0, with the same event or
+    /// [`Fault`].
     pub fn swap(&self, ea: Ea, value: u64, order: Ordering) -> u64 {
         self.count_access();
         let Some((frame, target)) = self.writable(ea, 8) else { return 0 };
@@ -165,10 +166,10 @@ impl<'m> Cpu<'m> {
     }
 
     /// Stores `new` at `ea` (a multiple of 8) if the eight bytes there are `current`, in one atomic step, and returns
-    /// `current`. Where [`store`](Self::store) is an event or a [`Fault`], so is this, and it fails.
+    /// `current`. Where [`store`](Self::store) stores nothing, this fails, with the same event or [`Fault`].
     ///
     /// # Errors
-    /// The value at `ea`, if it is not `current`; after an event or a fault, some number that is not `current`.
+    /// The value at `ea`, if it is not `current`; where a store is refused, some number that is not `current`.
     pub fn compare_exchange(
         &self,
         ea: Ea,
@@ -186,8 +187,8 @@ impl<'m> Cpu<'m> {
         result
     }
 
-    /// Loads the four bytes at `ea` (a multiple of 4) as a little-endian number, such as a reference count. An access
-    /// that the mode cannot make is an event (`RM.BAD_ACCESS` or `MEM.STRAY`), and returns 0.
+    /// Loads the four bytes at `ea` as a little-endian number, such as a reference count. An access that the mode
+    /// cannot make, or an `ea` that is no multiple of 4, is an event (`RM.BAD_ACCESS` or `MEM.STRAY`), and returns 0.
     #[must_use]
     pub fn load_i32(&self, ea: Ea, order: Ordering) -> i32 {
         self.count_access();
@@ -195,10 +196,10 @@ impl<'m> Cpu<'m> {
     }
 
     /// Stores `new` in the four bytes at `ea` (a multiple of 4) if they are `current`, in one atomic step, and returns
-    /// `current`. Where [`store`](Self::store) is an event or a [`Fault`], so is this, and it fails.
+    /// `current`. Where [`store`](Self::store) stores nothing, this fails, with the same event or [`Fault`].
     ///
     /// # Errors
-    /// The value at `ea`, if it is not `current`; after an event or a fault, some number that is not `current`.
+    /// The value at `ea`, if it is not `current`; where a store is refused, some number that is not `current`.
     pub fn compare_exchange_i32(
         &self,
         ea: Ea,
@@ -240,8 +241,8 @@ impl<'m> Cpu<'m> {
 
     /// Replaces the page-table entry of the page that holds `hva` by `new` if it is `current`, in one atomic step
     /// (acquire and release). `new` must name the same pages as `current`: only flags can change, or absent and
-    /// present. Anything else is an event (`MEM.STRAY`) and fails. The caller takes the reference that a present entry
-    /// holds.
+    /// present. Anything else is an event (`MEM.STRAY`) and fails. This changes no count: the caller takes the
+    /// reference that a present entry holds before it makes an absent entry present.
     ///
     /// # Errors
     /// The page-table entry of the page, if it is not `current`; after an event, `current`. For a hole always
@@ -276,8 +277,8 @@ impl<'m> Cpu<'m> {
         Ok(())
     }
 
-    /// Asks the host's allocator for `bytes` bytes. In real mode this is an event (`RM.ALLOC`); in virtual mode it does
-    /// nothing. It is for implementations that manage memory of their own.
+    /// Says that the subject allocates `bytes` bytes of its own memory; the call itself gives none. In real mode this
+    /// is an event (`RM.ALLOC`). Counts as an access.
     pub fn allocate(&self, bytes: u64) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -285,8 +286,8 @@ impl<'m> Cpu<'m> {
         }
     }
 
-    /// Gives a page whose last reference is gone to the host's allocator. In real mode this is an event
-    /// (`RM.FINAL_RELEASE`); in virtual mode it does nothing.
+    /// Says that the subject frees a page whose last reference is gone; memory does not change. In real mode this is an
+    /// event (`RM.FINAL_RELEASE`). Counts as an access.
     pub fn free_page(&self, pfn: Pfn) {
         self.count_access();
         if self.mode == Mode::Real {
@@ -384,7 +385,7 @@ impl<'m> Cpu<'m> {
     }
 
     /// Returns frame and word at `ea` if a handler may store `size` bytes there; else `None`, and an event. If memory
-    /// has no frame left for the store, that is a [`Fault`] of the harness and no event.
+    /// has no frame left for the store, returns `None` and reports a [`Fault`], without an event.
     fn writable(&self, ea: Ea, size: u64) -> Option<(&'m Frame, Target<'m>)> {
         let target = self.target(ea, size)?;
         if !matches!(target.region.owner, Owner::StructPages { .. } | Owner::Table(_) | Owner::Hardware(_)) {

@@ -121,7 +121,7 @@ pub enum Fault {
         /// Order of the compound page; 0 if there is none to split.
         order: u32,
     },
-    /// Flags or compound word of a struct page differ from the host's record of compound pages.
+    /// HEAD, TAIL, or the word with order or head, of a struct page differs from the host's record of compound pages.
     CompoundWord {
         /// The page that the struct page belongs to.
         pfn: Pfn,
@@ -147,11 +147,11 @@ pub enum Fault {
         /// Real address at which the new node would begin.
         node: RealAddr,
     },
-    /// A word of the vmemmap list does not match the backed vmemmap blocks.
+    /// A word of the vmemmap list in memory does not match the host's record of the list or of the backed blocks.
     List {
         /// Real address of the word of the vmemmap list.
         at: RealAddr,
-        /// The value that the backed blocks give for this word of the vmemmap list; 0 if they give none. If a block has
+        /// The value that the host's record gives for this word of the vmemmap list; 0 if it gives none. If a block has
         /// no node, the block's virtual address, at the word that ends the list.
         expected: u64,
         /// The value that this word of the vmemmap list has in memory.
@@ -204,16 +204,18 @@ pub enum Fault {
         /// Number of words that are not 0 in the reference.
         reference: u64,
     },
-    /// A window has a table in memory but does not exist in the reference, or exists there and has no table in memory.
+    /// The tables of a window in memory do not match the windows of the reference: the window exists on one side only,
+    /// or its tables lie at other addresses.
     Window {
         /// LIOBN of the window.
         liobn: Liobn,
     },
-    /// A vmemmap block is backed in memory and not in the reference, or the other way round, or at different addresses.
+    /// A vmemmap block that is backed in memory is not backed in the reference, or lies at another address there. A
+    /// block that only the reference has is not looked for.
     Block {
         /// Number of the vmemmap block.
         number: u64,
-        /// Real address of the block in memory; `None` if it is not backed in memory.
+        /// Real address of the block in memory; never `None`, because only blocks that memory has are compared.
         memory: Option<RealAddr>,
         /// Real address of the block in the reference; `None` if it is not backed in the reference.
         reference: Option<RealAddr>,

@@ -162,7 +162,8 @@ pub(super) struct Frames {
     /// Largest number of frames in use.
     limit: u32,
     epoch: u32,
-    /// Numbers of the frames that the running step changed, in the order of their first changes.
+    /// Numbers of the frames that the running step changed, in the order of their first changes: the first
+    /// `changed_length` elements.
     changed: Vec<Cell<u32>>,
     changed_length: Cell<u32>,
 }
@@ -215,7 +216,7 @@ impl Frames {
         self.buckets.len().wrapping_sub(1)
     }
 
-    /// Returns the frame with this number (from 0); `None` if the frame is not allocated.
+    /// Returns the frame with this number (from 0), in use or not; `None` if the frame is not allocated.
     /// [`audit`](super::RealMemory::audit) checks that all frames in use are allocated.
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Frame> {
@@ -260,8 +261,8 @@ impl Frames {
         Some(frame)
     }
 
-    /// Logs that `actors` changed the word with index `index` modulo 512 of `frame`. `old` is the value before this
-    /// change.
+    /// Logs that `actors` changed the word with index `index` modulo 512 of `frame`; the caller stores the word itself.
+    /// `old` is the value before this change, and is kept at the word's first change in the step only.
     #[inline]
     pub(super) fn log(&self, frame: &Frame, index: u64, old: u64, actors: Actors) {
         let index = place(index);
@@ -379,7 +380,8 @@ impl Frames {
         Ok(())
     }
 
-    /// Returns the frames that overlap the real addresses `start .. end`, which must not be empty.
+    /// Returns the existing frames that overlap the real addresses `start .. end`, which must not be empty, in no
+    /// particular order.
     pub(super) fn frames_within(&self, start: u64, end: u64) -> impl Iterator<Item = &Frame> + '_ {
         let (first, last) = (start >> FRAME_SHIFT, (end - 1) >> FRAME_SHIFT);
         // The shorter way: look up each frame of the range, or search all frames in use.

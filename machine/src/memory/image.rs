@@ -130,7 +130,7 @@ impl RealMemory {
     }
 
     /// Adds a region. The region must not be empty, must start at a multiple of 4 KiB, and must not overlap another
-    /// region: else that is a [`Fault`], and the region is not added.
+    /// region: else this reports a [`Fault`] and adds nothing.
     pub fn add_region(&mut self, region: Region) {
         if region.start >= region.end || !region.start.is_multiple_of(REGION_ALIGN) {
             return self.report_fault(Fault::RegionShape(region));
@@ -149,8 +149,8 @@ impl RealMemory {
         self.order.insert(at, number);
     }
 
-    /// Removes the region that starts at real address `start`, and makes its words zero. If no region starts there,
-    /// that is a [`Fault`].
+    /// Removes the region that starts at real address `start`, and makes its words zero. Reports a [`Fault`] if no
+    /// region starts there.
     pub fn remove_region(&mut self, start: u64) {
         let Some(at) = self.order.iter().position(|&number| self.regions[number as usize].start == start) else {
             return self.report_fault(Fault::NoRegion { start });
@@ -227,8 +227,9 @@ impl RealMemory {
         (real < self.regions[number as usize].end).then_some((Some(frame), number))
     }
 
-    /// Backs vmemmap block number `number` by memory at real address `real`, a multiple of the block's size. The memory
-    /// model must be sparsemem-vmemmap, and the block must not be backed yet: else that is a [`Fault`].
+    /// Backs vmemmap block number `number` by memory at real address `real`, a multiple of the block's size, and adds
+    /// the region of its struct pages. The memory model must be sparsemem-vmemmap, and the block must not be backed
+    /// yet: else this reports a [`Fault`] and does nothing.
     pub fn add_block(&mut self, number: u64, real: RealAddr) {
         let Model::Vmemmap { block_shift, .. } = self.model else {
             return self.report_fault(Fault::NoBlock { number });
@@ -241,8 +242,8 @@ impl RealMemory {
         self.add_region(Region { start: real.0, end: real.0 + (1 << block_shift), owner });
     }
 
-    /// Removes vmemmap block number `number` and the contents of its struct pages. If the block is not backed, that is
-    /// a [`Fault`].
+    /// Removes vmemmap block number `number` with the region of its struct pages, whose contents are lost. Reports a
+    /// [`Fault`] if the block is not backed.
     pub fn remove_block(&mut self, number: u64) {
         match self.find_block(number) {
             Ok(at) => {
@@ -290,7 +291,7 @@ impl RealMemory {
     }
 
     /// Host: stores `value` in the eight bytes at real address `real` (a multiple of 8), little-endian. If memory has
-    /// no frame left, that is a [`Fault`], and nothing is stored.
+    /// no frame left, reports a [`Fault`] and stores nothing.
     pub fn poke(&mut self, real: RealAddr, value: u64) {
         if value == 0 && self.peek(real) == 0 {
             return;
@@ -340,8 +341,8 @@ impl RealMemory {
         self.struct_page_word(pfn, offset).map_or(0, |real| self.peek(real))
     }
 
-    /// Host: stores `value`, little-endian, in the word at byte `offset` of the page's struct page. If the word is not
-    /// backed, that is a [`Fault`].
+    /// Host: stores `value`, little-endian, in the word at byte `offset` of the page's struct page. Reports a [`Fault`]
+    /// if the word is not backed.
     pub fn set_page_word(&mut self, pfn: Pfn, offset: u64, value: u64) {
         match self.struct_page_word(pfn, offset) {
             Some(real) => self.poke(real, value),
@@ -349,19 +350,20 @@ impl RealMemory {
         }
     }
 
-    /// Returns the page's reference count; 0 if its struct page is not backed.
+    /// Returns the reference count in the page's own struct page, which for a tail is not the head's; 0 if it is not
+    /// backed.
     #[must_use]
     pub fn count(&self, pfn: Pfn) -> i32 {
         self.page_word(pfn, struct_page::COUNT) as i32
     }
 
-    /// Host: sets the page's reference count. If its struct page is not backed, that is a [`Fault`].
+    /// Host: sets the reference count in the page's own struct page. Reports a [`Fault`] if it is not backed.
     pub fn set_count(&mut self, pfn: Pfn, count: i32) {
         self.set_page_word(pfn, struct_page::COUNT, u64::from(count as u32));
     }
 
-    /// Host: adds `delta` to the page's reference count, which wraps like the count of an unnamed page
-    /// (docs/semantics.md, section 3). If its struct page is not backed, that is a [`Fault`].
+    /// Host: adds `delta` to the reference count in the page's own struct page. The count wraps like that of an unnamed
+    /// page (docs/semantics.md, section 3). Reports a [`Fault`] if the struct page is not backed.
     pub fn add_count(&mut self, pfn: Pfn, delta: i32) {
         match self.struct_page_word(pfn, struct_page::COUNT) {
             Some(real) => {
@@ -384,8 +386,9 @@ impl RealMemory {
     }
 
     /// Host: makes a compound page of the 2^`order` pages from `head` on: sets HEAD and TAIL, and the words with order
-    /// and head. The tails lose DIRTY. References stay on their pages. None of the pages may be compound, `order` must
-    /// be 1 to 9, and `head` a multiple of 2^`order`: else that is a [`Fault`].
+    /// and head. The tails lose DIRTY. Counts and account stay as they are: the caller moves them. None of the pages
+    /// may be compound, `order` must be 1 to 9, and `head` a multiple of 2^`order`: else this reports a [`Fault`] and
+    /// does nothing.
     pub fn mark_compound(&mut self, head: Pfn, order: u32) {
         let fault = Fault::Compound { pfn: head, order };
         if !(1..=MAX_ORDER).contains(&order) || !head.0.is_multiple_of(1 << order) {
@@ -407,8 +410,9 @@ impl RealMemory {
         }
     }
 
-    /// Host: makes single pages of the compound page whose head is `head`, each with the head's DIRTY. References stay
-    /// on their pages. Returns the order; `None`, and a [`Fault`], if `head` is no head of a compound page.
+    /// Host: makes single pages of the compound page whose head is `head`, each with the head's DIRTY. Counts and
+    /// account stay as they are: the caller moves them. Returns the order. If `head` is no head of a compound page,
+    /// reports a [`Fault`] and returns `None`.
     pub fn unmark_compound(&mut self, head: Pfn) -> Option<u32> {
         let Ok(at) = self.compounds.binary_search_by_key(&head.0, |&(head, _)| head) else {
             self.report_fault(Fault::Compound { pfn: head, order: 0 });
@@ -425,7 +429,7 @@ impl RealMemory {
 
     /// Host: copies `bytes` bytes (a multiple of 4096) from real address `from` to real address `to`, both multiples of
     /// 4096. Words that were never stored to are copied as zeros. If memory has no frame left for a part of the target,
-    /// that is a [`Fault`], and the copy stops there.
+    /// reports a [`Fault`] and stops the copy there.
     pub fn copy(&mut self, from: RealAddr, to: RealAddr, bytes: u64) {
         for offset in (0..bytes).step_by(1 << FRAME_SHIFT) {
             let key = |at: RealAddr| Key::new(Space::Real, (at.0 + offset) >> FRAME_SHIFT);

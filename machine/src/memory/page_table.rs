@@ -30,8 +30,8 @@ impl RealMemory {
     }
 
     /// Returns the page-table entry that covers `hva`; for any page under a huge entry, the huge entry. `None`, which
-    /// means a hole, if nothing was ever stored in the frame of the page's word; also, with a [`Fault`], if the page is
-    /// under a huge entry that does not exist.
+    /// means a hole, if nothing was ever stored in the frame of the page's word. If the page's word is of a huge entry
+    /// that does not exist, reports a [`Fault`] and returns `None`.
     pub(super) fn find_pte(&self, hva: Hva) -> Option<Found<'_>> {
         let shift = self.page_shift.bits();
         let page = hva.0 >> shift;
@@ -59,10 +59,10 @@ impl RealMemory {
         self.find_pte(hva).map_or(Pte::Hole, |found| found.entry)
     }
 
-    /// Host: replaces the page-table entry at `hva`, or removes it ([`Pte::Hole`]). Updates the account of holders, but
-    /// not the reference counts. An `hva` inside an old huge entry, past its first page, is a [`Fault`], and nothing
-    /// changes. A new huge entry that covers another entry than the old one, or a memory that has no frame left, is a
-    /// [`Fault`] too. `hva` must be aligned to the size of a new huge entry.
+    /// Host: replaces the page-table entry at `hva`, which must be aligned to the size of a new huge entry, or removes
+    /// it ([`Pte::Hole`]). Updates the account of holders, but not the reference counts. If `hva` is inside an old huge
+    /// entry, past its first page, reports a [`Fault`] and changes nothing. Also reports a [`Fault`] if a new huge
+    /// entry overwrites other entries than the old one, or if memory has no frame left.
     pub fn set_pte(&mut self, hva: Hva, entry: Pte) {
         let first = hva.0 >> self.page_shift.bits();
         let old = match self.find_pte(hva) {

@@ -1,7 +1,8 @@
 //! The encoding of page-table entries as words of the image. Only this module knows it; subjects see entries decoded.
 //!
-//! Bits 0-1: 0 a hole, 1 present, 2 huge, 3 absent. Bit 2 writable, 3 dirty, 4 young, 5 'not the first page of a huge
-//! entry'; bits 8-12 the order of a huge entry; bits 16 and up the pfn.
+//! Bits 0-1: 0 a hole, 1 present, 2 huge, 3 absent. Bit 2 writable, 3 dirty, 4 young; bits 8-12 the order of a huge
+//! entry; bits 16 and up the pfn. A huge entry has a word for each of its pages: those after the first have bit 5 set,
+//! and besides it only the kind (2) and the order.
 
 use contract::addr::Pfn;
 use contract::description::Pte;
@@ -18,8 +19,8 @@ const TAIL: u64 = 1 << 5;
 pub(super) enum Entry {
     /// The word is a page-table entry, or a hole.
     Entry(Pte),
-    /// The word of a page under a huge entry, not the first page. The entry itself is in the word whose page number is
-    /// this one rounded down to a multiple of 2^order.
+    /// The word of a page under a huge entry, not the first page. The entry itself is in the word whose page number
+    /// (hva >> PAGE_SHIFT) is this one rounded down to a multiple of 2^order.
     Tail {
         /// Order of the huge entry.
         order: u32,

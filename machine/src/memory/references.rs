@@ -21,7 +21,7 @@ impl RealMemory {
         }
     }
 
-    /// Returns every account in which own or holders is not zero, with the pfn of its page.
+    /// Returns every account in which own or holders is not zero, with the pfn of its page, in no particular order.
     pub fn accounts(&self) -> impl Iterator<Item = (Pfn, Account)> + '_ {
         self.frames.frames().filter(|frame| frame.key().space() == Space::Account).flat_map(|frame| {
             let base = frame.key().number() << 9;
@@ -63,8 +63,8 @@ impl RealMemory {
         self.change_account(pfn, delta, 0);
     }
 
-    /// Host: clears the accounts of the pages `first .. end`, whose struct pages were zeroed or removed. If an account
-    /// has holders, that is a [`Fault`].
+    /// Host: clears the accounts of the pages `first .. end`, whose struct pages were zeroed or removed. Reports a
+    /// [`Fault`] if one of them still has holders.
     pub fn clear_account(&mut self, first: Pfn, end: Pfn) {
         for frame in self.frames.frames().filter(|frame| frame.key().space() == Space::Account) {
             let base = frame.key().number() << 9;
@@ -77,7 +77,8 @@ impl RealMemory {
         }
     }
 
-    /// Host: adds `delta` to the holders in the page's account, for compound pages that are made or split.
+    /// Host: adds `delta` to the holders in the page's account. The holders of a compound page count for its head, so
+    /// the host moves them when it makes or splits one.
     pub fn move_holders(&mut self, pfn: Pfn, delta: i32) {
         if delta != 0 {
             self.add_holders(pfn, delta);

@@ -30,7 +30,8 @@ pub use write::{encode, encode_into};
 
 /// Size of the header and of each record, in bytes.
 pub const RECORD: usize = 48;
-/// Version of the encoding, in the header's bytes 4 to 7. No other version is written or read.
+/// Version of the encoding, in the header's bytes 4 to 7. No other version is written, and none is read as a packed
+/// program.
 pub const VERSION: u32 = 1;
 /// The first four bytes of the header, which mark an encoded program.
 pub const MAGIC: [u8; 4] = *b"RMDP";

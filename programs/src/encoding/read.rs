@@ -87,6 +87,9 @@ pub fn decode_exact(bytes: &[u8]) -> Result<Program, EncodingError> {
         None if written.len() < bytes.len() => {
             fail(written.len(), "found a record that belongs to nothing, expected the end".into())
         }
+        None if written.len() > bytes.len() => {
+            fail(bytes.len(), "found the end, expected another record, such as the words of a write".into())
+        }
         None => Ok(program),
     }
 }

@@ -10,9 +10,9 @@ use contract::{Dialect, WindowSpec};
 /// Programs drawn within limits use only what the voter can show: registers, tables of emulated windows, and lists in
 /// low guest memory.
 pub trait Limits: fmt::Debug + Send + Sync {
-    /// Returns the windows with which the machine of program number `index` of the campaign `seed` starts. The
-    /// generator sets the addresses of their tables. If it is expensive for the voter to change windows, neighbouring
-    /// numbers should get the same windows.
+    /// Returns the windows for the machine of program number `index` of the campaign `seed`. The generator sets the
+    /// addresses of their tables, and seldom leaves one of the windows out. If it is expensive for the voter to change
+    /// windows, neighbouring numbers should get the same windows.
     fn windows(&self, dialect: Dialect, seed: u64, index: u64) -> Vec<WindowSpec>;
 
     /// Returns the windows among `open` (the windows that are open at this step) that the voter can close now.

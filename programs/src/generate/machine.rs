@@ -28,14 +28,16 @@ pub(crate) struct GuestPage {
 /// A drawn machine, and the pages, sections and free memory that the drawn steps can refer to.
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
-    /// Guest pages that have a page-table entry when the program starts.
+    /// Guest pages that have a page-table entry, maybe an absent one, when the program starts. In a slot that has the
+    /// hvas of slot 0, some of them can be holes.
     pub(crate) mapped: Vec<GuestPage>,
-    /// Guest pages that are holes (no page-table entry) when the program starts.
+    /// Guest pages that mostly are holes (no page-table entry) when the program starts: pages that were left out on
+    /// purpose, and the last page of each slot, which can be mapped.
     pub(crate) holes: Vec<GuestPage>,
     /// Host pages for steps to name, for example the first and last page of a section and pages with a split struct
-    /// page.
+    /// page. All of them exist when the program starts.
     pub(crate) pool: Vec<Pfn>,
-    /// Numbers of sections that are absent when the program starts, for hot-plug steps.
+    /// Numbers of some sections that are absent when the program starts, for hot-plug steps. Empty in flatmem.
     pub(crate) absent_sections: Vec<u64>,
     /// Allocates the real memory of window tables and vmemmap blocks that steps create.
     pub(crate) places: Places,
@@ -43,7 +45,8 @@ pub(crate) struct Scene {
     pub(crate) groups: Vec<CompoundSpec>,
 }
 
-/// Allocates real memory for window tables and vmemmap blocks, in ascending order. Nothing is given back.
+/// Allocates real memory for struct pages, the vmemmap list and window tables, in ascending order. Nothing is given
+/// back.
 pub(crate) struct Places {
     /// The lowest real address that is still free, a multiple of 4096.
     next: u64,
@@ -200,8 +203,8 @@ fn blocks(swarm: &Swarm, sections: &[u64], places: &mut Places, dice: &mut Dice<
     runs
 }
 
-/// If the swarm has compound pages, draws up to two groups of 2 to 16 pages. About 60 of 100 become compound pages of
-/// the machine; steps can make the others compound.
+/// If the swarm has compound pages, draws up to two groups of 2 to 16 pages, and adds some of their pages to the
+/// scene's pool. About 60 of 100 become compound pages of the machine; steps can make the others compound.
 fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     if !swarm.compound {
         return;
@@ -226,8 +229,8 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     scene.pool.dedup();
 }
 
-/// Draws one to three memory slots (in 10 of 100 programs without limits also one at the last gfn), the mappings of
-/// their first pages, and the list of holes.
+/// Draws one to three memory slots (in 10 of 100 programs without limits also one at the last gfn) and the mappings of
+/// their first pages. Fills the scene's `mapped` and `holes`.
 fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let shift = swarm.page_shift.bits();
     let mut gfn = dice.pick(&[0, 0, 0x10, 0x1000]);
@@ -268,8 +271,9 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     }
 }
 
-/// Maps the guest page `page`, or a whole compound page from `page` on, or leaves a hole. Returns the number of pages
-/// that this covers. `index` is the next page of the slot to map, `mapped` the number of pages to map in the slot.
+/// Maps the guest page `page`, or a whole compound page from `page` on, or leaves `page` a hole, and adds the guest
+/// pages to the scene's `mapped` or `holes`. Returns their number. `index` is the number of `page` in its slot, from 0;
+/// `mapped` is the number of pages of the slot that the caller goes through.
 fn map(swarm: &Swarm, scene: &mut Scene, page: GuestPage, index: u64, mapped: u64, dice: &mut Dice<'_>) -> u64 {
     if swarm.absent && dice.percent(10) {
         scene.holes.push(page);

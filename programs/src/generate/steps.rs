@@ -34,23 +34,24 @@ pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program 
     Program { dialect: swarm.dialect, machine: scene.machine, steps }
 }
 
-/// Draws steps: holds the steps drawn so far, and the windows, pages and memory that the next steps can refer to.
+/// Draws steps, for the generator or for a mutation: holds the steps drawn so far, and the windows, pages and memory
+/// that the next steps can refer to.
 pub(crate) struct Writer<'a> {
     pub(crate) swarm: &'a Swarm,
     pub(crate) machine: &'a Machine,
     /// Windows that are open after the steps drawn so far.
     pub(crate) windows: Vec<WindowSpec>,
-    /// Windows that one of the steps drawn so far closed.
+    /// Windows that earlier steps closed.
     pub(crate) closed: Vec<WindowSpec>,
-    /// Guest pages that have a page-table entry when the program starts.
+    /// Guest pages for steps to name, most of them mapped (they have a page-table entry).
     pub(crate) mapped: Vec<GuestPage>,
-    /// Guest pages that are holes (no page-table entry) when the program starts.
+    /// Guest pages for steps to name by mistake, most of them holes (they have no page-table entry).
     pub(crate) holes: Vec<GuestPage>,
     /// Host pages for steps to name.
     pub(crate) pool: Vec<Pfn>,
-    /// Numbers of sections that are absent when the program starts, for hot-plug steps.
+    /// Numbers of sections for hot-plug steps, most of them absent when the program starts. Empty in flatmem.
     pub(crate) absent_sections: Vec<u64>,
-    /// Aligned groups of 2^order pages. Each is a compound page at the start, or a step can make it one.
+    /// Aligned groups of 2^order pages: compound pages, or pages of which steps try to make one.
     pub(crate) groups: Vec<contract::description::CompoundSpec>,
     /// Allocates the real memory of window tables and vmemmap blocks that steps create.
     pub(crate) places: super::machine::Places,
@@ -125,8 +126,8 @@ impl Writer<'_> {
         });
     }
 
-    /// Draws a guest page: mostly one that is mapped at the start; in 4 of 100 cases (if the swarm makes mistakes), and
-    /// if none is mapped, a hole. If there is neither, gfn 0.
+    /// Draws a guest page: mostly one of `mapped`; in 4 of 100 cases (if the swarm makes mistakes), and if `mapped` is
+    /// empty, one of `holes`. If both are empty, gfn 0.
     fn guest_page(&self, dice: &mut Dice<'_>) -> GuestPage {
         let hole = self.mapped.is_empty() || (self.swarm.wrong > 0 && dice.percent(4));
         match dice.pick_from(if hole { &self.holes } else { &self.mapped }) {
@@ -206,8 +207,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Draws a `hot-add` or a `hot-remove` of one of `absent_sections`, and a lookup of a page in that section. Draws
-    /// nothing if `absent_sections` is empty.
+    /// Draws a `hot-add` or a `hot-remove` of one of `absent_sections`, and a lookup of a page in that section, which a
+    /// `hot-add` also puts into the pool. Draws nothing if `absent_sections` is empty.
     pub(crate) fn hotplug(&mut self, dice: &mut Dice<'_>) {
         let Some(section) = dice.pick_from(&self.absent_sections) else { return };
         let per_section = self.swarm.page_shift.pages_per_section();
@@ -245,7 +246,7 @@ impl Writer<'_> {
 
     /// Draws three or more steps on a pinned window: a call whose TCEs name a page, an `unmap` of that page, and a call
     /// that may drop its last reference. Draws nothing if no pinned window is open. Draws fewer steps, or none, if a
-    /// list is needed and no guest page is mapped at the start.
+    /// list is needed and `mapped` is empty.
     pub(crate) fn last_reference(&mut self, dice: &mut Dice<'_>) {
         let pinned: Vec<WindowSpec> =
             self.windows.iter().copied().filter(|window| window.backing != Backing::Emulated).collect();
@@ -401,9 +402,9 @@ impl Writer<'_> {
         address | dice.pick(&[3, 3, 1, 2])
     }
 
-    /// Draws a list of TCEs for the range and returns its guest address. In about 15 of 100 cases it returns the list
-    /// drawn last again, if that is long enough; in 3 of 100 it draws no `write` step, and the list holds whatever lies
-    /// there.
+    /// Draws a list of TCEs for the range, and the `write` step that stores it, and returns its guest address. In about
+    /// 15 of 100 cases it returns the list drawn last again, if that is long enough; in 3 of 100 it draws no `write`
+    /// step, and the list holds whatever lies there.
     fn list(&mut self, range: &Range, dice: &mut Dice<'_>) -> u64 {
         if let Some((gpa, words)) = self.list
             && words >= range.count

@@ -28,8 +28,8 @@ pub(crate) struct Swarm {
     pub(crate) absent: bool,
     /// Whether some page-table entries are read-only, not young, or not dirty, and steps clear these flags.
     pub(crate) imperfect: bool,
-    /// Whether pages have own references (a page that no page-table entry names: any count), and steps `take` and
-    /// `drop` them.
+    /// Whether some pages start with own references (a page that no page-table entry names: any count) or the flag
+    /// DIRTY, and steps `take` and `drop` own references.
     pub(crate) own: bool,
     /// Whether steps hot-add and hot-remove sections. Always false for flatmem.
     pub(crate) hotplug: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Swarm {
     pub(crate) slots: bool,
     /// Whether steps create and close windows.
     pub(crate) windows: bool,
-    /// Whether there are probe steps: lookups and conditional references.
+    /// Whether there are probe steps: lookups and conditional references. A hot-plug step brings a lookup in any case.
     pub(crate) probes: bool,
     /// Whether there are calls with hundreds of entries, and windows that are large enough for them.
     pub(crate) long: bool,
@@ -94,8 +94,9 @@ impl Swarm {
         }
     }
 
-    /// Restricts the swarm to the limits of a voter, which shows only registers and tables of emulated windows.
-    /// Features of pages and their references are switched off, and the number of steps is drawn anew.
+    /// Restricts the swarm to the limits of a voter, which shows only registers and tables of emulated windows. Sets
+    /// flatmem, and switches off hot-plug, probes and the features of pages (all but `absent`). Draws anew, with other
+    /// probabilities, whether steps change slots and windows, how often calls are wrong, and the number of steps.
     pub(crate) fn limit(&mut self, limited: Limited, dice: &mut Dice<'_>) {
         self.limited = Some(limited);
         self.flatmem = true;

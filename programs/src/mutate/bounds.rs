@@ -7,13 +7,13 @@ use contract::{Program, Step, WindowSpec};
 pub const MAX_GROWN_STEPS: usize = 64;
 /// Largest number of entries to which mutation grows one window.
 pub const MAX_GROWN_ENTRIES: u64 = 4096;
-/// Largest number of entries that all windows of a program have together after mutation, windows that steps create
+/// Largest number of entries to which mutation grows all windows of a program together, windows that steps create
 /// included.
 pub const MAX_GROWN_TOTAL: u64 = 1 << 13;
-/// Largest number of words of 8 bytes of one `write` step, or of one `ram` item, after mutation.
+/// Largest number of words of 8 bytes to which mutation grows one `write` step or one `ram` item.
 pub const MAX_GROWN_WORDS: u64 = 512;
-/// Largest number of page-table entries of all mappings of the machine together after mutation. A huge entry counts as
-/// one.
+/// Largest number of page-table entries to which mutation grows all mappings of the machine together. A huge entry
+/// counts as one.
 pub const MAX_GROWN_PAGES: u64 = 256;
 
 /// The size limits for mutating one program: the constants `MAX_GROWN_...`, or the size that the program already has

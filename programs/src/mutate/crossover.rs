@@ -61,8 +61,8 @@ pub(super) fn cross(one: &Program, other: &Program, dice: &mut Dice<'_>) -> Prog
     child
 }
 
-/// Changes the windows that steps of the child create, so that they are valid on its machine. Each gets tables in free
-/// memory.
+/// Changes each window that a step of the child creates, so that the window by itself is valid on the child's machine
+/// and its tables lie above everything that the child places in memory.
 fn adapt_created(child: &mut Program) {
     for index in 0..child.steps.len() {
         let Step::CreateWindow(window) = child.steps[index] else { continue };

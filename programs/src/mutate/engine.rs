@@ -109,7 +109,8 @@ impl Mutator {
     }
 
     /// Runs `make` and encodes its program into `encoded`, in at most `max_size` bytes. Returns false if `make` panics
-    /// or makes an invalid program (then a line is printed on stderr), or if the machine alone is too long.
+    /// or makes an invalid program (this counts as a failure, and a line is printed on stderr), or if the machine alone
+    /// is too long.
     fn make(
         &mut self,
         call: &'static str,

@@ -23,8 +23,8 @@ pub(super) enum Wanted {
     Window,
 }
 
-/// Number of mapped guest pages, of host pages and of compound pages that the writer chooses from. It is small enough
-/// that two steps often name the same page.
+/// Largest number of mapped guest pages, of host pages and of the machine's compound pages that the writer chooses
+/// from. It is small enough that two steps often name the same page.
 const CHOICE: usize = 8;
 
 /// Draws new steps of the wanted kind, for insertion at index `at` of the program. Steps that the focus does not run

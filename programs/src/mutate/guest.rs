@@ -15,9 +15,9 @@ use crate::links::move_gpas;
 /// mapping. For slots, compound pages and contents of memory the limit is a quarter of this.
 const MAX_ITEMS: usize = 64;
 
-/// Adds (if there are fewer than 16), removes (if there are two), resizes or moves a memory slot of the machine, or
-/// points it at the host memory of a slot. Draws 1 to 2^20 pages. Always returns true; the drawn value may equal the
-/// old one.
+/// Adds (if there are fewer than 16), removes (if there are at least two), resizes or moves a memory slot of the
+/// machine, or points it at the host memory of a slot. Guest addresses in the program move along with their slot.
+/// Always returns true; the drawn value may equal the old one.
 pub(super) fn slots(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let shift = program.machine.page_shift.bits();
     let slots = &mut program.machine.slots;
@@ -166,16 +166,18 @@ pub(super) fn own(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Adds or removes a compound page of the machine, or replaces one by a compound page of another order (1, 2, 3, 4 or
-/// 9). Returns false if no compound page was added although one was to be: there are 16 already, or the drawn pages do
-/// not exist or overlap a compound page. The one to replace is then gone all the same.
+/// Removes a compound page of the machine, adds one of order 1, 2, 3, 4 or 9, or does first the one, then the other.
+/// Returns false if no compound page was removed or added: there are 16 already, or the drawn pages do not exist or
+/// overlap a compound page.
 pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let pfn = Sights::new(program, 0).present_pfn(dice);
     let machine = &mut program.machine;
     let order = dice.pick(&[1, 1, 2, 3, 4, 9]);
+    let mut removed = false;
     if !machine.compounds.is_empty() && dice.percent(50) {
         let at = dice.below(machine.compounds.len() as u64) as usize;
         let gone = machine.compounds.remove(at);
+        removed = true;
         let head = |mapping: &Mapping| mapping.pte.pfn() == Some(gone.pfn);
         for mapping in machine.mappings.iter_mut().filter(|mapping| head(mapping)) {
             if let Pte::Huge { pfn, writable, dirty, young, .. } = mapping.pte {
@@ -187,7 +189,7 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
         }
     }
     if machine.compounds.len() >= MAX_ITEMS / 4 {
-        return false;
+        return removed;
     }
     let new = CompoundSpec { pfn: Pfn(pfn.0 >> order << order), order };
     let pages = 1u64 << order;
@@ -196,7 +198,7 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
         .iter()
         .all(|other| new.pfn.0 + pages <= other.pfn.0 || other.pfn.0 + (1 << other.order) <= new.pfn.0);
     if !free || !machine.page_exists(Pfn(new.pfn.0 + pages - 1)) {
-        return false;
+        return removed;
     }
     machine.compounds.push(new);
     // From now on the head has the references of the tails.
@@ -209,8 +211,8 @@ pub(super) fn compounds(program: &mut Program, _: Focus, dice: &mut Dice<'_>) ->
 }
 
 /// Adds, changes or removes contents of memory at the start (`ram`): a list of 1, 4, 16 or 512 TCEs that no step
-/// writes. Returns false if the focus is neither `Indirect` nor `Program`, if the machine has no mapping, if the drawn
-/// mapping is a hole, or if contents are to be added and there are 16 already.
+/// writes. Returns false if the focus is neither `Indirect` nor `Program`, if the machine has no mapping, or if
+/// contents are to be added and there are 16 already.
 pub(super) fn ram(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if !matches!(focus, Focus::Indirect | Focus::Program) {
         return false;

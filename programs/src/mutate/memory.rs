@@ -93,31 +93,28 @@ pub(super) fn blocks(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bo
 }
 
 /// Changes the size of struct pages (56, 64, 72 or 80 bytes) or the size of vmemmap blocks (2^12, 2^16, 2^21 or 2^24
-/// bytes), and finds new places for blocks or for flatmem's array. Returns false if the drawn size equals the old one,
-/// or if a block size is drawn for flatmem; the places may have changed even so.
+/// bytes), and finds new places for blocks or for flatmem's array. Returns false if sizes and places are as before.
 pub(super) fn struct_pages(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let machine = &mut program.machine;
     let size = dice.pick(&[56, 56, 64, 72, 80]);
     let resize = dice.percent(50);
-    let old = machine.struct_page;
+    let before = (machine.struct_page, machine.memory.clone());
     if resize {
         machine.struct_page = size;
     }
-    let MemoryModel::SparsememVmemmap { block_shift, base, blocks, .. } = &mut machine.memory else {
+    if let MemoryModel::SparsememVmemmap { block_shift, base, blocks, .. } = &mut machine.memory {
+        if !resize {
+            let shift = dice.pick(&[12, 16, 21, 24]);
+            *block_shift = shift;
+            *base &= !((1 << shift) - 1);
+            blocks.clear();
+        }
+        fit_blocks(machine);
+    } else {
         // The array may now overlap what lies behind it.
         place_array(machine);
-        return resize && old != size;
-    };
-    let mut changed = resize && old != size;
-    if !resize {
-        let shift = dice.pick(&[12, 16, 21, 24]);
-        changed = shift != *block_shift;
-        *block_shift = shift;
-        *base &= !((1 << shift) - 1);
-        blocks.clear();
     }
-    fit_blocks(machine);
-    changed
+    (machine.struct_page, &machine.memory) != (before.0, &before.1)
 }
 
 /// Moves flatmem's array of struct pages to free real memory, or to 2^62, which is invalid, if there is no room. Does
@@ -135,8 +132,8 @@ fn place_array(machine: &mut Machine) {
     }
 }
 
-/// Replaces every pfn of the machine and the steps by `map` of it. Heads of compound pages are aligned down to their
-/// order.
+/// Replaces every pfn of the machine and the steps by `map` of it. Heads of the machine's compound pages are then
+/// aligned down to their order.
 fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     move_pfns(program, map);
     for compound in &mut program.machine.compounds {
@@ -144,8 +141,9 @@ fn map_pfns(program: &mut Program, map: impl Fn(u64) -> u64) {
     }
 }
 
-/// Switches between flatmem and sparsemem-vmemmap. Pages are renumbered so that steps still name existing pages, as far
-/// as the new model has as many. Always returns true.
+/// Switches between flatmem and sparsemem-vmemmap. A switch to flatmem renumbers the pages to those that exist there,
+/// so that two pages can become one. A switch to sparsemem-vmemmap keeps all pfns, with at most [`MAX_SECTIONS`]
+/// sections. Always returns true.
 pub(super) fn model(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let per_section = program.machine.page_shift.pages_per_section();
     match program.machine.memory.clone() {

@@ -23,15 +23,17 @@ pub(super) struct Operator {
     needs: Needs,
     /// Whether the operator may leave an invalid program, which [`run`](super::run) then repairs.
     pub(super) repairs: bool,
-    /// Changes the program. Returns false if the operator found nothing to change; the doc comment of each operator
-    /// says when. After true the program may still be the same, because a drawn value may equal the old one.
+    /// Changes the program. Returns false if the operator found nothing to change or could not do what was drawn; the
+    /// doc comment of each operator says when, and what has changed even so. After true the program may still be the
+    /// same, because a drawn value may equal the old one.
     pub(super) run: fn(&mut Program, Focus, &mut Dice<'_>) -> bool,
 }
 
 macro_rules! operators {
     ($($name:literal $weight:literal $needs:ident $sound:ident $run:path, $why:literal;)*) => {
-        /// All operators. The last column of the table below this macro gives the reason for an operator's weight; only
-        /// a test reads it.
+        /// All operators, one for each row of the table below this macro: name, weight, needed part, `sound` or
+        /// `repaired` (the operator may leave an invalid program), function, and the reason for the weight, which only
+        /// a test reads.
         pub(super) const OPERATORS: &[Operator] = &[$(
             // $why is for the reader of the table.
             Operator { name: $name, weight: $weight, needs: Needs::$needs, repairs: operators!(@$sound), run: $run },

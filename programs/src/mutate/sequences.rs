@@ -12,10 +12,10 @@ use super::windows;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// Inserts a `write` step with a list of 1 to 512 TCEs right before an H_PUT_TCE_INDIRECT; in 40 of 100 cases, if there
-/// is a `write` step, inserts an H_PUT_TCE_INDIRECT right after it. Returns false if there is no H_PUT_TCE_INDIRECT to
-/// insert before, if its window (for the inserted call, any window) is not open, if the focus does not run the inserted
-/// call, or if no step can be added.
+/// Inserts a `write` step with a list of as many TCEs as the call stores (1 to 512) right before an H_PUT_TCE_INDIRECT;
+/// in 40 of 100 cases, if there is a `write` step, inserts an H_PUT_TCE_INDIRECT right after it. Returns false if there
+/// is no H_PUT_TCE_INDIRECT to insert before, if its window (for the inserted call, any window) is not open, if the
+/// focus does not run the inserted call, or if no step can be added.
 pub(super) fn list_for_call(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let writes = |step: &Step| matches!(step, Step::Write { .. });
     if dice.percent(40)
@@ -107,8 +107,9 @@ pub(super) fn list(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> 
     fresh_at_random(program, Wanted::List, focus, dice)
 }
 
-/// Inserts a step that creates or closes a DMA window. Returns false if fewer than two steps can be added, if six tries
-/// drew no step that the focus runs, or (in 85 of 100 cases) if the step would close the only open window.
+/// Inserts a step that creates or closes a DMA window. Almost all later calls on a window that it closes are changed to
+/// calls on open windows. Returns false if fewer than two steps can be added, if six tries drew no step that the focus
+/// runs, or (in 85 of 100 cases) if the step would close the only open window.
 pub(super) fn window(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     fresh_at_random(program, Wanted::Window, focus, dice)
 }
@@ -120,7 +121,8 @@ pub(super) fn last_reference(program: &mut Program, focus: Focus, dice: &mut Dic
     fresh_at_random(program, Wanted::LastReference, focus, dice)
 }
 
-/// Inserts new steps of the wanted kind at a random index. Returns false if fewer than two steps can be added, if
+/// Inserts new steps of the wanted kind at a random index. If the first of them closes a window, almost all later calls
+/// on this window are changed to calls on open windows. Returns false if fewer than two steps can be added, if
 /// [`fresh::steps`] drew none, or (in 85 of 100 cases) if the first step would close the only open window.
 fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 2 {
@@ -145,10 +147,9 @@ fn fresh_at_random(program: &mut Program, wanted: Wanted, focus: Focus, dice: &m
 }
 
 /// After an H_PUT_TCE or H_STUFF_TCE with permissions, inserts an `unmap` of the page that the call's TCE names and a
-/// call that replaces or clears the entry; in 15 of 100 cases a `map` of that hva in between. The inserted call drops
-/// the last reference on the page, unless something else holds it. Returns false if there is no such call, if the
-/// window of the drawn call is not open, if the TCE names no guest memory, or if no step that the focus runs can be
-/// added.
+/// call that replaces or clears the entry; in 15 of 100 cases a `map` of that hva in between. The inserted call can
+/// then drop the last reference on the page. Returns false if there is no such call, if the window of the drawn call is
+/// not open, if the TCE names no guest memory, or if no step that the focus runs can be added.
 pub(super) fn unmap_then_release(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| matches!(step, Step::Hypercall { call, .. } if matches!(call.opcode, H_PUT_TCE | H_STUFF_TCE) && call.args[2] & 3 != 0);
     let Some(index) = pick_step(program, names, dice) else { return false };
@@ -218,8 +219,9 @@ pub(super) fn host_meanwhile(program: &mut Program, focus: Focus, dice: &mut Dic
     focus.keeps(&step) && put(program, index, vec![step])
 }
 
-/// Inserts a `hot-remove` and a `hot-add` of one section (in 20 of 100 cases in the other order), and a lookup of a
-/// page. Returns false if fewer than three steps can be added, or for flatmem.
+/// Inserts a `hot-remove` and a `hot-add` of one section of the machine (in 20 of 100 cases in the other order), and a
+/// lookup of one of its pages or of a page with a split struct page. Returns false if fewer than three steps can be
+/// added, or for flatmem.
 pub(super) fn replug(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     if room(program) < 3 {
         return false;

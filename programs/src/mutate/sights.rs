@@ -22,8 +22,8 @@ pub(super) fn choose<T>(items: impl Iterator<Item = T> + Clone, dice: &mut Dice<
     items.clone().nth(dice.below(count) as usize)
 }
 
-/// A program and the state in which the step with index `at` finds it, as far as this state is known without running
-/// the program.
+/// A program and the index `at` of a step, for which values are drawn. The steps before `at` decide which windows are
+/// open; sections, pages, mappings and slots count as they are when the program starts.
 #[derive(Clone, Copy)]
 pub(super) struct Sights<'a> {
     pub(super) program: &'a Program,
@@ -50,8 +50,8 @@ impl<'a> Sights<'a> {
         &self.program.steps[..self.at]
     }
 
-    /// Returns every window of the machine and of `create-window` steps before `at`, each with the index of the step
-    /// that creates it (0 for a window of the machine).
+    /// Returns every window of the machine, and every valid window of a `create-window` step before `at`, each with the
+    /// index of the step that creates it (0 for a window of the machine). Closed ones are among them.
     fn all_windows(self) -> impl Iterator<Item = (usize, &'a WindowSpec)> + Clone {
         // A step may name an invalid window, which is then never created.
         let sound = move |window: &WindowSpec| window.validate(self.machine().page_shift, self.program.dialect).is_ok();
@@ -166,8 +166,8 @@ impl<'a> Sights<'a> {
         .or_else(|| self.mapped_hva(dice))
     }
 
-    /// Draws a guest address for a TCE: mostly of a mapped guest page (0 if none was drawn), else one at or past an
-    /// edge of a memory slot. The address need not be a multiple of a window's page.
+    /// Draws a guest address for a TCE: mostly of a mapped guest page (0 if `guest` draws none), else one near an edge
+    /// of a memory slot, or far outside guest memory. The address need not be a multiple of a window's page.
     pub(super) fn target(self, dice: &mut Dice<'_>) -> u64 {
         let guest = self.guest(dice).map_or(0, |place| place.gpa);
         let Some([first, last, past]) = self.slot_edges(dice) else { return guest };
@@ -224,8 +224,8 @@ impl<'a> Sights<'a> {
         (at % size != 0).then_some(Pfn(at / size))
     }
 
-    /// Draws the number of a section: a present one if `present`, else mostly an absent one that could be added; 0 for
-    /// flatmem.
+    /// Draws the number of a section: a present one if `present`, else one that often is absent, such as the one after
+    /// a present section or the last below 2^46; 0 for flatmem.
     pub(super) fn section(self, present: bool, dice: &mut Dice<'_>) -> u64 {
         let MemoryModel::SparsememVmemmap { sections, block_shift, .. } = &self.machine().memory else { return 0 };
         if let Some(section) = dice.pick_from(sections)

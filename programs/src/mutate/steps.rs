@@ -10,7 +10,8 @@ use super::retarget;
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// Returns how many steps can still be added to the program, up to [`MAX_GROWN_STEPS`].
+/// Returns how many steps can still be added to the program until it has [`MAX_GROWN_STEPS`]; 0 if it has as many or
+/// more.
 pub(super) fn room(program: &Program) -> usize {
     MAX_GROWN_STEPS.saturating_sub(program.steps.len())
 }
@@ -49,8 +50,8 @@ pub(super) fn insert(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     put(program, at, steps)
 }
 
-/// Removes one step. If the step creates a window, almost all calls on this window go to an open window. Returns false
-/// if there are fewer than two steps.
+/// Removes one drawn step. If it creates a window, almost all later calls that lose this window are changed to calls on
+/// open windows. Returns false if there are fewer than two steps.
 pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     if program.steps.len() < 2 {
         return false;
@@ -60,8 +61,8 @@ pub(super) fn drop_one(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> 
     true
 }
 
-/// Removes a range of consecutive steps, from one to half of all steps. Returns false if there are fewer than two
-/// steps.
+/// Removes a drawn range of consecutive steps, from one to half of all steps, and adapts later calls as [`drop_one`]
+/// does. Returns false if there are fewer than two steps.
 pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let most = program.steps.len() / 2;
     let Some(range) = stretch(&program.steps, most, dice) else { return false };
@@ -69,8 +70,8 @@ pub(super) fn drop_stretch(program: &mut Program, _: Focus, dice: &mut Dice<'_>)
     true
 }
 
-/// Removes the steps of a range of indices. Almost all calls on windows that these steps would create go to open
-/// windows.
+/// Removes the steps of a range of indices. Almost all later calls that lose their window, because a removed step
+/// created it, are changed to calls on open windows.
 fn remove(program: &mut Program, range: Range<usize>, dice: &mut Dice<'_>) {
     let start = range.start;
     let gone: Vec<Step> = program.steps.drain(range).collect();
@@ -115,8 +116,8 @@ pub(super) fn reorder(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
     at != range.start
 }
 
-/// Copies a range of up to eight steps to another index. Returns false if there are no steps, or if no step can be
-/// added.
+/// Inserts a copy of a range of up to eight steps at a drawn index. Returns false if there are no steps, or if no step
+/// can be added.
 pub(super) fn splice(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let room = room(program);
     let Some(range) = stretch(&program.steps, 8.min(room), dice) else { return false };

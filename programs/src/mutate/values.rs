@@ -1,5 +1,5 @@
-//! Operators that change a single value of a step: to an edge of the program's own machine, to a neighbouring value, or
-//! to a value from elsewhere in the program.
+//! Operators that change the values of a single step: mostly to values that fit the program's own machine or lie at an
+//! edge of it, sometimes to a neighbouring value, or to one from elsewhere in the program.
 
 use contract::description::{AddrRun, CompoundSpec, Item, WordRun, word_count};
 use contract::hcall::{
@@ -31,7 +31,8 @@ fn pick_call(
     Some((index, call, Sights::new(program, index).window_of(call.args[0])))
 }
 
-/// Replaces the hypercall of the step with index `index` by `new`. Returns whether `new` differs from the old call.
+/// Replaces the hypercall of the step with index `index` by `new`; the vCPU stays. Returns false, and changes nothing,
+/// if `new` equals the old call or the step is no hypercall.
 fn set_call(program: &mut Program, index: usize, new: Hypercall) -> bool {
     match &mut program.steps[index] {
         Step::Hypercall { call, .. } if *call != new => {
@@ -52,9 +53,9 @@ const fn room(window: &WindowSpec, ioba: u64) -> u64 {
     window.entries.saturating_sub(ioba.wrapping_sub(window.base) >> window.page_shift)
 }
 
-/// Sets the IOBA of a call to an edge of the call's window, to the IOBA of a call on this window, or to any entry; in 9
-/// of 100 cases to an address that is mostly wrong. Returns false if no call has a known opcode, if the window of the
-/// drawn call is not open, or if the drawn IOBA equals the old one.
+/// Sets the IOBA of a call to an edge of the call's window, or one page past it, to the IOBA of any call on this
+/// window, or to any entry; in 9 of 100 cases to an address that is mostly wrong. Returns false if no call has a known
+/// opcode, if the window of the drawn call is not open, or if the drawn IOBA equals the old one.
 pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, Some(window))) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -87,10 +88,10 @@ pub(super) fn ioba(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     set_call(program, index, call)
 }
 
-/// Sets the count (r7) of an H_STUFF_TCE or H_PUT_TCE_INDIRECT: mostly to 1 or to an edge of the entries left in the
-/// call's window (0 to one too many), in 10 of 83 cases to about 512 or the entries of the window, in 8 of 83 cases to
-/// a number far too large. Returns false if there is no such call, if the window of the drawn call is not open, or if
-/// the drawn count equals the old one.
+/// Sets the count (r7) of an H_STUFF_TCE or H_PUT_TCE_INDIRECT: mostly to a small number or about the number of entries
+/// left in the call's window; sometimes to 0, to about 512, to about all entries of the window, or far too large.
+/// Returns false if there is no such call, if the window of the drawn call is not open, or if the drawn count equals
+/// the old one.
 pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, many, dice) else { return false };
     let Some(window) = window else { return false };
@@ -105,10 +106,10 @@ pub(super) fn count(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     set_call(program, index, call)
 }
 
-/// Changes a call into one on the same entry of a window that is drawn from the open ones; in 8 of 100 cases, if the
-/// call's window is open, only the LIOBN, to one that is mostly closed or unknown. Returns false if no call has a known
-/// opcode, if no window is open at the drawn call, or if the call stays as it was, for example because its own window
-/// was drawn.
+/// Changes a call into one on a window that is drawn from the open ones: on the entry with the same number, or at the
+/// same IOBA if the call's own window is not open. In 8 of 100 cases, if the call's window is open, changes only the
+/// LIOBN, to one that is mostly closed or unknown. Returns false if no call has a known opcode, if no window is open at
+/// the drawn call, or if the call stays as it was, for example because its own window was drawn.
 pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |call| call.name().is_some(), dice) else {
         return false;
@@ -188,8 +189,8 @@ pub(super) fn tce(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Replaces one word of a list by `change` of it. The last word is the likeliest: an error there comes after the call
-/// has handled all other words.
+/// Replaces one drawn word of a list by `change` of it; an empty list stays. The last word is the likeliest: an error
+/// there comes after the call has handled all other words.
 fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut Dice<'_>) {
     let total = word_count(words).max(1);
     let mut at = if dice.percent(30) { total - 1 } else { dice.below(total) };
@@ -209,9 +210,9 @@ fn change_word(words: &mut Vec<WordRun>, change: impl Fn(u64) -> u64, dice: &mut
 }
 
 /// In 50 of 100 cases changes the list address of an H_PUT_TCE_INDIRECT; otherwise, or without such a call, a `write`
-/// step: the count of the step's last run of words (up to 512, or twice the old count), a stride, the order of the
-/// runs, a run more or less, or the address. Returns false if the drawn list address equals the old one, or if a
-/// `write` step is to change and there is none.
+/// step: the count of its last run of words, the stride of a run, the runs (one more, one less, another order), or the
+/// address. Returns false if the drawn list address equals the old one, or if a `write` step is to change and there is
+/// none. A drawn `write` step may stay as it was.
 pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let call = |step: &Step| matches!(step, Step::Hypercall { call, .. } if call.opcode == H_PUT_TCE_INDIRECT);
     if dice.percent(50)
@@ -252,8 +253,8 @@ pub(super) fn list(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
     true
 }
 
-/// Draws a guest address for a list: where an earlier step writes, any mapped guest page, or an edge of a slot. `None`
-/// if the drawn kind has no address.
+/// Draws a guest address for a list, a multiple of 4096: where an earlier step writes, in any mapped guest page, or at
+/// or past an edge of a slot. `None` if the drawn kind has no address.
 fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     let within = dice.below(sights.page() / LIST_BYTES) * LIST_BYTES;
     match dice.weighted(&[35, 40, 10, 4]) {
@@ -266,10 +267,10 @@ fn list_gpa(sights: Sights<'_>, dice: &mut Dice<'_>) -> Option<u64> {
     }
 }
 
-/// Replaces the opcode of a call and keeps the window and the entry; draws TCE, list and count (1 to 6) where the new
-/// call needs them. Draws an unknown opcode in 3 of 98 cases. Returns false if there is no call, if the window of the
-/// drawn call is not open, if no list address was drawn for an H_PUT_TCE_INDIRECT, if the focus does not run the new
-/// call, or if the call stays as it was.
+/// Replaces the opcode of a call and keeps LIOBN and IOBA; draws the TCE, the list address or the count (1 to 6) that
+/// the new call needs and the old one has not. Draws an unknown opcode in 3 of 98 cases. Returns false if there is no
+/// call, if the window of the drawn call is not open, if no list address was drawn for an H_PUT_TCE_INDIRECT, if the
+/// focus does not run the new call, or if the call stays as it was.
 pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -> bool {
     let Some((index, mut call, window)) = pick_call(program, |_| true, dice) else { return false };
     let sights = Sights::new(program, index);
@@ -295,7 +296,7 @@ pub(super) fn opcode(program: &mut Program, focus: Focus, dice: &mut Dice<'_>) -
     focus.keeps(&Step::Hypercall { vcpu: 0, call }) && set_call(program, index, call)
 }
 
-/// Lets another vCPU, drawn from all others, make a call. Returns false if the program has no call.
+/// Lets another of the [`MAX_VCPUS`] vCPUs make a drawn call. Returns false if the program has no call.
 pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = pick_step(program, |step| matches!(step, Step::Hypercall { .. }), dice) else { return false };
     if let Step::Hypercall { vcpu, .. } = &mut program.steps[index] {
@@ -305,8 +306,8 @@ pub(super) fn vcpu(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool
 }
 
 /// Sets the pfn of a step to one drawn by [`Sights::pfn`] (an edge of memory, or a page that the machine or an earlier
-/// step names); for `make-compound` and `split-compound` in 50 of 100 cases to a compound page of the machine. Returns
-/// false if no step has a pfn. The drawn pfn may equal the old one.
+/// step names). In 50 of 100 cases a `make-compound` or `split-compound` step instead gets a compound page of the
+/// machine, if there is one, with its order. Returns false if no step has a pfn. The step may stay as it was.
 pub(super) fn pfn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let names = |step: &Step| {
         let mut found = false;
@@ -360,8 +361,8 @@ pub(super) fn hva(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool 
     true
 }
 
-/// Changes the flags, the kind or the order of a page-table entry; a hole stays. A new huge entry maps one of
-/// `compounds`. The drawn entry may equal the old one.
+/// Changes one flag of a page-table entry, or makes the entry present, absent, or a huge entry for one of `compounds`.
+/// A hole stays, and the drawn entry may equal the old one.
 pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut Dice<'_>) {
     let Some(at) = pte.pfn() else { return };
     match (dice.below(6), &mut *pte) {
@@ -384,9 +385,9 @@ pub(super) fn change_pte(pte: &mut Pte, compounds: &[CompoundSpec], dice: &mut D
     }
 }
 
-/// Changes a `map` (the page-table entry), `make-compound` (order 1 to 4), `hot-add` (the section, or a run of 1 to
-/// 4096 blocks), `hot-remove` (the section) or `slot` step (pages, gfn, or number 0 to 3). Returns false if there is no
-/// such step. The drawn number may equal the old one.
+/// Changes a `map` (the page-table entry), `make-compound` (order 1 to 4), `hot-add` (the section, or the runs of block
+/// addresses), `hot-remove` (the section) or `slot` step (pages, gfn, or number 0 to 3). Returns false if there is no
+/// such step. The step may stay as it was.
 pub(super) fn detail(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let has = |step: &Step| {
         matches!(
@@ -481,7 +482,8 @@ pub(super) fn tweakable(place: Place) -> bool {
     }
 }
 
-/// Draws a number of this kind from elsewhere in the program, or one near `old`. The drawn number may equal `old`.
+/// Draws a number of this kind from a [`tweakable`] place elsewhere in the program, or changes `old` by one, by a page
+/// or 8, or in one bit. The result may equal `old`.
 pub(super) fn number(program: &Program, kind: NumberKind, old: u64, dice: &mut Dice<'_>) -> u64 {
     // LIOBNs and IOBAs are right or wrong, and a near miss is wrong like any other. Operators that know the windows
     // draw near misses, and seldom.

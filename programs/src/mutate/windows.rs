@@ -14,7 +14,7 @@ use crate::links::follow;
 /// Number of windows of a machine from which on none is added.
 const MAX_WINDOWS: usize = 6;
 
-/// Clamps page size and number of entries of the window to their valid ranges, aligns its base to the page (not in
+/// Clamps page size and number of entries of the window to their valid ranges, aligns its base down to the page (not in
 /// dialect `qemu`), and moves the base down so that the window ends at or below 2^64.
 fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     // A window from a step can have any values.
@@ -29,7 +29,8 @@ fn fit_base(window: &mut WindowSpec, dialect: Dialect) {
     }
 }
 
-/// Draws a LIOBN that no window of the machine has; it fits the dialect's LIOBNs.
+/// Draws one of a few LIOBNs that fit the dialect, and returns it, or the next above it that no window of the machine
+/// has.
 fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     let mut liobn = dice.pick(&[0x8000_0000, 0x8000_0001, 0, 0xffff_ff00]);
     if program.dialect.liobn_bits() == 64 && dice.percent(10) {
@@ -41,9 +42,9 @@ fn free_liobn(program: &Program, dice: &mut Dice<'_>) -> u64 {
     liobn
 }
 
-/// Replaces the machine's window with index `at` by `new`: makes `new` fit the dialect and the host page, finds room
-/// for larger tables, and adapts the calls on the window. Returns whether the window changed; if larger tables find no
-/// room, nothing changes.
+/// Replaces the machine's window with index `at` by `new`: makes base, page size and entries of `new` fit the dialect
+/// and the host page, places its tables anew if they grow, and adapts the steps that name the window. Returns whether
+/// the window changed; if larger tables find no room, nothing changes.
 pub(super) fn replace(program: &mut Program, at: usize, mut new: WindowSpec) -> bool {
     let old = program.machine.windows[at];
     fit_base(&mut new, program.dialect);
@@ -121,8 +122,8 @@ pub(super) fn entries(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> b
 }
 
 /// Changes the base (first I/O bus address) of a window of the machine, and adapts all calls on this window. Draws 0,
-/// 2^32, 2^59, the highest base that fits, or one page more or less. Returns false if the machine has no window, or if
-/// the drawn base, made valid, equals the old one.
+/// 2^32, 2^59, the highest base that fits, or one page more or less; in dialect `qemu` also an unaligned base. Returns
+/// false if the machine has no window, or if the drawn base, made valid, equals the old one.
 pub(super) fn base(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(at) = pick(program, dice) else { return false };
     let old = program.machine.windows[at];
@@ -173,8 +174,9 @@ pub(super) fn liobn(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> boo
     replace(program, at, WindowSpec { liobn, ..old })
 }
 
-/// Switches the program to another dialect, and adapts the windows and the calls on them. Draws the dialects of
-/// [`Dialect::ALL`] with weights 50, 35 and 15. Returns false if the drawn dialect is the program's already.
+/// Switches the program to another dialect, and adapts all windows, and the calls on windows of the machine. Draws the
+/// dialects of [`Dialect::ALL`] with weights 50, 35 and 15. Returns false if the drawn dialect is the program's
+/// already.
 pub(super) fn dialect(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let new = Dialect::ALL[dice.weighted(&[50, 35, 15])];
     let old = std::mem::replace(&mut program.dialect, new);
@@ -223,8 +225,8 @@ pub(super) fn adapt(program: &Program, window: &mut WindowSpec) {
 }
 
 /// Changes a window that a `create-window` step creates: the entries (1 to [`MAX_GROWN_ENTRIES`]), the page size, the
-/// backing, or the LIOBN (to one that an earlier step closes). Adapts the calls on this window. Returns false if there
-/// is no such step. The drawn value may equal the old one.
+/// backing, or the LIOBN (to one that an earlier step closes). Adapts the later calls on this window, if the old window
+/// was valid. Returns false if there is no such step. The drawn value may equal the old one.
 pub(super) fn created(program: &mut Program, _: Focus, dice: &mut Dice<'_>) -> bool {
     let Some(index) = super::values::pick_step(program, |step| matches!(step, Step::CreateWindow(_)), dice) else {
         return false;

@@ -6,7 +6,7 @@
  * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
  *
  * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET
- * -DDIRECT maps the memory and is no mistake.
+ * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either.
  */
 #include <realmode.h>
 
@@ -38,6 +38,9 @@ static int start(const struct rm_machine *described, struct rm_coverage *coverag
 #endif
 #ifdef REMEMBER
 	read_before = read_once;
+#endif
+#ifdef SLOW
+	usleep(SLOW);
 #endif
 	machine = described;
 	window_count = described->window_count;

@@ -132,7 +132,7 @@ impl Ground {
     }
 
     /// Returns a pinned window, or an emulated one in a dialect without pinned windows. `place` counts the places for
-    /// tables, from 0; windows with different places have tables that do not overlap.
+    /// tables, from 0; windows of up to 1024 entries with different places have tables that do not overlap.
     pub(super) fn pinned(&self, liobn: Liobn, page_shift: u32, base: u64, entries: u64, place: u64) -> WindowSpec {
         let table = RealAddr(TABLES + place * 0x4000);
         let backing = if self.dialect.has_pinned_windows() {
@@ -143,7 +143,7 @@ impl Ground {
         WindowSpec { liobn, page_shift, base, entries, table, backing }
     }
 
-    /// Returns an emulated window that ends at I/O bus address 2^64. `place` counts the places for tables, from 0.
+    /// Returns an emulated window that ends at I/O bus address 2^64. `place` is as in [`pinned`](Self::pinned).
     pub(super) fn emulated(&self, liobn: Liobn, page_shift: u32, entries: u64, place: u64) -> WindowSpec {
         let base = 0u64.wrapping_sub(entries << page_shift);
         WindowSpec { backing: Backing::Emulated, ..self.pinned(liobn, page_shift, base, entries, place) }
@@ -161,8 +161,8 @@ impl Ground {
         HOT_PLACES.map(at).to_vec()
     }
 
-    /// Returns the pfns at the edges of memory and of the split page, and some pfns that do not exist; ascending, each
-    /// once.
+    /// Returns the pfns at the edges of sections and around the page [`split`](Self::split), and some pfns that do not
+    /// exist; ascending, each once.
     pub(super) fn edges(&self) -> Vec<Pfn> {
         let per_section = self.per_section();
         let limit = self.layout.page_shift.pfn_limit();

@@ -52,7 +52,8 @@ pub struct Exhaust {
     pub roster: Roster,
     /// Number of threads; 0 means 1.
     pub jobs: usize,
-    /// Time limit of the run, not counting the time to read the state; `None` for no limit.
+    /// Time limit of the work on units; `None` for no limit. The time to read the state and to record findings does not
+    /// count.
     pub time: Option<Duration>,
     /// Folder into which findings are recorded.
     pub out: PathBuf,
@@ -71,7 +72,8 @@ pub struct Summary {
     /// Counts of all programs that ran in this run and in earlier ones, as the first voter counts them. They include
     /// programs that then proved equal to a shorter program.
     pub tally: Tally,
-    /// Counts for each voter, in this run and in earlier ones. Empty or all 0 if one subject alone is compared.
+    /// Counts for each voter and for each entry of the ledger, in this run and in earlier ones. Empty or all 0 if one
+    /// subject alone is compared.
     pub roll: Roll,
     /// The recorded findings: of each kind (identity and voter) the one with the fewest steps, in the order of their
     /// programs' numbers.
@@ -111,7 +113,7 @@ pub struct Progress {
 #[derive(Debug)]
 pub enum Failed {
     /// The state belongs to a run with another header, is in use or is damaged, its counts do not add up, or one of its
-    /// findings does not show any more; the text says which.
+    /// findings cannot be shown again; the text says which.
     Refused(String),
     /// This computer cannot run one of the voters.
     Unavailable(Unavailable),
@@ -155,7 +157,7 @@ impl Exhaust {
             voters: self.roster.names(),
             ledger: format!("{:016x}", store::hash(format!("{:?}", self.roster.ledger))),
             version: env!("CARGO_PKG_VERSION").into(),
-            build: state::build().into(),
+            build: state::build(&self.roster.code()),
         }
     }
 
@@ -220,8 +222,9 @@ impl Exhaust {
         })
     }
 
-    /// The work of one thread: walks units of `todo` until none is left or the run is over. `next` is the index in
-    /// `todo` of the next unit that no thread has taken.
+    /// The work of one thread: walks units of `todo` until none is left or the run is over, and sends each finished
+    /// unit. `next` is the index in `todo` of the next unit that no thread has taken. Ends the run if a voter is lost
+    /// for good.
     fn work(&self, todo: &[u64], next: &AtomicUsize, pool: &Pool<'_>, outbox: &Outbox<Told>) {
         let mut walker = match Walker::new(&self.domain, &self.roster, pool) {
             Ok(walker) => walker,
@@ -275,7 +278,7 @@ struct Sums<'a> {
     run_now: u64,
     /// The first finding of each kind in all units so far, by [`UnitFinding::place`].
     findings: Vec<UnitFinding>,
-    /// Paths of the programs that show findings and are on disk already, by program number.
+    /// Paths of the programs with findings that this run has written to disk, by program number.
     files: BTreeMap<u64, PathBuf>,
     gone: Option<Unavailable>,
 }
@@ -353,8 +356,9 @@ impl<'a> Sums<'a> {
         let mut judge = self.exhaust.roster.panel(Look::Brief).map_err(|gone| gone.to_string())?;
         for &number in &line.findings {
             let program = self.program(number)?;
-            let finding =
-                judge.finding(&program).ok_or_else(|| format!("program {number} does not show a finding any more"))?;
+            let finding = judge.finding(&program).ok_or_else(|| {
+                format!("program {number} does not show its finding on a fresh subject; --restart begins anew")
+            })?;
             self.keep(UnitFinding { unit: line.unit, steps: program.steps.len(), number, finding: Box::new(finding) });
         }
         Ok(())

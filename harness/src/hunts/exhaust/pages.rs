@@ -17,8 +17,8 @@ use super::tables::{BOTH, EMULATED, HVA, PINNED, READ, WRITE, call, present, wor
 /// - 4 and 5: under a huge entry
 /// - 8: in a slot of its own, on a host page of the last section, on which the host holds a reference too
 ///
-/// It also has five idle pages with counts -1, 0, 1, 2 and `i32::MAX`, a pinned window of 2 entries, and an emulated
-/// window of 1 entry.
+/// It also has five host pages that are not mapped, with reference counts -1, 0, 1, 2 and `i32::MAX`, a pinned window
+/// of 2 entries, and an emulated window of 1 entry.
 pub(super) fn scene(ground: &Ground) -> Scene {
     let shift = ground.shift();
     let at = |gfn: u64| gfn << shift;

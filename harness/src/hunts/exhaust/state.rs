@@ -41,7 +41,8 @@ pub struct Header {
     pub ledger: String,
     /// Version of realmode-diff that does the run.
     pub version: String,
-    /// Fingerprint of the executable: 16 hexadecimal digits, or `unknown`. A changed implementation changes it.
+    /// Fingerprint of the executable, 16 hexadecimal digits or `unknown`; behind it, each after a `+`, the fingerprints
+    /// of the voters' [code](crate::voters::roster::Candidacy::code) outside of the executable, such as a library in C.
     pub build: String,
 }
 
@@ -72,14 +73,14 @@ impl Header {
 }
 
 /// Returns the fingerprint of the running executable as 16 hexadecimal digits, or `unknown` if the executable cannot be
-/// read. Reads the executable only once.
-#[must_use]
-pub fn build() -> &'static str {
+/// read; behind it, each after a `+`, the fingerprints in `code`. Reads the executable only once.
+pub(super) fn build(code: &[u64]) -> String {
     static BUILD: OnceLock<String> = OnceLock::new();
-    BUILD.get_or_init(|| {
+    let own = BUILD.get_or_init(|| {
         let bytes = std::env::current_exe().and_then(std::fs::read);
         bytes.map_or("unknown".into(), |bytes| format!("{:016x}", store::hash(bytes)))
-    })
+    });
+    code.iter().fold(own.clone(), |build, code| format!("{build}+{code:016x}"))
 }
 
 /// The line of a finished unit. `run`, `equal`, `behind` and `failing` are the unit's [`Counts`].
@@ -100,7 +101,7 @@ pub(super) struct Line {
     /// The fields of the unit's [`Tally`]: programs, steps, skipped, not asked, hypercalls, accepted, deferred,
     /// entries.
     tally: [u64; 8],
-    /// For each rule that the unit decided, the fields of its [`RuleTally`]: real, deferred, accepted, refused.
+    /// For each rule that was decided in the unit, the fields of its [`RuleTally`]: real, deferred, accepted, refused.
     rules: Vec<(Rule, [u64; 4])>,
     /// For each voter its counts: programs, compared, hypercalls, read back, uncovered, not asked, declared, incidents.
     /// Empty if a subject alone is compared.
@@ -203,18 +204,23 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Opens the file of the state and locks it. Writes a new file first if there is none, or if `anew` is set. Cuts
-    /// off a last line that has no line end. Returns the state and the lines of the finished units. The error says why
-    /// the file cannot be used.
+    /// Opens the file of the state and locks it. Writes a new file first if there is none, and empties the file after
+    /// the lock if `anew` is set. Cuts off a last line that has no line end. Returns the state and the lines of the
+    /// finished units. The error says why the file cannot be used.
     pub(super) fn open(path: &Path, header: &Header, anew: bool) -> Result<(Self, Vec<Line>), Unusable> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        if anew || !path.exists() {
+        let first = serde_json::to_string(header).map_err(io::Error::from)? + "\n";
+        if !path.exists() {
             let name = path.file_name().ok_or_else(|| Unusable::Refused(format!("{}: no file", path.display())))?;
-            let text = serde_json::to_string(header).map_err(io::Error::from)? + "\n";
-            store::write(store::folder_of(path), name, text)?;
+            store::write(store::folder_of(path), name, &first)?;
         }
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(named)?;
         lock(&file, path)?;
+        if anew {
+            // In place and not by a rename: another run that waits for the lock has this file open.
+            file.set_len(0).and_then(|()| file.write_all(first.as_bytes())).map_err(named)?;
+            file.seek(SeekFrom::Start(0)).map_err(named)?;
+        }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(named)?;
         // A line without its end was cut short.

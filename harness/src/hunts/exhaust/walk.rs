@@ -5,16 +5,18 @@
 //! **Equal to a shorter one.** The last step of a program is skipped, because its precondition failed. Then nothing was
 //! done: the reference reports the skip before anyone else is asked, real memory stays as it is, and no subject hears
 //! of the step. So the program runs like the program without this step, and each extension runs like the same extension
-//! without this step. Those programs are in the domain too, one step shorter. If such a program has a skipped step as
-//! well, the argument applies again, until a program is left of which no step is skipped. That program runs, or lies
-//! behind a finding. The argument holds for subjects only. Another voter may react to a step that the reference skips,
-//! so with other voters every program runs.
+//! without this step. The walk runs the program to see the skip, and does not run the extensions. The programs without
+//! this step are in the domain too, one step shorter. If such a program has a skipped step as well, the argument
+//! applies again, until a program is left of which no step is skipped. That program runs, or lies behind a finding. The
+//! argument holds for subjects only. Another voter may react to a step that the reference skips, so with other voters
+//! these extensions run too.
 //!
 //! **Behind a finding.** If a step shows a finding, no later step runs, so every extension shows the same finding at
 //! the same step. A finding at the *end* of a program, where windows are closed, says nothing about the extensions,
 //! which go on before that end.
 //!
-//! The argument does not apply to a step that ran and changed nothing: the subject saw that step and may remember it.
+//! The first argument does not apply to a step that ran and changed nothing: the subject saw that step and may remember
+//! it.
 
 use contract::Program;
 use programs::sequence;
@@ -29,9 +31,11 @@ use crate::voters::{Look, Panel, Roll, Roster, Task, Unavailable};
 pub struct Counts {
     /// Number of programs that ran and are not equal to a shorter program.
     pub run: u64,
-    /// Number of programs that equal a shorter program, because a step of theirs is skipped.
+    /// Number of programs that equal a shorter program, because a step of theirs is skipped; 0 if a voter is no
+    /// subject.
     pub equal: u64,
-    /// Number of programs that lie behind a finding: their first steps are a program that shows a finding at a step.
+    /// Number of programs that lie behind a finding: they begin with a shorter program that shows a finding before its
+    /// end. They did not run.
     pub behind: u64,
     /// Number of programs that ran and show a finding. They are counted in `run` too.
     pub failing: u64,
@@ -143,8 +147,8 @@ impl<'a> Walker<'a> {
         Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
     }
 
-    /// Runs a program on the subject or the panel, and adds the counts of this run to `tally`. Returns the finding, or
-    /// `None` if the program shows none. Fails if a voter is lost for good.
+    /// Runs a program on the subject or the panel, and adds the first voter's counts of this run to `tally`. Returns
+    /// the finding, or `None` if the program shows none or was not compared. Fails if a voter is lost for good.
     fn ask(&mut self, program: &Program, tally: &mut Tally) -> Result<Option<Box<Finding>>, Unavailable> {
         match &mut self.asked {
             Asked::One(checker) => Ok(match checker.check_into(program, Ending::Close, tally, &mut ()) {
@@ -160,8 +164,8 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Returns the programs that ran on the same subject before program `number` of the unit, in order; at most the
-    /// last [`MOST_BEFORE`]. Walks the unit again to find out.
+    /// Returns the programs of the unit that run on the same subject before the program with this number in the domain,
+    /// in order; at most the last [`MOST_BEFORE`]. Walks the unit again to find out.
     pub(super) fn before(&mut self, unit: u64, number: u64) -> Vec<sequence::Part> {
         self.history = Some((number, Vec::new()));
         // The walk stops at that program. If a voter is lost earlier, the programs up to there count.
@@ -258,8 +262,9 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Runs the current program, then its extensions by up to `left` steps, as far as they must run. Of the current
-    /// program's steps at most the last one is skipped.
+    /// Runs the current program, then its extensions by up to `left` steps, as far as they must run, and adds them to
+    /// the counts and findings of the unit. If all voters are subjects, no step before the current program's last one
+    /// may be skipped.
     fn visit(&mut self, left: usize) -> Result<(), Broken> {
         if self.walker.pool.over() {
             return Err(Broken::Stopped);

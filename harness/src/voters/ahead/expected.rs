@@ -12,7 +12,7 @@ use crate::check::{Finding, Place, Thing, words};
 /// How many answers of a system were compared, and how many machines it started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Number of hypercalls of programs whose answers were compared.
+    /// Number of hypercalls that are steps of programs and whose answers were compared.
     pub calls: u64,
     /// Number of table entries that were read back and compared.
     pub entries: u64,
@@ -25,14 +25,14 @@ pub struct Counts {
 pub(super) struct Asked {
     /// Index of the hypercall's program among the tasks, from 0.
     pub(super) program: usize,
-    /// Index of the hypercall's step in the program, from 0. The number of steps for an entry that is read back at the
-    /// end of the program.
+    /// Index, from 0, of the step that the hypercall is or, for an entry that is read back, of the step at which it is
+    /// read back. The number of steps at the end of the program.
     pub(super) step: usize,
-    /// Index of the last step before the hypercall that both reference and system ran; `None` if there is none.
-    /// Reference and system agree on that step if this hypercall is the first whose answer differs.
+    /// Index of the last step before `step` that was neither skipped nor not asked; `None` if there is none. Reference
+    /// and system agree on that step if this hypercall is the first whose answer differs.
     pub(super) agreed: Option<usize>,
-    /// The rule by which the reference decided the last step that ran before the answer, the hypercall's own step
-    /// included; `None` if no rule decided it.
+    /// The rule by which the reference decided the last step before the answer, the hypercall's own step included, but
+    /// not counting steps that the machine was not asked; `None` if no rule decided it.
     pub(super) decided: Option<Rule>,
     pub(super) expect: Expect,
 }
@@ -103,7 +103,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Takes the system's answer to the oldest hypercall that has none, and compares it with the reference's.
+    /// Takes the system's answer to the oldest hypercall that has none: compares it with the reference's, counts it,
+    /// and keeps the first that differs. Only drops the answers after one that differs.
     ///
     /// # Panics
     /// Panics if the system has answered more hypercalls than it was asked.

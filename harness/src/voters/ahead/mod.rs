@@ -41,22 +41,23 @@ pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
 
 /// Number of programs that [`Voter::vote`] should get at once.
 const GROUP: usize = 64;
-/// Largest number of entries of a window that is read back whole at the end of each program.
+/// Largest number of entries of a window that is always read back whole: at the end of each program, and before a step
+/// closes the window.
 const WHOLE: u64 = 1024;
 /// Windows of more than [`WHOLE`] entries are read back whole after one program in this many, on average, with
-/// [`Look::Brief`].
+/// [`Look::Brief`]; after every program with [`Look::Whole`], and never with [`Look::EachCall`].
 const WHOLE_EVERY: u64 = 64;
-/// Number of entries of a window with more than [`WHOLE`] entries that are read back after a program, spread over the
-/// range that may have been written.
+/// About how many entries are read back of a window with more than [`WHOLE`] entries that is not read whole, spread
+/// over the range that may have been written.
 const SAMPLE: u64 = 512;
-/// After one hypercall in this many, the first entries that the hypercall may have written are read back, with
-/// [`Look::Brief`].
+/// With [`Look::Brief`], the first entries that a hypercall may have written are read back if its number among the
+/// hypercalls of its program that the machine was asked, from 1, is a multiple of this.
 const GLANCE_EVERY: u64 = 8;
 /// Largest number of entries that are read back at the start and at the end of the range that a hypercall may have
 /// written. [`Look::Brief`] reads only the start, and [`Look::Whole`] has no such limit.
 const GLANCE: u64 = 16;
 
-/// Why a program was not sent to the system up to its end.
+/// Why a program was not sent to the system up to its end, or is not compared as a whole.
 enum Trouble {
     /// An answer differs from the reference's: to this program or to an earlier one.
     Differs,
@@ -100,7 +101,8 @@ impl<S: System> Ahead<S> {
         Ok(Self { system, booted: None, reference, expected, written, look: Look::default() })
     }
 
-    /// Makes the voter read back as many table entries as `look` says.
+    /// Makes the voter read back as many table entries as `look` says; for a program in another dialect than the
+    /// system's own, at least those of [`Look::EachCall`].
     #[must_use]
     pub const fn looking(mut self, look: Look) -> Self {
         self.look = look;
@@ -113,8 +115,8 @@ impl<S: System> Ahead<S> {
         self.expected.counts
     }
 
-    /// Sends the tasks from index `first` on, until an answer differs or all tasks are sent, and passes on their
-    /// verdicts. Returns the index of the task to go on with.
+    /// Sends the tasks from index `first` on, until an answer differs or all tasks are sent. Passes their verdicts to
+    /// `tell` and adds their counts to `tally`. Returns the index of the task to go on with.
     ///
     /// # Errors
     /// Fails if the machine is lost. All programs before the one at which the machine was lost have their verdicts.
@@ -208,7 +210,8 @@ impl<S: System> Ahead<S> {
     }
 
     /// Sends one program to the machine. `index` is the program's index among the tasks, from 0. Starts another machine
-    /// first if the program needs another board. The error says why the program was not sent to its end.
+    /// first if the program needs another board. Adds the program and the steps that are sent to `tally`. The error
+    /// says why the program was not sent to its end, or is not compared as a whole.
     fn put(&mut self, program: &Program, index: usize, tally: &mut Tally) -> Result<(), Trouble> {
         tally.programs += 1;
         let board = self.system.board(program).map_err(|why| {
@@ -310,7 +313,7 @@ struct Sender<'a, S: System> {
     /// The rule by which the reference decided the last step, not counting steps that the machine was not asked; `None`
     /// if no rule decided that step.
     decided: Option<Rule>,
-    /// Index, from 0, of the last step that reference and machine both ran; `None` if there is none.
+    /// Index, from 0, of the last step that was neither skipped nor not asked; `None` if there is none.
     agreed: Option<usize>,
     /// Index of the first step that the machine was not asked, why it was not asked, and the number of such steps;
     /// `None` if there is none.
@@ -322,7 +325,7 @@ struct Sender<'a, S: System> {
 
 impl<S: System> Sender<'_, S> {
     /// Sends the program to the machine, from its start to its end, and the hypercalls that read tables back. With
-    /// `whole` all windows are read back whole at the end.
+    /// `whole` all windows are read back whole at the end. Adds the steps to `tally`.
     ///
     /// # Errors
     /// Fails if an answer differs, if the machine is lost, or if a part of the program is not compared. The last error
@@ -346,7 +349,8 @@ impl<S: System> Sender<'_, S> {
         Err(Trouble::Uncovered(NotCompared { from: Place::Step(first), why, compared: self.compared }))
     }
 
-    /// Gives the machine the program's windows, with all entries zero. The error says why the program cannot be sent.
+    /// Gives the machine the program's windows, with all entries zero. Fails if the machine is lost or an answer to an
+    /// earlier program differs.
     fn start(&mut self, program: &Program) -> Result<(), Trouble> {
         let written = std::mem::take(self.written);
         self.running.begin(&program.machine, written, self.expected).map_err(|loss| loss.at(Place::Start))?;
@@ -437,7 +441,8 @@ impl<S: System> Sender<'_, S> {
     }
 
     /// Stores the list at guest physical address `gpa`, of `count` words, in the machine's memory, as the reference has
-    /// it. `index` is the index of the step that uses the list. Fails if the machine is lost or cannot have the list.
+    /// it. `index` is the index of the step that uses the list. Fails if the machine is lost, cannot have the list, or
+    /// has given an answer that differs.
     fn list(&mut self, index: usize, gpa: u64, count: u64) -> Result<(), Trouble> {
         let real = real_address(self.reference, self.page_shift, gpa);
         let word = |i| real.map_or(0, |real| self.reference.ram_word(RealAddr(real.0 + 8 * i)));

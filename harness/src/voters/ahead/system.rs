@@ -14,8 +14,8 @@ use crate::voters::restart::Loss;
 /// Why a system cannot run a program, or the rest of a program, in words.
 pub type Uncovered = String;
 
-/// A kind of system that answers hypercalls, such as QEMU. Its methods give its names, the board that a program needs
-/// and which boards serve which programs, start a machine, and say which hypercalls the system is not asked.
+/// A kind of system that answers hypercalls, such as QEMU. It starts machines, and says what a machine can have and
+/// what it is asked.
 pub trait System {
     /// The part of a machine that cannot change while the machine runs, such as the PCI host bridges of a QEMU.
     type Board: Clone;
@@ -60,7 +60,8 @@ pub trait System {
     /// program has no such window.
     ///
     /// The text follows `QEMU is not asked opcode 0x4c: `, with the system's own [`thing`](Self::thing). The pipeline
-    /// counts such a call as a step that was not asked, and the verdict on its program says so.
+    /// counts such a call as not asked, and the verdict on its program says so. If the reference changes something at
+    /// such a call, the program is not compared from there on.
     fn leaves_out(&self, call: &Hypercall, window: Option<&WindowSpec>) -> Option<&'static str>;
 
     /// Returns whether programs leave more in a machine than windows and tables. If so, a voter that must forget them
@@ -91,7 +92,7 @@ pub trait Running {
     /// Returns whether the machine has a window with this LIOBN. A machine may have windows that no program asked for.
     fn has(&self, liobn: Liobn) -> bool;
 
-    /// Stores this list in guest memory before the next hypercall is made.
+    /// Stores this list in guest memory, after the hypercalls that were asked so far and before the next one.
     ///
     /// # Errors
     /// The outer error says that the machine is lost. The inner error says why no list can lie at that address.
@@ -177,8 +178,9 @@ pub fn ioba(window: &WindowSpec, index: u64) -> Option<u64> {
     first.checked_add(index.checked_mul(window.page())?)
 }
 
-/// Returns the indices, from 0, of the entries that a hypercall may store to, judged by its registers alone. A
-/// hypercall that fails may store to fewer. `None` if its IOBA lies outside of the window.
+/// Returns the indices, from 0, of the entries that an H_PUT_TCE, H_STUFF_TCE or H_PUT_TCE_INDIRECT may store to,
+/// judged by its registers alone. A hypercall that fails may store to fewer. `None` if its IOBA lies outside of the
+/// window.
 #[must_use]
 pub(super) fn reach(window: &WindowSpec, call: &Hypercall) -> Option<Range<u64>> {
     let [_, ioba, _, _] = call.args;

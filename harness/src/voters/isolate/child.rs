@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use landlock::{ABI, AccessFs, Ruleset, RulesetAttr, RulesetStatus};
 use rustix::process::{Resource, Rlimit, Signal};
@@ -13,12 +14,17 @@ use super::wire::{Frame, Request, Telling};
 use crate::check::{Checker, Place, Tally, Verdict, Watch};
 use crate::subjects::SubjectKind;
 
+/// Longest time for which a child keeps verdicts back to send them together. A verdict also shows that the child makes
+/// progress, so this time is short beside any time limit.
+const KEPT_BACK: Duration = Duration::from_millis(10);
+
 /// What a child process is started with, from its command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Orders {
     /// The subject: its name on the command line, or the path of a library.
     pub subject: String,
-    /// The id of the process that started the child. The child ends if that process has ended.
+    /// The id of the process that started the child. The child ends at once if its parent is another process, because
+    /// then that process has ended already.
     pub parent: u32,
     /// The path of the memory that the child shares with the harness, below `/proc`.
     pub memory: PathBuf,
@@ -123,6 +129,7 @@ fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result
     let Request { number, telling, ref tasks } = *request;
     let mut tally = Tally::default();
     let mut frames = Vec::new();
+    let mut sent = Instant::now();
     for task in tasks {
         let verdict = if telling == Telling::Steps {
             let mut marks = Marks { out, number, told: Ok(()) };
@@ -139,7 +146,14 @@ fn serve(checker: &mut Checker, request: &Request, out: &mut File) -> io::Result
             Verdict::Invalid(invalid) => return Err(io::Error::other(format!("an invalid program: {invalid}"))),
         };
         match telling {
-            Telling::Together => frame.write(&mut frames, number)?,
+            Telling::Together => {
+                frame.write(&mut frames, number)?;
+                if sent.elapsed() >= KEPT_BACK {
+                    out.write_all(&frames)?;
+                    frames.clear();
+                    sent = Instant::now();
+                }
+            }
             Telling::Verdicts | Telling::Steps => frame.write(out, number)?,
         }
     }

@@ -8,8 +8,8 @@
 //!
 //! A child has one subject with a checker of its own: reference, memory, oracle. Programs go to the child in batches.
 //! The harness sees if the process dies (`SUBJECT.CRASH`), makes no progress (`SUBJECT.HANG`), or sends something that
-//! is no answer (`SUBJECT.PROTOCOL`). Then a fresh child runs the batch again and sends each verdict at once. The
-//! program at which the second child is lost goes to a third child, which announces each step before it runs
+//! is no answer (`SUBJECT.PROTOCOL`). Then a fresh child runs the programs without a verdict and sends each verdict at
+//! once. The program at which the second child is lost goes to a third child, which announces each step before it runs
 //! ([`restart`]). If the third child is lost as well, the loss is a finding at that step. The campaign goes on with
 //! another child.
 //!
@@ -48,8 +48,8 @@ const BATCH: usize = 64;
 pub struct Config {
     /// Path of the program to start: `realmode` itself, which has a command for children.
     pub program: PathBuf,
-    /// Time after which a child that sends nothing counts as hung: the longest that a whole batch of programs may take
-    /// or, when the child is watched more closely, one program or one step.
+    /// Time after which a child that sends nothing counts as hung: the longest that a program may take or, when the
+    /// child is watched step by step, a step.
     pub limit: Duration,
     /// Number of bytes of data that a subject may allocate.
     pub bytes: u64,
@@ -81,7 +81,7 @@ impl Isolated {
     /// Starts a child with the subject.
     ///
     /// # Errors
-    /// Fails if the subject cannot be used, or if the process cannot be started.
+    /// Fails if the subject cannot be used, or if the process cannot be started or is lost.
     pub fn new(config: Config, subject: &str) -> Result<Self, Unavailable> {
         let mut isolated = Self { config, subject: subject.into(), name: String::new(), process: None, requests: 0 };
         let (process, hello) = isolated
@@ -111,7 +111,8 @@ impl Isolated {
         Err(Loss::new(way, how))
     }
 
-    /// Returns the child that is running, or starts a new one. Fails if the new process is lost or has no subject.
+    /// Takes the running child out of `process`, or starts a new one if there is none. Fails if the new process is lost
+    /// or has no subject.
     fn ready(&mut self) -> Result<Process, Loss> {
         if let Some(process) = self.process.take() {
             return Ok(process);

@@ -52,7 +52,8 @@ pub(super) struct Process {
     read: usize,
     memory: File,
     said: Arc<Mutex<Vec<u8>>>,
-    /// How many bytes of data the child may have. `data` is how many it had when the harness last looked.
+    /// How many bytes of data the subject may allocate. `data` is how many bytes of data the child had in all when the
+    /// harness last looked.
     bytes: u64,
     data: u64,
 }
@@ -105,7 +106,8 @@ impl Process {
         }
     }
 
-    /// Waits until the child sends more bytes. The child is lost if it sends nothing for `limit` or ends.
+    /// Waits until the child sends more bytes, and adds them to `received`. The child is lost if it sends nothing for
+    /// `limit` or ends.
     fn receive(&mut self, limit: Duration) -> Result<(), Lost> {
         let started = Instant::now();
         loop {
@@ -130,7 +132,7 @@ impl Process {
         }
     }
 
-    /// Reads how many bytes of data the child has, and notes the number.
+    /// Sets `data` to how many bytes of data the child has; keeps it if that is 0 or cannot be read.
     fn look(&mut self) {
         let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
         // The sixth number is data and stack, in pages of the host; 0 if the process is about to end.

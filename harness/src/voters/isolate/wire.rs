@@ -15,7 +15,8 @@ use crate::check::{Ending, Finding, NotCompared, Place, Tally};
 use crate::processes::sealed::{self, Opened};
 use crate::voters::Task;
 
-/// Largest number of bytes of a frame. Without this limit damaged bytes could look like the start of a very long frame.
+/// Largest number of bytes received of a frame that is not complete. Without this limit damaged bytes could look like
+/// the start of a very long frame.
 const MAX_FRAME: usize = 16 << 20;
 
 /// An answer of a child to a request.
@@ -64,8 +65,8 @@ impl Frame {
 /// How much a child sends while it works on a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) enum Telling {
-    /// The child sends all verdicts together, at the end. This is the fastest way, but if the process is lost, all
-    /// verdicts of the request are lost too.
+    /// The child sends several verdicts together, at the end or about every 10 ms. This is the fastest way, but if the
+    /// process is lost, the verdicts that it has not sent are lost too.
     Together,
     /// The child sends each verdict as soon as it has run the program.
     Verdicts,
@@ -75,7 +76,8 @@ pub(super) enum Telling {
 
 /// Programs that a child is asked to run.
 pub(super) struct Request {
-    /// Number of the request. It goes up by 1 with each request, and each answer to the request carries it too.
+    /// Number of the request, from 1. It goes up by 1 with each request, and each answer to the request carries it too.
+    /// What a child sends before its first request carries 0.
     pub number: u64,
     pub telling: Telling,
     pub tasks: Vec<Task>,

@@ -5,7 +5,7 @@
 //! | `0x80000000 \| index << 8` | any base, any number of 4 KiB entries | default window of PCI host bridge `index`, by its properties |
 //! | the same | any base, 2^n entries of a larger page | the default window removed, another created through RTAS |
 //! | `0x80000001 \| index << 8` | any base, 2^n entries | a second window, created through RTAS |
-//! | any other of 32 bits | base 0, 65,536 entries of 4 KiB | a VIO device, whose LIOBN is its `reg` |
+//! | any other of 32 bits but `0xffffffff` | base 0, 65,536 entries of 4 KiB | a VIO device, whose LIOBN is its `reg` |
 //!
 //! Every QEMU has bridge 0 and the VIO window of the NVRAM, even if the program has no such windows.
 
@@ -24,7 +24,7 @@ pub const VIO_ENTRIES: u64 = 1 << 16;
 /// LIOBN of the VIO window of the NVRAM, which every machine has.
 pub const NVRAM: u64 = 0x7100_0000;
 /// The page sizes that bridges offer (property `pgsz`): bit n stands for pages of 2^n bytes, for n from 12 to 34. A
-/// window can have all of these sizes.
+/// window can have any one of these sizes.
 const PAGE_SIZES: u64 = ((1 << 35) - 1) & !0xfff;
 
 /// The device that the window of a LIOBN belongs to.
@@ -54,14 +54,14 @@ pub(super) fn place(liobn: u64) -> Option<Place> {
 pub(super) struct Bridge {
     /// Property `dma_win_addr`: base of window 0, as an I/O bus address in bytes.
     base: Option<u64>,
-    /// Property `dma_win_size`: number of 4 KiB entries of the default window.
+    /// Property `dma_win_size`, in units of 4 KiB: number of entries of the default window.
     entries: Option<u64>,
     /// Property `dma64_win_addr`: base of window 1, as an I/O bus address in bytes.
     second_base: Option<u64>,
 }
 
 impl Bridge {
-    /// Returns the same properties with a default value in place of each `None`.
+    /// Returns the same properties with a value of the harness's choice in place of each `None`.
     fn filled(&self) -> Self {
         Self {
             base: self.base.or(Some(0)),

@@ -154,7 +154,8 @@ pub(super) struct Process {
 
 impl Child {
     /// Starts QEMU with the windows of `board`. Returns before the guest takes requests. Fails if the harness has no
-    /// memory for the machine, or if QEMU or `setpriv` cannot be run.
+    /// memory for the machine, or if `setpriv`, which runs QEMU, cannot be run. If `setpriv` cannot run QEMU, the
+    /// process ends at once.
     pub(super) fn start(config: &Config, board: &Board) -> Result<Self, Unavailable> {
         let memory = anonymous("realmode-ram").and_then(|memory| {
             memory.set_len(layout::RAM)?;

@@ -1,9 +1,9 @@
 //! Draws machines that a live QEMU can have: windows of one *board*, which many programs share, because another board
 //! needs another boot.
 //!
-//! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries of
-//! larger pages) and VIO windows (65,536 entries, any LIOBN). Most programs of a board have all of its windows. Some
-//! lack one, and some close and create windows between other steps, which needs RTAS calls.
+//! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries,
+//! mostly of larger pages) and VIO windows (65,536 entries of 4 KiB). Most programs of a board have all of its windows.
+//! Some lack one, and some close and create windows between other steps, which needs RTAS calls.
 
 use contract::{Backing, Dialect, Liobn, RealAddr, WindowSpec};
 

@@ -34,14 +34,14 @@ pub struct Live {
     config: Config,
     mailbox: Mailbox,
     batch: Batch,
-    /// One item for each request that has no answer yet: whether the pipeline expects the answer. The pipeline does not
-    /// expect answers to requests that this module makes itself.
+    /// One item for each request that has no answer yet, except RTAS calls: whether the pipeline expects the answer. It
+    /// expects none to the requests that clear tables or store lists.
     expects: VecDeque<bool>,
     board: Board,
     /// The windows of PCI host bridges that this QEMU has now, by LIOBN.
     windows: BTreeMap<u64, WindowSpec>,
-    /// The pages with lists that were stored in QEMU's memory, by guest physical address. All other memory of the
-    /// program is 0.
+    /// The pages of QEMU's memory in which lists were stored, with their contents, by guest physical address. All other
+    /// memory of the program is 0. A list that is there already is not stored again.
     lists: HashMap<u64, Box<[u64; LIST_WORDS]>>,
 }
 
@@ -80,8 +80,9 @@ impl Live {
         Ok(live)
     }
 
-    /// Notes a request that was just added to the batch, and sends the batch if it is full. `expects` says whether the
-    /// pipeline expects the answer. The error says how the machine was lost.
+    /// Notes a request that was just added to the batch, and sends the batch if it is full. Before that, waits for a
+    /// free buffer if there is none, and passes answers to `expected`. `expects` says whether the pipeline expects the
+    /// answer. The error says how the machine was lost.
     fn pushed(&mut self, expects: bool, expected: &mut Expected) -> Result<(), Loss> {
         self.expects.push_back(expects);
         if !self.batch.is_full(self.config.batch) {
@@ -161,8 +162,9 @@ impl Live {
         self.board.bridges().all(|index| self.bridge_has(index, &Self::wanted(index, wanted)))
     }
 
-    /// Gives the bridges exactly the windows of `wanted`. All hypercalls must have been answered. Returns the LIOBNs of
-    /// windows that were made anew, or may have been. The error says how the machine was lost.
+    /// Gives the bridges exactly the windows of `wanted`. All hypercalls must have been answered. Returns both LIOBNs
+    /// of each bridge whose windows were made anew; all entries are zero there. The error says how the machine was
+    /// lost.
     fn arrange(&mut self, wanted: &[WindowSpec]) -> Result<Vec<Liobn>, Loss> {
         let mut made = Vec::new();
         for index in self.board.bridges().collect::<Vec<_>>() {
@@ -267,8 +269,8 @@ impl Live {
     }
 
     /// Makes an RTAS call: a hypercall whose argument is the address of a block of 32-bit words. `results` is the
-    /// number of result words, of which the first is the status. Returns the result words. Fails if the machine is lost
-    /// or the status is none of `wanted`.
+    /// number of result words, of which the first is the status. All earlier requests must have been answered. Returns
+    /// the result words. Fails if the machine is lost or the status is none of `wanted`.
     fn rtas(&mut self, token: u32, arguments: &[u32], results: usize, wanted: &[i32]) -> Result<Vec<u32>, Loss> {
         assert!(self.batch.is_empty() && self.mailbox.is_idle(), "an RTAS call between hypercalls");
         let head = [token, arguments.len() as u32, results as u32];

@@ -22,7 +22,7 @@ const SPINS: u32 = 100;
 const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// Requests that the harness hands to the guest together, and the words that copy requests among them store.
+/// Requests that the harness hands to the guest together, and the data of the copy requests among them.
 #[derive(Default)]
 pub(super) struct Batch {
     requests: Vec<u8>,
@@ -63,8 +63,8 @@ impl Batch {
         self.push([call.opcode, r4, r5, r6, r7, r8, r9, CALL]);
     }
 
-    /// Adds a request that stores `words`, at most a page of them, at guest physical address `to`. `buffer` is the
-    /// address of the buffer that the batch will lie in.
+    /// Adds a request that stores `words`, at most 4 KiB of them, at guest physical address `to`. The caller makes sure
+    /// that the batch is not full (`is_full`). `buffer` is the `Mailbox::next_buffer` that the batch will be posted in.
     pub(super) fn copy(&mut self, buffer: u64, to: u64, words: &[u64]) {
         let from = buffer + DATA + self.data.len() as u64;
         for word in words {
@@ -108,13 +108,14 @@ impl Mailbox {
         self.posted.is_empty()
     }
 
-    /// Returns the address, in QEMU's memory, of the buffer for the next batch.
+    /// Returns the guest physical address of the buffer in which the next batch will be posted.
     pub(super) const fn next_buffer(&self) -> u64 {
         BUFFERS[(self.last % 2) as usize]
     }
 
-    /// Hands a batch to the guest. At least one of the two buffers must be free. Fails if the shared memory cannot be
-    /// written.
+    /// Hands a batch to the guest, in the next of the two buffers. The caller makes sure that the mailbox is not full
+    /// (`is_full`): else the batch would overwrite one whose answers have not been taken. Fails if the shared memory
+    /// cannot be written.
     pub(super) fn post(&mut self, memory: &File, batch: &Batch) -> io::Result<()> {
         let buffer = self.next_buffer();
         memory.write_all_at(&batch.requests, buffer + REQUESTS)?;
@@ -135,9 +136,9 @@ impl Mailbox {
         Ok((done == number, left))
     }
 
-    /// Waits until the guest has answered the oldest batch that was posted, or for `limit` without any new answer.
-    /// Returns [`Waited::Done`] at once if no batch is waiting. `ended` returns how the machine ended, `None` while it
-    /// runs. Fails if the shared memory cannot be read.
+    /// Waits until the guest has answered the whole oldest batch, until the machine has ended, or until there was no
+    /// new answer for `limit`. Returns [`Waited::Done`] at once if no batch is waiting. `ended` returns how the machine
+    /// ended, `None` while it runs. Fails if the shared memory cannot be read.
     pub(super) fn wait<E>(
         &self,
         memory: &File,
@@ -175,9 +176,10 @@ impl Mailbox {
         }
     }
 
-    /// Takes the answers to the oldest batch, in the order of the batch's requests. `waited` is what
-    /// [`wait`](Self::wait) returned. If the machine was lost, there are only the answers that the guest had written by
-    /// then; the machine was lost at the first request without an answer. Fails if the shared memory cannot be read.
+    /// Removes the oldest batch and returns its answers, in the order of its requests; none if no batch is waiting.
+    /// `waited` is what [`wait`](Self::wait) returned. If the machine was lost, there are only the answers that the
+    /// guest had written by then; the machine was lost at the first request without an answer. Fails if the shared
+    /// memory cannot be read.
     pub(super) fn take<E>(
         &mut self,
         memory: &File,

@@ -15,8 +15,9 @@
 //! | `voter` | what the [pipeline](super::ahead) and rosters must know of it |
 //!
 //! QEMU shows registers and, through H_GET_TCE, tables. It has no reference counts. A program whose windows QEMU cannot
-//! make is not compared. A list in the harness's own part of memory ends the program for QEMU. Opcodes of other
-//! hypercalls that QEMU has are not asked, and those steps are counted.
+//! make is not compared. If a list cannot be put into QEMU's memory, for example because the harness's own part lies
+//! there, the program is not compared from that step on. Opcodes of other hypercalls that QEMU has are not asked, and
+//! those steps are counted.
 
 mod board;
 mod child;

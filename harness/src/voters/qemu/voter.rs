@@ -5,6 +5,7 @@ use std::sync::Arc;
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
 use contract::{Dialect, Hypercall, Program, Step, WindowSpec};
 use programs::generate::Limits;
+use programs::store;
 
 use super::board::Board;
 use super::child::Config;
@@ -84,6 +85,10 @@ impl System for Config {
 impl Candidacy for Config {
     fn name(&self) -> String {
         NAME.into()
+    }
+
+    fn code(&self) -> Option<u64> {
+        self.version().ok().map(|version| store::hash(version.text))
     }
 
     fn make(&self, look: Look) -> Result<Box<dyn Voter>, Unavailable> {
