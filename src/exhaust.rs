@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::fuzz::rule_table;
 use super::hunt::{self, Bar};
-use super::json::{JsonFinding, JsonRule, json_rules};
+use super::json::{JsonFinding, JsonRule, JsonVoter, json_rules};
 use super::{CLEAN, Failure, Outcome, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
@@ -173,6 +173,9 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
     }
     let accounted = counts.programs();
     let _ = match summary.findings.len() {
+        0 if summary.roll.nothing_compared().is_some() => {
+            writeln!(out, "\nnothing was compared in {accounted} of {total} programs")
+        }
         0 => writeln!(out, "\nno divergence in {accounted} of {total} programs"),
         n => writeln!(
             out,
@@ -196,6 +199,7 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
 #[derive(Serialize)]
 struct Json {
     subject: String,
+    voters: Vec<JsonVoter>,
     sections: u64,
     steps: usize,
     memory_model: &'static str,
@@ -213,6 +217,8 @@ struct Json {
     jobs: usize,
     state: PathBuf,
     machines: Vec<JsonMachine>,
+    /// The verdict on the whole run: `finding`, `agreed`, or `not compared` if nothing was compared.
+    verdict: &'static str,
     findings: Vec<JsonShown>,
     rules_reached: usize,
     rules_total: usize,
@@ -257,6 +263,7 @@ impl Json {
         let counts = &summary.counts;
         Self {
             subject: exhaust.roster.names().join("+"),
+            voters: summary.roll.voters.iter().map(JsonVoter::new).collect(),
             sections: bound.sections,
             steps: bound.steps,
             memory_model: bound.models_name(),
@@ -274,6 +281,7 @@ impl Json {
             jobs: exhaust.jobs,
             state: summary.state.clone(),
             machines: domain.scenes().zip(&summary.scenes).enumerate().map(machine).collect(),
+            verdict: hunt::verdict(summary.findings.len(), &summary.roll),
             findings: summary.findings.iter().map(JsonShown::new).collect(),
             rules_reached: summary.tally.reached(),
             rules_total: Rule::outcomes().count(),

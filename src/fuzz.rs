@@ -14,7 +14,7 @@ use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
 use super::hunt::{self, Bar};
-use super::json::{JsonFinding, JsonRule, json_rules};
+use super::json::{JsonFinding, JsonRule, JsonVoter, json_rules};
 use super::{Failure, Outcome, print, save_json, watch};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -175,16 +175,6 @@ fn text(campaign: &Campaign, summary: &Summary) -> String {
     out
 }
 
-/// Returns the verdict on the whole campaign for the JSON summary: `finding`, `agreed`, or `not compared` if nothing
-/// was compared.
-fn verdict(summary: &Summary) -> &'static str {
-    match (summary.findings.is_empty(), summary.roll.nothing_compared()) {
-        (false, _) => "finding",
-        (true, None) => "agreed",
-        (true, Some(_)) => "not compared",
-    }
-}
-
 /// Returns the declared differences of the ledger that are in force, each with how many times a voter's program ended
 /// in it.
 fn uses<'a>(campaign: &'a Campaign, summary: &'a Summary) -> impl Iterator<Item = (&'a Entry, u64)> {
@@ -296,42 +286,6 @@ struct Json {
     rules: Vec<JsonRule>,
 }
 
-/// What one voter of a campaign did: numbers of programs, compared hypercalls and entries read back, and what was not
-/// compared and why.
-#[derive(Serialize)]
-struct JsonVoter {
-    name: String,
-    shows: String,
-    programs: u64,
-    compared: u64,
-    hypercalls: u64,
-    read_back: u64,
-    uncovered: u64,
-    not_asked: u64,
-    why_uncovered: Option<String>,
-    declared: u64,
-    incidents: u64,
-}
-
-impl JsonVoter {
-    fn new(voter: &VoterTally) -> Self {
-        let VoterTally { name, shows, programs, compared, hypercalls, read_back, .. } = voter;
-        Self {
-            name: name.clone(),
-            shows: shows.to_string(),
-            programs: *programs,
-            compared: *compared,
-            hypercalls: *hypercalls,
-            read_back: *read_back,
-            uncovered: voter.uncovered,
-            not_asked: voter.not_asked,
-            why_uncovered: voter.why_uncovered.as_ref().map(ToString::to_string),
-            declared: voter.declared,
-            incidents: voter.incidents,
-        }
-    }
-}
-
 /// A declared difference of the ledger, and how many times a voter's program ended in it.
 #[derive(Serialize)]
 struct JsonEntry {
@@ -381,7 +335,7 @@ impl Json {
             deferred: tally.deferred,
             seconds: summary.elapsed.as_secs_f64(),
             failing: summary.failing,
-            verdict: verdict(summary),
+            verdict: hunt::verdict(summary.findings.len(), &summary.roll),
             idle: campaign.roster.ledger.idle().map(ToString::to_string).collect(),
             findings: summary.findings.iter().map(JsonDrawn::new).collect(),
             rules_reached: tally.reached(),

@@ -69,6 +69,16 @@ impl Bar {
     }
 }
 
+/// Returns the verdict on a whole run for its JSON summary: `finding`, `agreed`, or `not compared` if nothing was
+/// compared.
+pub(crate) fn verdict(findings: usize, roll: &Roll) -> &'static str {
+    match (findings, roll.nothing_compared()) {
+        (1.., _) => "finding",
+        (0, None) => "agreed",
+        (0, Some(_)) => "not compared",
+    }
+}
+
 /// Returns how a run ends. A voter that was lost (`gone`) fails with status 1 if there are findings, else 3. Otherwise
 /// the status is 1 with findings, 3 (a failure) if nothing was compared, and 0 if something was.
 pub(crate) fn end(findings: usize, gone: Option<&Unavailable>, roll: &Roll) -> Outcome {

@@ -6,6 +6,7 @@ use realmode_diff::check::tally::RuleTally;
 use realmode_diff::check::{NotCompared, Verdict};
 use realmode_diff::findings::record::Recorded;
 use realmode_diff::shrink::Ended;
+use realmode_diff::voters::VoterTally;
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
@@ -50,6 +51,42 @@ impl JsonFinding {
             minimal: recorded.ended == Some(Ended::Minimal),
             sequence: recorded.sequence,
             file: recorded.shrunk_file.as_ref().unwrap_or(&recorded.found_file).clone(),
+        }
+    }
+}
+
+/// What one voter of a hunt did: numbers of programs, compared hypercalls and entries read back, and what was not
+/// compared and why.
+#[derive(Serialize)]
+pub(crate) struct JsonVoter {
+    name: String,
+    shows: String,
+    programs: u64,
+    compared: u64,
+    hypercalls: u64,
+    read_back: u64,
+    uncovered: u64,
+    not_asked: u64,
+    why_uncovered: Option<String>,
+    declared: u64,
+    incidents: u64,
+}
+
+impl JsonVoter {
+    pub(crate) fn new(voter: &VoterTally) -> Self {
+        let VoterTally { name, shows, programs, compared, hypercalls, read_back, .. } = voter;
+        Self {
+            name: name.clone(),
+            shows: shows.to_string(),
+            programs: *programs,
+            compared: *compared,
+            hypercalls: *hypercalls,
+            read_back: *read_back,
+            uncovered: voter.uncovered,
+            not_asked: voter.not_asked,
+            why_uncovered: voter.why_uncovered.as_ref().map(ToString::to_string),
+            declared: voter.declared,
+            incidents: voter.incidents,
         }
     }
 }

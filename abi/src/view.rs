@@ -188,7 +188,8 @@ impl View {
         unsafe { self.at(real & !7).cast::<u64>().write_volatile(value) };
     }
 
-    /// Copies a word of 8 bytes that a service stored at real address `real` into the view.
+    /// Copies a word of 8 bytes that a service stored at real address `real` into the view, so that `settle` does not
+    /// take the word for a store of the implementation. Ignores an address outside all regions.
     pub fn store(&self, real: u64, value: u64) {
         self.put(&mut self.inner(), real, value);
     }

@@ -12,7 +12,7 @@ use contract::visit::{NumberKind, Numbers as _};
 use contract::{Extent, Machine, Pfn, RealAddr, WindowSpec};
 
 /// Real address where the search for free memory begins: 2^45, above the memory of ordinary machines, so that sections
-/// can still be added below.
+/// can still be added below. If nothing is free from there to 2^46, the search begins again at 0.
 const FIRST_ROOM: u64 = 1 << 45;
 
 /// The ranges of real memory that something occupies.

@@ -237,6 +237,41 @@ fn a_state_of_another_build_of_a_library_is_refused() {
     }
 }
 
+/// A library that covers nothing of the domain compares nothing, whether it runs here or isolated, and also if the state
+/// has everything already. A library that covers a part says how many steps it was not asked.
+#[test]
+fn an_exhaustive_run_says_what_was_not_compared() {
+    let here = folder();
+    let library = small(&here, "part.so", &[]);
+    for isolate in [&[][..], &["--isolate"]] {
+        let args = ["exhaust", "--sections", "1", "--steps", "1", "--memory-model", "flatmem", "--json", "sum.json"];
+        let args = [&args[..], &["--subject", &library, "--dialect"], isolate].concat();
+        let exhaust = |dialect| {
+            let at = args.iter().position(|arg| *arg == "--dialect").expect("an option") + 1;
+            let ran = run(&here, &[&args[..at], &[dialect], &args[at..]].concat());
+            let json: Value =
+                serde_json::from_slice(&fs::read(here.path().join("sum.json")).expect("a summary")).expect("JSON");
+            (ran, json)
+        };
+        for _ in 0..2 {
+            let (ran, json) = exhaust("kvm");
+            assert_eq!((ran.status, &json["verdict"]), (3, &"not compared".into()), "{isolate:?}: {}", ran.stdout);
+            assert!(ran.stdout.contains("\nnothing was compared in "), "{isolate:?}: {}", ran.stdout);
+            let why = "nothing was compared: small: ";
+            assert!(ran.stderr.contains(why) && ran.stderr.contains("kvm"), "{isolate:?}: {}", ran.stderr);
+        }
+        let (ran, json) = exhaust("lopapr");
+        assert_eq!((ran.status, &json["verdict"]), (0, &"agreed".into()), "{isolate:?}: {}", ran.stdout);
+        let voter = &json["voters"][0];
+        assert_eq!(
+            voter["programs"],
+            json["run"].as_u64().expect("a number") + json["equal"].as_u64().expect("a number")
+        );
+        assert!(voter["not_asked"].as_u64() > Some(0) && voter["uncovered"].as_u64() > Some(0), "{isolate:?}: {voter}");
+        assert!(ran.stdout.contains(" steps not asked)"), "{isolate:?}: {}", ran.stdout);
+    }
+}
+
 /// The children of a process that run isolated subjects.
 fn isolated(parent: u32) -> Vec<u32> {
     let is_one =

@@ -73,7 +73,7 @@ impl VoterTally {
     }
 
     /// Counts the voter's verdict on one program.
-    fn count(&mut self, verdict: &Verdict) {
+    pub(crate) fn count(&mut self, verdict: &Verdict) {
         self.programs += 1;
         self.compared += u64::from(verdict.compared());
         if let Verdict::NotCompared(not) = verdict {
@@ -113,15 +113,16 @@ impl Roll {
         }
     }
 
-    /// Returns why no voter compared anything of any program; `None` if a voter did, or if there was no program.
+    /// Returns why no voter compared anything of any program; `None` if a voter did. Without any program the reason is
+    /// that none ran to its end.
     #[must_use]
     pub fn nothing_compared(&self) -> Option<String> {
-        let asked = self.voters.iter().any(|voter| voter.programs > 0);
-        if !asked || self.voters.iter().any(|voter| voter.compared > 0) {
+        if self.voters.iter().any(|voter| voter.compared > 0) {
             return None;
         }
         let why = |voter: &VoterTally| Some(format!("{}: {}", voter.name, voter.why_uncovered.as_ref()?));
-        Some(self.voters.iter().filter_map(why).collect::<Vec<_>>().join("; "))
+        let whys: Vec<String> = self.voters.iter().filter_map(why).collect();
+        Some(if whys.is_empty() { "no program ran to its end".into() } else { whys.join("; ") })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The account of one page.
 
-/// The number of references on one page that memory accounts for: own references, and those of page-table entries and
-/// hardware TCEs.
+/// The references on one page (for a compound page: on its head) that memory accounts for: the host's own, and one for
+/// each page-table entry or hardware TCE that holds a reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Account {
     /// Own references on the page: those that the host itself holds.

@@ -15,6 +15,7 @@ use contract::Rule;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Counts, Walked};
+use crate::check::NotCompared;
 use crate::check::tally::{RuleTally, Tally};
 use crate::voters::{Roll, VoterTally};
 use programs::store;
@@ -104,9 +105,10 @@ pub(super) struct Line {
     /// For each rule that was decided in the unit, the fields of its [`RuleTally`]: real, deferred, accepted, refused.
     rules: Vec<(Rule, [u64; 4])>,
     /// For each voter its counts: programs, compared, hypercalls, read back, uncovered, not asked, declared, incidents.
-    /// Empty if a subject alone is compared.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     voters: Vec<[u64; 8]>,
+    /// For each voter its `why_uncovered`. Empty if everything was compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    why: Vec<Option<NotCompared>>,
     /// How often the unit used each entry of the ledger, in the order of the ledger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     uses: Vec<u64>,
@@ -140,6 +142,10 @@ impl Line {
             tally: [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries],
             rules: Rule::ALL.iter().zip(rules).filter_map(rule).collect(),
             voters: walked.roll.voters.iter().map(votes).collect(),
+            why: match walked.roll.voters.iter().any(|voter| voter.why_uncovered.is_some()) {
+                true => walked.roll.voters.iter().map(|voter| voter.why_uncovered.clone()).collect(),
+                false => Vec::new(),
+            },
             uses: walked.roll.uses.clone(),
         }
     }
@@ -175,6 +181,9 @@ impl Line {
             voter.not_asked = not_asked;
             voter.declared = declared;
             voter.incidents = incidents;
+        }
+        for (voter, why) in roll.voters.iter_mut().zip(&self.why) {
+            voter.why_uncovered.clone_from(why);
         }
         roll.uses.clone_from(&self.uses);
         roll

@@ -24,7 +24,7 @@ use programs::sequence;
 use super::domain::{Domain, Part, Unit};
 use crate::check::{Checker, Ending, Finding, Kind, Tally, Verdict};
 use crate::hunts::pool::Pool;
-use crate::voters::{Look, Panel, Roll, Roster, Task, Unavailable};
+use crate::voters::{Look, Panel, Roll, Roster, Shows, Task, Unavailable, VoterTally};
 
 /// How the programs of a unit, or of several units, are accounted for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -105,8 +105,22 @@ pub(super) enum Broken {
 /// Who runs the programs: a subject alone, or a panel of voters. For a subject alone a panel would take too much time
 /// for each of the many short programs.
 enum Asked {
-    One(Box<Checker>),
+    One(Box<Checker>, Roll),
     Many(Box<Panel>),
+}
+
+impl Asked {
+    /// Returns the counts of the voters since the last call. For a subject alone, they hold only its verdicts.
+    fn take_roll(&mut self) -> Roll {
+        match self {
+            Self::One(_, roll) => {
+                let blank =
+                    roll.voters.iter().map(|voter| VoterTally::blank(voter.name.clone(), voter.shows)).collect();
+                std::mem::replace(roll, Roll { voters: blank, uses: Vec::new() })
+            }
+            Self::Many(panel) => panel.take_roll(),
+        }
+    }
 }
 
 /// Walks units of the domain. Reuses its subject or panel, and its allocations, for the next unit.
@@ -141,7 +155,10 @@ impl<'a> Walker<'a> {
     /// which.
     pub(super) fn new(domain: &'a Domain, roster: &Roster, pool: &'a Pool<'a>) -> Result<Self, Unavailable> {
         let asked = match roster.alone()? {
-            Some(checker) => Asked::One(Box::new(checker)),
+            Some(checker) => {
+                let voters = roster.names().into_iter().map(|name| VoterTally::blank(name, Shows::ALL)).collect();
+                Asked::One(Box::new(checker), Roll { voters, uses: Vec::new() })
+            }
             None => Asked::Many(Box::new(roster.panel(Look::Brief)?)),
         };
         Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
@@ -151,10 +168,14 @@ impl<'a> Walker<'a> {
     /// the finding, or `None` if the program shows none or was not compared. Fails if a voter is lost for good.
     fn ask(&mut self, program: &Program, tally: &mut Tally) -> Result<Option<Box<Finding>>, Unavailable> {
         match &mut self.asked {
-            Asked::One(checker) => Ok(match checker.check_into(program, Ending::Close, tally, &mut ()) {
-                Verdict::Finding(finding) => Some(finding),
-                _ => None,
-            }),
+            Asked::One(checker, roll) => {
+                let verdict = checker.check_into(program, Ending::Close, tally, &mut ());
+                roll.voters.iter_mut().for_each(|voter| voter.count(&verdict));
+                Ok(match verdict {
+                    Verdict::Finding(finding) => Some(finding),
+                    _ => None,
+                })
+            }
             Asked::Many(panel) => {
                 let mut first = None;
                 let task = Task::from(program.clone());
@@ -179,7 +200,7 @@ impl<'a> Walker<'a> {
     /// walk ended early.
     pub(super) fn walk(&mut self, number: u64) -> Result<Walked, Broken> {
         let renewed = match &mut self.asked {
-            Asked::One(checker) => checker.renew().map_err(Unavailable),
+            Asked::One(checker, _) => checker.renew().map_err(Unavailable),
             Asked::Many(panel) => panel.renew(),
         };
         renewed.map_err(Broken::Gone)?;
@@ -201,10 +222,10 @@ impl<'a> Walker<'a> {
             Unit::Stem(stem) => visit.from(&stem, steps - stem.len())?,
         }
         let Visit { counts, tally, findings, .. } = visit;
-        let roll = match &mut self.asked {
-            Asked::One(_) => Roll::default(),
-            Asked::Many(panel) => panel.take_roll(),
-        };
+        let mut roll = self.asked.take_roll();
+        if let (Asked::One(..), [voter]) = (&self.asked, &mut roll.voters[..]) {
+            (voter.hypercalls, voter.not_asked) = (tally.hypercalls, tally.not_asked);
+        }
         Ok(Walked { unit: number, counts, tally, roll, findings })
     }
 }
@@ -222,9 +243,7 @@ impl Visit<'_, '_> {
             let mut tally = Tally::default();
             self.note()?;
             let finding = self.walker.ask(&self.program, &mut tally).map_err(Broken::Gone)?;
-            if let Asked::Many(panel) = &mut self.walker.asked {
-                panel.take_roll();
-            }
+            self.walker.asked.take_roll();
             let tree = self.part.trees[left];
             if tally.skipped > 0 && self.walker.subjects_only {
                 self.counts.equal += tree;
