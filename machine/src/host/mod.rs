@@ -73,7 +73,7 @@ impl Host {
     }
 
     /// Resets `memory`, sets it up as the program's machine says, and empties the change log. The program must be
-    /// [valid](Program::validate); memory may report a [`Fault`](crate::memory::Fault) for one that is not.
+    /// [valid](Program::validate); memory may report a [`Fault`] for one that is not.
     pub fn boot(&mut self, memory: &mut RealMemory, program: &Program) {
         let machine = &program.machine;
         memory.reset(machine.page_shift, machine.struct_page, &machine.memory, program.frames_bound() as u32);
