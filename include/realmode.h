@@ -578,11 +578,12 @@ struct rm_machine {
    * the vmemmap list and the pages of memory. Between them nothing is mapped, and an access there is a crash (if the
    * pages of the computer are larger than 4 KiB, the rest of a page is mapped too). Without `RM_MAP_MEMORY`: NULL.
    *
-   * The harness sees stores through this pointer at the end of the call (or when the call next uses a service), as
-   * differences of memory: which words changed, from what to what, and whether the handler may change them. The
-   * harness finds a last release in real mode, a stray store, a wrong result and a leak. It does not see in which
-   * order stores were made (`REF.HELD` between them), how many accesses there were (`RM.BOUNDED`), whether a list
-   * was read twice (`LIST.SNAPSHOT`), a value that was put back, or a load that real mode cannot make.
+   * The harness sees stores through this pointer at the end of the call (or when the call next uses a service that
+   * accesses memory or a page-table entry, or frees a page), as differences of memory: which words changed, from
+   * what to what, and whether the handler may change them. The harness finds a last release in real mode, a stray
+   * store, a wrong result and a leak. It does not see in which order stores were made (`REF.HELD` between them), how
+   * many accesses there were (`RM.BOUNDED`), whether a list was read twice (`LIST.SNAPSHOT`), a value that was put
+   * back, or a load that real mode cannot make.
    */
   void *linear;
 };

@@ -9,9 +9,10 @@
 //!
 //! The image (`RealMemory`) remains the memory that counts. [`View::see`] copies into the view what the host changes in
 //! the image. [`View::settle`] carries into the image what the implementation changed in the view, at the end of each
-//! call and before each service: it compares the pages of the file that hold data with a copy of their last contents,
-//! and stores each word that differs through the `Cpu`, which checks it like any other store. Reference counts that
-//! rose come first and those that fell last, because nobody saw in which order the stores were made.
+//! call and before each service that accesses memory or a page-table entry, or frees a page: it compares the pages of
+//! the file that hold data with a copy of their last contents, and stores each word that differs through the `Cpu`,
+//! which checks it like any other store. Reference counts that rose come first and those that fell last, because nobody
+//! saw in which order the stores were made.
 
 use core::ffi::c_void;
 use core::ptr;

@@ -76,8 +76,9 @@ fn mend(program: &mut Program, item: Item) -> bool {
     }
 }
 
-/// Removes one invalid item from the program; with a section also the items of the machine on its pages, and with a
-/// step past the largest number of steps all steps after it. Does nothing for the machine as a whole.
+/// Removes one invalid item from the program. With a section goes what begins on one of its pages: page lines, compound
+/// pages, mappings and contents, but no tables of windows. With a step past the largest number of steps go all steps
+/// after it. Does nothing for the machine as a whole.
 fn drop_item(program: &mut Program, item: Item) {
     fn remove<T>(list: &mut Vec<T>, index: usize) {
         if index < list.len() {

@@ -252,7 +252,10 @@ fn a_qemu_that_is_killed_while_it_boots_is_started_again() {
     let (status, out, err) = run(&folder, SECONDS(60), &args);
     assert_eq!(status, 3, "{out}{err}");
     assert!(err.contains("did not start: ended by signal 9"), "{err}");
-    assert!(out.contains("nothing was compared in 0 programs") && out.contains("lost and started again 4 times"), "{out}");
+    assert!(
+        out.contains("nothing was compared in 0 programs") && out.contains("lost and started again 4 times"),
+        "{out}"
+    );
 }
 
 /// A program is not compared if QEMU refuses its machine twice and starts the smallest one.

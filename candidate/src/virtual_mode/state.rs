@@ -24,7 +24,8 @@ use crate::window::Window;
 
 use super::exchange;
 
-/// The scratch memory of one vCPU; [`Scratch`] describes the fields.
+/// The scratch memory of one vCPU, which handlers get as a [`Scratch`]; that type describes the fields. A [`State`] has
+/// one for each vCPU and keeps them from machine to machine.
 struct OwnedScratch {
     list: Vec<AtomicU64>,
     hardware: Vec<AtomicU64>,

@@ -28,7 +28,7 @@ const SYNC: Duration = Duration::from_secs(2);
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The bound of the domain, as arguments of `realmode exhaust`.
+    /// The bound of the domain as arguments of `realmode exhaust`: sections, steps, memory models and dialect.
     pub exhaust: String,
     /// Fingerprint of the domain's machines and alphabets: 16 hexadecimal digits.
     pub domain: String,
