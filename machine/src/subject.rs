@@ -1,5 +1,5 @@
-//! The trait [`Subject`], which an implementation under test implements. docs/implementations.md shows an
-//! implementation from beginning to end.
+//! The trait [`Subject`], which an implementation under test implements. docs/implementations.md says what an
+//! implementation does, and how programs are run on it.
 
 use alloc::string::String;
 use alloc::vec::Vec;

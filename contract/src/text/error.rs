@@ -1,4 +1,5 @@
-//! An error in the text of a program: its place, what was found and what was expected there.
+//! An error in the text of a program: its place, and what the parser found and expected there, or why the description
+//! of a machine or step is invalid.
 
 use alloc::string::String;
 use core::fmt;
@@ -24,7 +25,7 @@ pub struct TextError {
     pub column: usize,
     /// Width of the error, to underline, in characters, at least 1.
     pub width: usize,
-    /// What the parser found and what it expected, or which contradiction the description has.
+    /// What the parser found and what it expected, or why the description of a machine or step is invalid.
     pub message: String,
     /// The place of an item or word that contradicts the one at this error, for a second underline. `None` if there is
     /// none, or if it is an item on the line of this error.

@@ -12,10 +12,7 @@ use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
 use crate::shrink::{Judge, Limits, shrink};
 use crate::voters::{Panel, Roster};
 
-/// Shrinks and records a catch. `found_file` is the path of the catch's program as it was found. `before` returns the
-/// programs that the same subject had run before the catch's program, in order; `before` is called only if voters could
-/// be made and the finding does not show on fresh ones. If neither a shrunk program nor a sequence shows the finding,
-/// the program is recorded as it was found.
+/// [Pursues](pursue) a catch and records the result. `found_file` is the path of the catch's program as it was found.
 ///
 /// # Errors
 /// Fails if a file cannot be written; the error names it.
@@ -26,13 +23,22 @@ pub fn record(
     found_file: PathBuf,
     before: &mut dyn FnMut() -> Vec<Part>,
 ) -> io::Result<Recorded> {
+    let (catch, made) = pursue(roster, catch, before);
+    recorder.finish(catch, found_file, made)
+}
+
+/// Shrinks the program of a catch, or makes a sequence. `before` returns the programs that the same subject had run
+/// before the catch's program, in order; `before` is called only if voters could be made and the finding does not show
+/// on fresh ones. Returns the catch, whose finding then says that it does not repeat, and what was made: nothing
+/// ([`Made::AsFound`]) if neither a shrunk program nor a sequence shows the finding.
+pub fn pursue(roster: &Roster, catch: Catch, before: &mut dyn FnMut() -> Vec<Part>) -> (Catch, Made) {
     let roster = roster.shrinking(&catch.finding);
     let (mut tried, exact) = (false, roster.looks().len() == 1);
     for &look in roster.looks() {
         let Ok(mut panel) = roster.panel(look) else { continue };
         tried = true;
         if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact, Limits::default()) {
-            return recorder.finish(catch, found_file, Made::Shrunk(Box::new(shrunk)));
+            return (catch, Made::Shrunk(Box::new(shrunk)));
         }
     }
     let mut catch = catch;
@@ -40,10 +46,10 @@ pub fn record(
         catch.finding.repeats = Some(false);
         let made = sequence(&roster, &catch, before());
         if let Some((sequence, finding)) = made {
-            return recorder.finish(catch, found_file, Made::Sequence(sequence, Box::new(finding)));
+            return (catch, Made::Sequence(sequence, Box::new(finding)));
         }
     }
-    recorder.finish(catch, found_file, Made::AsFound)
+    (catch, Made::AsFound)
 }
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the

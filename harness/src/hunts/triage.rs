@@ -116,11 +116,11 @@ impl Triage {
     /// is not enough, if shrinking panics, or if the check itself did not end in time (`late`).
     fn record(&self, catch: Catch, found_file: PathBuf, late: bool) -> io::Result<Recorded> {
         if !late {
-            let (roster, out) = (Roster::from(self.subject), self.out.clone());
-            let (copy, file) = (catch.clone(), found_file.clone());
-            let record = move || pursuit::record(&roster, Recorder { out: &out }, copy, file, &mut Vec::new);
-            if let Ended::Done(recorded) = within(self.limit.saturating_mul(SHRINK_LIMITS), record)? {
-                return recorded;
+            let (roster, copy) = (Roster::from(self.subject), catch.clone());
+            // The thread writes nothing, because it may go on after the catch was recorded as it was found.
+            let pursue = move || pursuit::pursue(&roster, copy, &mut Vec::new);
+            if let Ended::Done((catch, made)) = within(self.limit.saturating_mul(SHRINK_LIMITS), pursue)? {
+                return Recorder { out: &self.out }.finish(catch, found_file, made);
             }
         }
         Recorder { out: &self.out }.finish(catch, found_file, Made::AsFound)

@@ -1,4 +1,5 @@
-//! Gives pages, sections, slots and windows of a program lower numbers, and changes everything that names them.
+//! Tries to give pages, sections and windows of a program lower numbers, and slots, mappings and lists lower addresses,
+//! and changes everything that names them.
 
 use std::collections::BTreeSet;
 

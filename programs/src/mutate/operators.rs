@@ -6,13 +6,14 @@ use super::{guest, memory, sequences, steps, values, windows};
 use crate::focus::Focus;
 use crate::generate::dice::Dice;
 
-/// The part of a program that an operator changes. An operator is not drawn for a focus without this part.
+/// What the focus must keep of programs so that an operator is drawn for that focus.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
     Guest,
     Windows,
-    /// Windows, and the calls of focus `indirect`: H_PUT_TCE_INDIRECT with its lists, and H_STUFF_TCE.
+    /// The calls of focus `indirect`: H_PUT_TCE_INDIRECT with its lists, and H_STUFF_TCE. Foci `indirect` and `program`
+    /// keep them.
     Lists,
 }
 

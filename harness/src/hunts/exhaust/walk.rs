@@ -87,7 +87,7 @@ pub(super) struct Walked {
     pub counts: Counts,
     pub tally: Tally,
     pub roll: Roll,
-    /// The first finding of each kind in the unit, by [`UnitFinding::place`].
+    /// Of each kind of finding in the unit, the one with the least [`UnitFinding::place`]; in no fixed order.
     pub findings: Vec<UnitFinding>,
 }
 
