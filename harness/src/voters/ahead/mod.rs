@@ -556,8 +556,8 @@ impl<S: System> Voter for Ahead<S> {
         self.system.own_dialect()
     }
 
-    /// Drops a machine that [remembers](System::remembers) more than windows; the next program then starts another.
-    /// Windows are cleared before each program anyway. Always returns `true`.
+    /// Drops the machine if programs leave more in it than windows and tables ([`System::remembers`]); the next program
+    /// then starts another. Windows and tables are cleared before each program anyway. Always returns `true`.
     fn renew(&mut self) -> Result<bool, Unavailable> {
         if self.system.remembers() {
             self.forget();
