@@ -173,6 +173,7 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
         match read(path) {
             Ok(mut input) => {
                 focus.apply(&mut input.program);
+                checker.renew().map_err(Failure::missing)?;
                 stats.add(&mut checker, path, &input);
             }
             Err(InputError::Version(..)) => stats.forms.other += 1,

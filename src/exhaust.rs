@@ -168,6 +168,10 @@ fn text(exhaust: &Exhaust, summary: &Summary) -> String {
         }
         out.push('\n');
     }
+    for voter in summary.roll.voters.iter().filter(|voter| voter.incidents > 0) {
+        let _ = writeln!(out, "\n{}: lost and started again {} times", voter.name, voter.incidents);
+    }
+    out.push_str(&hunt::unused(&exhaust.roster));
     for recorded in &summary.findings {
         let _ = write!(out, "\n{recorded}");
     }
@@ -217,7 +221,7 @@ struct Json {
     jobs: usize,
     state: PathBuf,
     machines: Vec<JsonMachine>,
-    /// The verdict on the whole run: `finding`, `agreed`, or `not compared` if nothing was compared.
+    /// The verdict on the whole run: `finding`, `lost`, `not compared` or `agreed`.
     verdict: &'static str,
     findings: Vec<JsonShown>,
     rules_reached: usize,
@@ -281,7 +285,7 @@ impl Json {
             jobs: exhaust.jobs,
             state: summary.state.clone(),
             machines: domain.scenes().zip(&summary.scenes).enumerate().map(machine).collect(),
-            verdict: hunt::verdict(summary.findings.len(), &summary.roll),
+            verdict: hunt::verdict(summary.findings.len(), summary.gone.as_ref(), &summary.roll),
             findings: summary.findings.iter().map(JsonShown::new).collect(),
             rules_reached: summary.tally.reached(),
             rules_total: Rule::outcomes().count(),

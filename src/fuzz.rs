@@ -223,12 +223,7 @@ fn votes(campaign: &Campaign, summary: &Summary) -> String {
             _ => writeln!(out, "declared difference, seen {uses} times: {entry}"),
         };
     }
-    if let Some(idle) = campaign.roster.ledger.told_idle() {
-        let _ = writeln!(out, "{idle}");
-    }
-    for entry in campaign.roster.ledger.expired() {
-        let _ = writeln!(out, "declared difference, expired and no longer in force: {entry}");
-    }
+    out.push_str(&hunt::unused(&campaign.roster));
     for (index, what) in &summary.incidents {
         let _ = writeln!(out, "incident at program {index} of the seed, which was kept: {what}");
     }
@@ -275,7 +270,7 @@ struct Json {
     deferred: u64,
     seconds: f64,
     failing: u64,
-    /// The verdict on the whole campaign: `finding`, `agreed`, or `not compared` if nothing was compared.
+    /// The verdict on the whole campaign: `finding`, `lost`, `not compared` or `agreed`.
     verdict: &'static str,
     /// Declared differences of the ledger that this campaign cannot use, because a voter or a dialect that they name
     /// takes no part in the campaign.
@@ -335,7 +330,7 @@ impl Json {
             deferred: tally.deferred,
             seconds: summary.elapsed.as_secs_f64(),
             failing: summary.failing,
-            verdict: hunt::verdict(summary.findings.len(), &summary.roll),
+            verdict: hunt::verdict(summary.findings.len(), summary.gone.as_ref(), &summary.roll),
             idle: campaign.roster.ledger.idle().map(ToString::to_string).collect(),
             findings: summary.findings.iter().map(JsonDrawn::new).collect(),
             rules_reached: tally.reached(),

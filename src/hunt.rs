@@ -69,13 +69,23 @@ impl Bar {
     }
 }
 
-/// Returns the verdict on a whole run for its JSON summary: `finding`, `agreed`, or `not compared` if nothing was
-/// compared.
-pub(crate) fn verdict(findings: usize, roll: &Roll) -> &'static str {
-    match (findings, roll.nothing_compared()) {
-        (1.., _) => "finding",
-        (0, None) => "agreed",
-        (0, Some(_)) => "not compared",
+/// Formats the declared differences that the run cannot use: those of voters or dialects that take no part, and those
+/// that have expired. Empty if there are none.
+pub(crate) fn unused(roster: &Roster) -> String {
+    let idle = roster.ledger.told_idle().map(|idle| format!("{idle}\n"));
+    let expired =
+        roster.ledger.expired().map(|entry| format!("declared difference, expired and no longer in force: {entry}\n"));
+    idle.into_iter().chain(expired).collect()
+}
+
+/// Returns the verdict on a whole run for its JSON summary: `finding`, `lost` if a voter was lost for good, `not
+/// compared` if nothing was compared, or else `agreed`.
+pub(crate) fn verdict(findings: usize, gone: Option<&Unavailable>, roll: &Roll) -> &'static str {
+    match (findings, gone, roll.nothing_compared()) {
+        (1.., ..) => "finding",
+        (0, Some(_), _) => "lost",
+        (0, None, Some(_)) => "not compared",
+        (0, None, None) => "agreed",
     }
 }
 

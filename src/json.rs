@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 
 use realmode_diff::check::tally::RuleTally;
-use realmode_diff::check::{NotCompared, Verdict};
+use realmode_diff::check::{Finding, NotCompared, Verdict};
 use realmode_diff::findings::record::Recorded;
 use realmode_diff::shrink::Ended;
 use realmode_diff::voters::VoterTally;
 use realmode_diff::{Rule, Tally};
 use serde::Serialize;
 
-/// A finding, and its file: that of the shrunk program or of the sequence if there is one, else that of the program as
-/// it was found.
+/// What differs in a finding: the voter, the broken rule, the place in the program, and both values.
 #[derive(Serialize)]
-pub(crate) struct JsonFinding {
+pub(crate) struct JsonDifference {
     voter: String,
     rule: &'static str,
     field: &'static str,
@@ -22,6 +21,30 @@ pub(crate) struct JsonFinding {
     what: String,
     expected: String,
     found: String,
+}
+
+impl JsonDifference {
+    fn new(finding: &Finding) -> Self {
+        let identity = finding.identity();
+        Self {
+            voter: finding.voter.clone(),
+            rule: identity.rule.id(),
+            field: identity.field.name(),
+            step_kind: identity.kind.name(),
+            place: finding.place.to_string(),
+            what: finding.what(),
+            expected: finding.expected.clone(),
+            found: finding.found.clone(),
+        }
+    }
+}
+
+/// A finding, and its file: that of the shrunk program or of the sequence if there is one, else that of the program as
+/// it was found.
+#[derive(Serialize)]
+pub(crate) struct JsonFinding {
+    #[serde(flatten)]
+    difference: JsonDifference,
     /// Whether a fresh subject shows the finding too; null if no fresh subject ran the program.
     repeats: Option<bool>,
     program: Option<u64>,
@@ -35,16 +58,8 @@ pub(crate) struct JsonFinding {
 impl JsonFinding {
     pub(crate) fn new(recorded: &Recorded) -> Self {
         let finding = &recorded.finding;
-        let identity = finding.identity();
         Self {
-            voter: finding.voter.clone(),
-            rule: identity.rule.id(),
-            field: identity.field.name(),
-            step_kind: identity.kind.name(),
-            place: finding.place.to_string(),
-            what: finding.what(),
-            expected: finding.expected.clone(),
-            found: finding.found.clone(),
+            difference: JsonDifference::new(finding),
             repeats: finding.repeats,
             program: recorded.origin.index(),
             steps: recorded.program.steps.len(),
@@ -104,6 +119,8 @@ pub(crate) struct JsonVerdict {
     compared: bool,
     /// The number of steps that were not asked, if all other steps were compared; null for other verdicts.
     not_asked: Option<u64>,
+    /// What differs; null without a finding.
+    finding: Option<JsonDifference>,
 }
 
 impl JsonVerdict {
@@ -119,6 +136,10 @@ impl JsonVerdict {
             why: not.map(|NotCompared { why, .. }| why.to_string()),
             compared: verdict.compared(),
             not_asked: not.and_then(NotCompared::not_asked),
+            finding: match verdict {
+                Verdict::Finding(finding) => Some(JsonDifference::new(finding)),
+                _ => None,
+            },
         }
     }
 }

@@ -137,7 +137,10 @@ impl Replayed {
         let name = path.display().to_string();
         self.verdicts.push(JsonVerdict::new(path.into(), &verdict));
         let Counts { steps, skipped, hypercalls, voters: votes } = counts;
-        let ran = format!("{steps} steps ({skipped} skipped), {hypercalls} hypercalls");
+        let mut ran = format!("{steps} steps ({skipped} skipped), {hypercalls} hypercalls");
+        for voter in votes.iter().filter(|voter| voter.incidents > 0) {
+            ran += &format!(", {} lost and started again {} times", voter.name, voter.incidents);
+        }
         match verdict {
             Verdict::Agreed => {
                 self.agreed += 1;

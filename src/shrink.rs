@@ -37,9 +37,9 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
-    let limits = Limits { checks: args.checks, time: Some(args.time) };
+    let mut budget = Limits { checks: args.checks, time: Some(args.time) }.begin();
     let roster = args.voters.for_programs()?;
-    let mut shrunk = None;
+    let (mut shrunk, mut seen) = (None, None);
     // The look that shows most takes the longest, so it comes last.
     for &look in roster.looks() {
         let mut panel = roster.panel(look).map_err(Failure::missing)?;
@@ -54,15 +54,28 @@ pub(crate) fn run(args: &Args) -> Outcome {
         };
         let origin = Origin::Engine { engine: "shrink".into(), file: Some(args.file.clone()) };
         let catch = Catch { origin, program: program.clone(), finding };
+        seen.get_or_insert_with(|| catch.finding.clone());
+        // Some libraries can exist once only, so the first panel goes before the second is made.
+        drop(panel);
         let mut panel = roster.shrinking(&catch.finding).panel(look).map_err(Failure::missing)?;
-        shrunk = shrink_catch(&mut panel, &catch, false, limits);
+        shrunk = shrink_catch(&mut panel, &catch, roster.looks().len() == 1, &mut budget);
         if shrunk.is_some() {
             break;
         }
     }
     let Some(shrunk) = shrunk else {
-        print(format_args!("{name}: nothing to shrink: no voter differs from the reference\n"))?;
-        return Ok(CLEAN);
+        return match seen {
+            Some(finding) => {
+                print(format_args!(
+                    "{name}: not shrunk, because no fresh subject shows the finding again: {finding}\n"
+                ))?;
+                Ok(FINDING)
+            }
+            None => {
+                print(format_args!("{name}: nothing to shrink: no voter differs from the reference\n"))?;
+                Ok(CLEAN)
+            }
+        };
     };
     let context = Context { origin: &name, ended: Some(shrunk.ended) };
     match &args.output {

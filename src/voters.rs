@@ -135,8 +135,8 @@ impl Args {
     pub(crate) fn for_programs(&self) -> Result<Roster, Failure> {
         let mut roster = self.roster()?;
         self.declare(&mut roster, &Dialect::ALL)?;
-        if let Some(idle) = roster.ledger.told_idle() {
-            eprintln!("realmode: {idle}");
+        for line in super::hunt::unused(&roster).lines() {
+            eprintln!("realmode: {line}");
         }
         Ok(roster)
     }

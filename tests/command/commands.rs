@@ -208,6 +208,33 @@ fn replay_tells_of_every_file() {
     assert_eq!(names(here.path()).len(), 2, "a replay writes nothing");
 }
 
+/// A program without a hypercall shows nothing to a voter that shows registers and tables, so nothing is compared.
+#[test]
+fn what_a_voter_does_not_show_is_not_compared() {
+    let here = folder();
+    let start = PROGRAM.split("steps\n").next().expect("a machine");
+    write(&here, "a.realmode", format!("{start}steps\npfn_to_page 0x10\n"));
+    let args = ["replay", "--against", "model/kvm", "a.realmode", "--json", "j"];
+    let ran = run(&here, &args);
+    assert_eq!(ran.status, 3, "{}", ran.stdout);
+    assert!(ran.stderr.contains("it shows nothing of what the program does"), "{}", ran.stderr);
+    let json = fs::read_to_string(here.path().join("j")).expect("JSON");
+    assert!(json.contains("\"verdict\": \"not compared\"") && json.contains("\"compared\": false"), "{json}");
+}
+
+/// The JSON summary of a replay has the rule, the place and both values of a finding.
+#[test]
+fn the_json_of_a_replay_has_the_finding() {
+    let here = folder();
+    write(&here, "a.realmode", PROGRAM);
+    expect(&here, &["replay", "--subject", "canary", "a.realmode", "--json", "j"], 1, "");
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(here.path().join("j")).expect("a summary")).expect("JSON");
+    let finding = &json["files"][0]["finding"];
+    assert_eq!((&finding["rule"], &finding["voter"]), (&"DIVERGE.R4".into(), &"canary".into()), "{json}");
+    assert_eq!((&finding["expected"], &finding["found"]), (&"0x2003".into(), &"0x2001".into()), "{json}");
+}
+
 /// Each program of a sequence has its own counts, although all run before the first line is printed.
 #[test]
 fn replay_tells_of_every_program_of_a_sequence() {

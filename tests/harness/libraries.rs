@@ -272,6 +272,31 @@ fn an_exhaustive_run_says_what_was_not_compared() {
     }
 }
 
+/// A finding that needs earlier programs is in the state of an exhaustive run, so the run is told again as it was.
+#[test]
+fn an_exhaustive_run_with_a_finding_of_a_warm_subject_is_told_again() {
+    let here = folder();
+    let library = small(&here, "remembers.so", &["REMEMBER"]);
+    let args = ["exhaust", "--sections", "1", "--steps", "2", "--memory-model", "flatmem", "--jobs", "1"];
+    let args = [&args[..], &["--subject", &library]].concat();
+    let told = |ran: &Ran| ran.stdout.lines().take_while(|line| !line.contains("of them were")).count();
+    let (first, again) = (run(&here, &args), run(&here, &args));
+    assert_eq!((first.status, again.status), (1, 1), "{}\n{}", first.stdout, again.stderr);
+    assert!(told(&first) > 0 && again.stdout.contains(" of them were accounted for before, by "), "{}", again.stdout);
+}
+
+/// A ledger names voters, so a library cannot have the name of another voter.
+#[test]
+fn a_library_with_the_name_of_another_voter_is_refused() {
+    let here = folder();
+    let library = small(&here, "named.so", &["NAME=\"qemu\""]);
+    for isolate in [&[][..], &["--isolate"]] {
+        let ran = run(&here, &[&["fuzz", "--programs", "1", "--subject", &library], isolate].concat());
+        assert_eq!(ran.status, 3, "{}", ran.stderr);
+        assert!(ran.stderr.contains("its name `qemu` is that of another voter"), "{}", ran.stderr);
+    }
+}
+
 /// The children of a process that run isolated subjects.
 fn isolated(parent: u32) -> Vec<u32> {
     let is_one =

@@ -125,10 +125,12 @@ fn what_is_too_old_or_no_qemu_is_refused() {
 fn one_that_does_not_start_says_why() {
     let folder = folder();
     let program = stand_in(&folder, GOOD, "echo 'no such machine here' >&2; exit 1");
-    let args = ["fuzz", "--against", "qemu", "--qemu", program.to_str().expect("text"), "--time", "60s"];
+    let args = ["fuzz", "--against", "qemu", "--qemu", program.to_str().expect("text"), "--time", "60s", "--json", "j"];
     let (status, out, err) = run(&folder, SECONDS(20), &args);
     assert_eq!(status, 3, "{out}{err}");
     assert!(err.contains("no such machine here"), "{err}");
+    let json = fs::read_to_string(folder.path().join("j")).expect("a summary");
+    assert!(json.contains("\"verdict\": \"lost\""), "{json}");
     assert!(out.contains("nothing was compared in 0 programs"), "the summary comes all the same: {out}");
 }
 

@@ -7,6 +7,7 @@ use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
 use machine::Subject as _;
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::{Place, Thing};
+use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::findings::report::{Context, export, outcomes, report};
 use realmode_diff::shrink::{Ended, Judge, Limits, MAX_CHECKS, Shrunk};
 use realmode_diff::{Checker, Finding, Identity, Program, SubjectKind, Verdict, parse};
@@ -224,12 +225,17 @@ impl<F: FnMut(&Program) -> bool> Judge for Strict<F> {
     fn finding(&mut self, program: &Program) -> Option<Finding> {
         assert_eq!(program.validate(), Ok(()), "only valid programs are asked about");
         self.asked.push(program.clone());
-        (self.has)(program).then(|| Finding::new("strict", program, Place::End, Rule::DivergeR4, Thing::R4))
+        (self.has)(program).then(|| blank(program))
     }
 
     fn renew(&mut self) -> bool {
         true
     }
+}
+
+/// A finding at the end of the program.
+fn blank(program: &Program) -> Finding {
+    Finding::new("strict", program, Place::End, Rule::DivergeR4, Thing::R4)
 }
 
 /// Shrinks a program as far as `has` accepts it. Returns the result and the programs that were tried.
@@ -370,6 +376,40 @@ fn limits_are_kept_and_told() {
     assert!(told(Some(Ended::Time)).contains("not 1-minimal: the time ran out"));
     assert!(told(Some(Ended::Checks)).contains("not 1-minimal: the budget of checks ran out"));
     assert!(!told(None).contains("minimal"));
+}
+
+/// A judge that shows the finding on every program but, after it was renewed, on the drawn one only. So the shrunk
+/// program does not show the finding on a fresh subject, and the shrinker runs twice.
+struct Forgetful {
+    drawn: Program,
+    fresh: bool,
+    asked: u64,
+}
+
+impl Judge for Forgetful {
+    fn finding(&mut self, program: &Program) -> Option<Finding> {
+        self.asked += 1;
+        let fresh = std::mem::take(&mut self.fresh);
+        (!fresh || *program == self.drawn).then(|| blank(program))
+    }
+
+    fn renew(&mut self) -> bool {
+        self.fresh = true;
+        true
+    }
+}
+
+/// Both runs of the shrinker take their checks from one budget.
+#[test]
+fn a_second_run_of_the_shrinker_has_what_the_first_left() {
+    let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
+    let mut judge = Forgetful { drawn: program.clone(), fresh: false, asked: 0 };
+    let origin = Origin::Engine { engine: "test".into(), file: None };
+    let catch = Catch { origin, finding: blank(&program), program };
+    let shrunk = shrink_catch(&mut judge, &catch, true, &mut Limits::checks(5).begin()).expect("a finding");
+    assert_eq!((shrunk.ended, &shrunk.program), (Ended::Checks, &catch.program));
+    // Beside the five checks: the catch's program before the shrinking and in both runs, and the shrunk program once.
+    assert_eq!(judge.asked, 5 + 4);
 }
 
 // ---- report and exported test ---------------------------------------------------------------------------------------

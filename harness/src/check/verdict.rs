@@ -127,6 +127,8 @@ pub enum Reason {
     /// The voter was not asked this many steps; the text says why it was not asked the first of them. All other steps
     /// were compared.
     Steps(u64, String),
+    /// The program has nothing that the voter shows: no hypercall, and no window that a step closes.
+    Unshown,
     /// The voter cannot have the program's machine, or cannot start it; the text says why.
     Machine(String),
     /// The voter cannot run a step, so nothing from that step on was compared; the text says why.
@@ -153,6 +155,7 @@ impl fmt::Display for Reason {
         match self {
             Self::MemoryModel(model) => write!(f, "it does not cover {model}"),
             Self::Dialect(dialect) => write!(f, "it does not cover dialect {dialect}"),
+            Self::Unshown => f.write_str("it shows nothing of what the program does"),
             Self::Steps(_, why) | Self::Machine(why) | Self::Step(why) => f.write_str(why),
             Self::Window(liobn, dialect, why) => write!(f, "window {liobn} in dialect {dialect}: {why}"),
             Self::Skipped(why) => write!(f, "one dialect only skips this step: {why}"),

@@ -15,7 +15,7 @@ use programs::store::{self, EXTENSION, SEQUENCE_EXTENSION, fingerprint};
 
 use super::report::{Context, export, export_sequence, report};
 use crate::check::Finding;
-use crate::shrink::{Ended, Judge, Limits, Shrunk, shrink};
+use crate::shrink::{Budget, Ended, Judge, Shrunk, shrink_within};
 
 /// Where a program comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -287,21 +287,21 @@ impl Recorder<'_> {
 ///
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once
-/// more with a fresh subject for every program.
-pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, limits: Limits) -> Option<Shrunk> {
+/// more with a fresh subject for every program. Both runs take their checks from `budget`.
+pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, budget: &mut Budget) -> Option<Shrunk> {
     judge.renew();
     let identity = judge.finding(&catch.program)?.identity();
     if exact && identity != catch.finding.identity() {
         return None;
     }
     judge.renew();
-    let shrunk = shrink(judge, &catch.program, limits).filter(|shrunk| shrunk.finding.identity() == identity)?;
+    let shrunk = shrink_within(judge, &catch.program, budget).filter(|shrunk| shrunk.finding.identity() == identity)?;
     judge.renew();
     if let Some(finding) = judge.finding(&shrunk.program).filter(|finding| finding.identity() == identity) {
         return Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk });
     }
-    let mut shrunk =
-        shrink(&mut Fresh(judge), &catch.program, limits).filter(|shrunk| shrunk.finding.identity() == identity)?;
+    let mut shrunk = shrink_within(&mut Fresh(judge), &catch.program, budget)
+        .filter(|shrunk| shrunk.finding.identity() == identity)?;
     shrunk.finding.repeats = Some(true);
     Some(shrunk)
 }

@@ -9,7 +9,7 @@ use programs::sequence::{Part, Sequence};
 
 use crate::check::{Finding, Identity, Verdict};
 use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
-use crate::shrink::{Judge, Limits, shrink};
+use crate::shrink::{Budget, Judge, Limits, shrink_within};
 use crate::voters::{Panel, Roster};
 
 /// [Pursues](pursue) a catch and records the result. `found_file` is the path of the catch's program as it was found.
@@ -34,17 +34,18 @@ pub fn record(
 pub fn pursue(roster: &Roster, catch: Catch, before: &mut dyn FnMut() -> Vec<Part>) -> (Catch, Made) {
     let roster = roster.shrinking(&catch.finding);
     let (mut tried, exact) = (false, roster.looks().len() == 1);
+    let mut budget = Limits::default().begin();
     for &look in roster.looks() {
         let Ok(mut panel) = roster.panel(look) else { continue };
         tried = true;
-        if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact, Limits::default()) {
+        if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact, &mut budget) {
             return (catch, Made::Shrunk(Box::new(shrunk)));
         }
     }
     let mut catch = catch;
     if tried {
         catch.finding.repeats = Some(false);
-        let made = sequence(&roster, &catch, before());
+        let made = sequence(&roster, &catch, before(), budget);
         if let Some((sequence, finding)) = made {
             return (catch, Made::Sequence(sequence, Box::new(finding)));
         }
@@ -54,15 +55,16 @@ pub fn pursue(roster: &Roster, catch: Catch, before: &mut dyn FnMut() -> Vec<Par
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
 /// programs in `before`, then the catch's program, all of them shrunk. Returns `None` if `before` is empty or does not
-/// bring the finding back, or if the voters cannot be made.
-fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>) -> Option<(Sequence, Finding)> {
+/// bring the finding back, or if the voters cannot be made. Each sequence that is tried takes a check from `budget`.
+fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>, budget: Budget) -> Option<(Sequence, Finding)> {
     if before.is_empty() {
         return None;
     }
     let last = Part { program: catch.program.clone(), left_open: false };
     let sequence = Sequence { parts: before.into_iter().chain([last]).collect() };
     let panel = roster.panel(*roster.looks().last()?).ok()?;
-    let mut shrinker = SequenceShrinker { panel, identity: catch.finding.identity(), best: sequence, finding: None };
+    let identity = catch.finding.identity();
+    let mut shrinker = SequenceShrinker { panel, identity, best: sequence, finding: None, budget };
     shrinker.finding = Some(shrinker.shown(&shrinker.best.clone())?);
     shrinker.drop_programs();
     shrinker.close_windows();
@@ -78,6 +80,7 @@ struct SequenceShrinker {
     identity: Identity,
     best: Sequence,
     finding: Option<Finding>,
+    budget: Budget,
 }
 
 impl SequenceShrinker {
@@ -92,8 +95,11 @@ impl SequenceShrinker {
     }
 
     /// Tries a sequence, and keeps it as the best one if [`shown`](Self::shown) returns a finding. Returns whether the
-    /// sequence was kept.
+    /// sequence was kept: never once the budget is used up.
     fn attempt(&mut self, sequence: Sequence) -> bool {
+        if self.budget.take().is_err() {
+            return false;
+        }
         match self.shown(&sequence) {
             Some(finding) => {
                 (self.best, self.finding) = (sequence, Some(finding));
@@ -138,11 +144,13 @@ impl SequenceShrinker {
     fn shrink_programs(&mut self) {
         for index in (0..self.best.parts.len()).rev() {
             let program = self.best.parts[index].program.clone();
-            let shrunk = shrink(&mut Within { shrinker: self, index }, &program, Limits::default());
+            let mut budget = self.budget.clone();
+            let shrunk = shrink_within(&mut Within { shrinker: self, index }, &program, &mut budget);
+            self.budget = budget;
             if let Some(shrunk) = shrunk {
-                let mut sequence = self.best.clone();
-                sequence.parts[index].program = shrunk.program;
-                self.attempt(sequence);
+                // The judge has run the whole sequence with this program.
+                self.best.parts[index].program = shrunk.program;
+                self.finding = Some(shrunk.finding);
             }
         }
     }

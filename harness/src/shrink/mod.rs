@@ -32,7 +32,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{Checker, Finding, Identity};
 
-/// Limits of shrinking one program.
+/// Limits of shrinking one finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Largest number of valid programs that the judge is asked about, not counting the program to shrink.
@@ -52,6 +52,35 @@ impl Limits {
     #[must_use]
     pub const fn checks(checks: u64) -> Self {
         Self { checks, time: None }
+    }
+
+    /// Returns the budget of these limits. Its time begins now.
+    #[must_use]
+    pub fn begin(self) -> Budget {
+        Budget { checks: self.checks, deadline: self.time.and_then(|time| Instant::now().checked_add(time)) }
+    }
+}
+
+/// What is left of [`Limits`] while one finding is shrunk. All attempts for the finding, in one or more calls of
+/// [`shrink_within`], use the same budget.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Number of programs that the judge may still be asked about.
+    checks: u64,
+    deadline: Option<Instant>,
+}
+
+impl Budget {
+    /// Takes one check from the budget.
+    ///
+    /// # Errors
+    /// Fails with the limit that is reached, if one is. Nothing is taken then.
+    pub fn take(&mut self) -> Result<(), Ended> {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Ended::Time);
+        }
+        self.checks = self.checks.checked_sub(1).ok_or(Ended::Checks)?;
+        Ok(())
     }
 }
 
@@ -135,7 +164,12 @@ impl Judge for Checker {
 /// Shrinks a program on which `judge` finds something, until the result is 1-minimal or a limit is reached. Returns
 /// `None` if `judge` finds nothing on the program.
 pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Option<Shrunk> {
-    let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
+    shrink_within(judge, program, &mut limits.begin())
+}
+
+/// Does the same as [`shrink`], and takes its checks from `budget`, which may have been used before. With an empty
+/// budget the result is the program as it is.
+pub fn shrink_within(judge: &mut dyn Judge, program: &Program, budget: &mut Budget) -> Option<Shrunk> {
     let finding = judge.finding(program)?;
     let mut shrinker = Shrinker {
         judge,
@@ -146,8 +180,7 @@ pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Optio
         bytes: Vec::new(),
         checks: 0,
         costly: 0,
-        limits,
-        deadline,
+        budget,
         over: None,
     };
     // Notes the program itself as tried.
@@ -177,8 +210,7 @@ struct Shrinker<'a> {
     checks: u64,
     /// Number of costly programs that were tried, at most [`MAX_COSTLY`].
     costly: u64,
-    limits: Limits,
-    deadline: Option<Instant>,
+    budget: &'a mut Budget,
     /// The limit that was reached; `None` if no limit was.
     over: Option<Ended>,
 }
@@ -202,15 +234,18 @@ impl Shrinker<'_> {
         if program == self.best || program.validate().is_err() {
             return false;
         }
-        if !self.is_new(&program) || self.is_over() {
+        if !self.is_new(&program) {
             return false;
         }
-        if self.judge.is_costly(&self.best, &program) {
-            if self.costly == MAX_COSTLY {
-                return false;
-            }
-            self.costly += 1;
+        let costly = self.judge.is_costly(&self.best, &program);
+        if costly && self.costly == MAX_COSTLY {
+            return false;
         }
+        if let Err(limit) = self.budget.take() {
+            self.over = Some(limit);
+            return false;
+        }
+        self.costly += u64::from(costly);
         self.checks += 1;
         match self.judge.finding(&program) {
             Some(finding) if finding.identity() == self.identity => {
@@ -227,16 +262,6 @@ impl Shrinker<'_> {
     fn is_new(&mut self, program: &Program) -> bool {
         encode_into(program, &mut self.bytes);
         self.tried.insert(xxh3_64(&self.bytes))
-    }
-
-    /// Returns whether a limit of shrinking is reached, and notes which one.
-    fn is_over(&mut self) -> bool {
-        if self.checks >= self.limits.checks {
-            self.over = Some(Ended::Checks);
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.over = Some(Ended::Time);
-        }
-        self.over.is_some()
     }
 
     /// Makes the parts that are left in the best program simpler: counts, kinds, numbers and places. Returns whether

@@ -137,19 +137,27 @@ impl SubjectKind {
     /// library with the same `path` is open already, only returns that one.
     ///
     /// # Errors
-    /// Fails if the library cannot be loaded, or if its implementation does not start on the smallest machine.
+    /// Fails if the library cannot be loaded, if it gives itself the name of another voter (such as `qemu`), or if its
+    /// implementation does not start on the smallest machine.
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = libraries.iter().position(|library| library.path() == path) {
             return Ok(Self::Library(at));
         }
         let library = Arc::new(Library::open(path)?);
+        // A ledger names voters, so a library must not be taken for another one.
+        if RESERVED.contains(&library.name()) {
+            return Err(library.refuse(&format!("its name `{}` is that of another voter", library.name())));
+        }
         // An implementation that cannot start is refused here, before any program runs.
         Foreign::new(&library)?.try_start(Dialect::Lopapr, &smallest()).map_err(|what| library.refuse(&what))?;
         libraries.push(library);
         Ok(Self::Library(libraries.len() - 1))
     }
 }
+
+/// Names that a library cannot give itself.
+const RESERVED: [&str; 5] = ["reference", "qemu", "candidate", "null", "canary"];
 
 /// Returns the library with this index, from 0, among the opened libraries; `None` if there is no such index.
 fn library(at: usize) -> Option<Arc<Library>> {

@@ -68,7 +68,7 @@ impl Model {
         }
         self.reference.reset(program.dialect, &program.machine);
         self.own.reset(self.dialect, &program.machine);
-        let mut agreed = None;
+        let (mut agreed, mut compared) = (None, false);
         for (index, step) in program.steps.iter().enumerate() {
             tally.steps += 1;
             let place = Place::Step(index);
@@ -94,6 +94,7 @@ impl Model {
                 }));
             }
             if let Answer::Hypercall { status, .. } = expected.answer {
+                compared = true;
                 let entries = match step {
                     Step::Hypercall { call, .. } => call.count(),
                     _ => 0,
@@ -103,7 +104,13 @@ impl Model {
             }
             agreed = Some(index);
         }
-        Verdict::Agreed
+        match compared {
+            true => Verdict::Agreed,
+            false => {
+                let (from, why) = (Place::Start, Reason::Unshown);
+                Verdict::NotCompared(NotCompared { from, why, compared: false })
+            }
+        }
     }
 
     /// Returns what differs between the two references after a step: r3, r4, or else a guest value that the step

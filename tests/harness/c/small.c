@@ -5,7 +5,7 @@
  * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
  * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
  *
- * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET
+ * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET -DNAME=text
  * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either.
  */
 #include <realmode.h>
@@ -18,6 +18,10 @@
 
 #ifndef ABI
 #define ABI RM_ABI
+#endif
+
+#ifndef NAME
+#define NAME "small"
 #endif
 
 static const struct rm_machine *machine;
@@ -174,7 +178,7 @@ static struct rm_bound bound(void)
 static const struct rm_implementation implementation = {
 	.abi = ABI,
 	.bytes = sizeof(struct rm_implementation),
-	.name = "small",
+	.name = NAME,
 #ifdef DIRECT
 	.flags = RM_MAP_MEMORY,
 #endif

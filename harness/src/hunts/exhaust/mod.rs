@@ -38,7 +38,6 @@ use super::pool::{Merge, Outbox, Pool};
 use super::pursuit;
 use crate::check::Tally;
 use crate::findings::record::{Catch, Origin, Recorded, Recorder};
-use crate::shrink::Judge as _;
 use crate::voters::{Look, Roll, Roster, Unavailable};
 use programs::store;
 use state::{Line, State};
@@ -341,25 +340,17 @@ impl<'a> Sums<'a> {
         self.exhaust.domain.program(number).ok_or_else(|| format!("there is no program {number}"))
     }
 
-    /// Adds a unit that an earlier run finished. Checks the programs of the unit's findings again, because the state
-    /// holds only their numbers. Fails if the counts are wrong, if a program does not exist or shows no finding any
-    /// more, or if this computer cannot run a voter.
+    /// Adds a unit that an earlier run finished, with its findings. Fails if the counts are wrong, or if a program of a
+    /// finding does not exist.
     fn take_line(&mut self, line: &Line) -> Result<(), String> {
         let (counts, expected) = (line.counts(), self.exhaust.domain.programs_of_unit(line.unit));
         if counts.programs() != expected {
             return Err(format!("unit {} has {} programs, not {expected}", line.unit, counts.programs()));
         }
         self.add(line.unit, &counts, &line.tally(), &line.roll(&self.blank));
-        if line.findings.is_empty() {
-            return Ok(());
-        }
-        let mut judge = self.exhaust.roster.panel(Look::Brief).map_err(|gone| gone.to_string())?;
-        for &number in &line.findings {
-            let program = self.program(number)?;
-            let finding = judge.finding(&program).ok_or_else(|| {
-                format!("program {number} does not show its finding on a fresh subject; --restart begins anew")
-            })?;
-            self.keep(UnitFinding { unit: line.unit, steps: program.steps.len(), number, finding: Box::new(finding) });
+        for (number, finding) in &line.findings {
+            let (steps, finding) = (self.program(*number)?.steps.len(), Box::new(finding.clone()));
+            self.keep(UnitFinding { unit: line.unit, steps, number: *number, finding });
         }
         Ok(())
     }

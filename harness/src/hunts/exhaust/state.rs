@@ -15,8 +15,8 @@ use contract::Rule;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Counts, Walked};
-use crate::check::NotCompared;
 use crate::check::tally::{RuleTally, Tally};
+use crate::check::{Finding, NotCompared};
 use crate::voters::{Roll, VoterTally};
 use programs::store;
 
@@ -95,10 +95,10 @@ pub(super) struct Line {
     pub behind: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failing: u64,
-    /// Numbers, in the domain, of programs of the unit that show a finding: of each kind of finding the program with
-    /// the fewest steps.
+    /// Of each kind of finding in the unit, the one on the program with the fewest steps, with the number of that
+    /// program in the domain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<u64>,
+    pub findings: Vec<(u64, Finding)>,
     /// The fields of the unit's [`Tally`]: programs, steps, skipped, not asked, hypercalls, accepted, deferred,
     /// entries.
     tally: [u64; 8],
@@ -138,7 +138,7 @@ impl Line {
             equal,
             behind,
             failing,
-            findings: walked.findings.iter().map(|found| found.number).collect(),
+            findings: walked.findings.iter().map(|found| (found.number, (*found.finding).clone())).collect(),
             tally: [programs, steps, skipped, not_asked, hypercalls, accepted, deferred, entries],
             rules: Rule::ALL.iter().zip(rules).filter_map(rule).collect(),
             voters: walked.roll.voters.iter().map(votes).collect(),

@@ -245,7 +245,12 @@ impl<S: System> Ahead<S> {
             Look::EachCall => false,
             Look::Whole => true,
         };
-        sender.run(program, whole, tally)
+        sender.run(program, whole, tally)?;
+        if !sender.compared {
+            let (from, why) = (Place::Start, Reason::Unshown);
+            return Err(Trouble::Uncovered(NotCompared { from, why, compared: false }));
+        }
+        Ok(())
     }
 
     /// Waits until the machine has answered all hypercalls. Fails if an answer differs or the machine is lost.
