@@ -55,8 +55,8 @@ address!(
     Pfn
 );
 address!(
-    /// Real (physical) address of the host, in bytes. A lookup of a struct page may return the same address with the top
-    /// nibble 0xc of the linear map; so compare such addresses [`masked`](Self::masked).
+    /// Real (physical) address of the host, in bytes. A lookup of a struct page may return the same address with the
+    /// top nibble 0xc of the linear map; so compare such addresses [`masked`](Self::masked).
     RealAddr
 );
 address!(

@@ -11,7 +11,8 @@ use crate::{Target, finding};
 
 /// Runs the programs in the files and folders that the command line names. Records each finding, and goes on. At the
 /// end prints the number of inputs, of those that were not run, and of those of which nothing was compared. The exit
-/// status is 0 without a finding, 1 with one, and 2 if there is no input or an input cannot be read.
+/// status is 0 without a finding, 1 with one, 2 if there is no input or an input cannot be read, and 3 if nothing was
+/// compared.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
     let subject = target.subject();
@@ -37,7 +38,7 @@ pub fn programs(mut target: Target) -> ExitCode {
         "{run} inputs, {rejected} not run because they would take long or have another version of the encoding, \
          {uncompared} of which nothing was compared"
     );
-    result
+    if result == ExitCode::SUCCESS && run == rejected + uncompared { ExitCode::from(3) } else { result }
 }
 
 /// Runs `run` on the bytes of each file that the command line names or that lies in a folder it names. `run` panics if

@@ -237,8 +237,8 @@ fn a_state_of_another_build_of_a_library_is_refused() {
     }
 }
 
-/// A library that covers nothing of the domain compares nothing, whether it runs here or isolated, and also if the state
-/// has everything already. A library that covers a part says how many steps it was not asked.
+/// A library that covers nothing of the domain compares nothing, whether it runs here or isolated, and also if the
+/// state has everything already. A library that covers a part says how many steps it was not asked.
 #[test]
 fn an_exhaustive_run_says_what_was_not_compared() {
     let here = folder();

@@ -61,9 +61,9 @@ pub fn load_to_exchange(word: &AtomicU64) -> u64 {
 /// A replacement for once_cell's `OnceBox` that loom can follow.
 ///
 /// The code of once_cell itself does not run under loom. As in once_cell, each writer that finds no node makes its own,
-/// and the first to exchange the pointer wins; at most `WRITERS` writers can do so. The orderings are those that once_cell
-/// promises, unless `REALMODE_WEAKEN` names one to weaken. The nodes lie in cells that loom does not track, and the
-/// pointer is a node's number.
+/// and the first to exchange the pointer wins; at most `WRITERS` writers can do so. The orderings are those that
+/// once_cell promises, unless `REALMODE_WEAKEN` names one to weaken. The nodes lie in cells that loom does not track,
+/// and the pointer is a node's number.
 #[cfg(loom)]
 mod stand_in {
     extern crate alloc;

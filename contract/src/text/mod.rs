@@ -6,8 +6,9 @@
 //! (`0x`) and may have `_` between digits. The printer uses the [notation](crate::visit::Notation) of each field.
 //!
 //! Parse and print are inverse: `parse(print(p)) == p` for every valid program whose text has at most
-//! [`MAX_TEXT_BYTES`] bytes. Parsing a text and printing the result keeps its meaning: what changes is layout, comments,
-//! the order of items, the notation of numbers and opcodes, and whether defaults such as `pages=1` stand there.
+//! [`MAX_TEXT_BYTES`] bytes. Parsing a text and printing the result keeps its meaning: what changes is layout,
+//! comments, the order of items, the notation of numbers and opcodes, and whether defaults such as `pages=1` stand
+//! there.
 //!
 //! ```text
 //! realmode-program 1

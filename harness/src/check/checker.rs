@@ -136,8 +136,8 @@ pub struct Checker {
     driver: Driver<dyn Subject + Send>,
     witness: Option<Arc<dyn Witness>>,
     make: Option<Make>,
-    /// Whether [`check_aside`](Self::check_aside) once failed to make a second subject beside the checker's own. It then
-    /// does not try again.
+    /// Whether [`check_aside`](Self::check_aside) once failed to make a second subject beside the checker's own. It
+    /// then does not try again.
     only_one: bool,
     tally: Tally,
     /// Whether the [audit](super::audit) runs at the end of the program that runs now.

@@ -238,6 +238,14 @@ impl Panel {
             own.not_asked += counts.not_asked - not_asked;
             own.read_back += voter.read_back() - read_back;
             for (verdict, task) in cast.iter_mut().zip(tasks) {
+                if let Verdict::Finding(finding) = &verdict {
+                    let field = finding.thing.field();
+                    assert!(
+                        own.shows.contains(Shows::of(field)),
+                        "{} found {field:?}, which it does not show",
+                        own.name
+                    );
+                }
                 if let Verdict::Finding(finding) = verdict
                     && let Some(entry) = ledger.declares(&task.program, finding)
                 {

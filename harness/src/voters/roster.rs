@@ -51,6 +51,12 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
     /// Returns what the voter shows of its state; see [`Voter::shows`].
     fn shows(&self) -> Shows;
 
+    /// Returns whether the voter is a subject: it does not hear of a step that the reference skips, so such a step
+    /// changes nothing in it.
+    fn is_subject(&self) -> bool {
+        false
+    }
+
     /// Returns a checker, if the voter is a subject in this process; else `None`. Hunts that run very many short
     /// programs use the checker without a panel, which is faster.
     ///
@@ -197,10 +203,10 @@ impl Roster {
         roster
     }
 
-    /// Returns whether every voter shows everything, as subjects do.
+    /// Returns whether every voter is a [subject](Candidacy::is_subject).
     #[must_use]
-    pub fn shows_all(&self) -> bool {
-        self.candidates.iter().all(|candidate| candidate.shows() == Shows::ALL)
+    pub fn subjects_only(&self) -> bool {
+        self.candidates.iter().all(|candidate| candidate.is_subject())
     }
 
     /// Returns the checker of the only voter, if that voter is a subject in this process and no difference is declared;
@@ -247,6 +253,10 @@ impl Candidacy for SubjectKind {
         Shows::ALL
     }
 
+    fn is_subject(&self) -> bool {
+        true
+    }
+
     fn checker(&self) -> Result<Option<Checker>, Unavailable> {
         self.try_checker().map(Some).map_err(|error| Unavailable(error.to_string()))
     }
@@ -278,6 +288,10 @@ impl Candidacy for Apart {
 
     fn shows(&self) -> Shows {
         Shows::ALL
+    }
+
+    fn is_subject(&self) -> bool {
+        true
     }
 
     fn impatient(&self, limit: Duration) -> Option<Arc<dyn Candidacy>> {

@@ -10,8 +10,8 @@ use programs::layout::fit_blocks;
 const STRUCT_PAGES: u64 = 1 << 44;
 /// Real address of the tables of the window with place 0 ([`Ground::pinned`]).
 const TABLES: u64 = STRUCT_PAGES + (1 << 28);
-/// Real address of the first vmemmap block that a hot-add step brings, for each of the two hot-add steps. Both steps add
-/// the same section, so that the section can come back with its blocks elsewhere.
+/// Real address of the first vmemmap block that a hot-add step brings, for each of the two hot-add steps. Both steps
+/// add the same section, so that the section can come back with its blocks elsewhere.
 const HOT_PLACES: [u64; 2] = [STRUCT_PAGES + (2 << 28), STRUCT_PAGES + (3 << 28)];
 
 /// A memory model of the domain (docs/semantics.md, section 1).

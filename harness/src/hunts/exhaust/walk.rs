@@ -161,7 +161,7 @@ impl<'a> Walker<'a> {
             }
             None => Asked::Many(Box::new(roster.panel(Look::Brief)?)),
         };
-        Ok(Self { domain, asked, subjects_only: roster.shows_all(), pool, history: None })
+        Ok(Self { domain, asked, subjects_only: roster.subjects_only(), pool, history: None })
     }
 
     /// Runs a program on the subject or the panel, and adds the first voter's counts of this run to `tally`. Returns
