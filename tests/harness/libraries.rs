@@ -279,10 +279,12 @@ fn an_exhaustive_run_with_a_finding_of_a_warm_subject_is_told_again() {
     let library = small(&here, "remembers.so", &["REMEMBER"]);
     let args = ["exhaust", "--sections", "1", "--steps", "2", "--memory-model", "flatmem", "--jobs", "1"];
     let args = [&args[..], &["--subject", &library]].concat();
-    let told = |ran: &Ran| ran.stdout.lines().take_while(|line| !line.contains("of them were")).count();
+    let findings = |ran: &Ran| ran.stdout.matches("\nFINDING ").count();
     let (first, again) = (run(&here, &args), run(&here, &args));
     assert_eq!((first.status, again.status), (1, 1), "{}\n{}", first.stdout, again.stderr);
-    assert!(told(&first) > 0 && again.stdout.contains(" of them were accounted for before, by "), "{}", again.stdout);
+    assert!(first.stdout.contains("sequence") && findings(&first) > 0, "{}", first.stdout);
+    assert_eq!(findings(&first), findings(&again), "{}", again.stdout);
+    assert!(again.stdout.contains(" of them were accounted for before, by "), "{}", again.stdout);
 }
 
 /// A ledger names voters, so a library cannot have the name of another voter.
