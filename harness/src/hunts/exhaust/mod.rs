@@ -25,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use contract::Program;
 use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom as _;
@@ -335,11 +334,6 @@ impl<'a> Sums<'a> {
         })
     }
 
-    /// Returns the program with this number in the domain. The error says that there is no such program.
-    fn program(&self, number: u64) -> Result<Program, String> {
-        self.exhaust.domain.program(number).ok_or_else(|| format!("there is no program {number}"))
-    }
-
     /// Adds a unit that an earlier run finished, with its findings. Fails if the counts are wrong, or if a program of a
     /// finding does not exist.
     fn take_line(&mut self, line: &Line) -> Result<(), String> {
@@ -349,22 +343,21 @@ impl<'a> Sums<'a> {
         }
         self.add(line.unit, &counts, &line.tally(), &line.roll(&self.blank));
         for (number, finding) in &line.findings {
-            let (steps, finding) = (self.program(*number)?.steps.len(), Box::new(finding.clone()));
-            self.keep(UnitFinding { unit: line.unit, steps, number: *number, finding });
+            let program =
+                self.exhaust.domain.program(*number).ok_or_else(|| format!("there is no program {number}"))?;
+            self.keep(UnitFinding { unit: line.unit, number: *number, program, finding: Box::new(finding.clone()) });
         }
         Ok(())
     }
 
     /// Adds a unit that this run finished: its counts, then its findings, whose programs are written to disk if new,
-    /// then its line in the state. Fails if a file cannot be written, which the error names, or if a program of a
-    /// finding does not exist.
+    /// then its line in the state. Fails if a file cannot be written, which the error names.
     fn take(&mut self, walked: &Walked) -> Result<(), Failed> {
         self.run_now += walked.counts.run;
         self.add(walked.unit, &walked.counts, &walked.tally, &walked.roll);
         for found in &walked.findings {
             if self.keep(found.clone()) {
-                let catch = self.catch(found)?;
-                self.files.insert(found.number, Recorder { out: &self.exhaust.out }.keep(&catch)?);
+                self.files.insert(found.number, Recorder { out: &self.exhaust.out }.keep(&self.catch(found))?);
             }
         }
         Ok(self.state.append(&Line::new(walked))?)
@@ -390,11 +383,10 @@ impl<'a> Sums<'a> {
         true
     }
 
-    /// Returns the finding with its program and where the program comes from, for the recorder. Fails if the domain has
-    /// no such program.
-    fn catch(&self, found: &UnitFinding) -> Result<Catch, Failed> {
-        let program = self.program(found.number).map_err(Failed::Refused)?;
-        Ok(Catch { origin: self.exhaust.origin(found.number), program, finding: (*found.finding).clone() })
+    /// Returns the finding with its program and where the program comes from, for the recorder.
+    fn catch(&self, found: &UnitFinding) -> Catch {
+        let UnitFinding { number, program, finding, .. } = found;
+        Catch { origin: self.exhaust.origin(*number), program: program.clone(), finding: (**finding).clone() }
     }
 
     /// Shrinks and records the findings, in the order of their programs' numbers. The error names the file that cannot
@@ -405,7 +397,7 @@ impl<'a> Sums<'a> {
         let recorder = Recorder { out };
         let mut recorded = Vec::new();
         for found in &self.findings {
-            let catch = self.catch(found)?;
+            let catch = self.catch(found);
             let file = self.files.get(&found.number).cloned().map_or_else(|| recorder.keep(&catch), Ok)?;
             let mut before = || {
                 let go_on = AtomicBool::new(false);

@@ -57,15 +57,14 @@ impl Counts {
     }
 }
 
-/// A finding of a unit, with the number of the program that shows it.
+/// A finding of a unit, with the program that shows it.
 #[derive(Clone, Debug)]
 pub(super) struct UnitFinding {
     /// Number of the unit in the domain, from 0.
     pub unit: u64,
-    /// Number of steps of the program that shows the finding.
-    pub steps: usize,
     /// Number, in the domain, of the program that shows the finding, from 0.
     pub number: u64,
+    pub program: Program,
     pub finding: Box<Finding>,
 }
 
@@ -77,7 +76,7 @@ impl UnitFinding {
 
     /// Returns the key that orders findings of one kind: number of steps, then number of the program.
     pub(super) const fn place(&self) -> (usize, u64) {
-        (self.steps, self.number)
+        (self.program.steps.len(), self.number)
     }
 }
 
@@ -320,7 +319,7 @@ impl Visit<'_, '_> {
     /// ones.
     fn keep(&mut self, finding: Box<Finding>) {
         let number = self.walker.domain.number(self.part, &self.letters);
-        let found = UnitFinding { unit: self.unit, steps: self.letters.len(), number, finding };
+        let found = UnitFinding { unit: self.unit, number, program: self.program.clone(), finding };
         match self.findings.iter_mut().find(|known| known.same(&found)) {
             Some(known) if found.place() < known.place() => *known = found,
             Some(_) => {}
