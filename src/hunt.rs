@@ -1,4 +1,4 @@
-//! What `fuzz` and `exhaust` share: Ctrl-C, the number of threads, the progress bar, and the exit status.
+//! What `fuzz`, `exhaust` and `triage` share: Ctrl-C, the number of threads, the progress bar, and the exit status.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -58,7 +58,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
         // Some libraries can exist once only, so the first panel goes before the second is made.
         drop(panel);
         let mut panel = roster.shrinking(&catch.finding).panel(look).map_err(Failure::missing)?;
-        shrunk = shrink_catch(&mut panel, &catch, roster.looks().len() == 1, &mut budget);
+        let exact = roster.looks().len() == 1;
+        shrunk = shrink_catch(&mut panel, &catch, exact, &mut budget).map_err(|gone| Failure {
+            status: FINDING,
+            message: format!("{name}: not shrunk: {gone}; found before: {}", catch.finding),
+        })?;
         if shrunk.is_some() {
             break;
         }

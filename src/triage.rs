@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use programs::focus::Focus;
-use programs::inputs::{Wanted, find, read};
+use programs::inputs::{Wanted, find};
+use programs::sequence::read_input;
 use realmode_diff::Tally;
 use realmode_diff::findings::record::Origin;
 use realmode_diff::hunts::campaign::default_out;
-use realmode_diff::hunts::triage::{Shown, Triage, Triaged};
+use realmode_diff::hunts::triage::{Progress, Shown, Triage, Triaged};
+use realmode_diff::voters::Roster;
 use serde::Serialize;
 
+use super::hunt::{self, Bar};
 use super::json::JsonFinding;
 use super::{CLEAN, FINDING, Failure, Outcome, print, save_json, watch};
 
@@ -34,6 +37,9 @@ pub(crate) struct Args {
     /// The engine's name, a part of file names [default: libfuzzer, afl or file, depending on each file's name]
     #[arg(long, value_name = "NAME", value_parser = engine)]
     engine: Option<String>,
+    /// The number of threads, 1 to 1024 [default: as many as keep all cores busy]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// The time after which the check of one program counts as hung
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     limit: Duration,
@@ -53,20 +59,22 @@ fn engine(name: &str) -> Result<String, String> {
 
 impl Args {
     pub(crate) fn plan(&self) -> watch::Plan {
-        watch::Plan { out: self.out.clone(), ..watch::Plan::of(&self.subject) }
+        watch::Plan { out: self.out.clone(), interruptible: true, ..watch::Plan::of(&self.subject) }
     }
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let found = find(&args.paths, Wanted::Findings).map_err(Failure::input)?;
-    let (mut programs, mut broken) = (Vec::new(), 0u64);
+    let (mut sequences, mut broken) = (Vec::new(), 0u64);
     // All files are read before the first check, because checks may take long.
     for path in found.programs {
-        match catch_unwind(|| read(&path)) {
-            Ok(input) => {
-                let mut program = input?.program;
-                args.focus.apply(&mut program);
-                programs.push((path, program));
+        match catch_unwind(|| read_input(&path)) {
+            Ok(sequence) => {
+                let mut sequence = sequence?;
+                for part in &mut sequence.parts {
+                    args.focus.apply(&mut part.program);
+                }
+                sequences.push((path, sequence));
             }
             Err(_) => {
                 broken += 1;
@@ -76,12 +84,19 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     let out = args.out.clone().unwrap_or_else(|| default_out().to_path_buf());
     let subject = super::subject(&args.subject)?;
-    let mut triage = Triage::new(subject, args.limit, out, args.engine.clone());
+    let jobs = hunt::jobs(args.jobs, &Roster::from(subject));
+    let triage = Triage { subject, limit: args.limit, out, engine: args.engine.clone(), jobs };
+    let stop = hunt::stop_flag()?;
+    let bar = Bar::new(sequences.len() as u64);
+    let summary = triage.run(&sequences, &stop, &mut |Progress { files, findings }| {
+        bar.show(files as u64, format!("{files} of {} files, {findings} findings", sequences.len()));
+    });
+    bar.finish();
+    let summary = summary.map_err(Failure::missing)?;
     let (mut agreed, mut failing, mut not_compared, mut nothing) = (0u64, 0u64, 0u64, None);
     let mut partly = 0u64;
-    for (path, program) in programs {
-        let name = path.display();
-        let triaged = triage.check(&path, &program).map_err(Failure::missing)?;
+    for (index, triaged) in &summary.files {
+        let name = sequences[*index].0.display();
         match triaged {
             Triaged::Agreed(Tally { steps, skipped, hypercalls, .. }) => {
                 agreed += 1;
@@ -95,29 +110,31 @@ pub(crate) fn run(args: &Args) -> Outcome {
             }
             Triaged::First(number) => {
                 failing += 1;
-                print(format_args!("{name}: {}\n", triage.shown()[number].recorded.finding))?;
+                print(format_args!("{name}: {}\n", summary.shown[*number].recorded.finding))?;
             }
             Triaged::Again(number) => {
                 failing += 1;
-                let shown = &triage.shown()[number];
+                let shown = &summary.shown[*number];
                 let rule = shown.recorded.finding.rule;
                 print(format_args!("{name}: {rule} as {}\n", shown.first.display()))?;
             }
         }
     }
     let mut text = String::new();
-    for shown in triage.shown() {
+    for shown in &summary.shown {
         let _ = write!(text, "\n{}", shown.recorded);
         if shown.others > 0 {
             let _ = writeln!(text, "  shown by {} more file(s)", shown.others);
         }
     }
-    let different = triage.shown().len();
+    let unchecked = sequences.len() - summary.files.len();
+    let different = summary.shown.len();
     let _ = write!(text, "\n{agreed} agreed, {failing} with a finding, {different} different");
     for (count, what) in [
         (not_compared, "not compared in whole"),
         (broken, "on which the harness panicked"),
         (found.others as u64, "other files passed over"),
+        (unchecked as u64, "not checked, because the triage was stopped"),
     ] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
@@ -125,15 +142,19 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     print(text + "\n")?;
     if let Some(path) = &args.json {
-        let findings = triage.shown().iter().map(JsonShown::new).collect();
+        let findings = summary.shown.iter().map(JsonShown::new).collect();
         let (subject, focus) = (subject.name(), args.focus.name());
         let files = agreed + failing + not_compared + broken;
         let others = found.others;
-        save_json(path, &Json { subject, focus, files, agreed, not_compared, failing, broken, others, findings })?;
+        save_json(
+            path,
+            &Json { subject, focus, files, agreed, not_compared, failing, broken, others, unchecked, findings },
+        )?;
     }
     match nothing {
         _ if failing + broken > 0 => Ok(FINDING),
         Some(first) if agreed == 0 && partly == 0 => Err(Failure::missing(format!("nothing was compared: {first}"))),
+        None if unchecked > 0 && agreed == 0 => Err(Failure::missing("nothing was compared: the triage was stopped")),
         _ => Ok(CLEAN),
     }
 }
@@ -149,6 +170,7 @@ struct Json<'a> {
     failing: u64,
     broken: u64,
     others: usize,
+    unchecked: usize,
     findings: Vec<JsonShown<'a>>,
 }
 

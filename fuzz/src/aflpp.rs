@@ -5,18 +5,22 @@ use std::panic::AssertUnwindSafe;
 
 use realmode_diff::hunts::engine::EngineRun;
 
-use crate::Target;
+use crate::{Target, finding};
 
-/// Runs the programs that AFL++ hands over until AFL++ ends the loop. A finding only panics with its message, because
-/// AFL++ kills a process that takes long; `realmode triage` records the finding from the crash file.
+/// Runs the programs that AFL++ hands over until AFL++ ends the loop. A finding is not recorded, because AFL++ kills a
+/// process that takes long: the target writes the sequence that the finding needs, if it needs one, and panics with its
+/// message. `realmode triage` records the finding from the crash file or the sequence.
 pub fn programs(target: Target) {
     let mut tell: fn(usize) = if target.feedback() { reached } else { |_| {} };
     let target = AssertUnwindSafe(RefCell::new(target));
     afl::fuzz(true, move |bytes| {
-        let target = &target;
-        match target.borrow_mut().engine().run(bytes, &mut tell) {
+        let mut target = target.borrow_mut();
+        match target.run(bytes, &mut tell) {
             EngineRun::Agreed | EngineRun::NotCompared(_) | EngineRun::Rejected => {}
-            EngineRun::Finding(finding, _) => panic!("{finding}"),
+            EngineRun::Finding(finding, program) => {
+                finding::leave_sequence(&target, &finding, &program, "afl");
+                panic!("{finding}");
+            }
         }
     });
 }

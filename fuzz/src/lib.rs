@@ -9,7 +9,6 @@
 
 #[cfg(feature = "afl")]
 pub mod aflpp;
-#[cfg(not(feature = "afl"))]
 mod finding;
 #[cfg(feature = "libfuzzer")]
 pub mod libfuzzer;

@@ -26,13 +26,13 @@ const OWN_MUTATION: u32 = 8;
 /// Runs one input. A finding is recorded, then the target panics, so that libFuzzer keeps the input. Returns whether
 /// libFuzzer may add the input to its corpus: not if nothing was compared or it was not run.
 pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
-    let (subject, feedback) = (target.subject(), target.feedback());
+    let feedback = target.feedback();
     let mut reached = |combination: usize| {
         if feedback {
             REACHED[combination].store(1, Ordering::Relaxed);
         }
     };
-    match target.engine().run(bytes, &mut reached) {
+    match target.run(bytes, &mut reached) {
         EngineRun::Agreed => Corpus::Keep,
         // A program of which nothing was compared is not worth mutating.
         EngineRun::NotCompared(not) => {
@@ -43,7 +43,7 @@ pub fn run(target: &mut Target, bytes: &[u8]) -> Corpus {
             }
         }
         EngineRun::Rejected => Corpus::Reject,
-        EngineRun::Finding(finding, program) => finding::abort(&finding, &program, subject, "libfuzzer"),
+        EngineRun::Finding(finding, program) => finding::abort(target, &finding, &program, "libfuzzer"),
     }
 }
 

@@ -15,10 +15,9 @@ use crate::{Target, finding};
 /// compared.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
-    let subject = target.subject();
     let result = each_input(|bytes| {
         run += 1;
-        match target.engine().run(bytes, &mut |_| {}) {
+        match target.run(bytes, &mut |_| {}) {
             EngineRun::Agreed => true,
             EngineRun::NotCompared(not) => {
                 uncompared += u32::from(!not.compared);
@@ -29,7 +28,7 @@ pub fn programs(mut target: Target) -> ExitCode {
                 true
             }
             EngineRun::Finding(finding, program) => {
-                finding::tell(&finding, &program, subject, "replay");
+                finding::tell(&target, &finding, &program, "replay");
                 false
             }
         }

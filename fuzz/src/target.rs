@@ -2,8 +2,9 @@
 
 use programs::focus::Focus;
 use programs::mutate::Mutator;
+use programs::sequence::Part;
 use realmode_diff::SubjectKind;
-use realmode_diff::hunts::engine::Engine;
+use realmode_diff::hunts::engine::{Engine, EngineRun};
 use realmode_diff::subjects::NoSubject;
 
 /// What a fuzz target keeps from input to input: the check (with its subject) and the mutator.
@@ -65,12 +66,22 @@ impl Target {
         self.feedback
     }
 
-    /// Returns the check that runs the next input; a new one at each call if `REALMODE_FRESH` is set.
-    pub fn engine(&mut self) -> &mut Engine {
+    /// Runs one input, on a new checker if `REALMODE_FRESH` is set. A finding is only returned. A subject that cannot be
+    /// made once more ends the process with status 3.
+    pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if self.fresh {
             self.engine = engine(self.engine.focus(), self.engine.subject());
         }
-        &mut self.engine
+        self.engine.run(bytes, reached).unwrap_or_else(|gone| {
+            eprintln!("{gone}");
+            std::process::exit(3);
+        })
+    }
+
+    /// Returns the programs that the subject had run before the last input, in order.
+    #[must_use]
+    pub fn before(&self) -> Vec<Part> {
+        self.engine.before()
     }
 
     /// Returns the subject that runs against the reference.

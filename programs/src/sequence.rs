@@ -20,7 +20,7 @@ use std::{fmt, fs};
 use contract::Program;
 use contract::text::{self, TextError};
 
-use crate::inputs::{InputError, read_text};
+use crate::inputs::{self, InputError, read_text};
 use crate::snippet::NoProgram;
 
 /// The first line of the text form of a sequence.
@@ -123,16 +123,30 @@ pub enum Runnable {
 /// The file cannot be read, is too long, or its text is wrong. In the last case the error has the first mistake, with
 /// line and column.
 pub fn read(path: &Path) -> Result<Runnable, InputError> {
-    let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
-    if size <= MAX_BYTES
-        && let Ok(text) = fs::read_to_string(path)
-        && Sequence::is_one(&text)
-    {
-        let parsed = Sequence::parse(&text);
-        let shown = |error| InputError::Text(Box::new(NoProgram { file: path.into(), text, error }));
-        return parsed.map(Runnable::Sequence).map_err(shown);
+    match sequence(path) {
+        Some(sequence) => sequence.map(Runnable::Sequence),
+        None => read_text(path).map(|program| Runnable::Program(Box::new(program))),
     }
-    read_text(path).map(|program| Runnable::Program(Box::new(program)))
+}
+
+/// Reads a file that holds a sequence, or a program in any form that [`inputs::read`] accepts. A program becomes a
+/// sequence of this program alone.
+///
+/// # Errors
+/// The text of the sequence is wrong, or [`inputs::read`] fails.
+pub fn read_input(path: &Path) -> Result<Sequence, InputError> {
+    sequence(path).unwrap_or_else(|| {
+        let program = inputs::read(path)?.program;
+        Ok(Sequence { parts: vec![Part { program, left_open: false }] })
+    })
+}
+
+/// Reads a sequence from its text; `None` if the file holds none, or cannot be read.
+fn sequence(path: &Path) -> Option<Result<Sequence, InputError>> {
+    let size = fs::metadata(path).ok()?.len();
+    let text = if size <= MAX_BYTES { fs::read_to_string(path).ok()? } else { return None };
+    let shown = |error, text| InputError::Text(Box::new(NoProgram { file: path.into(), text, error }));
+    Sequence::is_one(&text).then(|| Sequence::parse(&text).map_err(|error| shown(error, text)))
 }
 
 /// Largest size in bytes of a file that holds a sequence.

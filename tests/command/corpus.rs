@@ -15,10 +15,11 @@ use machine::{Cpu, Subject};
 use programs::encoding::{decode, decode_exact, encode};
 use programs::focus::Focus;
 use programs::generate::{GeneratorConfig, generate};
+use programs::sequence::{Part, Sequence};
 use programs::store;
 use realmode_diff::hunts::engine::Engine;
 use realmode_diff::hunts::triage::{Checked, check_within};
-use realmode_diff::{Checker, Dialect, Program, Rule, SubjectKind, parse};
+use realmode_diff::{Checker, Dialect, Program, Rule, SubjectKind, Verdict, parse};
 use tempfile::TempDir;
 
 use super::samples::{PROGRAM, write};
@@ -353,7 +354,7 @@ fn reached(programs: &[&Program]) -> usize {
     let mut engine = Engine::new(Focus::Program, SubjectKind::Candidate).expect("an engine");
     let mut reached = BTreeSet::new();
     for program in programs {
-        engine.run(&encode(program), &mut |combination| _ = reached.insert(combination));
+        engine.run(&encode(program), &mut |combination| _ = reached.insert(combination)).expect("a subject");
     }
     assert!(!reached.is_empty());
     reached.len()
@@ -508,6 +509,7 @@ fn triage_writes_json() {
             "failing": 2,
             "broken": 0,
             "others": 1,
+            "unchecked": 0,
             "findings": [{
                 "voter": "canary",
                 "rule": "DIVERGE.R4",
@@ -584,7 +586,10 @@ fn a_check_that_makes_no_end_is_kept_as_it_was_found() {
     let name = format!("subject-hang-libfuzzer-{}", store::fingerprint(&long));
     assert!(said.contains("\nFINDING SUBJECT.HANG at "), "{said}");
     assert!(said.contains(": time of the check: expected an end within 1ns, found none\n"), "{said}");
-    assert!(said.contains("\n  libfuzzer, timeout-a, 4000 steps as found, not shrunk\n"), "{said}");
+    assert!(
+        said.contains("\n  libfuzzer, timeout-a, 4000 steps as found, not shrunk: its check did not end\n"),
+        "{said}"
+    );
     let files = BTreeSet::from([format!("{name}.found.realmode"), format!("{name}.report.txt")]);
     assert_eq!(names(&here, "findings"), files);
     assert_eq!(parse(&text(&here, &format!("findings/{name}.found.realmode"))).as_ref(), Ok(&long));
@@ -666,31 +671,33 @@ fn a_hang_is_told_with_its_step() {
     let mut program = parse(PROGRAM).expect("a program");
     let call = Hypercall { opcode: hcall::H_STUFF_TCE, args: [1, 0, 0, 1] };
     program.steps.insert(4, Step::Hypercall { vcpu: 0, call });
+    let alone = |program: &Program| Sequence { parts: vec![Part { program: program.clone(), left_open: false }] };
     let stuck = || Checker::new(Box::new(Stuck::default()));
     let started = Instant::now();
-    let checked = check_within(Duration::from_millis(500), stuck(), &program).expect("a thread");
+    let checked = check_within(Duration::from_millis(500), stuck(), &alone(&program)).expect("a thread");
     assert!(started.elapsed() < Duration::from_secs(20));
-    let Checked::Late(finding) = checked else { panic!("{checked:?}") };
+    let Checked { verdict: Verdict::Finding(finding), late: true, .. } = checked else { panic!("{checked:?}") };
     assert_eq!((finding.rule, finding.kind.name()), (Rule::SubjectHang, "H_STUFF_TCE"));
     // Step 4 in the count from 0 is the hanging call. Step 3, the `drop`, is skipped, so both sides agreed last on step
     // 2.
     assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Step(4), Some(2)));
     let at_start = Checker::new(Box::new(Stuck { at_start: true, ..Stuck::default() }));
-    let checked = check_within(Duration::from_millis(500), at_start, &program).expect("a thread");
-    let Checked::Late(finding) = checked else { panic!("{checked:?}") };
+    let checked = check_within(Duration::from_millis(500), at_start, &alone(&program)).expect("a thread");
+    let Checked { verdict: Verdict::Finding(finding), late: true, .. } = checked else { panic!("{checked:?}") };
     assert_eq!((finding.place, finding.agreed), (realmode_diff::check::Place::Start, None));
     program.steps.remove(4);
-    let checked = check_within(Duration::from_secs(60), stuck(), &program).expect("a thread");
-    assert!(matches!(checked, Checked::Verdict(verdict, _) if verdict.finding().is_none()));
+    let checked = check_within(Duration::from_secs(60), stuck(), &alone(&program)).expect("a thread");
+    assert!(!checked.late && checked.verdict.finding().is_none());
     let panicking = Checker::new(Box::new(Stuck { panicking: true, ..Stuck::default() }));
-    let checked = check_within(Duration::from_secs(60), panicking, &program).expect("a thread");
+    let checked = check_within(Duration::from_secs(60), panicking, &alone(&program)).expect("a thread");
     // A panic outside the calls of the subject is a fault of the harness and blames no subject.
-    let Checked::Verdict(verdict, _) = checked else { panic!("{checked:?}") };
-    let finding = verdict.finding().expect("a finding");
+    assert!(!checked.late, "{checked:?}");
+    let finding = checked.verdict.finding().expect("a finding");
     assert_eq!((finding.rule, finding.place), (Rule::HarnessFault, realmode_diff::check::Place::Step(1)), "{finding}");
     assert!(finding.found.starts_with("panic: a mistake in the harness (line "), "{finding}");
-    let canary = check_within(Duration::from_secs(60), SubjectKind::Canary.checker(), &program).expect("a thread");
-    assert!(matches!(canary, Checked::Verdict(verdict, _) if verdict.finding().is_some()));
+    let canary =
+        check_within(Duration::from_secs(60), SubjectKind::Canary.checker(), &alone(&program)).expect("a thread");
+    assert!(!canary.late && canary.verdict.finding().is_some());
 }
 
 // ---- bad input ------------------------------------------------------------------------------------------------------

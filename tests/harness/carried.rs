@@ -9,11 +9,12 @@ use contract::{HcallAnswer, Hypercall};
 use programs::generate::{GeneratorConfig, generate};
 use programs::sequence::{Part, Sequence};
 use programs::store;
-use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
+use realmode_diff::findings::record::{Catch, Made, Origin, Recorder, shrink_catch};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
+use realmode_diff::hunts::pursuit;
 use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS};
-use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Unavailable, Voter};
-use realmode_diff::{Checker, Verdict};
+use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Task, Told, Unavailable, Voter};
+use realmode_diff::{Checker, Tally, Verdict};
 
 use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, Wrong};
@@ -57,10 +58,11 @@ fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     let get = "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n";
     let program = program("lopapr", &get.repeat(40));
     let mut panel = Roster::of(vec![Arc::new(Mistaken(third_call))]).panel(Look::Whole).expect("a panel");
-    let finding = panel.finding(&program).expect("a finding");
+    let finding = panel.finding(&program).expect("a voter").expect("a finding");
     let origin = Origin::Engine { engine: "test".into(), file: None };
     let catch = Catch { origin, program, finding };
     let shrunk = shrink_catch(&mut panel, &catch, true, &mut Limits::checks(MAX_CHECKS).begin())
+        .expect("a voter")
         .expect("a fresh subject shows it");
     assert_eq!(shrunk.program.steps.len(), 3, "{}", shrunk.program);
     assert_eq!((shrunk.ended, shrunk.finding.repeats), (Ended::Minimal, Some(true)));
@@ -126,4 +128,89 @@ fn the_candidate_forgets_windows_that_were_left_open() {
     let verdicts = panel.check_sequence(&sequence, &mut |_| {}).expect("a panel");
     assert_eq!(verdicts.len(), 200);
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Agreed));
+}
+
+/// A voter that is lost for good at its sixth program.
+struct Mortal {
+    checker: Checker,
+    left: u32,
+}
+
+impl Voter for Mortal {
+    fn name(&self) -> &str {
+        "mortal"
+    }
+
+    fn shows(&self) -> Shows {
+        Shows::ALL
+    }
+
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Voter::renew(&mut self.checker)
+    }
+
+    fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| Unavailable("mortal is gone for good".into()))?;
+        self.checker.vote(tasks, tally, tell)
+    }
+}
+
+#[derive(Debug)]
+struct MortalKind;
+
+impl Candidacy for MortalKind {
+    fn name(&self) -> String {
+        "mortal".into()
+    }
+
+    fn make(&self, _: Look) -> Result<Box<dyn Voter>, Unavailable> {
+        Ok(Box::new(Mortal { checker: Checker::made(third_call), left: 5 }))
+    }
+
+    fn shows(&self) -> Shows {
+        Shows::ALL
+    }
+}
+
+/// A program that did not run shows nothing, so the finding is not gone and not minimal: it is kept as it was found,
+/// with the reason.
+#[test]
+fn a_voter_that_is_lost_while_a_finding_is_shrunk_does_not_count_as_agreed() {
+    let program = program("lopapr", &"cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n".repeat(40));
+    let roster = Roster::of(vec![Arc::new(MortalKind)]);
+    let finding = Checker::made(third_call).check(&program).into_finding().expect("a finding");
+    let origin = Origin::Engine { engine: "test".into(), file: None };
+    let catch = Catch { origin, program: program.clone(), finding };
+    let mut panel = roster.panel(Look::Whole).expect("a panel");
+    let gone = shrink_catch(&mut panel, &catch, true, &mut Limits::checks(MAX_CHECKS).begin()).expect_err("a loss");
+    assert_eq!(gone.0, "mortal is gone for good");
+
+    let out = tempfile::tempdir().expect("a folder");
+    let recorder = Recorder { out: out.path() };
+    let file = recorder.keep(&catch).expect("a file");
+    let recorded = pursuit::record(&roster, recorder, catch, file, &mut Vec::new).expect("files");
+    assert_eq!((&recorded.program, recorded.ended, recorded.finding.repeats), (&program, None, None));
+    assert!(recorded.to_string().contains("40 steps as found, not shrunk: mortal is gone for good\n"), "{recorded}");
+}
+
+/// The sequence of a finding takes its checks from the same budget as the program of a finding.
+#[test]
+fn a_sequence_is_shrunk_within_the_budget() {
+    let roster = Roster::of(vec![Arc::new(Mistaken(remembers))]);
+    let part = |steps: &str| Part { program: program("lopapr", steps), left_open: false };
+    let get = part("cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n");
+    let mut before = vec![part("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=1\n")];
+    before.resize(40, part(""));
+    let all = Sequence { parts: before.iter().chain([&get]).cloned().collect() };
+    let mut panel = roster.panel(Look::Whole).expect("a panel");
+    let finding = panel.check_sequence(&all, &mut |_| {}).expect("voters").pop().and_then(Verdict::into_finding);
+    let origin = Origin::Engine { engine: "test".into(), file: None };
+    let catch = Catch { origin, program: get.program, finding: finding.expect("a finding") };
+    let parts = |checks: u64| {
+        let mut budget = Limits::checks(checks).begin();
+        let (_, made) = pursuit::pursue_within(&roster, catch.clone(), &mut || before.clone(), &mut budget);
+        let Made::Sequence(sequence, _) = made else { panic!("no sequence") };
+        sequence.parts.len()
+    };
+    assert_eq!((parts(0), parts(1), parts(MAX_CHECKS)), (41, 41, 2));
 }

@@ -10,7 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use programs::encoding::encode;
+use programs::focus::Focus;
+use programs::sequence::HEADER;
 use programs::{inputs, store};
+use realmode_diff::findings::record::{Catch, Made, Origin};
+use realmode_diff::hunts::engine::{Engine, EngineRun, STRETCH};
+use realmode_diff::hunts::pursuit::pursue;
+use realmode_diff::voters::Roster;
+use realmode_diff::{Program, SubjectKind, parse};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -673,6 +681,11 @@ steps
 cpu0 H_GET_TCE liobn=0x1 ioba=0x0
 ";
 
+/// The program [`READS`] without its read.
+fn idle() -> String {
+    READS.split_inclusive('\n').filter(|line| !line.starts_with("cpu0")).collect()
+}
+
 fn write(folder: &TempDir, name: &str, text: &str) {
     fs::write(folder.path().join(name), text).expect("a file");
 }
@@ -773,5 +786,153 @@ fn a_finding_that_needs_an_earlier_program_is_recorded_as_a_sequence() {
         let test = fs::read_to_string(here.path().join(file).with_extension("test.rs")).expect("a test");
         assert!(test.contains("assert_sequence_agrees("), "{test}");
         fs::remove_dir_all(here.path().join("out")).expect("the findings");
+    }
+}
+
+/// Fuzzing engines run many inputs on one subject. What a finding needs of earlier inputs is kept for its sequence, and
+/// after a finding a new subject runs the next input.
+#[test]
+fn a_finding_of_an_engine_that_needs_an_earlier_input_becomes_a_sequence() {
+    let here = folder();
+    let library = small(&here, "remember.so", &["REMEMBER"]);
+    let subject = SubjectKind::open(&here.path().join(&library)).expect("a library");
+    let mut engine = Engine::new(Focus::Program, subject).expect("an engine");
+    let (reads, idle) = (parse(READS).expect("a program"), parse(&idle()).expect("a program"));
+    let mut run = |program: &Program| engine.run(&encode(program), &mut |_| {}).expect("a subject");
+    for program in [&idle, &reads, &idle] {
+        assert!(!matches!(run(program), EngineRun::Finding(..) | EngineRun::Rejected));
+    }
+    let EngineRun::Finding(finding, program) = run(&reads) else { panic!("no finding") };
+    let before: Vec<Program> = engine.before().into_iter().map(|part| part.program).collect();
+    assert_eq!((*program == reads, &before), (true, &vec![idle.clone(), reads.clone(), idle.clone()]));
+
+    let origin = Origin::Engine { engine: "test".into(), file: None };
+    let catch = Catch { origin, program: *program, finding: *finding };
+    let (_, made) = pursue(&Roster::from(subject), catch, &mut || engine.before());
+    let Made::Sequence(sequence, finding) = made else { panic!("no sequence") };
+    assert_eq!((sequence.parts.len(), finding.repeats), (2, Some(false)));
+
+    // The subject after the finding is a new one: it has read nothing yet.
+    assert!(!matches!(engine.run(&encode(&reads), &mut |_| {}), Ok(EngineRun::Finding(..))));
+    assert_eq!(engine.before(), []);
+}
+
+/// After a stretch of programs an engine's subject is replaced by a new one, which has not read anything.
+#[test]
+fn an_engine_replaces_its_subject_after_a_stretch() {
+    let here = folder();
+    let library = small(&here, "remember.so", &["REMEMBER"]);
+    let subject = SubjectKind::open(&here.path().join(&library)).expect("a library");
+    let mut engine = Engine::new(Focus::Program, subject).expect("an engine");
+    let (reads, idle) = (encode(&parse(READS).expect("a program")), encode(&parse(&idle()).expect("a program")));
+    for index in 0..STRETCH {
+        let input = if index == 0 { &reads } else { &idle };
+        assert!(!matches!(engine.run(input, &mut |_| {}), Ok(EngineRun::Finding(..))));
+    }
+    assert!(!matches!(engine.run(&reads, &mut |_| {}), Ok(EngineRun::Finding(..))));
+    assert!(matches!(engine.run(&reads, &mut |_| {}), Ok(EngineRun::Finding(..))));
+}
+
+/// A fuzz target leaves a sequence for a finding that a fresh subject does not show. Triage shrinks and records it.
+#[test]
+fn triage_takes_sequences() {
+    let here = folder();
+    let library = small(&here, "remember.so", &["REMEMBER"]);
+    let sequence = [idle(), READS.into(), idle(), READS.into()].concat();
+    write(&here, "libfuzzer-1.realmode-sequence", &format!("{HEADER}\n{sequence}"));
+    write(&here, "crash-1.realmode", READS);
+    let args = ["triage", "--subject", &library, "--json", "sum.json", "crash-1.realmode"];
+    let said = run(&here, &args);
+    assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
+    let said = run(&here, &[&args[..], &["libfuzzer-1.realmode-sequence"]].concat());
+    assert_eq!(said.status, 1, "{}{}", said.stdout, said.stderr);
+    let json: Value = serde_json::from_slice(&fs::read(here.path().join("sum.json")).expect("JSON")).expect("JSON");
+    let finding = &json["findings"][0];
+    assert_eq!((&finding["sequence"], &finding["repeats"]), (&2.into(), &false.into()), "{json}");
+    let file = finding["file"].as_str().expect("a file");
+    assert_eq!(run(&here, &["replay", "--subject", &library, file]).status, 1);
+}
+
+/// A process has room for one linear map, so a library that maps the memory can exist once only. What it shows is
+/// shrunk all the same, when the hunt's own subject is gone.
+#[test]
+fn what_a_library_that_can_exist_once_shows_is_shrunk() {
+    let here = folder();
+    let library = small(&here, "once.so", &["REMEMBER", "DIRECT"]);
+    let args = ["--jobs", "1", "--programs", "2000", "--seed", "5", "--dialect", "lopapr"];
+    let (ran, json) = campaign(&here, &library, &args);
+    assert_eq!((ran.status, &json["findings"][0]["sequence"]), (1, &2.into()), "{}", ran.stdout);
+    let sequence = json["findings"][0]["file"].as_str().expect("a file").to_string();
+    fs::create_dir(here.path().join("crashes")).expect("a folder");
+    for name in ["crashes/1.realmode-sequence", "crashes/2.realmode-sequence", "crashes/3.realmode-sequence"] {
+        fs::copy(here.path().join(&sequence), here.path().join(name)).expect("a copy");
+    }
+    let said = run(&here, &["triage", "--subject", &library, "--jobs", "3", "crashes"]);
+    assert_eq!(said.status, 1, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("shown by a sequence of 2 programs"), "{}", said.stdout);
+    assert!(said.stdout.contains("0 agreed, 3 with a finding, 1 different"), "{}", said.stdout);
+}
+
+/// A finding that does not show again is no reason to say that both sides agree.
+#[test]
+fn shrink_says_that_a_finding_does_not_show_again() {
+    let here = folder();
+    let once = format!("ONCE=\"{}\"", here.path().join("wrong-answer").display());
+    let library = small(&here, "once.so", &[&once]);
+    write(&here, "a.realmode", READS);
+    let said = run(&here, &["shrink", "--subject", &library, "a.realmode"]);
+    assert_eq!(said.status, 1, "{}{}", said.stdout, said.stderr);
+    let says = "a.realmode: not shrunk, because no fresh subject shows the finding again: DIVERGE.R4 at step 1";
+    assert!(said.stdout.starts_with(says), "{}", said.stdout);
+    let said = run(&here, &["shrink", "--subject", &library, "a.realmode"]);
+    assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("nothing to shrink: no voter differs from the reference"), "{}", said.stdout);
+}
+
+#[test]
+fn shrink_makes_no_second_subject_beside_the_first() {
+    let here = folder();
+    let library = small(&here, "direct.so", &["DIRECT", "STRAY"]);
+    write(&here, "a.realmode", &format!("{READS}{}", READS.lines().last().expect("a call")));
+    let said = run(&here, &["shrink", "--subject", &library, "a.realmode", "-o", "b.realmode"]);
+    assert_eq!(said.status, 1, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("b.realmode: 1 of 2 steps"), "{}", said.stdout);
+}
+
+#[test]
+fn each_file_of_corpus_stats_has_a_fresh_subject() {
+    let here = folder();
+    let library = small(&here, "remember.so", &["REMEMBER"]);
+    fs::create_dir(here.path().join("in")).expect("a folder");
+    write(&here, "in/a.realmode", READS);
+    write(&here, "in/b.realmode", READS);
+    let said = run(&here, &["corpus", "stats", "--subject", &library, "in"]);
+    assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
+}
+
+/// Declared differences that no program can use, and those that have expired, are told by every command that takes a
+/// ledger.
+#[test]
+fn unused_declared_differences_are_told_by_every_command() {
+    let here = folder();
+    let entry = |voter: &str, more: &str| {
+        format!(
+            "[[difference]]\nbetween = [\"reference\", \"{voter}\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\nreason = \"a \
+             test\"\n{more}\n"
+        )
+    };
+    let ledger = [entry("nobody", ""), entry("model/lopapr", "expires = 2020-01-01")].concat();
+    write(&here, "ledger.toml", &ledger);
+    write(&here, "a.realmode", READS);
+    let voters = ["--against", "model/lopapr", "--ledger", "ledger.toml"];
+    let idle = "1 declared differences cannot be used, these voters take no part: nobody";
+    let expired =
+        "declared difference, expired and no longer in force: reference - model/lopapr: DIVERGE.R4 r4: a test";
+    let exhaust = ["exhaust", "--sections", "1", "--steps", "1", "--memory-model", "flatmem"];
+    for args in [&["fuzz", "--programs", "10"][..], &exhaust, &["replay", "a.realmode"], &["shrink", "a.realmode"]] {
+        let said = run(&here, &[args, &voters].concat());
+        assert_eq!(said.status, 0, "{args:?} {}{}", said.stdout, said.stderr);
+        let all = said.stdout + &said.stderr;
+        assert!(all.contains(idle) && all.contains(expired), "{args:?}: {all}");
     }
 }

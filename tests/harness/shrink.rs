@@ -10,6 +10,7 @@ use realmode_diff::check::{Place, Thing};
 use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::findings::report::{Context, export, outcomes, report};
 use realmode_diff::shrink::{Ended, Judge, Limits, MAX_CHECKS, Shrunk};
+use realmode_diff::voters::Unavailable;
 use realmode_diff::{Checker, Finding, Identity, Program, SubjectKind, Verdict, parse};
 
 use super::findings::wrong::{self, HONEST, Hooks};
@@ -86,7 +87,7 @@ fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
 
 /// Shrinks with a limit of checks only, so that the result depends on no clock.
 fn shrink(judge: &mut dyn Judge, program: &Program) -> Option<Shrunk> {
-    realmode_diff::shrink::shrink(judge, program, Limits::checks(MAX_CHECKS))
+    realmode_diff::shrink::shrink(judge, program, Limits::checks(MAX_CHECKS)).expect("a voter")
 }
 
 fn identity(checker: &mut Checker, program: &Program) -> Option<Identity> {
@@ -222,14 +223,14 @@ struct Strict<F> {
 }
 
 impl<F: FnMut(&Program) -> bool> Judge for Strict<F> {
-    fn finding(&mut self, program: &Program) -> Option<Finding> {
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable> {
         assert_eq!(program.validate(), Ok(()), "only valid programs are asked about");
         self.asked.push(program.clone());
-        (self.has)(program).then(|| blank(program))
+        Ok((self.has)(program).then(|| blank(program)))
     }
 
-    fn renew(&mut self) -> bool {
-        true
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Ok(true)
     }
 }
 
@@ -366,7 +367,8 @@ fn no_program_is_tried_twice() {
 fn limits_are_kept_and_told() {
     let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
     let mut judge = Strict { has: |program: &Program| program.steps.len() > 1, asked: Vec::new() };
-    let mut within = |limits| realmode_diff::shrink::shrink(&mut judge, &program, limits).expect("a finding");
+    let mut within =
+        |limits| realmode_diff::shrink::shrink(&mut judge, &program, limits).expect("a voter").expect("a finding");
     let none = within(Limits { checks: MAX_CHECKS, time: Some(std::time::Duration::ZERO) });
     assert_eq!((none.ended, none.checks, &none.program), (Ended::Time, 0, &program));
     let some = within(Limits::checks(3));
@@ -387,15 +389,15 @@ struct Forgetful {
 }
 
 impl Judge for Forgetful {
-    fn finding(&mut self, program: &Program) -> Option<Finding> {
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable> {
         self.asked += 1;
         let fresh = std::mem::take(&mut self.fresh);
-        (!fresh || *program == self.drawn).then(|| blank(program))
+        Ok((!fresh || *program == self.drawn).then(|| blank(program)))
     }
 
-    fn renew(&mut self) -> bool {
+    fn renew(&mut self) -> Result<bool, Unavailable> {
         self.fresh = true;
-        true
+        Ok(true)
     }
 }
 
@@ -406,7 +408,8 @@ fn a_second_run_of_the_shrinker_has_what_the_first_left() {
     let mut judge = Forgetful { drawn: program.clone(), fresh: false, asked: 0 };
     let origin = Origin::Engine { engine: "test".into(), file: None };
     let catch = Catch { origin, finding: blank(&program), program };
-    let shrunk = shrink_catch(&mut judge, &catch, true, &mut Limits::checks(5).begin()).expect("a finding");
+    let shrunk = shrink_catch(&mut judge, &catch, true, &mut Limits::checks(5).begin());
+    let shrunk = shrunk.expect("a voter").expect("a finding");
     assert_eq!((shrunk.ended, &shrunk.program), (Ended::Checks, &catch.program));
     // Beside the five checks: the catch's program before the shrinking and in both runs, and the shrunk program once.
     assert_eq!(judge.asked, 5 + 4);

@@ -309,10 +309,10 @@ fn a_difference_of_dialects_is_found_beside_other_voters_and_shrunk() {
     let roster = Roster::of(vec![Arc::new(SubjectKind::Candidate), Arc::new(toy)]);
     let mut panel = roster.panel(Look::EachCall).expect("nothing is missing");
     assert!(!panel.any_dialect(), "it has its own");
-    let finding = panel.finding(&program).expect("a finding");
+    let finding = panel.finding(&program).expect("voters").expect("a finding");
     assert_eq!((finding.voter.as_str(), finding.rule, finding.place), ("toy", Rule::DivergeStatus, Place::Step(2)));
     assert_eq!(finding.votes.len(), 3, "{:?}", finding.votes);
-    let shrunk = shrink(&mut panel, &program, Limits::checks(MAX_CHECKS)).expect("it shows");
+    let shrunk = shrink(&mut panel, &program, Limits::checks(MAX_CHECKS)).expect("voters").expect("it shows");
     assert_eq!(
         (shrunk.program.steps.len(), shrunk.program.dialect, shrunk.ended),
         (1, Dialect::Lopapr, Ended::Minimal)
@@ -338,12 +338,12 @@ fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {
         (Look::Brief, Place::End),
     ];
     for (look, place) in seen {
-        let finding = Toy::new(Dialect::Lopapr, 50, faults()).panel(look).finding(&wrong);
+        let finding = Toy::new(Dialect::Lopapr, 50, faults()).panel(look).finding(&wrong).expect("a machine");
         let finding = finding.map(|finding| (finding.rule, finding.place));
         assert_eq!(finding, (place != Place::End).then_some((Rule::DivergeTce, place)), "{look:?}");
     }
     // In another dialect each call is looked at, because a known difference must be seen at the step that makes it.
-    let finding = Toy::new(Dialect::Qemu, 50, faults()).panel(Look::Brief).finding(&wrong);
+    let finding = Toy::new(Dialect::Qemu, 50, faults()).panel(Look::Brief).finding(&wrong).expect("a machine");
     assert_eq!(finding.map(|finding| (finding.rule, finding.place)), Some((Rule::DivergeTce, Place::Step(1))));
     let last = program("lopapr", &format!("{GET}{PUT}"));
     let toy = Toy::new(Dialect::Lopapr, 50, faults());
@@ -372,7 +372,7 @@ fn a_whole_look_reads_what_each_call_wrote() {
     program.validate().expect("a sound machine");
     for (look, place) in [(Look::Brief, None), (Look::EachCall, None), (Look::Whole, Some(Place::Step(1)))] {
         let toy = Toy::new(Dialect::Lopapr, 1, Faults { twist: Some(spoils), ..Faults::default() });
-        let finding = toy.panel(look).finding(&program);
+        let finding = toy.panel(look).finding(&program).expect("a machine");
         assert_eq!(finding.as_ref().map(|finding| finding.place), place, "{look:?}: {finding:?}");
     }
 }
@@ -406,7 +406,7 @@ fn an_entry_behind_what_was_written_is_read_back() {
         call.args[3] = count;
         program.validate().expect("a sound machine");
         let toy = Toy::new(Dialect::Qemu, 50, Faults { twist: Some(too_far), ..Faults::default() });
-        let finding = toy.panel(Look::Brief).finding(&program).expect("an entry that differs");
+        let finding = toy.panel(Look::Brief).finding(&program).expect("a machine").expect("an entry that differs");
         let entry = realmode_diff::check::Thing::GuestValue(Liobn(1), count);
         assert_eq!((finding.rule, finding.place, finding.thing), (Rule::DivergeTce, Place::End, entry));
     }
@@ -506,8 +506,11 @@ fn a_step_that_a_system_was_not_asked_decides_nothing() {
     let toy = Toy::new(Dialect::Lopapr, 3, Faults { unasked, ..Faults::default() });
     let roster = Roster::of(vec![Arc::new(SubjectKind::Canary), Arc::new(toy)]);
     let program_of = |steps: &str| program("lopapr", steps);
-    let finding =
-        roster.panel(Look::Brief).expect("nothing is missing").finding(&program_of(&format!("{PUT}{GET}{PUT}")));
+    let finding = roster
+        .panel(Look::Brief)
+        .expect("nothing is missing")
+        .finding(&program_of(&format!("{PUT}{GET}{PUT}")))
+        .expect("voters");
     let finding = finding.expect("the canary forgets that the device may write");
     assert_eq!((finding.voter.as_str(), finding.place), ("canary", Place::Step(1)));
     let toys = finding.votes.iter().find(|vote| vote.voter == "toy").expect("a vote");
@@ -548,10 +551,10 @@ fn a_machine_that_remembers_is_started_anew_where_it_must_forget() {
     let toy = Toy::new(Dialect::Lopapr, 1, Faults { twist: Some(late), ..Faults::default() });
     let mut panel = toy.panel(Look::Brief);
     let program = program("lopapr", &format!("{PUT}{GET}"));
-    assert!(panel.finding(&program).is_none());
-    let finding = panel.finding(&program).expect("the calls add up");
+    assert_eq!(panel.finding(&program), Ok(None));
+    let finding = panel.finding(&program).expect("a machine").expect("the calls add up");
     assert_eq!(finding.rule, Rule::DivergeTce);
-    assert!(panel.renew().is_ok_and(|renewed| renewed) && panel.finding(&program).is_none());
+    assert!(panel.renew().is_ok_and(|renewed| renewed) && panel.finding(&program) == Ok(None));
     assert_eq!(toy.faults.started.load(Ordering::Relaxed), 2);
 }
 
@@ -600,7 +603,9 @@ fn a_program_that_always_loses_the_machine_is_a_finding_at_its_step() {
                 assert_eq!(finding.found, "was lost at a call");
             }
             assert_eq!((votes.incidents, votes.tally.programs), (vec![], 5), "the findings explain the losses");
-            let shrunk = shrink(&mut toy.panel(Look::EachCall), &deadly, Limits::checks(MAX_CHECKS)).expect("it shows");
+            let shrunk = shrink(&mut toy.panel(Look::EachCall), &deadly, Limits::checks(MAX_CHECKS))
+                .expect("a machine")
+                .expect("it shows");
             assert_eq!((shrunk.program.steps.len(), shrunk.ended), (1, Ended::Minimal), "{}", shrunk.program);
         }
     }

@@ -110,6 +110,15 @@ pub enum Ending {
     LeaveOpen,
 }
 
+impl Ending {
+    /// Returns the ending of a program of a sequence: [`LeaveOpen`](Self::LeaveOpen) if the sequence says that the
+    /// program leaves its windows open, else [`Close`](Self::Close).
+    #[must_use]
+    pub const fn of(left_open: bool) -> Self {
+        if left_open { Self::LeaveOpen } else { Self::Close }
+    }
+}
+
 /// A new subject, with its witness if the subject has one.
 pub(crate) struct Instance {
     /// The subject. It has seen no program yet.
@@ -194,13 +203,17 @@ impl Checker {
     /// no subject: only a later `renew` may be called.
     pub fn renew(&mut self) -> Result<bool, String> {
         let Some(make) = &self.make else { return Ok(false) };
-        // Drops the old subject first, because of some subjects only one can exist at a time, such as a library that
-        // wants memory mapped at a fixed address.
-        drop(self.driver.replace(Box::new(Nobody)));
+        retire(&mut self.driver);
         let Instance { subject, witness } = make()?;
         self.driver.replace(subject);
         self.witness = witness;
         Ok(true)
+    }
+
+    /// Drops the subject, so that another one can be made: of some subjects only one can exist at a time, such as a
+    /// library that wants memory mapped at a fixed address. Afterwards only [`renew`](Self::renew) may be called.
+    pub(crate) fn retire(&mut self) {
+        retire(&mut self.driver);
     }
 
     /// Like [`check_into`](Self::check_into), but runs the program on a second, new subject that has seen no other
@@ -736,6 +749,11 @@ fn fault(found: impl Into<String>) -> Box<Failure> {
 fn panicked(code: Code) -> Box<Failure> {
     let found = format!("panic: {}", quiet::last_message());
     Failure::new(Rule::SubjectCrash, Thing::Panic(code), "an answer", found)
+}
+
+/// Drops the subject of the driver and puts [`Nobody`] in its place.
+fn retire(driver: &mut Driver<dyn Subject + Send>) {
+    drop(driver.replace(Box::new(Nobody)));
 }
 
 /// Stands in the checker for the subject while the old subject is dropped and the new one is not made yet.

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use contract::{Program, Rule};
 use programs::sequence::Sequence;
@@ -16,6 +17,7 @@ use programs::store::{self, EXTENSION, SEQUENCE_EXTENSION, fingerprint};
 use super::report::{Context, export, export_sequence, report};
 use crate::check::Finding;
 use crate::shrink::{Budget, Ended, Judge, Shrunk, shrink_within};
+use crate::voters::Unavailable;
 
 /// Where a program comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,6 +114,8 @@ pub struct Recorded {
     pub found_steps: usize,
     /// Why shrinking ended; `None` if the program was not shrunk or a sequence was made.
     pub ended: Option<Ended>,
+    /// Why neither a shrunk program nor a sequence was made; `None` if one was.
+    pub not_shrunk: Option<NotShrunk>,
     /// Number of programs in the recorded sequence, for a finding that needs earlier programs; the last one is
     /// `program`. `None` if no sequence was made.
     pub sequence: Option<usize>,
@@ -141,8 +145,11 @@ impl fmt::Display for Recorded {
                 writeln!(f, ", shown by a sequence of {programs} programs on one subject, not by a fresh subject")?;
             }
             (None, Some(ended)) => writeln!(f, ", shrunk to {} ({ended})", self.program.steps.len())?,
-            (None, None) if self.finding.repeats == Some(false) => writeln!(f, ", not shown by a fresh subject")?,
-            (None, None) => writeln!(f, ", not shrunk")?,
+            (None, None) => {
+                f.write_str(", not shrunk")?;
+                self.not_shrunk.iter().try_for_each(|why| write!(f, ": {why}"))?;
+                writeln!(f)?;
+            }
         }
         let as_found = format!("as {how}");
         let what = if self.sequence.is_some() { "sequence" } else { "program" };
@@ -161,10 +168,39 @@ impl fmt::Display for Recorded {
     }
 }
 
+/// Why the program of a catch was not shrunk, and no sequence was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotShrunk {
+    /// The voters could not be made once more.
+    NotMade(Unavailable),
+    /// A voter was lost for good while the program was shrunk. A program that did not run shows nothing.
+    Lost(Unavailable),
+    /// A fresh subject does not show the finding, and no sequence brings it back.
+    NotAgain,
+    /// The check of the program itself did not end in time.
+    Hangs,
+    /// Shrinking did not end within this time.
+    Late(Duration),
+    /// Shrinking panicked, with this message. That is a mistake of the harness.
+    Panicked(String),
+}
+
+impl fmt::Display for NotShrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMade(gone) | Self::Lost(gone) => gone.fmt(f),
+            Self::NotAgain => f.write_str("a fresh subject does not show it"),
+            Self::Hangs => f.write_str("its check did not end"),
+            Self::Late(limit) => write!(f, "shrinking did not end within {}", humantime::format_duration(*limit)),
+            Self::Panicked(message) => write!(f, "shrinking panicked: {message}"),
+        }
+    }
+}
+
 /// What was made of a catch before the recorder writes it.
 pub enum Made {
-    /// Nothing smaller was made: the recorder writes the program as it was found.
-    AsFound,
+    /// Nothing smaller was made, for this reason: the recorder writes the program as it was found.
+    AsFound(NotShrunk),
     /// The program as the shrinker left it, with the finding that it shows on a fresh subject.
     Shrunk(Box<Shrunk>),
     /// A sequence of programs and its finding. The last program shows the finding on a subject that has run all
@@ -230,8 +266,12 @@ impl Recorder<'_> {
     pub fn finish(&self, catch: Catch, found_file: PathBuf, made: Made) -> io::Result<Recorded> {
         let origin = catch.origin.to_string();
         let found_steps = catch.program.steps.len();
+        let mut not_shrunk = None;
         let (program, finding, ended, sequence) = match made {
-            Made::AsFound => (catch.program.clone(), catch.finding.clone(), None, None),
+            Made::AsFound(why) => {
+                not_shrunk = Some(why);
+                (catch.program.clone(), catch.finding.clone(), None, None)
+            }
             Made::Shrunk(shrunk) => {
                 let Shrunk { program, finding, ended, .. } = *shrunk;
                 (program, finding, Some(ended), None)
@@ -269,6 +309,7 @@ impl Recorder<'_> {
             program,
             found_steps,
             ended,
+            not_shrunk,
             sequence,
             found_file,
             shrunk_file,
@@ -288,34 +329,45 @@ impl Recorder<'_> {
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once
 /// more with a fresh subject for every program. Both runs take their checks from `budget`.
-pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, budget: &mut Budget) -> Option<Shrunk> {
-    judge.renew();
-    let identity = judge.finding(&catch.program)?.identity();
+///
+/// # Errors
+/// Fails if a voter of the judge cannot be used any more.
+pub fn shrink_catch(
+    judge: &mut dyn Judge,
+    catch: &Catch,
+    exact: bool,
+    budget: &mut Budget,
+) -> Result<Option<Shrunk>, Unavailable> {
+    judge.renew()?;
+    let Some(identity) = judge.finding(&catch.program)?.map(|finding| finding.identity()) else { return Ok(None) };
     if exact && identity != catch.finding.identity() {
-        return None;
+        return Ok(None);
     }
-    judge.renew();
-    let shrunk = shrink_within(judge, &catch.program, budget).filter(|shrunk| shrunk.finding.identity() == identity)?;
-    judge.renew();
-    if let Some(finding) = judge.finding(&shrunk.program).filter(|finding| finding.identity() == identity) {
-        return Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk });
+    let same = |finding: &Finding| finding.identity() == identity;
+    judge.renew()?;
+    let shrunk = shrink_within(judge, &catch.program, budget)?.filter(|shrunk| same(&shrunk.finding));
+    let Some(shrunk) = shrunk else { return Ok(None) };
+    judge.renew()?;
+    if let Some(finding) = judge.finding(&shrunk.program)?.filter(same) {
+        return Ok(Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk }));
     }
-    let mut shrunk = shrink_within(&mut Fresh(judge), &catch.program, budget)
-        .filter(|shrunk| shrunk.finding.identity() == identity)?;
-    shrunk.finding.repeats = Some(true);
-    Some(shrunk)
+    let shrunk = shrink_within(&mut Fresh(judge), &catch.program, budget)?.filter(|shrunk| same(&shrunk.finding));
+    Ok(shrunk.map(|mut shrunk| {
+        shrunk.finding.repeats = Some(true);
+        shrunk
+    }))
 }
 
 /// A judge that renews its subject before every program.
 struct Fresh<'a>(&'a mut dyn Judge);
 
 impl Judge for Fresh<'_> {
-    fn finding(&mut self, program: &Program) -> Option<Finding> {
-        self.0.renew();
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable> {
+        self.0.renew()?;
         self.0.finding(program)
     }
 
-    fn renew(&mut self) -> bool {
+    fn renew(&mut self) -> Result<bool, Unavailable> {
         self.0.renew()
     }
 

@@ -141,7 +141,7 @@ pub fn assert_sequence_agrees(text: &str) {
         if let Err(invalid) = program.validate() {
             panic!("a program is not valid: {invalid}");
         }
-        let ending = if *left_open { Ending::LeaveOpen } else { Ending::Close };
+        let ending = Ending::of(*left_open);
         assert_agreed(program, checker.check_into(program, ending, &mut Tally::default(), &mut ()));
     }
 }

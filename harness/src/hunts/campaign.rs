@@ -23,7 +23,7 @@ use programs::sequence::Part;
 use super::pool::{InOrder, Merge, Outbox, Pool};
 use super::pursuit;
 use crate::check::{Ending, Identity, Tally};
-use crate::findings::record::{Catch, Origin, Recorded, Recorder};
+use crate::findings::record::{Catch, Made, NotShrunk, Origin, Recorded, Recorder};
 use crate::voters::{Incident, Look, Panel, Roll, Roster, Task, Unavailable};
 
 /// Number of programs in a batch, which a worker sends to the merging thread as one result.
@@ -175,6 +175,7 @@ impl Campaign {
             progress,
             order: InOrder::default(),
             known: BTreeMap::new(),
+            later: Vec::new(),
             summary: Summary {
                 tally: Tally::default(),
                 findings: Vec::new(),
@@ -190,6 +191,7 @@ impl Campaign {
         for batch in std::mem::take(&mut merger.order).rest() {
             merger.add(batch)?;
         }
+        merger.record_later()?;
         merger.show();
         Ok(Summary { elapsed: started.elapsed(), ..merger.summary })
     }
@@ -199,7 +201,7 @@ impl Campaign {
     fn task(&self, index: u64) -> Task {
         let program = generate(&self.config, self.seed, index);
         let fresh = index % FRESH_EVERY == FRESH_EVERY - 1;
-        let ending = if index.is_multiple_of(LEAVE_OPEN_EVERY) { Ending::LeaveOpen } else { Ending::Close };
+        let ending = Ending::of(index.is_multiple_of(LEAVE_OPEN_EVERY));
         Task { program, fresh, ending }
     }
 
@@ -326,6 +328,9 @@ struct Merger<'a> {
     order: InOrder<Batch>,
     /// For each identity the number of the program that showed it first.
     known: BTreeMap<Identity, u64>,
+    /// The findings that could not be shrunk while the workers have their voters, with the paths of their programs. Of
+    /// some subjects only one can exist at a time.
+    later: Vec<(Caught, PathBuf)>,
     summary: Summary,
 }
 
@@ -345,7 +350,7 @@ impl Merge<Batch, io::Error> for Merger<'_> {
             hypercalls: tally.hypercalls,
             accepted: tally.accepted,
             reached: tally.reached(),
-            findings: findings.len(),
+            findings: findings.len() + self.later.len(),
             incidents: incidents.len(),
         });
     }
@@ -354,7 +359,7 @@ impl Merge<Batch, io::Error> for Merger<'_> {
 impl Merger<'_> {
     /// Returns whether the summary has as many findings as the campaign may have.
     fn full(&self) -> bool {
-        self.summary.findings.len() >= self.campaign.max_findings
+        self.summary.findings.len() + self.later.len() >= self.campaign.max_findings
     }
 
     /// Adds the next batch to the summary, and records its findings of new identities. Does nothing if the campaign has
@@ -377,7 +382,7 @@ impl Merger<'_> {
         let new: BTreeSet<Identity> = batch.caught.iter().map(|caught| caught.catch.finding.identity()).collect();
         let new = new.into_iter().filter(|identity| !self.known.contains_key(identity)).count();
         // Ends the workers before the last findings are shrunk, because their further work would not count.
-        if self.summary.findings.len() + new >= self.campaign.max_findings {
+        if self.summary.findings.len() + self.later.len() + new >= self.campaign.max_findings {
             self.pool.end();
         }
         for caught in batch.caught {
@@ -391,16 +396,46 @@ impl Merger<'_> {
         Ok(())
     }
 
-    /// Shrinks and records a finding, and adds it to the summary. The error names a file that could not be written.
-    fn record(&mut self, caught: Caught) -> io::Result<()> {
-        let Caught { catch, index, after, kept } = caught;
-        let recorder = Recorder { out: &self.campaign.out };
+    /// Shrinks and records a finding, and adds it to the summary. If the voters cannot be made beside those of the
+    /// workers, keeps the finding for [`record_later`](Self::record_later). The error names a file that could not be
+    /// written.
+    fn record(&mut self, mut caught: Caught) -> io::Result<()> {
         let started = Instant::now();
         // `kept` is `None` if another thread kept a later program with the same identity first.
-        let file = kept.map_or_else(|| recorder.keep(&catch), Ok)?;
-        let mut before = || self.campaign.before(index);
-        let recorded = pursuit::record(&self.campaign.roster, recorder, catch, file, &mut before)?;
-        self.summary.findings.push(CampaignFinding { recorded, after, recording: started.elapsed() });
+        let file = match caught.kept.take() {
+            Some(file) => file,
+            None => Recorder { out: &self.campaign.out }.keep(&caught.catch)?,
+        };
+        let mut before = || self.campaign.before(caught.index);
+        let (catch, made) = pursuit::pursue(&self.campaign.roster, caught.catch, &mut before);
+        caught.catch = catch;
+        match made {
+            Made::AsFound(NotShrunk::NotMade(_)) => self.later.push((caught, file)),
+            made => self.finish(caught, file, made, started)?,
+        }
+        Ok(())
+    }
+
+    /// Shrinks and records the findings that could not be shrunk before. Called when the workers have ended. The error
+    /// names a file that could not be written.
+    fn record_later(&mut self) -> io::Result<()> {
+        for (mut caught, file) in std::mem::take(&mut self.later) {
+            let started = Instant::now();
+            let mut before = || self.campaign.before(caught.index);
+            let (catch, made) = pursuit::pursue(&self.campaign.roster, caught.catch, &mut before);
+            caught.catch = catch;
+            self.finish(caught, file, made, started)?;
+        }
+        self.summary.findings.sort_by_key(|finding| finding.recorded.origin.index());
+        Ok(())
+    }
+
+    /// Writes the files of a finding, and adds the finding to the summary. The error names a file that could not be
+    /// written.
+    fn finish(&mut self, caught: Caught, file: PathBuf, made: Made, started: Instant) -> io::Result<()> {
+        let recorded = Recorder { out: &self.campaign.out }.finish(caught.catch, file, made)?;
+        let (after, recording) = (caught.after, started.elapsed());
+        self.summary.findings.push(CampaignFinding { recorded, after, recording });
         Ok(())
     }
 }

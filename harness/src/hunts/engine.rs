@@ -6,8 +6,10 @@ use contract::{Hypercall, Program, Step};
 use crate::check::feedback::Feedback;
 use crate::check::{Checker, Ending, Finding, NotCompared, Observation, Tally, Verdict};
 use crate::subjects::SubjectKind;
+use crate::voters::Unavailable;
 use programs::encoding::{Form, decode, encode, form};
 use programs::focus::Focus;
+use programs::sequence::Part;
 
 /// Largest [`work`] of a program that a fuzz target runs; a program with more work is rejected.
 pub const MAX_WORK: u64 = 1 << 13;
@@ -26,12 +28,56 @@ pub enum EngineRun {
     Finding(Box<Finding>, Box<Program>),
 }
 
-/// Runs the inputs of a fuzzing engine, one after the other, on one subject. Reuses its allocations for the next input.
+/// Runs the inputs of a fuzzing engine, one after the other, on one subject, as a campaign does. Reuses its allocations
+/// for the next input.
+///
+/// After [`STRETCH`] programs, and after a finding, the subject is replaced by a new one. The inputs of the running
+/// stretch are kept, so that a finding that a fresh subject does not show can be recorded as a sequence.
 pub struct Engine {
     checker: Checker,
     subject: SubjectKind,
     focus: Focus,
     tally: Tally,
+    ran: Stretch,
+}
+
+/// Number of programs that one subject runs before a new one replaces it, if no program shows a finding. A stretch of a
+/// campaign is as long.
+pub const STRETCH: usize = 1024;
+
+/// The inputs that the subject has run since it was made.
+#[derive(Default)]
+struct Stretch {
+    /// The bytes of all inputs, one after the other.
+    bytes: Vec<u8>,
+    /// For each input the index in `bytes` where it ends.
+    ends: Vec<usize>,
+    /// Whether the last input showed a finding.
+    finding: bool,
+}
+
+impl Stretch {
+    /// Returns whether the subject must be replaced before the next program.
+    fn is_over(&self) -> bool {
+        self.finding || self.ends.len() == STRETCH
+    }
+
+    fn push(&mut self, input: &[u8]) {
+        self.bytes.extend_from_slice(input);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.finding = false;
+    }
+
+    /// Returns the inputs, in the order in which they ran.
+    fn inputs(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+    }
 }
 
 impl Engine {
@@ -40,7 +86,7 @@ impl Engine {
     /// # Errors
     /// Fails where [`SubjectKind::try_checker`] fails: if the subject is a library that cannot be loaded once more.
     pub fn new(focus: Focus, subject: SubjectKind) -> Result<Self, Unusable> {
-        Ok(Self { checker: subject.try_checker()?, subject, focus, tally: Tally::default() })
+        Ok(Self { checker: subject.try_checker()?, subject, focus, tally: Tally::default(), ran: Stretch::default() })
     }
 
     /// Returns the focus: the part of each program that the fuzz target runs.
@@ -57,24 +103,41 @@ impl Engine {
 
     /// Decodes the bytes to a program, cuts the program to the focus, and checks it, unless the input is rejected.
     /// Calls `reached` with the number of each [combination](crate::check::feedback) as soon as a step reaches it.
-    pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
-        if matches!(form(bytes), Form::Other(_)) {
-            return EngineRun::Rejected;
+    ///
+    /// # Errors
+    /// Fails if a new subject is due and cannot be made. The input is then not run, and no later one either.
+    pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> Result<EngineRun, Unavailable> {
+        let Some(program) = program(bytes, self.focus).filter(|program| work(program) <= MAX_WORK) else {
+            return Ok(EngineRun::Rejected);
+        };
+        if self.ran.is_over() {
+            self.checker.renew().map_err(Unavailable)?;
+            self.ran.clear();
         }
-        let mut program = decode(bytes);
-        self.focus.apply(&mut program);
-        if work(&program) > MAX_WORK {
-            return EngineRun::Rejected;
-        }
+        self.ran.push(bytes);
         let feedback = Feedback::new(&program.machine);
         let mut watch = |seen: &Observation<'_>| feedback.of(seen).for_each(&mut *reached);
-        match self.checker.check_into(&program, Ending::Close, &mut self.tally, &mut watch) {
+        Ok(match self.checker.check_into(&program, Ending::Close, &mut self.tally, &mut watch) {
             Verdict::Agreed => EngineRun::Agreed,
             Verdict::NotCompared(not) => EngineRun::NotCompared(not),
-            Verdict::Finding(finding) => EngineRun::Finding(finding, Box::new(program)),
+            Verdict::Finding(finding) => {
+                // The finding is recorded with new subjects, and of some subjects only one can exist at a time.
+                self.checker.retire();
+                self.ran.finding = true;
+                EngineRun::Finding(finding, Box::new(program))
+            }
             // A decoded program is always valid.
             Verdict::Invalid(_) => EngineRun::Rejected,
-        }
+        })
+    }
+
+    /// Returns the programs that the subject had run before the last input, in order. After a finding they may be what
+    /// it needs to show.
+    #[must_use]
+    pub fn before(&self) -> Vec<Part> {
+        let earlier = self.ran.ends.len().saturating_sub(1);
+        let programs = self.ran.inputs().take(earlier).filter_map(|bytes| program(bytes, self.focus));
+        programs.map(|program| Part { program, left_open: false }).collect()
     }
 
     /// Returns the counts of all inputs that were run so far, added up. Rejected inputs are not counted.
@@ -82,6 +145,17 @@ impl Engine {
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
+}
+
+/// Decodes an engine's bytes to a program, and cuts the program to the focus. `None` if the header of the bytes names
+/// another version of the encoding.
+fn program(bytes: &[u8], focus: Focus) -> Option<Program> {
+    if matches!(form(bytes), Form::Other(_)) {
+        return None;
+    }
+    let mut program = decode(bytes);
+    focus.apply(&mut program);
+    Some(program)
 }
 
 /// Returns roughly how much work a program makes for reference and subject. It adds up the pages that are mapped and

@@ -8,9 +8,9 @@ use contract::Program;
 use programs::sequence::{Part, Sequence};
 
 use crate::check::{Finding, Identity, Verdict};
-use crate::findings::record::{Catch, Made, Recorded, Recorder, shrink_catch};
+use crate::findings::record::{Catch, Made, NotShrunk, Recorded, Recorder, shrink_catch};
 use crate::shrink::{Budget, Judge, Limits, shrink_within};
-use crate::voters::{Panel, Roster};
+use crate::voters::{Look, Panel, Roster, Unavailable};
 
 /// [Pursues](pursue) a catch and records the result. `found_file` is the path of the catch's program as it was found.
 ///
@@ -28,49 +28,75 @@ pub fn record(
 }
 
 /// Shrinks the program of a catch, or makes a sequence. `before` returns the programs that the same subject had run
-/// before the catch's program, in order; `before` is called only if voters could be made and the finding does not show
-/// on fresh ones. Returns the catch, whose finding then says that it does not repeat, and what was made: nothing
-/// ([`Made::AsFound`]) if neither a shrunk program nor a sequence shows the finding.
+/// before the catch's program, in order; `before` is called only if no fresh voter shows the finding. Returns the
+/// catch, whose finding then says that it does not repeat, and what was made. That is nothing ([`Made::AsFound`]) if
+/// neither a shrunk program nor a sequence shows the finding, or if a voter cannot be made or is lost.
 pub fn pursue(roster: &Roster, catch: Catch, before: &mut dyn FnMut() -> Vec<Part>) -> (Catch, Made) {
+    pursue_within(roster, catch, before, &mut Limits::default().begin())
+}
+
+/// Does the same as [`pursue`], and takes all checks, those of sequences included, from `budget`.
+pub fn pursue_within(
+    roster: &Roster,
+    catch: Catch,
+    before: &mut dyn FnMut() -> Vec<Part>,
+    budget: &mut Budget,
+) -> (Catch, Made) {
     let roster = roster.shrinking(&catch.finding);
-    let (mut tried, exact) = (false, roster.looks().len() == 1);
-    let mut budget = Limits::default().begin();
+    let exact = roster.looks().len() == 1;
     for &look in roster.looks() {
-        let Ok(mut panel) = roster.panel(look) else { continue };
-        tried = true;
-        if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact, &mut budget) {
-            return (catch, Made::Shrunk(Box::new(shrunk)));
+        let mut panel = match roster.panel(look) {
+            Ok(panel) => panel,
+            Err(gone) => return (catch, Made::AsFound(NotShrunk::NotMade(gone))),
+        };
+        match shrink_catch(&mut panel, &catch, exact, budget) {
+            Ok(Some(shrunk)) => return (catch, Made::Shrunk(Box::new(shrunk))),
+            Ok(None) => {}
+            Err(gone) => return (catch, Made::AsFound(NotShrunk::Lost(gone))),
         }
     }
     let mut catch = catch;
-    if tried {
-        catch.finding.repeats = Some(false);
-        let made = sequence(&roster, &catch, before(), budget);
-        if let Some((sequence, finding)) = made {
-            return (catch, Made::Sequence(sequence, Box::new(finding)));
-        }
-    }
-    (catch, Made::AsFound)
+    catch.finding.repeats = Some(false);
+    let made = match sequence(&roster, &catch, before(), budget) {
+        Ok(Some((sequence, finding))) => Made::Sequence(sequence, Box::new(finding)),
+        Ok(None) => Made::AsFound(NotShrunk::NotAgain),
+        Err(gone) => Made::AsFound(NotShrunk::Lost(gone)),
+    };
+    (catch, made)
 }
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
 /// programs in `before`, then the catch's program, all of them shrunk. Returns `None` if `before` is empty or does not
-/// bring the finding back, or if the voters cannot be made. Each sequence that is tried takes a check from `budget`.
-fn sequence(roster: &Roster, catch: &Catch, before: Vec<Part>, budget: Budget) -> Option<(Sequence, Finding)> {
+/// bring the finding back. Each smaller sequence that is tried takes a check from `budget`. Fails if a voter cannot be
+/// made, or is lost before the finding came back.
+fn sequence(
+    roster: &Roster,
+    catch: &Catch,
+    before: Vec<Part>,
+    budget: &mut Budget,
+) -> Result<Option<(Sequence, Finding)>, Unavailable> {
     if before.is_empty() {
-        return None;
+        return Ok(None);
     }
     let last = Part { program: catch.program.clone(), left_open: false };
-    let sequence = Sequence { parts: before.into_iter().chain([last]).collect() };
-    let panel = roster.panel(*roster.looks().last()?).ok()?;
-    let identity = catch.finding.identity();
-    let mut shrinker = SequenceShrinker { panel, identity, best: sequence, finding: None, budget };
-    shrinker.finding = Some(shrinker.shown(&shrinker.best.clone())?);
-    shrinker.drop_programs();
-    shrinker.close_windows();
-    shrinker.shrink_programs();
+    let best = Sequence { parts: before.into_iter().chain([last]).collect() };
+    let (mut panel, identity) = (roster.panel(Look::Whole)?, catch.finding.identity());
+    let Some(finding) = shown(&mut panel, &best, identity)? else { return Ok(None) };
+    let mut shrinker = SequenceShrinker { panel, identity, best, finding };
+    // A voter that is lost only ends the shrinking: the best sequence has shown the finding already.
+    drop(shrinker.shrink(budget));
     let SequenceShrinker { best, finding, .. } = shrinker;
-    Some((best, Finding { repeats: Some(false), ..finding? }))
+    Ok(Some((best, Finding { repeats: Some(false), ..finding })))
+}
+
+/// Runs a sequence on voters that start afresh. Returns the finding on the last program of the sequence if that finding
+/// has this identity. Returns `None` if an earlier program shows a finding or is invalid, or if the last program shows
+/// no finding or one of another identity. Fails if a voter is lost.
+fn shown(panel: &mut Panel, sequence: &Sequence, identity: Identity) -> Result<Option<Finding>, Unavailable> {
+    let verdicts = panel.check_sequence(sequence, &mut |_| {})?;
+    let last = verdicts.len() == sequence.parts.len();
+    let finding = verdicts.into_iter().next_back().and_then(Verdict::into_finding);
+    Ok(finding.filter(|finding| last && finding.identity() == identity))
 }
 
 /// Makes a sequence smaller while its last program shows a finding of the same identity.
@@ -79,39 +105,32 @@ struct SequenceShrinker {
     panel: Panel,
     identity: Identity,
     best: Sequence,
-    finding: Option<Finding>,
-    budget: Budget,
+    /// The finding on the last program of `best`.
+    finding: Finding,
 }
 
 impl SequenceShrinker {
-    /// Runs a sequence. Returns the finding on the last program of the sequence if that finding has the
-    /// [identity](Self::identity) of the catch. Returns `None` if a voter is lost, if an earlier program shows a
-    /// finding or is invalid, or if the last program shows no finding or one of another identity.
-    fn shown(&mut self, sequence: &Sequence) -> Option<Finding> {
-        let verdicts = self.panel.check_sequence(sequence, &mut |_| {}).ok()?;
-        let last = verdicts.len() == sequence.parts.len();
-        let finding = verdicts.into_iter().next_back().and_then(Verdict::into_finding)?;
-        (last && finding.identity() == self.identity).then_some(finding)
+    /// Makes the best sequence as small as `budget` allows. Fails if a voter is lost; the best sequence stays.
+    fn shrink(&mut self, budget: &mut Budget) -> Result<(), Unavailable> {
+        self.drop_programs(budget)?;
+        self.close_windows(budget)?;
+        self.shrink_programs(budget)
     }
 
-    /// Tries a sequence, and keeps it as the best one if [`shown`](Self::shown) returns a finding. Returns whether the
-    /// sequence was kept: never once the budget is used up.
-    fn attempt(&mut self, sequence: Sequence) -> bool {
-        if self.budget.take().is_err() {
-            return false;
+    /// Tries a sequence, and keeps it as the best one if it [shows](shown) the finding. Tries nothing once the budget
+    /// is used up.
+    fn attempt(&mut self, sequence: Sequence, budget: &mut Budget) -> Result<(), Unavailable> {
+        if budget.take().is_ok()
+            && let Some(finding) = shown(&mut self.panel, &sequence, self.identity)?
+        {
+            (self.best, self.finding) = (sequence, finding);
         }
-        match self.shown(&sequence) {
-            Some(finding) => {
-                (self.best, self.finding) = (sequence, Some(finding));
-                true
-            }
-            None => false,
-        }
+        Ok(())
     }
 
     /// Drops programs before the last program of the sequence: halves first, then shorter stretches, then single
     /// programs, each only if the finding stays.
-    fn drop_programs(&mut self) {
+    fn drop_programs(&mut self, budget: &mut Budget) -> Result<(), Unavailable> {
         let mut chunk = self.best.parts.len().div_ceil(2).max(1);
         loop {
             let mut end = self.best.parts.len() - 1;
@@ -119,40 +138,39 @@ impl SequenceShrinker {
                 let start = end.saturating_sub(chunk);
                 let mut sequence = self.best.clone();
                 sequence.parts.drain(start..end);
-                self.attempt(sequence);
+                self.attempt(sequence, budget)?;
                 end = start.min(self.best.parts.len() - 1);
             }
             if chunk == 1 {
-                return;
+                return Ok(());
             }
             chunk = chunk.div_ceil(2);
         }
     }
 
     /// Lets programs of the sequence that leave their windows open close them at their end, if the finding stays.
-    fn close_windows(&mut self) {
+    fn close_windows(&mut self, budget: &mut Budget) -> Result<(), Unavailable> {
         for index in 0..self.best.parts.len() {
             if self.best.parts[index].left_open {
                 let mut sequence = self.best.clone();
                 sequence.parts[index].left_open = false;
-                self.attempt(sequence);
+                self.attempt(sequence, budget)?;
             }
         }
+        Ok(())
     }
 
     /// Shrinks each program of the sequence, the last one first, if the finding of the sequence stays.
-    fn shrink_programs(&mut self) {
+    fn shrink_programs(&mut self, budget: &mut Budget) -> Result<(), Unavailable> {
         for index in (0..self.best.parts.len()).rev() {
             let program = self.best.parts[index].program.clone();
-            let mut budget = self.budget.clone();
-            let shrunk = shrink_within(&mut Within { shrinker: self, index }, &program, &mut budget);
-            self.budget = budget;
-            if let Some(shrunk) = shrunk {
+            if let Some(shrunk) = shrink_within(&mut Within { shrinker: self, index }, &program, budget)? {
                 // The judge has run the whole sequence with this program.
                 self.best.parts[index].program = shrunk.program;
-                self.finding = Some(shrunk.finding);
+                self.finding = shrunk.finding;
             }
         }
+        Ok(())
     }
 }
 
@@ -164,18 +182,19 @@ struct Within<'a> {
 }
 
 impl Judge for Within<'_> {
-    fn finding(&mut self, program: &Program) -> Option<Finding> {
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable> {
         if program.validate().is_err() {
-            return None;
+            return Ok(None);
         }
-        let mut sequence = self.shrinker.best.clone();
+        let SequenceShrinker { panel, identity, best, .. } = &mut *self.shrinker;
+        let mut sequence = best.clone();
         sequence.parts[self.index].program.clone_from(program);
-        self.shrinker.shown(&sequence)
+        shown(panel, &sequence, *identity)
     }
 
     /// Does nothing and returns `true`, because each sequence starts on a fresh subject anyway.
-    fn renew(&mut self) -> bool {
-        true
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Ok(true)
     }
 
     fn any_dialect(&self) -> bool {

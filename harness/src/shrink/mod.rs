@@ -31,6 +31,7 @@ use programs::encoding::encode_into;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{Checker, Finding, Identity};
+use crate::voters::Unavailable;
 
 /// Limits of shrinking one finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,13 +131,18 @@ const MAX_COSTLY: u64 = 50;
 
 /// Decides whether a program still shows a finding while it is shrunk.
 pub trait Judge {
-    /// Runs the program and returns the finding that it shows. Returns `None` if the program shows none, is invalid, or
-    /// could not be run.
-    fn finding(&mut self, program: &Program) -> Option<Finding>;
+    /// Runs the program and returns the finding that it shows; `None` if the program shows none or is invalid.
+    ///
+    /// # Errors
+    /// Fails if a voter cannot be used any more. Shrinking then ends, because a program that did not run shows nothing.
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable>;
 
     /// Makes the judge forget every program that it has run, for example by a new subject. Returns `false` if the judge
     /// cannot forget. [`shrink`] does not call it.
-    fn renew(&mut self) -> bool;
+    ///
+    /// # Errors
+    /// Fails if a voter cannot be used any more.
+    fn renew(&mut self) -> Result<bool, Unavailable>;
 
     /// Returns whether the shrinker may change the dialect of a program: not if a voter answers in a dialect of its
     /// own, because changing the program's dialect alone would make that voter differ.
@@ -152,25 +158,35 @@ pub trait Judge {
 }
 
 impl Judge for Checker {
-    fn finding(&mut self, program: &Program) -> Option<Finding> {
-        self.check(program).into_finding()
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable> {
+        Ok(self.check(program).into_finding())
     }
 
-    fn renew(&mut self) -> bool {
-        Self::renew(self).unwrap_or(false)
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Self::renew(self).map_err(Unavailable)
     }
 }
 
 /// Shrinks a program on which `judge` finds something, until the result is 1-minimal or a limit is reached. Returns
 /// `None` if `judge` finds nothing on the program.
-pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Option<Shrunk> {
+///
+/// # Errors
+/// Fails if a voter of the judge cannot be used any more.
+pub fn shrink(judge: &mut dyn Judge, program: &Program, limits: Limits) -> Result<Option<Shrunk>, Unavailable> {
     shrink_within(judge, program, &mut limits.begin())
 }
 
 /// Does the same as [`shrink`], and takes its checks from `budget`, which may have been used before. With an empty
 /// budget the result is the program as it is.
-pub fn shrink_within(judge: &mut dyn Judge, program: &Program, budget: &mut Budget) -> Option<Shrunk> {
-    let finding = judge.finding(program)?;
+///
+/// # Errors
+/// Fails if a voter of the judge cannot be used any more.
+pub fn shrink_within(
+    judge: &mut dyn Judge,
+    program: &Program,
+    budget: &mut Budget,
+) -> Result<Option<Shrunk>, Unavailable> {
+    let Some(finding) = judge.finding(program)? else { return Ok(None) };
     let mut shrinker = Shrinker {
         judge,
         identity: finding.identity(),
@@ -192,7 +208,8 @@ pub fn shrink_within(judge: &mut dyn Judge, program: &Program, budget: &mut Budg
         }
     }
     let Shrinker { best: program, finding, checks, over, .. } = shrinker;
-    Some(Shrunk { program, finding, ended: over.unwrap_or(Ended::Minimal), checks })
+    let ended = over.unwrap_or(Ok(Ended::Minimal))?;
+    Ok(Some(Shrunk { program, finding, ended, checks }))
 }
 
 /// The state of shrinking one program, in one call of [`shrink`].
@@ -211,8 +228,8 @@ struct Shrinker<'a> {
     /// Number of costly programs that were tried, at most [`MAX_COSTLY`].
     costly: u64,
     budget: &'a mut Budget,
-    /// The limit that was reached; `None` if no limit was.
-    over: Option<Ended>,
+    /// The limit that was reached, or the voter that was lost; `None` if neither has happened.
+    over: Option<Result<Ended, Unavailable>>,
 }
 
 impl Shrinker<'_> {
@@ -229,7 +246,7 @@ impl Shrinker<'_> {
 
     /// Tries `program`, and keeps it as the best program if it shows a finding of the shrinker's `identity`. Returns
     /// whether `program` was kept. Not run are invalid programs, programs that were tried before, any program once a
-    /// limit is reached, and costly programs after the first [`MAX_COSTLY`].
+    /// limit is reached or a voter lost, and costly programs after the first [`MAX_COSTLY`].
     fn attempt_program(&mut self, program: Program) -> bool {
         if program == self.best || program.validate().is_err() {
             return false;
@@ -242,18 +259,22 @@ impl Shrinker<'_> {
             return false;
         }
         if let Err(limit) = self.budget.take() {
-            self.over = Some(limit);
+            self.over = Some(Ok(limit));
             return false;
         }
         self.costly += u64::from(costly);
         self.checks += 1;
         match self.judge.finding(&program) {
-            Some(finding) if finding.identity() == self.identity => {
+            Ok(Some(finding)) if finding.identity() == self.identity => {
                 self.best = program;
                 self.finding = finding;
                 true
             }
-            _ => false,
+            Ok(_) => false,
+            Err(gone) => {
+                self.over = Some(Err(gone));
+                false
+            }
         }
     }
 

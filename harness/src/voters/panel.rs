@@ -303,7 +303,7 @@ impl Panel {
         self.renew()?;
         let mut verdicts = Vec::with_capacity(sequence.parts.len());
         for Part { program, left_open } in &sequence.parts {
-            let ending = if *left_open { Ending::LeaveOpen } else { Ending::Close };
+            let ending = Ending::of(*left_open);
             let verdict = self.check_task(Task { program: program.clone(), fresh: false, ending })?;
             after(self);
             let over = matches!(verdict, Verdict::Finding(_) | Verdict::Invalid(_));
@@ -371,12 +371,12 @@ impl Panel {
 }
 
 impl Judge for Panel {
-    fn finding(&mut self, program: &Program) -> Option<Finding> {
-        self.check(program).ok()?.into_finding()
+    fn finding(&mut self, program: &Program) -> Result<Option<Finding>, Unavailable> {
+        self.check(program).map(Verdict::into_finding)
     }
 
-    fn renew(&mut self) -> bool {
-        Self::renew(self).unwrap_or(false)
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Self::renew(self)
     }
 
     fn is_costly(&self, from: &Program, to: &Program) -> bool {

@@ -3,6 +3,7 @@
  * mistakes. Most of them show at the first H_GET_TCE of an entry that exists:
  *
  * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
+ * -DONCE=path answers wrongly only while it can make a new file of that name, so it never does so twice.
  * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
  *
  * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET -DNAME=text
@@ -159,6 +160,12 @@ static int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64
 		misbehave(cpu, window);
 #ifndef SILENT
 		*tce = __builtin_bswap64(load(cpu, window->table + 8 * index));
+#endif
+#ifdef ONCE
+		if (!access(ONCE, F_OK))
+			return RM_H_SUCCESS;
+		fclose(fopen(ONCE, "w"));
+		*tce ^= 4;
 #endif
 #ifdef REMEMBER
 		read_once = 1;

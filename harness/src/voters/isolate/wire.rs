@@ -101,7 +101,7 @@ impl Request {
     /// Returns the request in these bytes; `None` if they are not exactly one undamaged request.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let task = |(packed, fresh, left_open): (&Bytes, _, _)| {
-            let ending = if left_open { Ending::LeaveOpen } else { Ending::Close };
+            let ending = Ending::of(left_open);
             Task { program: encoding::decode(packed), fresh, ending }
         };
         match sealed::open::<Packed<'_>>(bytes) {
