@@ -19,9 +19,9 @@ use crate::Target;
 #[cfg(not(feature = "afl"))]
 const FINDINGS: &str = "REALMODE_FINDINGS";
 
-/// The environment variable that names a folder for sequences, for users who run `realmode triage` on the engine's crash
-/// files and on this folder. If it is set, a target records nothing. It writes the sequence of a finding that a fresh
-/// subject does not show: a crash file holds the last program alone, and triage would find nothing.
+/// The environment variable that names a folder for sequences, for users who run `realmode triage` on the engine's
+/// crash files and on this folder. If it is set, a target records nothing. It writes the sequence of a finding that a
+/// fresh subject does not show: a crash file holds the last program alone, and triage would find nothing.
 const SEQUENCES: &str = "REALMODE_SEQUENCES";
 
 /// Shrinks a finding's program, prints the finding, and writes its files: the program as found, the shrunk program or
@@ -64,7 +64,7 @@ pub(crate) fn leave_sequence(target: &Target, finding: &Finding, program: &Progr
     let last = Part { program: program.clone(), left_open: false };
     let sequence = Sequence { parts: target.before().into_iter().chain([last]).collect() };
     if !out.join(&name).exists()
-        && let Err(error) = store::write(&out, &name, &format!("# {finding}\n{sequence}"))
+        && let Err(error) = store::write(&out, &name, format!("# {finding}\n{sequence}"))
     {
         // The sequence is printed, so that it is not lost.
         eprintln!("  not written: {error}\n{sequence}");

@@ -66,8 +66,8 @@ impl Target {
         self.feedback
     }
 
-    /// Runs one input, on a new checker if `REALMODE_FRESH` is set. A finding is only returned. A subject that cannot be
-    /// made once more ends the process with status 3.
+    /// Runs one input, on a new checker if `REALMODE_FRESH` is set. A finding is only returned. A subject that cannot
+    /// be made once more ends the process with status 3.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> EngineRun {
         if self.fresh {
             self.engine = engine(self.engine.focus(), self.engine.subject());

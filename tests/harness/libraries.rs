@@ -936,3 +936,35 @@ fn unused_declared_differences_are_told_by_every_command() {
         assert!(all.contains(idle) && all.contains(expired), "{args:?}: {all}");
     }
 }
+
+/// Ctrl-C ends a triage with what it has checked until then.
+#[test]
+fn a_triage_that_is_stopped_ends_with_its_summary() {
+    let here = folder();
+    let library = small(&here, "slow.so", &["SLOW=100000"]);
+    fs::create_dir(here.path().join("in")).expect("a folder");
+    for number in 0..400 {
+        write(&here, &format!("in/{number}.realmode"), READS);
+    }
+    let child = Command::new(REALMODE)
+        .args(["triage", "--subject", &library, "--jobs", "1", "--json", "sum.json", "in"])
+        .current_dir(&here)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a triage");
+    wait("a second process", Duration::from_secs(20), || children(child.id()).first().copied());
+    // 400 files take 40 s at least.
+    std::thread::sleep(Duration::from_secs(3));
+    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).expect("a process");
+    let output = child.wait_with_output().expect("an end");
+    let (text, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{text}{said}");
+    assert!(text.trim_end().ends_with(" not checked, because the triage was stopped"), "{text}");
+    let json: Value = serde_json::from_slice(&fs::read(here.path().join("sum.json")).expect("JSON")).expect("JSON");
+    let number = |key: &str| json[key].as_u64().expect("a number");
+    assert_eq!(number("files") + number("unchecked"), 400, "{json}");
+    assert!(number("files") > 0 && number("unchecked") > 0, "{json}");
+}

@@ -2,7 +2,6 @@
 //! C, and findings.
 
 mod audit;
-mod campaign;
 mod carried;
 mod emulated;
 mod exhaust;

@@ -31,4 +31,4 @@ pub mod words;
 pub use checker::{Checker, Ending, Handled, Observation, Watch};
 pub use finding::{Field, Finding, Identity, Kind, Place, Thing};
 pub use tally::Tally;
-pub use verdict::{NotCompared, Reason, Verdict};
+pub use verdict::{NotCompared, Reason, Unavailable, Verdict};

@@ -1,4 +1,5 @@
-//! The verdict: the result of checking a program. Every way to run a program ends in a verdict.
+//! The verdict: the result of checking a program. Every way to run a program ends in a verdict, or in the loss of a
+//! voter.
 
 use std::fmt;
 
@@ -163,3 +164,15 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+/// A voter that cannot be used any more, or not on this computer at all. The text says why, and what the user can do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unavailable(pub String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}

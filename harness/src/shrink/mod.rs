@@ -30,8 +30,7 @@ use contract::Program;
 use programs::encoding::encode_into;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::check::{Checker, Finding, Identity};
-use crate::voters::Unavailable;
+use crate::check::{Checker, Finding, Identity, Unavailable};
 
 /// Limits of shrinking one finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -33,6 +33,7 @@ use contract::{Dialect, Program};
 
 use crate::check::{Checker, Ending, Field, Tally, Verdict, Watch};
 
+pub use crate::check::Unavailable;
 pub use panel::{Panel, Roll, VoterTally};
 pub use roster::{Candidacy, Roster};
 
@@ -152,18 +153,6 @@ impl From<Program> for Task {
         Self { program, fresh: false, ending: Ending::Close }
     }
 }
-
-/// A voter that cannot be used any more, or not on this computer at all. The text says why, and what the user can do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unavailable(pub String);
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}
 
 /// The loss of a voter's machine or process that no verdict reports, mostly because it did not happen again.
 #[derive(Clone, PartialEq, Eq, Debug)]
