@@ -18,8 +18,9 @@ use reference::{Answer, Outcome, Owes, Reference};
 use super::audit::audit;
 use super::change;
 use super::driver::{Answered, Conduct, Driver, Ran};
+use super::failure::Failure;
 use super::finding::{Code, Finding, Moment, Place, Thing};
-use super::judge::{Failure, Judge};
+use super::judge::Judge;
 use super::oracle::Oracle;
 use super::tally::Tally;
 use super::verdict::{NotCompared, Reason, Verdict};
@@ -449,7 +450,7 @@ impl Checker {
         }
         if judge.would_report(Rule::DivergeTce) {
             let oracle = self.oracle();
-            if let Some(failure) = Failure::of_mismatches(&oracle, oracle.step()) {
+            if let Some(failure) = oracle.failure(oracle.step()) {
                 judge.hear(failure);
             }
         }
@@ -589,7 +590,7 @@ impl Checker {
     fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
         let oracle = self.oracle();
         let mut judge = Judge::default();
-        if let Some(failure) = Failure::of_mismatches(&oracle, oracle.everything()) {
+        if let Some(failure) = oracle.failure(oracle.everything()) {
             judge.hear(failure);
         }
         self.hear_fault(&mut judge);
