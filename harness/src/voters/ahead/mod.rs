@@ -12,7 +12,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `system` | the traits of a system, [`System`] and [`Running`], and what goes between it and the pipeline |
-//! | `expected` | what calls should answer, and the finding that a wrong answer makes |
+//! | `expected` | answers: what calls should answer, and the finding that a wrong answer makes |
 //! | this one | sends programs: their windows, lists and calls, and the calls that read tables back |
 //!
 //! The pipeline compares r3 and r4, checks that r5 to r9 are left alone, and reads tables back through H_GET_TCE; its
@@ -33,8 +33,8 @@ use crate::check::{NotCompared, Place, Reason, Tally, Verdict};
 use expected::{Asked, Expect};
 use system::reach;
 
-pub use expected::{Counts, Expected};
-pub use system::{Answer, List, Running, System, Uncovered, Written, ioba};
+pub use expected::{Answer, Counts, Expected};
+pub use system::{List, Running, System, Uncovered, Written, ioba};
 
 /// What the pipeline compares: registers and guest values.
 pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
