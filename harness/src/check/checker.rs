@@ -577,8 +577,7 @@ impl Checker {
             judge.hear(Failure::new(Rule::DivergeR4, Thing::R4, words::register(r4), words::register(answer.r4)));
         }
         if judge.would_report(Rule::RefLeak) {
-            self.tally.count_hypercall(status, deferred, entries);
-            self.tally.count_rules(outcome.rules, deferred, status == Status::SUCCESS);
+            self.tally.count_hypercall(status, outcome.rules, deferred, entries);
         }
         if deferred { Handled::Deferred } else { Handled::Real }
     }

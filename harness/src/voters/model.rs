@@ -62,7 +62,7 @@ impl Model {
             let (expected, found) = (self.reference.step(step), self.own.step(step));
             match (expected.answer, found.answer) {
                 (Answer::Skipped(_), Answer::Skipped(_)) => {
-                    tally.skipped += 1;
+                    tally.count_step(step, &expected, true);
                     continue;
                 }
                 (Answer::Skipped(why), _) | (_, Answer::Skipped(why)) => {
@@ -80,15 +80,8 @@ impl Model {
                     ..Finding::new(&self.name, program, place, rule, thing)
                 }));
             }
-            if let Answer::Hypercall { status, .. } = expected.answer {
-                compared = true;
-                let entries = match step {
-                    Step::Hypercall { call, .. } => call.count(),
-                    _ => 0,
-                };
-                tally.count_hypercall(status, false, entries);
-                tally.count_rules(expected.rules, false, status == Status::SUCCESS);
-            }
+            tally.count_step(step, &expected, true);
+            compared |= matches!(step, Step::Hypercall { .. });
             agreed = Some(index);
         }
         match compared {
