@@ -166,7 +166,7 @@ fn small_pages(program: &mut Program) {
             Kind::Tce if *number & 3 != 0 => place(*number),
             // A stride between TCEs can be negative.
             Kind::Stride => (*number as i64 >> old.bits() << new.bits()) as u64 | *number & in_page,
-            // Frames of the guest and counts of pages stay, and so does what lies in no page of the program's.
+            // The others do not depend on the size of pages: for example frames of the guest, counts, and tables.
             Kind::Gfn | Kind::Count | Kind::Order | Kind::Tce | Kind::Real | Kind::Virtual | Kind::Liobn => return,
             Kind::Ioba | Kind::Shift | Kind::Bytes | Kind::Section | Kind::Block | Kind::Slot | Kind::Own => return,
             Kind::Vcpu | Kind::Opcode | Kind::Unread | Kind::Flag => return,
