@@ -9,9 +9,10 @@ use realmode_diff::SubjectKind;
 use realmode_diff::subjects::is_library;
 use realmode_diff::voters::Voter as _;
 use realmode_diff::voters::isolate::{self, Isolated};
+use realmode_diff::voters::kinds::{KINDS, Options, against};
 use realmode_diff::voters::ledger::Ledger;
 use realmode_diff::voters::qemu;
-use realmode_diff::voters::roster::{Apart, Candidacy, KINDS, Options, Roster, against};
+use realmode_diff::voters::roster::{Apart, Candidacy, Roster};
 
 use super::{Failure, watch};
 

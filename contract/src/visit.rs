@@ -263,7 +263,8 @@ impl Place {
     }
 }
 
-/// A type that holds numbers: an item of a machine, a step, or a part of an item or a step.
+/// A type that holds numbers: an item of a machine, a step, or a part of an item or a step. A [`Machine`] stands for
+/// its machine line ([`Item::Machine`]), without the numbers of its other items.
 pub trait Numbers {
     /// Calls `visit` with the field and the value of every number, in the order in which the text form prints the
     /// numbers.
@@ -397,6 +398,33 @@ macro_rules! walks {
 }
 
 walks! {
+    // The machine line: the numbers that belong to no other item. The items have walks of their own.
+    Machine: machine, walk => {
+        let Self {
+            page_shift,
+            struct_page,
+            memory,
+            pages: _,
+            compounds: _,
+            slots: _,
+            mappings: _,
+            ram: _,
+            windows: _,
+        } = machine;
+        walk.number(Field::HostShift, page_shift);
+        walk.number(Field::StructPage, struct_page);
+        match memory {
+            MemoryModel::Flatmem { array, pages } => {
+                walk.number(Field::Array, array);
+                walk.number(Field::MemoryPages, pages);
+            }
+            MemoryModel::SparsememVmemmap { base, block_shift, list, sections: _, blocks: _ } => {
+                walk.number(Field::VmemmapBase, base);
+                walk.number(Field::BlockShift, block_shift);
+                walk.number(Field::ListArea, list);
+            }
+        }
+    };
     AddrRun: run, walk => {
         let Self { at, count } = run;
         walk.number(Field::BlockAt, at);
@@ -546,19 +574,12 @@ macro_rules! program {
 
             fn program(&mut self, program: $program) {
                 let Program { dialect: _, machine, steps } = program;
-                let Machine { page_shift, struct_page, memory, pages, compounds, slots, mappings, ram, windows } =
+                self.item(Item::Machine, machine);
+                let Machine { page_shift: _, struct_page: _, memory, pages, compounds, slots, mappings, ram, windows } =
                     machine;
-                self.single(Item::Machine, Field::HostShift, page_shift);
-                self.single(Item::Machine, Field::StructPage, struct_page);
                 match memory {
-                    MemoryModel::Flatmem { array, pages } => {
-                        self.single(Item::Machine, Field::Array, array);
-                        self.single(Item::Machine, Field::MemoryPages, pages);
-                    }
-                    MemoryModel::SparsememVmemmap { base, block_shift, list, sections, blocks } => {
-                        self.single(Item::Machine, Field::VmemmapBase, base);
-                        self.single(Item::Machine, Field::BlockShift, block_shift);
-                        self.single(Item::Machine, Field::ListArea, list);
+                    MemoryModel::Flatmem { array: _, pages: _ } => {}
+                    MemoryModel::SparsememVmemmap { base: _, block_shift: _, list: _, sections, blocks } => {
                         for (index, section) in (0..).zip(sections) {
                             self.single(Item::Section(index), Field::Section, section);
                         }

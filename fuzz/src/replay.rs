@@ -1,10 +1,10 @@
 //! Replay without an engine: runs the inputs in files and folders, once each. Such a target links only the standard
 //! library and the harness, so the coverage of a corpus is measured with it.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
+use programs::store::files_under;
 use realmode_diff::hunts::engine::EngineRun;
 
 use crate::{Target, finding};
@@ -56,9 +56,12 @@ fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
     let mut clean = true;
     let mut files = Vec::new();
     for argument in std::env::args_os().skip(1) {
-        if let Err(error) = collect(Path::new(&argument), &mut files) {
-            eprintln!("{}: {error}", argument.display());
-            return ExitCode::from(2);
+        match files_under(Path::new(&argument)) {
+            Ok(found) => files.extend(found),
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(2);
+            }
         }
     }
     if files.is_empty() {
@@ -75,16 +78,4 @@ fn each_input(mut run: impl FnMut(&[u8]) -> bool) -> ExitCode {
         }
     }
     ExitCode::from(u8::from(!clean))
-}
-
-/// Adds the files under `path` (or `path` itself, if it is no folder) to `files`, sorted by path. Fails if `path` does
-/// not exist or a folder cannot be read.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !path.metadata()?.is_dir() {
-        files.push(path.to_path_buf());
-        return Ok(());
-    }
-    let mut entries: Vec<_> = path.read_dir()?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    entries.sort();
-    entries.iter().try_for_each(|entry| collect(entry, files))
 }

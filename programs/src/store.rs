@@ -61,15 +61,29 @@ pub fn hash(bytes: impl AsRef<[u8]>) -> u64 {
 /// a file, returns it alone, whatever its extension. Links are followed; one that leads nowhere counts as a file.
 ///
 /// # Errors
+/// Those of [`files_under`].
+pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = files_under(path)?;
+    let is_program = |file: &PathBuf| {
+        file == path || file.extension().is_some_and(|ending| ending == EXTENSION || ending == SEQUENCE_EXTENSION)
+    };
+    found.retain(is_program);
+    Ok(found)
+}
+
+/// Finds all files under the folder `path`, sorted by path. If `path` is a file, returns it alone. Links are followed;
+/// one that leads nowhere counts as a file.
+///
+/// # Errors
 /// `path` does not exist, a folder cannot be read, or a link leads to a folder that contains the link. The error names
 /// the path.
-pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn files_under(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
     let mut found = Vec::new();
     for entry in WalkDir::new(path).follow_links(true) {
-        let path = match entry {
+        found.push(match entry {
             Ok(entry) if entry.file_type().is_dir() => continue,
             Ok(entry) => entry.into_path(),
             // A dangling link counts as a file; reading it later gives the error.
@@ -77,10 +91,7 @@ pub fn programs_under(path: &Path) -> io::Result<Vec<PathBuf>> {
                 Some(path) => path.into(),
                 None => return Err(unwalked(error)),
             },
-        };
-        if path.extension().is_some_and(|ending| ending == EXTENSION || ending == SEQUENCE_EXTENSION) {
-            found.push(path);
-        }
+        });
     }
     found.sort();
     Ok(found)
@@ -124,6 +135,10 @@ mod tests {
             ["all/b.realmode", "all/deep/a.realmode", "all/gone.realmode", "all/link/c.realmode"].map(at).to_vec();
         assert_eq!(programs_under(&at("all")).expect("a folder"), expected);
         assert_eq!(programs_under(&at("all/notes.txt")).expect("a file"), [at("all/notes.txt")]);
+        let others = ["all/gone.txt", "all/notes.txt"].map(at);
+        let mut all: Vec<PathBuf> = expected.into_iter().chain(others).collect();
+        all.sort();
+        assert_eq!(files_under(&at("all")).expect("a folder"), all);
 
         symlink("..", at("all/deep/up")).expect("a link");
         let error = programs_under(&at("all")).expect_err("a loop").to_string();

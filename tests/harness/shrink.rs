@@ -1,9 +1,12 @@
 //! Tests of the shrinker, which keeps the identity of a finding and leaves no part that could go, and of the report and
 //! the exported test of a shrunk program.
 
+use std::collections::BTreeSet;
+
 use contract::description::{AddrRun, BlockRun, Machine, MemoryModel};
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
-use contract::{HcallAnswer, RealAddr, Rule, Status, Step};
+use contract::visit::{Field, Place as Number, visit};
+use contract::{HcallAnswer, PageShift, RealAddr, Rule, Status, Step};
 use machine::Subject as _;
 use programs::generate::{GeneratorConfig, generate};
 use realmode_diff::check::{Place, Thing};
@@ -74,13 +77,17 @@ const MISTAKES: [(&str, Hooks, Rule); 7] = [
 
 /// The first program of a seed on which the checker finds the rule, with the finding.
 fn first(checker: &mut Checker, rule: Rule, seed: u64) -> (Program, Finding) {
+    first_of(checker, rule, seed, |_| true)
+}
+
+/// Like [`first`], of the programs that `wanted` accepts.
+fn first_of(checker: &mut Checker, rule: Rule, seed: u64, wanted: fn(&Program) -> bool) -> (Program, Finding) {
     (0..20_000)
-        .find_map(|index| {
-            let program = generate(&GeneratorConfig::default(), seed, index);
-            match checker.check(&program) {
-                Verdict::Finding(finding) if finding.rule == rule => Some((program, *finding)),
-                _ => None,
-            }
+        .map(|index| generate(&GeneratorConfig::default(), seed, index))
+        .filter(wanted)
+        .find_map(|program| match checker.check(&program) {
+            Verdict::Finding(finding) if finding.rule == rule => Some((program, *finding)),
+            _ => None,
         })
         .expect("the mistake shows on some program")
 }
@@ -171,6 +178,20 @@ fn what_a_program_shows_is_kept_and_nothing_else() {
             sound(name, &mut wrong::checker(hooks), &drawn, &before, &shrunk);
             reports(&shrunk);
         }
+    }
+}
+
+/// A finding that needs no host pages of 64 KiB shrinks to a program with pages of 4 KiB that still shows it. A section
+/// that comes later needs more blocks with small pages, and the shrinker adds none to the step.
+#[test]
+fn host_pages_become_small() {
+    let large = |program: &Program| program.machine.page_shift == PageShift::Shift16;
+    for (name, hooks, rule) in MISTAKES.into_iter().filter(|mistake| mistake.2 != Rule::DivergeLookup) {
+        let mut checker = wrong::checker(hooks);
+        let (drawn, before) = first_of(&mut checker, rule, 51, large);
+        let shrunk = shrink(&mut checker, &drawn).expect("a finding");
+        sound(name, &mut wrong::checker(hooks), &drawn, &before, &shrunk);
+        assert_eq!(shrunk.program.machine.page_shift, PageShift::Shift12, "{name}: {drawn}\n{}", shrunk.program);
     }
 }
 
@@ -313,7 +334,7 @@ fn what_stays_gets_the_lowest_numbers() {
     let expected = "\
 realmode-program 1
 dialect lopapr
-machine sparsemem-vmemmap page_shift=16 struct_page=64 base=0xf000000000000000 block_shift=24 list=0x1000000
+machine sparsemem-vmemmap page_shift=12 struct_page=64 base=0xf000000000000000 block_shift=24 list=0x1000000
 section 0x0
 block 0x0 at=0x2000000
 slot 0 gfn=0x0 pages=1 hva=0x0
@@ -327,6 +348,72 @@ cpu0 H_PUT_TCE_INDIRECT liobn=0x0 ioba=0x0 list=0x0 count=3
 cpu0 H_GET_TCE liobn=0x0 ioba=0x2000
 ";
     similar_asserts::assert_eq!(shrunk.program.to_string(), expected);
+}
+
+/// Contents of memory go to the lowest addresses that keep the finding: of all memory, of their page, or of the list
+/// that they are, which then moves to the start of its page.
+#[test]
+fn contents_of_memory_get_the_lowest_addresses() {
+    let text = FAR.replace("window 0x8", "ram 0x3f070010 0x7*2\nram 0x3f073458 0x5\nram 0x520fff0 0x3\nwindow 0x8");
+    let text = text.replace("0x10110003*3 0x10210001", "0x0").replace("write 0x1021f000", "write 0x10213000");
+    let program = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    let at = |program: &Program, word: u64| {
+        program.machine.ram.iter().find(|ram| ram.words[0].value == word).map(|ram| ram.at.0)
+    };
+    let of = |shrunk: &Shrunk| [0x7, 0x5, 0x3].map(|word| at(&shrunk.program, word));
+    // Only the words matter: they lie one behind the other at the start of memory.
+    let all = |program: &Program| [0x7, 0x5, 0x3].iter().all(|word| at(program, *word).is_some());
+    let (shrunk, _) = strictly(&program, all);
+    let mut found = of(&shrunk).map(|at| at.expect("the words"));
+    found.sort_unstable();
+    assert_eq!(found, [0, 8, 16], "{}", shrunk.program);
+    // The page matters: the word lies at its start.
+    let paged = |program: &Program| {
+        all(program)
+            && program.steps.iter().any(|step| match step {
+                Step::Take { pfn } => at(program, 0x5).map(|at| at >> program.machine.page_shift.bits()) == Some(pfn.0),
+                _ => false,
+            })
+    };
+    assert!(paged(&program));
+    let (shrunk, _) = strictly(&program, paged);
+    assert_eq!(at(&shrunk.program, 0x5).map(|at| at % 4096), Some(0), "{}", shrunk.program);
+    // The offset in pages of 64 KiB matters: it is that of a `write`.
+    let listed = |program: &Program| {
+        program.machine.page_shift == PageShift::Shift16
+            && program.steps.iter().any(|step| match step {
+                Step::Write { gpa, .. } => at(program, 0x5).is_some_and(|at| (at ^ gpa.0) & 0xf000 == 0),
+                _ => false,
+            })
+    };
+    assert!(listed(&program));
+    let (shrunk, _) = strictly(&program, listed);
+    assert_eq!(of(&shrunk), [None, Some(0), None], "{}", shrunk.program);
+}
+
+/// Whatever the field, the shrinker tries programs in which a number of it has changed.
+#[test]
+fn every_field_is_tried() {
+    let numbers = |program: &Program| {
+        let mut all = Vec::new();
+        visit(program, &mut |place, number| all.push((place, number)));
+        all
+    };
+    let mut tried = BTreeSet::new();
+    let drawn = (0..40).map(|index| generate(&GeneratorConfig::default(), 52, index));
+    // Generated mappings have one page.
+    let many = parse(&FAR.replace("pfn=0x3f07 writable", "pfn=0x3f07 writable pages=3")).expect("a program");
+    for program in drawn.chain([many]) {
+        let (_, asked) = strictly(&program, |tried| *tried == program);
+        let before = numbers(&program);
+        let places = |numbers: &[(Number, u64)]| numbers.iter().map(|number| number.0).collect::<Vec<_>>();
+        for after in asked.iter().map(numbers).filter(|after| places(after) == places(&before)) {
+            let changed = before.iter().zip(&after).filter(|(before, after)| before.1 != after.1);
+            tried.extend(changed.map(|(before, _)| before.0.field));
+        }
+    }
+    let missing: Vec<&Field> = Field::ALL.iter().filter(|field| !tried.contains(field)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// Counts are halved, not decremented: the shrinker gets from 512 entries to 300 with less than 120 programs.

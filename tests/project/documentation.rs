@@ -312,7 +312,7 @@ fn the_table_of_voters_has_every_kind() {
     let (text, help) = (read("docs/voters.md"), realmode(&["fuzz", "--help"]));
     let help: String = String::from_utf8_lossy(&help.stdout).split_whitespace().collect();
     let named: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).flat_map(quoted).collect();
-    for kind in realmode_diff::voters::roster::KINDS {
+    for kind in realmode_diff::voters::kinds::KINDS {
         for name in kind.pattern.split(", ").flat_map(|names| names.split(" or ")) {
             let among = named.iter().any(|quoted| quoted.split_whitespace().any(|word| word == name));
             assert!(among, "no table of docs/voters.md has `{name}`");

@@ -4,4 +4,5 @@ mod defects;
 mod documentation;
 mod files;
 mod fuzzing;
+mod imports;
 mod walls;

@@ -1,6 +1,5 @@
 //! Tests of the invariants in docs/architecture.md that concern the structure of the project.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,8 @@ use contract::dialect::Field;
 
 use super::files::{read, root};
 
-fn sources(folder: &str) -> Vec<PathBuf> {
+/// The Rust files in a folder and below it, sorted.
+pub(crate) fn sources(folder: &str) -> Vec<PathBuf> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
             let path = entry.path();
@@ -41,7 +41,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 }
 
 /// Returns a file's code without comments, so that a word in a comment does not count as a use.
-fn code(path: &Path) -> String {
+pub(crate) fn code(path: &Path) -> String {
     fs::read_to_string(path)
         .expect("a source file")
         .lines()
@@ -132,188 +132,6 @@ fn only_the_command_knows_the_terminal() {
         }
     }
     assert_eq!(dependencies("fuzz/afl-mutator/Cargo.toml"), ["programs", "rand"]);
-}
-
-/// Folders in which the modules must not import each other in a circle either.
-const FOLDERS_WITHOUT_CIRCLES: [&str; 6] = [
-    "candidate/src/pages",
-    "candidate/src/real_mode",
-    "candidate/src/virtual_mode",
-    "harness/src/hunts/exhaust",
-    "machine/src/host",
-    "machine/src/memory",
-];
-
-type Imports = BTreeMap<String, BTreeSet<String>>;
-
-/// The top-level modules of a crate must not import each other in a circle.
-#[test]
-fn no_crate_imports_in_circles() {
-    for krate in ["contract", "machine", "reference", "candidate", "abi", "programs", "harness"] {
-        let modules = top_modules(krate);
-        let imports = modules.iter().map(|name| (name.clone(), imports_of(krate, name, &modules))).collect();
-        let left = circle(imports);
-        assert!(left.is_empty(), "{krate}: these modules import each other in a circle: {left:?}");
-    }
-}
-
-/// The modules of these folders must not import each other in a circle. `mod` stands for the folder's mod.rs: a module
-/// that imports an item of mod.rs must not be one that mod.rs imports from.
-#[test]
-fn no_folder_imports_in_circles() {
-    for folder in FOLDERS_WITHOUT_CIRCLES {
-        let left = circle(folder_imports(folder));
-        assert!(left.is_empty(), "{folder}: these modules import each other in a circle: {left:?}");
-    }
-}
-
-/// Removes modules that import none of the remaining ones until there is no such module. What remains contains a
-/// circle.
-fn circle(mut left: Imports) -> Imports {
-    while let Some(free) = left.iter().find(|(_, needs)| needs.iter().all(|need| !left.contains_key(need))) {
-        let free = free.0.clone();
-        left.remove(&free);
-    }
-    left
-}
-
-/// The modules of a folder, each with the modules that it imports.
-fn folder_imports(folder: &str) -> Imports {
-    let (krate, path) = folder.split_once("/src/").expect("a folder of a crate");
-    let inside = format!("crate::{}::", path.replace('/', "::"));
-    let mut texts: BTreeMap<String, String> = BTreeMap::new();
-    for file in sources(folder) {
-        let below = file.strip_prefix(root().join(folder)).expect("below the folder");
-        let module = below.components().next().expect("a name").as_os_str().to_string_lossy();
-        let module = module.trim_end_matches(".rs").to_string();
-        assert!(below.components().count() == 1, "{krate}: {} lies deeper than this test looks", file.display());
-        texts.insert(module, outside_of_inline_modules(untested(&code(&file))));
-    }
-    let modules: BTreeSet<String> = texts.keys().cloned().collect();
-    let imports = texts.iter().map(|(module, text)| {
-        let mut found = BTreeSet::new();
-        if module == "mod" {
-            let named = |name: &&String| text.match_indices(&format!("{name}::")).any(|(at, _)| starts_path(text, at));
-            found.extend(modules.iter().filter(named).cloned());
-            found.extend(path_heads(text, "self::"));
-        } else {
-            found.extend(path_heads(text, "super::"));
-        }
-        found.extend(path_heads(text, &inside));
-        let head = |head: String| if modules.contains(&head) { head } else { "mod".to_string() };
-        (module.clone(), found.into_iter().map(head).filter(|head| head != module).collect())
-    });
-    imports.collect()
-}
-
-/// Whether a path begins at that byte, rather than going on there.
-fn starts_path(text: &str, at: usize) -> bool {
-    text[..at].chars().next_back().is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
-}
-
-/// The code without `super::` in inline modules, because there it means the file itself.
-fn outside_of_inline_modules(code: &str) -> String {
-    let mut inside = false;
-    let mut text = String::new();
-    for line in code.lines() {
-        if line.contains("mod ") && line.ends_with('{') && !line.starts_with(' ') {
-            inside = true;
-        }
-        let line = if inside { line.replacen("super::", "", 1) } else { line.to_string() };
-        inside &= !line.starts_with('}');
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text
-}
-
-/// The modules that a crate's root declares, except those for tests only.
-fn top_modules(krate: &str) -> BTreeSet<String> {
-    let root = code(&root().join(krate).join("src/lib.rs"));
-    let mut before = "";
-    let mut names = BTreeSet::new();
-    for line in root.lines().map(str::trim) {
-        if let Some((_, name)) = line.strip_suffix(';').and_then(|line| line.split_once("mod "))
-            && before != "#[cfg(test)]"
-        {
-            names.insert(name.to_string());
-        }
-        before = line;
-    }
-    names
-}
-
-/// Returns the code before the tests at its end.
-fn untested(code: &str) -> &str {
-    code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
-}
-
-/// Returns those of `modules` that the module `name` names by a path from the crate's root.
-fn imports_of(krate: &str, name: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
-    let source = root().join(krate).join("src");
-    let mut files = vec![source.join(format!("{name}.rs"))];
-    if source.join(name).is_dir() {
-        files.extend(sources(&format!("{krate}/src/{name}")));
-    }
-    let text: String =
-        files.iter().filter(|file| file.is_file()).map(|file| untested(&code(file)).to_string()).collect();
-    path_heads(&text, "crate::").into_iter().filter(|head| head != name && modules.contains(head)).collect()
-}
-
-/// The first name after `prefix` in each path that begins with it, or the first names of a list in braces.
-fn path_heads(text: &str, prefix: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (at, _) in text.match_indices(prefix).filter(|(at, _)| starts_path(text, *at)) {
-        let rest = &text[at + prefix.len()..];
-        match rest.strip_prefix('{') {
-            Some(list) => found.extend(list_heads(list)),
-            None => found.extend([first_word(rest)]),
-        }
-    }
-    // `super::super` leads out of the folder, which this test does not look at.
-    found.retain(|head| !head.is_empty() && head != "super");
-    found
-}
-
-/// The first name of each path in a list of which the opening brace is removed. Nested lists are skipped.
-fn list_heads(list: &str) -> Vec<String> {
-    let (mut depth, mut from, mut heads) = (0, 0, Vec::new());
-    for (at, c) in list.char_indices() {
-        if depth == 0 && matches!(c, ',' | '}') {
-            heads.push(first_word(&list[from..at]));
-            from = at + 1;
-        }
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    heads
-}
-
-fn first_word(text: &str) -> String {
-    text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
-}
-
-/// Tests the functions above.
-#[test]
-fn circles_are_seen() {
-    let text = outside_of_inline_modules(
-        "use super::{a::{x, y}, b, Own};\nuse super::c::Z;\nfn f() { super::d::g() }\n\
-         mod inner {\n    use super::here;\n}\n",
-    );
-    assert_eq!(path_heads(&text, "super::").into_iter().collect::<Vec<_>>(), ["Own", "a", "b", "c", "d"]);
-    let imports = |pairs: &[(&str, &[&str])]| -> Imports {
-        pairs
-            .iter()
-            .map(|(name, needs)| (name.to_string(), needs.iter().map(|need| need.to_string()).collect()))
-            .collect()
-    };
-    assert!(circle(imports(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])).is_empty());
-    let left = circle(imports(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &[])]));
-    assert_eq!(left.into_keys().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
 /// Invariants 1 and 2: the contract depends on no crate of ours, and on serde only where a dependent asks for it.

@@ -87,17 +87,18 @@ fn bare_line(f: &mut Formatter<'_>, numbers: &impl Numbers) -> fmt::Result {
 
 impl Display for Machine {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (shift, size) = (self.page_shift.bits(), self.struct_page);
-        match &self.memory {
-            MemoryModel::Flatmem { array, pages } => {
-                writeln!(f, "machine flatmem page_shift={shift} struct_page={size} array={array} pages={pages}")?;
-            }
-            MemoryModel::SparsememVmemmap { base, block_shift, list, sections, blocks } => {
-                writeln!(
-                    f,
-                    "machine sparsemem-vmemmap page_shift={shift} struct_page={size} base={base:#x} block_shift={block_shift} \
-                     list={list}"
-                )?;
+        // The machine line has the other numbers of the machine, and the lines below have one list of it each.
+        let Self { page_shift: _, struct_page: _, memory, pages, compounds, slots, mappings, ram, windows } = self;
+        let model = match memory {
+            MemoryModel::Flatmem { .. } => "flatmem",
+            MemoryModel::SparsememVmemmap { .. } => "sparsemem-vmemmap",
+        };
+        write!(f, "machine {model}")?;
+        line(f, self, false, |_| "")?;
+        writeln!(f)?;
+        match memory {
+            MemoryModel::Flatmem { array: _, pages: _ } => {}
+            MemoryModel::SparsememVmemmap { base: _, block_shift: _, list: _, sections, blocks } => {
                 for group in sections.chunks(16) {
                     write!(f, "section")?;
                     for section in group {
@@ -110,27 +111,27 @@ impl Display for Machine {
                 }
             }
         }
-        for page in &self.pages {
+        for page in pages {
             writeln!(f, "page {page}")?;
         }
-        for compound in &self.compounds {
+        for compound in compounds {
             writeln!(f, "compound {compound}")?;
         }
-        for slot in &self.slots {
+        for slot in slots {
             writeln!(f, "slot {slot}")?;
         }
-        for mapping in &self.mappings {
+        for mapping in mappings {
             f.write_str("map ")?;
             let before = |field| if field == Field::Pfn { word(mapping.pte) } else { "" };
             line(f, mapping, true, before)?;
             writeln!(f)?;
         }
-        for ram in &self.ram {
+        for ram in ram {
             write!(f, "ram {}", ram.at)?;
             ram.words.iter().try_for_each(|run| write!(f, " {run}"))?;
             writeln!(f)?;
         }
-        for window in &self.windows {
+        for window in windows {
             writeln!(f, "window {window}")?;
         }
         Ok(())

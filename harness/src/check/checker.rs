@@ -18,8 +18,9 @@ use reference::{Answer, Outcome, Owes, Reference};
 use super::audit::audit;
 use super::change;
 use super::driver::{Answered, Conduct, Driver, Ran};
+use super::failure::Failure;
 use super::finding::{Code, Finding, Moment, Place, Thing};
-use super::judge::{Failure, Judge};
+use super::judge::Judge;
 use super::oracle::Oracle;
 use super::tally::Tally;
 use super::verdict::{NotCompared, Reason, Verdict};
@@ -462,7 +463,7 @@ impl Checker {
         }
         if judge.would_report(Rule::DivergeTce) {
             let oracle = self.oracle();
-            if let Some(failure) = Failure::of_mismatches(&oracle, oracle.step()) {
+            if let Some(failure) = oracle.failure(oracle.step()) {
                 judge.hear(failure);
             }
         }
@@ -589,8 +590,7 @@ impl Checker {
             judge.hear(Failure::new(Rule::DivergeR4, Thing::R4, words::register(r4), words::register(answer.r4)));
         }
         if judge.would_report(Rule::RefLeak) {
-            self.tally.count_hypercall(status, deferred, entries);
-            self.tally.count_rules(outcome.rules, deferred, status == Status::SUCCESS);
+            self.tally.count_hypercall(status, outcome.rules, deferred, entries);
         }
         if deferred { Handled::Deferred } else { Handled::Real }
     }
@@ -602,7 +602,7 @@ impl Checker {
     fn end(&mut self, ending: Ending) -> Result<(), Box<Failure>> {
         let oracle = self.oracle();
         let mut judge = Judge::default();
-        if let Some(failure) = Failure::of_mismatches(&oracle, oracle.everything()) {
+        if let Some(failure) = oracle.failure(oracle.everything()) {
             judge.hear(failure);
         }
         self.hear_fault(&mut judge);

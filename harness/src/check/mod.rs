@@ -5,6 +5,7 @@
 //! | [`checker`] | runs a program on both sides and compares |
 //! | `driver` | takes a subject through its start, its steps, and the closing of windows |
 //! | `oracle` | compares real memory with the reference's state |
+//! | `failure` | a broken rule, as oracle, events and checker report it |
 //! | `judge` | picks the rule to report, if one step breaks several |
 //! | [`verdict`] | the result of a check: agreed, not compared, finding, or invalid |
 //! | [`finding`] | a finding as data: place, rule, field, thing, both values, votes |
@@ -19,6 +20,7 @@ pub mod audit;
 pub mod change;
 pub mod checker;
 mod driver;
+mod failure;
 pub mod feedback;
 pub mod finding;
 mod judge;

@@ -14,6 +14,7 @@ use machine::memory::{Account, Fault, Owner, Place, RealMemory, Region, struct_p
 use reference::{Compound, Object, Page, Reference};
 
 use super::change::flag_names;
+use super::failure::Failure;
 use super::finding::{MAX_OBJECTS, ObjectDiff, Thing};
 use super::judge::rank;
 
@@ -139,16 +140,25 @@ impl Oracle<'_> {
 
     /// Sorts the mismatches by the order of their rules, then by address, and removes duplicates. Returns the first,
     /// which is to be reported, and all of them. Returns `None` if `found` is empty.
-    pub(crate) fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
+    fn first(mut found: Vec<Mismatch>) -> Option<(Mismatch, Vec<Mismatch>)> {
         found.sort_by_key(|mismatch| (rank(mismatch.rule), mismatch.address));
         found.dedup_by(|a, b| a.rule == b.rule && a.address == b.address && a.thing == b.thing);
         let first = found.first()?.clone();
         Some((first, found))
     }
 
+    /// Makes a failure of the mismatch to report, with the objects of all mismatches in `found`. Returns `None` if
+    /// `found` is empty.
+    pub(crate) fn failure(&self, found: Vec<Mismatch>) -> Option<Box<Failure>> {
+        let (first, all) = Self::first(found)?;
+        let mut failure = Failure::new(first.rule, first.thing, first.expected, first.found);
+        failure.objects = self.diffs(&all);
+        Some(failure)
+    }
+
     /// Returns the objects of `mismatches`, each once, as the reference and as memory have them; at most
     /// [`MAX_OBJECTS`].
-    pub(crate) fn diffs(&self, mismatches: &[Mismatch]) -> Vec<ObjectDiff> {
+    fn diffs(&self, mismatches: &[Mismatch]) -> Vec<ObjectDiff> {
         let mut diffs: Vec<ObjectDiff> = Vec::new();
         for mismatch in mismatches {
             let name = object_name(mismatch.object);

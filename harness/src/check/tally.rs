@@ -1,6 +1,7 @@
 //! Counts of checked programs, for example of steps, of hypercalls, and of how often each rule was decided.
 
-use contract::{Rule, RuleSet, Status};
+use contract::{Rule, RuleSet, Status, Step};
+use reference::{Answer, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// In how many steps one rule was decided, by mode and by answer. Counts only steps that the reference and the voter
@@ -119,14 +120,29 @@ impl Tally {
         }
     }
 
-    /// Counts one hypercall with this status, which asked for `entries` entries. `deferred` says that virtual mode
-    /// finished it. Entries count only for H_SUCCESS.
-    pub(crate) fn count_hypercall(&mut self, status: Status, deferred: bool, entries: u64) {
+    /// Counts one hypercall with this status, in which these rules were decided and which asked for `entries` entries.
+    /// `deferred` says that virtual mode finished it. Entries count only for H_SUCCESS.
+    pub(crate) fn count_hypercall(&mut self, status: Status, rules: RuleSet, deferred: bool, entries: u64) {
         self.hypercalls += 1;
         self.deferred += u64::from(deferred);
         if status == Status::SUCCESS {
             self.accepted += 1;
             self.entries += entries;
+        }
+        self.count_rules(rules, deferred, status == Status::SUCCESS);
+    }
+
+    /// Counts what became of a step with this outcome, for a voter that has no modes and shows no probes: that it was
+    /// skipped or, for a hypercall, that the voter answered it like the reference or, without `asked`, was not asked
+    /// it. Does not count the step in `steps`.
+    pub(crate) fn count_step(&mut self, step: &Step, outcome: &Outcome, asked: bool) {
+        match (step, outcome.answer) {
+            (_, Answer::Skipped(_)) => self.skipped += 1,
+            (Step::Hypercall { .. }, _) if !asked => self.not_asked += 1,
+            (Step::Hypercall { call, .. }, Answer::Hypercall { status, .. }) => {
+                self.count_hypercall(status, outcome.rules, false, call.count());
+            }
+            _ => {}
         }
     }
 }

@@ -7,9 +7,10 @@ use reference::Reference;
 use similar::{Algorithm, TextDiff};
 
 use crate::check::words::outcome;
-use crate::check::{Ending, Finding, Place, Tally, Verdict};
+use crate::check::{Finding, Place, Verdict};
 use crate::shrink::Ended;
 use crate::subjects::SubjectKind;
+use crate::voters::{Look, Roster};
 use programs::sequence::{Part, Sequence};
 use programs::store::fingerprint;
 
@@ -136,13 +137,11 @@ fn assert_agreed(program: &Program, verdict: Verdict) {
 /// the sequence was not compared or is invalid.
 pub fn assert_sequence_agrees(text: &str) {
     let sequence = Sequence::parse(text).unwrap_or_else(|error| panic!("{error}"));
-    let mut checker = SubjectKind::Candidate.checker();
-    for Part { program, left_open } in &sequence.parts {
-        if let Err(invalid) = program.validate() {
-            panic!("a program is not valid: {invalid}");
-        }
-        let ending = Ending::of(*left_open);
-        assert_agreed(program, checker.check_into(program, ending, &mut Tally::default(), &mut ()));
+    let panel = Roster::from(SubjectKind::Candidate).panel(Look::Whole);
+    let verdicts = panel.and_then(|mut panel| panel.check_sequence(&sequence, &mut |_| {}));
+    let verdicts = verdicts.unwrap_or_else(|error| panic!("{error}"));
+    for (Part { program, .. }, verdict) in sequence.parts.iter().zip(verdicts) {
+        assert_agreed(program, verdict);
     }
 }
 

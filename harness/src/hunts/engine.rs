@@ -1,7 +1,10 @@
 //! Runs the inputs that a fuzz target gets from its engine. The glue for each engine is in `fuzz/`.
 
 use abi::Unusable;
-use contract::{Hypercall, Program, Step};
+use contract::Program;
+use contract::description::Item;
+use contract::hcall::MAX_TCES_PER_CALL;
+use contract::visit::{Field, visit};
 
 use crate::check::feedback::Feedback;
 use crate::check::{Checker, Ending, Finding, NotCompared, Observation, Tally, Verdict};
@@ -159,7 +162,7 @@ fn program(bytes: &[u8], focus: Focus) -> Option<Program> {
 }
 
 /// Returns roughly how much work a program makes for reference and subject. It adds up the pages that are mapped and
-/// the words that are written at boot, a sixteenth of the windows' entries, the entries that hypercalls ask for (for
+/// the words that are written at boot, a sixteenth of each window's entries, the entries that hypercalls ask for (for
 /// each hypercall at most 512, or the entries of the largest window so far if they are more), the words that steps
 /// write, the blocks that steps add, and 1 for each other step.
 ///
@@ -169,33 +172,28 @@ fn program(bytes: &[u8], focus: Focus) -> Option<Program> {
 /// same. `realmode fuzz` and `realmode replay` run programs of any size.
 #[must_use]
 pub fn work(program: &Program) -> u64 {
-    let machine = &program.machine;
-    let entries: u64 = machine.windows.iter().map(|window| window.entries).sum();
-    let pages: u64 = machine.mappings.iter().map(|mapping| mapping.pages).sum();
-    let ram: u64 = machine.ram.iter().map(|ram| contract::description::word_count(&ram.words)).sum();
-    let mut largest = machine.windows.iter().map(|window| window.entries).max().unwrap_or(0);
-    let mut work = entries / 16 + pages + ram;
-    for step in &program.steps {
-        work += match step {
-            Step::Hypercall { call, .. } => count(call).min(largest.max(512)),
-            Step::Write { words, .. } => contract::description::word_count(words),
-            Step::CreateWindow(window) => {
-                largest = largest.max(window.entries);
-                window.entries / 16
+    let (mut work, mut largest) = (0u64, 0u64);
+    // The number of steps that no number of theirs has weighed, and the last step that one has.
+    let (mut others, mut weighed) = (program.steps.len() as u64, None);
+    visit(program, &mut |place, number| {
+        let in_step = matches!(place.item, Item::Step(_));
+        let amount = match place.field {
+            Field::Entries => {
+                largest = largest.max(number);
+                number / 16
             }
-            Step::HotAdd { blocks, .. } => blocks.iter().fold(0u64, |sum, run| sum.saturating_add(run.count)),
-            _ => 1,
+            Field::Count => number.min(largest.max(MAX_TCES_PER_CALL)),
+            Field::MapPages | Field::Words => number,
+            Field::Blocks if in_step => number,
+            _ => return,
         };
-    }
-    work
-}
-
-/// Returns the number of entries that a hypercall asks for; 1 for an unknown opcode.
-const fn count(call: &Hypercall) -> u64 {
-    match call.name() {
-        Some(_) => call.count(),
-        None => 1,
-    }
+        if in_step && weighed != Some(place.item) {
+            weighed = Some(place.item);
+            others -= 1;
+        }
+        work = work.saturating_add(amount);
+    });
+    work.saturating_add(others)
 }
 
 /// Parses arbitrary bytes as the text of a program; bytes that are not UTF-8 are replaced first. If the parser accepts
@@ -220,5 +218,51 @@ pub fn text(bytes: &[u8]) {
             assert!(error.line <= text.lines().count() + 1, "{error:?}");
             assert!(!error.to_string().is_empty());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the work of a program with one window of 1,600 entries at boot and these steps.
+    fn of(steps: &str) -> u64 {
+        let text = format!(
+            "realmode-program 1\ndialect qemu\n\
+             machine sparsemem-vmemmap page_shift=12 struct_page=64 base=0xf000000000000000 block_shift=24 \
+             list=0x1000000\nsection 0x0\nblock 0x0 at=0x2000000\n\
+             map 0x1000 present pfn=0x1 pages=3\nram 0x1000 0x1*5 0x2\n\
+             window 0x1 page_shift=12 base=0x0 entries=1600 emulated table=0x1200000\nsteps\n{steps}"
+        );
+        work(&contract::text::parse(&text).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    #[test]
+    fn work_is_the_sum_of_what_items_and_steps_ask_for() {
+        // Three pages, six words, and a sixteenth of the window.
+        let boot = 3 + 6 + 100;
+        assert_eq!(of(""), boot);
+        for (step, amount) in [
+            ("take 0x1", 1),
+            ("slot 0 gfn=0x0 pages=900 hva=0x0", 1),
+            ("cpu0 hcall=0x4c r7=0x900", 1),
+            ("cpu0 H_GET_TCE liobn=0x1 ioba=0x0", 1),
+            ("cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x0", 1),
+            ("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=0", 0),
+            ("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=700", 700),
+            ("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=99999", 1600),
+            ("write 0x1000 0x1 0x2*7", 8),
+            ("hot-add 0x1 0x3000000*4 0x9000000", 5),
+            ("create-window 0x2 page_shift=12 base=0x0 entries=320 emulated table=0x1300000", 20),
+        ] {
+            assert_eq!(of(step), boot + amount, "{step}");
+            assert_eq!(of(&format!("{step}\ndrop 0x1\n{step}")), boot + 2 * amount + 1, "{step}");
+        }
+        // A larger window raises the limit of the hypercalls behind it, and of no others.
+        let (create, call) = (
+            "create-window 0x2 page_shift=12 base=0x0 entries=3200 emulated table=0x1300000",
+            "cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=99999",
+        );
+        assert_eq!(of(&format!("{call}\n{create}\n{call}")), boot + 1600 + 200 + 3200);
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::check::Place;
 use contract::description::{MemoryModel, WordRun};
-use contract::{Program, Step};
+use contract::{Machine, Program, Step};
 use programs::layout::remove_section;
 
 use super::Shrinker;
@@ -19,6 +19,20 @@ macro_rules! drop_items {
 impl Shrinker<'_> {
     /// Drops parts of the best program until no single step and no single item can go, or a limit is reached.
     pub(super) fn drop_parts(&mut self) {
+        // Makes a new list of the machine a compile error, so that it gets a line below.
+        let Machine {
+            page_shift: _,
+            struct_page: _,
+            memory:
+                MemoryModel::Flatmem { array: _, pages: _ }
+                | MemoryModel::SparsememVmemmap { base: _, block_shift: _, list: _, sections: _, blocks: _ },
+            pages: _,
+            compounds: _,
+            slots: _,
+            mappings: _,
+            ram: _,
+            windows: _,
+        } = &self.best.machine;
         loop {
             let mut changed = self.cut_tail();
             changed |= self.drop_from(|p| p.steps.len(), |p, range| drop(p.steps.drain(range)));

@@ -8,9 +8,9 @@
 //! | module | what it changes |
 //! |---|---|
 //! | `drops` | drops steps, items of the machine, and runs of words |
-//! | `plain` | makes kinds of things plainer: flags, calls of several entries, pinned windows, the memory model |
+//! | `plain` | makes kinds of things plainer: flags, calls of several entries, pinned windows, the memory model, host pages |
 //! | `counts` | lowers counts: entries, words, pages |
-//! | `moves` | gives pages, sections and windows lower numbers, slots, mappings and lists lower addresses, and changes everything that names them |
+//! | `moves` | gives pages, sections and windows lower numbers, slots, mappings, lists and contents of memory lower addresses, and changes everything that names them |
 //! | `numbers` | lowers single numbers, and equal numbers together, as their kind allows |
 //! | `places` | moves tables, blocks, the array and the list to lower addresses |
 

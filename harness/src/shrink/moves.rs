@@ -1,9 +1,9 @@
-//! Tries to give pages, sections and windows of a program lower numbers, and slots, mappings and lists lower addresses,
-//! and changes everything that names them.
+//! Tries to give pages, sections and windows of a program lower numbers, and slots, mappings, lists and contents of
+//! memory lower addresses, and changes everything that names them.
 
 use std::collections::BTreeSet;
 
-use contract::description::{Item, MemoryModel};
+use contract::description::{Item, MemoryModel, word_count};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES};
 use contract::visit::{Field, NumberKind, Numbers as _, visit, visit_mut};
 use contract::{Liobn, Machine, Pfn, Program, Step, WindowSpec};
@@ -20,6 +20,7 @@ impl Shrinker<'_> {
         changed |= self.entries();
         changed |= self.sections();
         changed |= self.host_pages();
+        changed |= self.contents();
         changed |= self.host_addresses();
         changed |= self.guest_frames();
         changed |= self.guest_pages();
@@ -159,6 +160,46 @@ impl Shrinker<'_> {
         }
     }
 
+    /// Moves contents of memory (`ram`) to the lowest free real addresses of present memory or, if the finding is then
+    /// gone, of their page, or of their 4 KiB, which may be a list. Returns whether the best program changed.
+    fn contents(&mut self) -> bool {
+        let (mut changed, mut index) = (false, 0);
+        loop {
+            let machine = &self.best.machine;
+            let spans = machine.ram.iter().map(|ram| Span {
+                start: ram.at.0,
+                length: word_count(&ram.words).saturating_mul(8),
+                align: 8,
+            });
+            let spans = merged(spans.collect());
+            let Some(&span) = spans.get(index) else { return changed };
+            let page = machine.page_shift.bytes();
+            let first = first_pages(machine).into_iter().map(|pfn| pfn * page);
+            let [in_page, in_list] = [page, LIST_BYTES].map(|size| span.start & !(size - 1));
+            let target = |bases: &[u64], from: u64| {
+                lowest(&spans, index, bases.iter().copied(), |at| {
+                    at >= from && exist(machine, at / page, (at + span.length - 1) / page - at / page + 1)
+                })
+            };
+            let targets =
+                [target(&first.collect::<Vec<_>>(), 0), target(&[in_page], in_page), target(&[in_list], in_list)];
+            for to in targets.into_iter().flatten() {
+                let took = self.attempt(|program| {
+                    visit_mut(program, &mut |place, number| {
+                        if place.field == Field::RamAt {
+                            *number = span.moved(*number, to);
+                        }
+                    });
+                });
+                if took {
+                    changed = true;
+                    break;
+                }
+            }
+            index += 1;
+        }
+    }
+
     /// Moves spans of host virtual memory (a slot with its mappings, or a mapping alone) to the lowest free hva.
     /// Returns whether the best program changed.
     fn host_addresses(&mut self) -> bool {
@@ -221,7 +262,8 @@ impl Shrinker<'_> {
     }
 
     /// Moves lists of H_PUT_TCE_INDIRECT, with the `write` steps that fill them, to the start of the guest page that
-    /// they lie in. A guest page has the size of a host page, and a list has 4 KiB. Returns whether the best program
+    /// they lie in. If the finding is then gone, moves contents of memory (`ram`) that lie at the same offsets of their
+    /// pages too. A guest page has the size of a host page, and a list has 4 KiB. Returns whether the best program
     /// changed.
     fn lists(&mut self) -> bool {
         let page = self.best.machine.page_shift.bytes();
@@ -229,13 +271,21 @@ impl Shrinker<'_> {
             named(&self.best, NumberKind::Gpa).iter().map(|gpa| gpa & !(LIST_BYTES - 1)).collect();
         let mut changed = false;
         for list in lists {
-            changed |= self.attempt(|program| {
-                visit_mut(program, &mut |place, number| {
-                    if place.field.kind() == NumberKind::Gpa {
-                        *number = Span::new(list, LIST_BYTES).moved(*number, list & !(page - 1));
-                    }
-                });
-            });
+            let offset = Span::new(list & (page - 1), LIST_BYTES);
+            let mut to_start = |contents: bool| {
+                self.attempt(|program| {
+                    visit_mut(program, &mut |place, number| match place.field {
+                        Field::RamAt if contents => {
+                            *number = *number & !(page - 1) | offset.moved(*number & (page - 1), 0);
+                        }
+                        field if field.kind() == NumberKind::Gpa => {
+                            *number = Span::new(list, LIST_BYTES).moved(*number, list & !(page - 1));
+                        }
+                        _ => {}
+                    });
+                })
+            };
+            changed |= to_start(false) || to_start(true);
         }
         changed
     }
@@ -327,7 +377,7 @@ fn entry_spans(program: &Program, window: &WindowSpec) -> Vec<Span> {
 }
 
 /// Returns the first valid window with this LIOBN, of the machine or of a step; `None` if the program has none.
-fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
+pub(super) fn window_of(program: &Program, liobn: u64) -> Option<WindowSpec> {
     let created = program.steps.iter().filter_map(|step| match step {
         Step::CreateWindow(window) => Some(window),
         _ => None,

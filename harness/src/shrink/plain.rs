@@ -4,10 +4,11 @@
 use contract::description::{MemoryModel, words};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
 use contract::visit::{Field, NumberKind, visit_mut};
-use contract::{Backing, Dialect, Hypercall, Program, Pte, RealAddr, Step};
+use contract::{Backing, Dialect, Hypercall, PageShift, Program, Pte, RealAddr, Step};
 use programs::layout::{fit_blocks, free_place};
 
 use super::Shrinker;
+use super::moves::window_of;
 use super::numbers::{all, set};
 
 /// The virtual address of the struct page of pfn 0 that is plainest in the text form: 0xf000000000000000.
@@ -65,13 +66,14 @@ impl Shrinker<'_> {
         changed
     }
 
-    /// Makes the memory model plainer: struct pages of 64 bytes, so that none is split; larger blocks, so that there
-    /// are few; the base `PLAIN_BASE`; then flatmem. Returns whether the best program changed.
+    /// Makes the memory model plainer: struct pages of 64 bytes, so that none is split; host pages of 4 KiB; larger
+    /// blocks, so that there are few; the base `PLAIN_BASE`; then flatmem. Returns whether the best program changed.
     fn memory(&mut self) -> bool {
         let mut changed = self.attempt(|program| {
             program.machine.struct_page = 64;
             fit_blocks(&mut program.machine);
         });
+        changed |= self.attempt(small_pages);
         if let MemoryModel::SparsememVmemmap { block_shift, base, .. } = self.best.machine.memory {
             for shift in [24, 21, 16] {
                 if shift > block_shift && self.attempt(|program| large_blocks(program, shift)) {
@@ -105,7 +107,7 @@ impl Shrinker<'_> {
             H_STUFF_TCE => put(self, ioba, value),
             H_PUT_TCE_INDIRECT => {
                 let last = count.min(MAX_TCES_PER_CALL).saturating_sub(1);
-                let shift = window_shift(&self.best, liobn);
+                let shift = window_of(&self.best, liobn).map_or(12, |window| window.page_shift);
                 let tces = [0, last].map(|entry| word_at(&self.best.steps[..index], value.wrapping_add(8 * entry)));
                 put(self, ioba, tces[0]) || put(self, ioba.wrapping_add(last.wrapping_shl(shift)), tces[1])
             }
@@ -136,6 +138,43 @@ fn plain_entry(entry: &mut Pte) {
     }
 }
 
+/// Gives the host pages of 4 KiB, and changes everything that names pages or addresses in them: each page keeps its
+/// number (for sparsemem-vmemmap its section, and its number in the section), and an address its page and its offset
+/// modulo 4 KiB. TCEs change if they have permissions. Blocks get new places where the machine's sections now need
+/// more; the blocks of `hot-add` stay. Does nothing if the pages have 4 KiB.
+fn small_pages(program: &mut Program) {
+    let (old, new) = (program.machine.page_shift, PageShift::Shift12);
+    if old == new {
+        return;
+    }
+    let in_page = new.bytes() - 1;
+    let place = |number: u64| number >> old.bits() << new.bits() | number & in_page;
+    let has_sections = matches!(program.machine.memory, MemoryModel::SparsememVmemmap { .. });
+    let page = |pfn: u64| match has_sections {
+        true => (pfn / old.pages_per_section())
+            .wrapping_mul(new.pages_per_section())
+            .wrapping_add(pfn % old.pages_per_section()),
+        false => pfn,
+    };
+    visit_mut(program, &mut |at, number| {
+        use NumberKind as Kind;
+        *number = match at.field.kind() {
+            Kind::Shift if at.field == Field::HostShift => new.bits().into(),
+            Kind::Pfn => page(*number),
+            Kind::Real if at.field == Field::RamAt => page(*number >> old.bits()) << new.bits() | *number & in_page,
+            Kind::Gpa | Kind::Hva => place(*number),
+            Kind::Tce if *number & 3 != 0 => place(*number),
+            // A stride between TCEs can be negative.
+            Kind::Stride => (*number as i64 >> old.bits() << new.bits()) as u64 | *number & in_page,
+            // The others do not depend on the size of pages: for example frames of the guest, counts, and tables.
+            Kind::Gfn | Kind::Count | Kind::Order | Kind::Tce | Kind::Real | Kind::Virtual | Kind::Liobn => return,
+            Kind::Ioba | Kind::Shift | Kind::Bytes | Kind::Section | Kind::Block | Kind::Slot | Kind::Own => return,
+            Kind::Vcpu | Kind::Opcode | Kind::Unread | Kind::Flag => return,
+        };
+    });
+    fit_blocks(&mut program.machine);
+}
+
 /// Gives the machine vmemmap blocks of `1 << shift` bytes, at new real addresses, and aligns the virtual base down to
 /// them. Does nothing for flatmem.
 fn large_blocks(program: &mut Program, shift: u32) {
@@ -158,16 +197,6 @@ fn flat(program: &mut Program) {
     if let (MemoryModel::Flatmem { array, .. }, Some(place)) = (&mut machine.memory, place) {
         *array = place;
     }
-}
-
-/// Returns the page shift of the window with this LIOBN, of the machine or of a step; 12 if there is no such window.
-fn window_shift(program: &Program, liobn: u64) -> u32 {
-    let created = program.steps.iter().filter_map(|step| match step {
-        Step::CreateWindow(window) => Some(window),
-        _ => None,
-    });
-    let mut windows = program.machine.windows.iter().chain(created);
-    windows.find(|window| window.liobn.0 == liobn).map_or(12, |window| window.page_shift)
 }
 
 /// Returns the word at guest physical address `gpa` as the last of these steps that wrote to it left it; 0 if no step

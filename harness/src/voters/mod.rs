@@ -11,7 +11,7 @@
 //! all of them. A [`ledger`] may declare that a voter differs from the reference. Such a difference is no finding.
 //!
 //! A new voter is a module here. It implements [`Voter`], and [`Candidacy`] so that each thread can make one.
-//! [`roster::KINDS`] has it if `--against` can name it. Two modules do what several voters need:
+//! [`kinds::KINDS`] has it if `--against` can name it. Two modules do what several voters need:
 //!
 //! | module | what it does |
 //! |---|---|
@@ -20,6 +20,7 @@
 
 pub mod ahead;
 pub mod isolate;
+pub mod kinds;
 pub mod ledger;
 pub mod model;
 mod panel;

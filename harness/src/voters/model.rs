@@ -1,24 +1,11 @@
 //! The reference in a dialect of its own, as a voter. It shows where two dialects differ, without any machine.
 
-use std::sync::Arc;
-
-use contract::{Dialect, Liobn, Program, Rule, Status, Step};
+use contract::{Dialect, Liobn, Program, Rule, Step};
 use reference::{Answer, Object, Outcome, Reference};
 
-use super::roster::{Candidacy, VoterKind};
-use super::{Look, Shows, Task, Told, Unavailable, Voter};
+use super::{Candidacy, Look, Shows, Task, Told, Unavailable, Voter};
 use crate::check::checker::smallest;
 use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict, words};
-
-/// How the option `--against` names the reference in another dialect.
-pub const KIND: VoterKind = VoterKind {
-    pattern: "model/lopapr, model/kvm or model/qemu",
-    help: "the reference in another dialect",
-    named: |name, _| {
-        let dialect = Dialect::from_name(name.strip_prefix("model/")?)?;
-        Some(Arc::new(ModelOf(dialect)))
-    },
-};
 
 /// What the reference in another dialect shows: registers and guest values.
 const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
@@ -75,7 +62,7 @@ impl Model {
             let (expected, found) = (self.reference.step(step), self.own.step(step));
             match (expected.answer, found.answer) {
                 (Answer::Skipped(_), Answer::Skipped(_)) => {
-                    tally.skipped += 1;
+                    tally.count_step(step, &expected, true);
                     continue;
                 }
                 (Answer::Skipped(why), _) | (_, Answer::Skipped(why)) => {
@@ -93,15 +80,8 @@ impl Model {
                     ..Finding::new(&self.name, program, place, rule, thing)
                 }));
             }
-            if let Answer::Hypercall { status, .. } = expected.answer {
-                compared = true;
-                let entries = match step {
-                    Step::Hypercall { call, .. } => call.count(),
-                    _ => 0,
-                };
-                tally.count_hypercall(status, false, entries);
-                tally.count_rules(expected.rules, false, status == Status::SUCCESS);
-            }
+            tally.count_step(step, &expected, true);
+            compared |= matches!(step, Step::Hypercall { .. });
             agreed = Some(index);
         }
         match compared {

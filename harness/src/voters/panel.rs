@@ -39,8 +39,7 @@ pub struct VoterTally {
 
 impl VoterTally {
     /// Makes counts of 0 for the voter with this name.
-    #[must_use]
-    pub fn blank(name: String, shows: Shows) -> Self {
+    fn blank(name: String, shows: Shows) -> Self {
         Self {
             name,
             shows,
@@ -98,6 +97,20 @@ pub struct Roll {
 }
 
 impl Roll {
+    /// Makes counts of 0 for voters, each given as its name and what it shows, and for a ledger with this many entries.
+    #[must_use]
+    pub fn blank(voters: impl IntoIterator<Item = (String, Shows)>, entries: usize) -> Self {
+        let voters = voters.into_iter().map(|(name, shows)| VoterTally::blank(name, shows)).collect();
+        Self { voters, uses: vec![0; entries] }
+    }
+
+    /// Returns the counts, and sets them to 0.
+    pub(crate) fn take(&mut self) -> Self {
+        let voters = self.voters.iter().map(|voter| (voter.name.clone(), voter.shows));
+        let blank = Self::blank(voters, self.uses.len());
+        std::mem::replace(self, blank)
+    }
+
     /// Adds the counts of another panel of the same roster, made by another thread.
     pub fn add(&mut self, other: &Self) {
         if self.voters.is_empty() {
@@ -142,15 +155,8 @@ impl Panel {
     /// compared from the finding on.
     #[must_use]
     pub fn new(voters: Vec<Box<dyn Voter>>, ledger: Ledger) -> Self {
-        let (roll, spare, tally) = (Roll::default(), Tally::default(), Tally::default());
-        let mut panel = Self { voters, ledger, roll, spare, tally };
-        panel.roll = panel.blank();
-        panel
-    }
-
-    fn blank(&self) -> Roll {
-        let voter = |voter: &dyn Voter| VoterTally::blank(voter.name().into(), voter.shows());
-        Roll { voters: self.voters.iter().map(|one| voter(one.as_ref())).collect(), uses: vec![0; self.ledger.len()] }
+        let roll = Roll::blank(voters.iter().map(|voter| (voter.name().into(), voter.shows())), ledger.len());
+        Self { voters, ledger, roll, spare: Tally::default(), tally: Tally::default() }
     }
 
     /// Returns how many tasks [`vote`](Self::vote) should get at once, for speed.
@@ -161,8 +167,7 @@ impl Panel {
 
     /// Returns the counts of the voters since the last call of `take_roll`, and sets them to 0.
     pub fn take_roll(&mut self) -> Roll {
-        let blank = self.blank();
-        std::mem::replace(&mut self.roll, blank)
+        self.roll.take()
     }
 
     /// Makes all voters forget every program that they have run. Returns `false` if a voter cannot forget.

@@ -148,6 +148,25 @@ const fn small(field: Field) -> Option<(u32, u32)> {
     }
 }
 
+/// Returns where a field of the machine line lies in the header, as the offset of its 4 bytes, and the values that it
+/// may have. `None` for a field that is one of the header's two numbers of 8 bytes, which follow from byte
+/// [`HEADER_NUMBERS`] on in the order of the [visitor](contract::visit).
+const fn small_in_header(field: Field) -> Option<(usize, &'static [u32])> {
+    match field {
+        Field::HostShift => Some((12, &[12, 16])),
+        Field::StructPage => Some((16, &[56, 64, 72, 80])),
+        Field::BlockShift => Some((24, &[12, 16, 21, 24])),
+        _ => None,
+    }
+}
+
+/// Offset of the dialect in the header: its index in `Dialect::ALL`, 4 bytes.
+const HEADER_DIALECT: usize = 8;
+/// Offset of the memory model in the header: 0 for flatmem, 1 for sparsemem-vmemmap, 4 bytes.
+const HEADER_MODEL: usize = 20;
+/// Offset of the header's two numbers of 8 bytes.
+const HEADER_NUMBERS: usize = 32;
+
 /// Bits in the small number (bytes 4 to 7) of a record with a page-table entry. They give the kind of the entry; a
 /// present entry has neither.
 mod pte_bits {

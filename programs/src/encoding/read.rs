@@ -10,7 +10,10 @@ use contract::program::MAX_VCPUS;
 use contract::visit::{Field, Numbers};
 use contract::{Dialect, Machine, PageShift, Pfn, Program, Pte, RealAddr, Step, WindowSpec};
 
-use super::{KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits, small};
+use super::{
+    HEADER_DIALECT, HEADER_MODEL, HEADER_NUMBERS, KEYS, Key, MAGIC, PINNED, RECORD, VERSION, encode, pte_bits, small,
+    small_in_header,
+};
 use crate::generate;
 use crate::repair::repair;
 
@@ -129,9 +132,9 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
-/// Returns the value if it is one of `choices`, else the choice with index `value` modulo N.
-fn choose<const N: usize>(value: u32, choices: [u32; N]) -> u32 {
-    if choices.contains(&value) { value } else { choices[value as usize % N] }
+/// Returns the value if it is one of `choices`, else the choice with index `value` modulo their number.
+fn choose(value: u32, choices: &[u32]) -> u32 {
+    if choices.contains(&value) { value } else { choices[value as usize % choices.len()] }
 }
 
 /// Returns the order of a compound page if it is in 1 ..= [`MAX_ORDER`], else reduces it to that range.
@@ -145,23 +148,25 @@ fn section(value: u64) -> u64 {
 }
 
 fn read_header(header: &[u8; RECORD]) -> Program {
-    let small = |index: usize| u32_at(header, 4 + 4 * index);
-    let dialect = Dialect::ALL[small(1) as usize % Dialect::ALL.len()];
-    let page_shift = if choose(small(2), [12, 16]) == 12 { PageShift::Shift12 } else { PageShift::Shift16 };
-    let struct_page = u64::from(choose(small(3), [56, 64, 72, 80]));
-    let (one, two) = (u64_at(header, 32), u64_at(header, 40));
-    let memory = if choose(small(4), [0, 1]) == 0 {
-        MemoryModel::Flatmem { array: RealAddr(one), pages: two }
+    let dialect = Dialect::ALL[u32_at(header, HEADER_DIALECT) as usize % Dialect::ALL.len()];
+    let memory = if choose(u32_at(header, HEADER_MODEL), &[0, 1]) == 0 {
+        MemoryModel::Flatmem { array: RealAddr(0), pages: 0 }
     } else {
-        MemoryModel::SparsememVmemmap {
-            base: one,
-            block_shift: choose(small(5), [12, 16, 21, 24]),
-            list: RealAddr(two),
-            sections: Vec::new(),
-            blocks: Vec::new(),
-        }
+        let list = RealAddr(0);
+        MemoryModel::SparsememVmemmap { base: 0, block_shift: 0, list, sections: Vec::new(), blocks: Vec::new() }
     };
-    Program { dialect, machine: Machine::bare(page_shift, struct_page, memory), steps: Vec::new() }
+    let mut machine = Machine::bare(PageShift::Shift12, 0, memory);
+    let mut next = HEADER_NUMBERS;
+    machine.numbers_mut(&mut |field, number| {
+        *number = match small_in_header(field) {
+            Some((at, choices)) => choose(u32_at(header, at), choices).into(),
+            None => {
+                next += 8;
+                u64_at(header, next - 8)
+            }
+        };
+    });
+    Program { dialect, machine, steps: Vec::new() }
 }
 
 /// Returns a page-table entry with all numbers zero and flags off. `small` is the record's small number (its bytes 4

@@ -4,7 +4,9 @@ use contract::description::{Backing, Machine, MemoryModel};
 use contract::visit::Numbers;
 use contract::{Dialect, Program, Pte, Step, WindowSpec};
 
-use super::{Key, MAGIC, PINNED, RECORD, VERSION, pte_bits, small};
+use super::{
+    HEADER_DIALECT, HEADER_MODEL, HEADER_NUMBERS, Key, MAGIC, PINNED, RECORD, VERSION, pte_bits, small, small_in_header,
+};
 
 /// Returns the encoding of a valid program: a header and records of [`RECORD`] bytes. [`decode`](super::decode) of the
 /// bytes gives the same program.
@@ -20,19 +22,21 @@ pub fn encode_into(program: &Program, bytes: &mut Vec<u8>) {
     bytes.clear();
     let Program { dialect, machine, steps } = program;
     header(bytes, *dialect, machine);
-    if let MemoryModel::SparsememVmemmap { sections, blocks, .. } = &machine.memory {
+    // The header has the other numbers of the machine, and the records below have one list of it each.
+    let Machine { page_shift: _, struct_page: _, memory, pages, compounds, slots, mappings, ram, windows } = machine;
+    if let MemoryModel::SparsememVmemmap { base: _, block_shift: _, list: _, sections, blocks } = memory {
         for section in sections {
             start(bytes, Key::Section);
             put(bytes, 8, &section.to_le_bytes());
         }
         blocks.iter().for_each(|run| record(bytes, Key::Block, 0, run));
     }
-    machine.pages.iter().for_each(|page| record(bytes, Key::Page, 0, page));
-    machine.compounds.iter().for_each(|compound| record(bytes, Key::Compound, 0, compound));
-    machine.slots.iter().for_each(|slot| record(bytes, Key::Slot, 0, slot));
-    machine.mappings.iter().for_each(|mapping| record(bytes, Key::Mapping, entry(mapping.pte), mapping));
-    machine.ram.iter().for_each(|ram| record(bytes, Key::Ram, 0, ram));
-    machine.windows.iter().for_each(|spec| record(bytes, Key::Window, window(spec), spec));
+    pages.iter().for_each(|page| record(bytes, Key::Page, 0, page));
+    compounds.iter().for_each(|compound| record(bytes, Key::Compound, 0, compound));
+    slots.iter().for_each(|slot| record(bytes, Key::Slot, 0, slot));
+    mappings.iter().for_each(|mapping| record(bytes, Key::Mapping, entry(mapping.pte), mapping));
+    ram.iter().for_each(|ram| record(bytes, Key::Ram, 0, ram));
+    windows.iter().for_each(|spec| record(bytes, Key::Window, window(spec), spec));
     for step in steps {
         let kind = match step {
             Step::Map { pte, .. } => entry(*pte),
@@ -63,19 +67,24 @@ const fn window(window: &WindowSpec) -> u32 {
 
 /// Appends the header: version, dialect, and the parts of the machine that have no record of their own.
 fn header(bytes: &mut Vec<u8>, dialect: Dialect, machine: &Machine) {
-    let (model, block_shift, one, two) = match &machine.memory {
-        MemoryModel::Flatmem { array, pages } => (0, 0, array.0, *pages),
-        MemoryModel::SparsememVmemmap { base, block_shift, list, .. } => (1, *block_shift, *base, list.0),
+    let model: u32 = match &machine.memory {
+        MemoryModel::Flatmem { .. } => 0,
+        MemoryModel::SparsememVmemmap { .. } => 1,
     };
     let dialect = Dialect::ALL.iter().position(|other| *other == dialect).unwrap_or_default();
-    bytes.extend_from_slice(&MAGIC);
-    for small in [VERSION, dialect as u32, machine.page_shift.bits(), machine.struct_page as u32, model, block_shift, 0]
-    {
-        bytes.extend_from_slice(&small.to_le_bytes());
-    }
-    for number in [one, two] {
-        bytes.extend_from_slice(&number.to_le_bytes());
-    }
+    bytes.extend_from_slice(&[0; RECORD]);
+    put(bytes, 0, &MAGIC);
+    put(bytes, MAGIC.len(), &VERSION.to_le_bytes());
+    put(bytes, HEADER_DIALECT, &(dialect as u32).to_le_bytes());
+    put(bytes, HEADER_MODEL, &model.to_le_bytes());
+    let mut next = HEADER_NUMBERS;
+    machine.numbers(&mut |field, number| match small_in_header(field) {
+        Some((at, _)) => put(bytes, at, &(number as u32).to_le_bytes()),
+        None => {
+            put(bytes, next, &number.to_le_bytes());
+            next += 8;
+        }
+    });
 }
 
 /// Appends a record that has this key and is zero otherwise.

@@ -1,7 +1,8 @@
 //! Limits on how large mutation makes a program. A run must stay quick, and an engine keeps what has grown once.
 
-use contract::description::{WordRun, word_count};
-use contract::{Program, Step, WindowSpec};
+use contract::description::{Item, WordRun, word_count};
+use contract::visit::{Field, visit, visit_mut};
+use contract::{Program, Step};
 
 /// Largest number of steps to which mutation grows a program. A program that has more does not grow.
 pub const MAX_GROWN_STEPS: usize = 64;
@@ -27,57 +28,72 @@ pub(super) struct Bounds {
     pages: u64,
 }
 
-fn windows(program: &Program) -> impl Iterator<Item = &WindowSpec> {
-    let created = program.steps.iter().filter_map(|step| match step {
-        Step::CreateWindow(window) => Some(window),
-        _ => None,
-    });
-    program.machine.windows.iter().chain(created)
+/// The sizes of a program that [`Bounds`] limits, besides the number of its steps. A sum that does not fit 64 bits is
+/// `u64::MAX`.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    /// Number of entries of the largest window.
+    entries: u64,
+    /// Number of entries of all windows together, windows that steps create included.
+    total: u64,
+    /// Number of words of the item or step with the most words.
+    words: u64,
+    /// Number of page-table entries of all mappings of the machine together.
+    pages: u64,
 }
 
-fn total(program: &Program) -> u64 {
-    windows(program).fold(0, |sum, window| sum.saturating_add(window.entries))
-}
-
-fn mapped(program: &Program) -> u64 {
-    program.machine.mappings.iter().fold(0, |sum, mapping| sum.saturating_add(mapping.pages))
+impl Sizes {
+    fn of(program: &Program) -> Self {
+        let mut sizes = Self::default();
+        let mut words = (Item::Machine, 0);
+        visit(program, &mut |place, number| match place.field {
+            Field::Entries => {
+                sizes.entries = sizes.entries.max(number);
+                sizes.total = sizes.total.saturating_add(number);
+            }
+            Field::MapPages => sizes.pages = sizes.pages.saturating_add(number),
+            Field::Words => {
+                let before = if words.0 == place.item { words.1 } else { 0 };
+                words = (place.item, number.saturating_add(before));
+                sizes.words = sizes.words.max(words.1);
+            }
+            _ => {}
+        });
+        sizes
+    }
 }
 
 impl Bounds {
     /// Returns the size limits for mutations of `program`.
     pub(super) fn of(program: &Program) -> Self {
-        let written = program.steps.iter().map(|step| match step {
-            Step::Write { words, .. } => word_count(words),
-            _ => 0,
-        });
-        let written = written.chain(program.machine.ram.iter().map(|ram| word_count(&ram.words)));
+        let Sizes { entries, total, words, pages } = Sizes::of(program);
         Self {
             steps: program.steps.len().max(MAX_GROWN_STEPS),
-            entries: windows(program).map(|window| window.entries).max().unwrap_or(0).max(MAX_GROWN_ENTRIES),
-            total: total(program).max(MAX_GROWN_TOTAL),
-            words: written.max().unwrap_or(0).max(MAX_GROWN_WORDS),
-            pages: mapped(program).max(MAX_GROWN_PAGES),
+            entries: entries.max(MAX_GROWN_ENTRIES),
+            total: total.max(MAX_GROWN_TOTAL),
+            words: words.max(MAX_GROWN_WORDS),
+            pages: pages.max(MAX_GROWN_PAGES),
         }
     }
 
     /// Cuts the program to the size limits: steps, words, entries, mappings and windows. The result may be invalid.
     pub(super) fn keep(self, program: &mut Program) {
         program.steps.truncate(self.steps);
+        visit_mut(program, &mut |place, number| {
+            if place.field == Field::Entries {
+                *number = (*number).min(self.entries);
+            }
+        });
+        // Cutting removes runs of words, which the visitor cannot do.
         for step in &mut program.steps {
-            match step {
-                Step::Write { words, .. } => cut(words, self.words),
-                Step::CreateWindow(window) => window.entries = window.entries.min(self.entries),
-                _ => {}
+            if let Step::Write { words, .. } = step {
+                cut(words, self.words);
             }
         }
-        let machine = &mut program.machine;
-        for window in &mut machine.windows {
-            window.entries = window.entries.min(self.entries);
-        }
-        for ram in &mut machine.ram {
+        for ram in &mut program.machine.ram {
             cut(&mut ram.words, self.words);
         }
-        while mapped(program) > self.pages {
+        while Sizes::of(program).pages > self.pages {
             let Some(largest) = program.machine.mappings.iter_mut().max_by_key(|mapping| mapping.pages) else { break };
             if largest.pages < 2 {
                 program.machine.mappings.pop();
@@ -85,7 +101,7 @@ impl Bounds {
                 largest.pages /= 2;
             }
         }
-        while total(program) > self.total {
+        while Sizes::of(program).total > self.total {
             let created = program.steps.iter().rposition(|step| matches!(step, Step::CreateWindow(_)));
             match created {
                 Some(index) => _ = program.steps.remove(index),

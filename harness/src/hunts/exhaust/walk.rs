@@ -24,7 +24,7 @@ use programs::sequence;
 use super::domain::{Domain, Part, Unit};
 use crate::check::{Checker, Ending, Finding, Kind, Tally, Verdict};
 use crate::hunts::pool::Pool;
-use crate::voters::{Look, Panel, Roll, Roster, Shows, Task, Unavailable, VoterTally};
+use crate::voters::{Look, Panel, Roll, Roster, Shows, Task, Unavailable};
 
 /// How the programs of a unit, or of several units, are accounted for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -112,11 +112,7 @@ impl Asked {
     /// Returns the counts of the voters since the last call. For a subject alone, they hold only its verdicts.
     fn take_roll(&mut self) -> Roll {
         match self {
-            Self::One(_, roll) => {
-                let blank =
-                    roll.voters.iter().map(|voter| VoterTally::blank(voter.name.clone(), voter.shows)).collect();
-                std::mem::replace(roll, Roll { voters: blank, uses: Vec::new() })
-            }
+            Self::One(_, roll) => roll.take(),
             Self::Many(panel) => panel.take_roll(),
         }
     }
@@ -155,8 +151,8 @@ impl<'a> Walker<'a> {
     pub(super) fn new(domain: &'a Domain, roster: &Roster, pool: &'a Pool<'a>) -> Result<Self, Unavailable> {
         let asked = match roster.alone()? {
             Some(checker) => {
-                let voters = roster.names().into_iter().map(|name| VoterTally::blank(name, Shows::ALL)).collect();
-                Asked::One(Box::new(checker), Roll { voters, uses: Vec::new() })
+                let voters = roster.names().into_iter().map(|name| (name, Shows::ALL));
+                Asked::One(Box::new(checker), Roll::blank(voters, 0))
             }
             None => Asked::Many(Box::new(roster.panel(Look::Brief)?)),
         };

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use contract::{Liobn, Program, Rule, Status};
 
-use super::system::Answer;
 use crate::check::finding::Moment;
 use crate::check::{Finding, Place, Thing, words};
 
@@ -18,6 +17,17 @@ pub struct Counts {
     pub entries: u64,
     /// Number of machines that were started.
     pub boots: u64,
+}
+
+/// The registers of the guest after a hypercall.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// r3, which holds the status.
+    pub r3: u64,
+    /// r4. It still holds the LIOBN of the hypercall if the hypercall stores nothing to r4.
+    pub r4: u64,
+    /// The bits that the hypercall changed in any of r5 to r9, combined by OR; 0 if it left all five alone.
+    pub others: u64,
 }
 
 /// A hypercall that the system was asked: its place, and the answer that the reference expects.

@@ -12,7 +12,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `system` | the traits of a system, [`System`] and [`Running`], and what goes between it and the pipeline |
-//! | `expected` | what calls should answer, and the finding that a wrong answer makes |
+//! | `expected` | answers: what calls should answer, and the finding that a wrong answer makes |
 //! | this one | sends programs: their windows, lists and calls, and the calls that read tables back |
 //!
 //! The pipeline compares r3 and r4, checks that r5 to r9 are left alone, and reads tables back through H_GET_TCE; its
@@ -22,9 +22,9 @@ mod expected;
 mod system;
 
 use contract::hcall::{H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, LIST_BYTES, MAX_TCES_PER_CALL};
-use contract::{Dialect, Hva, Hypercall, Liobn, Program, RealAddr, Rule, Status, Step, WindowSpec};
+use contract::{Dialect, Hva, Hypercall, Liobn, Program, RealAddr, Rule, Step, WindowSpec};
 use programs::store;
-use reference::{Answer as Answered, Outcome, Reference};
+use reference::{Answer as Answered, Reference};
 
 use super::restart::{self, Loss, Runner, Watching};
 use super::{Look, Shows, Task, Told, Unavailable, Voter};
@@ -33,8 +33,8 @@ use crate::check::{NotCompared, Place, Reason, Tally, Verdict};
 use expected::{Asked, Expect};
 use system::reach;
 
-pub use expected::{Counts, Expected};
-pub use system::{Answer, List, Running, System, Uncovered, Written, ioba};
+pub use expected::{Answer, Counts, Expected};
+pub use system::{List, Running, System, Uncovered, Written, ioba};
 
 /// What the pipeline compares: registers and guest values.
 pub const SHOWS: Shows = Shows::REGISTERS.and(Shows::TABLES);
@@ -196,16 +196,11 @@ impl<S: System> Ahead<S> {
             tally.steps += 1;
             let window = named(&self.reference, step);
             let outcome = self.reference.step(step);
-            match (step, outcome.answer) {
-                (_, Answered::Skipped(_)) => tally.skipped += 1,
-                (Step::Hypercall { call, .. }, Answered::Hypercall { status, .. })
-                    if self.system.leaves_out(call, window.as_ref()).is_none() =>
-                {
-                    count_call(tally, call, status, &outcome);
-                }
-                (Step::Hypercall { .. }, _) => tally.not_asked += 1,
-                _ => {}
-            }
+            let asked = match step {
+                Step::Hypercall { call, .. } => self.system.leaves_out(call, window.as_ref()).is_none(),
+                _ => true,
+            };
+            tally.count_step(step, &outcome, asked);
         }
     }
 
@@ -292,11 +287,6 @@ fn named(reference: &Reference, step: &Step) -> Option<WindowSpec> {
     }
 }
 
-fn count_call(tally: &mut Tally, call: &Hypercall, status: Status, outcome: &Outcome) {
-    tally.count_hypercall(status, false, call.count());
-    tally.count_rules(outcome.rules, false, status == Status::SUCCESS);
-}
-
 /// Returns a hash of the program's last eight steps, which is the same in every run and with every toolchain. It
 /// decides after which programs large windows are read back whole.
 fn key(program: &Program) -> u64 {
@@ -375,8 +365,8 @@ impl<S: System> Sender<'_, S> {
         }
         let outcome = self.reference.step(step);
         self.decided = outcome.rule;
+        tally.count_step(step, &outcome, true);
         if matches!(outcome.answer, Answered::Skipped(_)) {
-            tally.skipped += 1;
             return Ok(());
         }
         if self.system.mirrors(step) {
@@ -396,11 +386,11 @@ impl<S: System> Sender<'_, S> {
         let [liobn, _, list, count] = call.args;
         let thing = self.system.thing();
         if let Some(why) = self.system.leaves_out(call, spec.as_ref()) {
-            self.reference.step(step);
+            let outcome = self.reference.step(step);
             if !self.reference.touched().is_empty() {
                 return Err(self.not_from(index, format!("{thing} is not asked this call, which changes something")));
             }
-            tally.not_asked += 1;
+            tally.count_step(step, &outcome, false);
             let why = || {
                 let what = call.name().map_or_else(|| format!("opcode {:#x}", call.opcode), str::to_string);
                 (index, format!("{thing} is not asked {what}: {why}"), 0)
@@ -419,8 +409,8 @@ impl<S: System> Sender<'_, S> {
         }
         let outcome = self.reference.step(step);
         self.decided = outcome.rule;
+        tally.count_step(step, &outcome, true);
         let Answered::Hypercall { status, r4 } = outcome.answer else { return Ok(()) };
-        count_call(tally, call, status, &outcome);
         let expect = Expect::Step { status, r4: r4.unwrap_or(liobn), stored: r4.is_some() };
         let (decided, agreed) = (self.decided, self.agreed);
         self.expected.add(Asked { program: self.program, step: index, agreed, decided, expect });

@@ -119,17 +119,6 @@ pub trait Running {
     fn change(&mut self, step: &Step, reference: &Reference) -> Result<Result<(), Uncovered>, Loss>;
 }
 
-/// The registers of the guest after a hypercall.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// r3, which holds the status.
-    pub r3: u64,
-    /// r4. It still holds the LIOBN of the hypercall if the hypercall stores nothing to r4.
-    pub r4: u64,
-    /// The bits that the hypercall changed in any of r5 to r9, combined by OR; 0 if it left all five alone.
-    pub others: u64,
-}
-
 /// The list of an H_PUT_TCE_INDIRECT, for the machine's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct List<'a> {

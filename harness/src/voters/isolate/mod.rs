@@ -29,10 +29,10 @@ mod child;
 mod process;
 mod wire;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub use child::{Orders, run};
+pub use process::Config;
 
 use crate::check::{Tally, Verdict};
 use crate::voters::restart::{self, Loss, Runner, Watching, Way};
@@ -42,29 +42,6 @@ use wire::{Frame, Telling};
 
 /// Number of programs in a batch.
 const BATCH: usize = 64;
-
-/// How the child processes of isolated subjects are run, and their limits.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Config {
-    /// Path of the program to start: `realmode` itself, which has a command for children.
-    pub program: PathBuf,
-    /// Time after which a child that sends nothing counts as hung: the longest that a program may take or, when the
-    /// child is watched step by step, a step.
-    pub limit: Duration,
-    /// Number of bytes of data that a subject may allocate.
-    pub bytes: u64,
-}
-
-impl Config {
-    /// Makes the configuration that starts this executable as the child, with a [`limit`](Self::limit) of 1 second and
-    /// 256 MiB of data.
-    ///
-    /// # Errors
-    /// Fails if the system does not say where this executable lies.
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, limit: Duration::from_secs(1), bytes: 256 << 20 })
-    }
-}
 
 /// A subject in a process of its own, as a voter.
 pub struct Isolated {

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Config;
 use super::child::{Orders, arguments};
 use super::wire::{Frame, Request, Telling};
 use crate::processes::{anonymous, ended, last_line, path};
@@ -20,6 +20,29 @@ use crate::voters::Task;
 const LAST_WORDS: usize = 4096;
 /// Time between two reads of the child's use of memory while the harness waits for the child.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// How the child processes of isolated subjects are run, and their limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Path of the program to start: `realmode` itself, which has a command for children.
+    pub program: PathBuf,
+    /// Time after which a child that sends nothing counts as hung: the longest that a program may take or, when the
+    /// child is watched step by step, a step.
+    pub limit: Duration,
+    /// Number of bytes of data that a subject may allocate.
+    pub bytes: u64,
+}
+
+impl Config {
+    /// Makes the configuration that starts this executable as the child, with a [`limit`](Self::limit) of 1 second and
+    /// 256 MiB of data.
+    ///
+    /// # Errors
+    /// Fails if the system does not say where this executable lies.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, limit: Duration::from_secs(1), bytes: 256 << 20 })
+    }
+}
 
 /// How the harness lost a child process.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -32,7 +32,7 @@ pub use board::{Board, VIO_ENTRIES};
 pub use child::{COMMAND, Config, ENVIRONMENT, INSTALL, Unavailable, Version};
 pub use draw::BoardLimits;
 pub use live::Live;
-pub use voter::{KIND, Qemu};
+pub use voter::{NAME, Qemu};
 
 /// Guest physical address, in bytes, below which QEMU's memory belongs to the program, so that lists can lie there. The
 /// guest's own code and the mailbox lie from here to the end of QEMU's memory.

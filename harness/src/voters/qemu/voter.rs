@@ -13,18 +13,10 @@ use super::draw::BoardLimits;
 use super::live::Live;
 use crate::voters::ahead::{self, Ahead, System, Uncovered};
 use crate::voters::restart::Loss;
-use crate::voters::roster::{Candidacy, VoterKind};
-use crate::voters::{Look, Shows, Unavailable, Voter};
+use crate::voters::{Candidacy, Look, Shows, Unavailable, Voter};
 
-/// Name of this voter in reports and ledgers.
-const NAME: &str = "qemu";
-
-/// How the option `--against` names a live QEMU.
-pub const KIND: VoterKind = VoterKind {
-    pattern: "qemu",
-    help: "QEMU's pseries machine, live",
-    named: |name, options| (name == NAME).then(|| Arc::new(options.qemu.clone()) as Arc<dyn Candidacy>),
-};
+/// Name of this voter in reports, in ledgers, and for `--against`.
+pub const NAME: &str = "qemu";
 
 /// QEMU's pseries machine as a voter: the reference runs ahead of it.
 pub type Qemu = Ahead<Config>;
