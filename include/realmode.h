@@ -684,9 +684,9 @@ struct rm_implementation {
    */
   uint64_t flags;
   /**
-   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. (When the
-   * harness opens a library, it calls `start` once without memory: nothing is mapped at `machine->linear` then.)
-   * Fills in `*coverage`. Returns 0, or any other number for an error, which the harness reports.
+   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
+   * `*coverage`. Returns 0, or any other number for an error, which the harness reports. When the harness opens a
+   * library, it calls `start` once on a machine of one page, to find out whether the library starts.
    */
   int (*start)(const struct rm_machine *machine, struct rm_coverage *coverage);
   /**

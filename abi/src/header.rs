@@ -399,9 +399,9 @@ pub struct rm_implementation {
     pub name: *const c_char,
     /// `RM_MAP_MEMORY` to get the simulated memory mapped, or 0.
     pub flags: u64,
-    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. (When the
-    /// harness opens a library, it calls `start` once without memory: nothing is mapped at `machine->linear` then.)
-    /// Fills in `*coverage`. Returns 0, or any other number for an error, which the harness reports.
+    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
+    /// `*coverage`. Returns 0, or any other number for an error, which the harness reports. When the harness opens a
+    /// library, it calls `start` once on a machine of one page, to find out whether the library starts.
     pub start: Option<unsafe extern "C-unwind" fn(machine: *const rm_machine, coverage: *mut rm_coverage) -> c_int>,
     /// Ends the machine of the last `start`, whose description then becomes invalid. May be NULL.
     pub stop: Option<unsafe extern "C-unwind" fn()>,

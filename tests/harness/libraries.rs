@@ -569,6 +569,17 @@ fn mapped_memory_is_watched() {
     assert!(report.contains("found      0x5a5a5a5a5a5a5a5a"), "{report}");
 }
 
+/// Memory is mapped at each `start`, also at the one that finds out whether the library starts.
+#[test]
+fn a_library_may_read_memory_when_it_starts() {
+    let here = folder();
+    let library = small(&here, "reads.so", &["DIRECT", "READ_AT_START"]);
+    for isolate in [&[][..], &["--isolate"]] {
+        let json = clean(&here, &library, &[&FORTY[..], isolate].concat());
+        assert_eq!(json["programs"], 40, "{isolate:?}: {json}");
+    }
+}
+
 /// Steps outside the coverage of a library are not sent to it and are counted as not asked.
 #[test]
 fn what_is_not_covered_is_counted() {

@@ -5,6 +5,7 @@ mod audit;
 mod campaign;
 mod carried;
 mod emulated;
+mod ends;
 mod exhaust;
 mod findings;
 mod libraries;

@@ -313,10 +313,10 @@ impl Checker {
             self.tally.steps += 1;
             self.place = place;
             watch.begins(place);
+            self.driver.begin();
             if !self.asks(step) {
                 self.tally.not_asked += 1;
                 left_out.get_or_insert((place, 0)).1 += 1;
-                self.driver.begin();
                 self.accesses = 0;
                 let outcome = Outcome::skipped("the subject does not cover it");
                 watch.agreed(&self.observation(index, step, &outcome, Handled::Skipped));
@@ -427,11 +427,10 @@ impl Checker {
         outcome
     }
 
-    /// Runs a step on the reference, then on the subject or the host, and compares the results. A step whose
-    /// precondition fails is skipped. The error is the failure to report.
+    /// Runs a step, which the driver has [begun](Driver::begin), on the reference, then on the subject or the host, and
+    /// compares the results. A step whose precondition fails is skipped. The error is the failure to report.
     fn step(&mut self, step: &Step) -> Result<(Outcome, Handled), Box<Failure>> {
         let outcome = self.reference_step(step);
-        self.driver.begin();
         if let Answer::Skipped(_) = outcome.answer {
             self.tally.skipped += 1;
             return Ok((outcome, Handled::Skipped));
@@ -600,14 +599,14 @@ impl Checker {
         if !self.coverage.close || ending == Ending::LeaveOpen {
             return Ok(());
         }
-        let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
-        for liobn in liobns {
-            let step = Step::CloseWindow { liobn };
-            // Skips a window that the subject does not cover: no call has written to it.
-            if self.asks(&step) {
-                self.step(&step)?;
-            }
-        }
+        Driver::end(
+            self,
+            |checker| &mut checker.driver,
+            |checker, step| {
+                // A window that the subject does not cover stays open: no call has written to it.
+                if checker.asks(step) { checker.step(step).map(drop) } else { Ok(()) }
+            },
+        )?;
         for (pfn, _) in self.reference.pages() {
             let memory = self.driver.memory();
             // No window is left, so the account's holders are page-table entries alone. Unmapping would give each of

@@ -6,7 +6,9 @@
  * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
  *
  * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET -DNAME=text
- * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either.
+ * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either. With
+ * -DDIRECT, -DREAD_AT_START reads the memory in `start`, and refuses to start if a table is not zero. That is no mistake
+ * either.
  */
 #include <realmode.h>
 
@@ -49,6 +51,18 @@ static int start(const struct rm_machine *described, struct rm_coverage *coverag
 	machine = described;
 	window_count = described->window_count;
 	memcpy(windows, described->windows, window_count * sizeof(windows[0]));
+#ifdef READ_AT_START
+	const volatile char *real = described->linear;
+	uint64_t at = described->memory_model == RM_FLATMEM ? described->array : described->list;
+
+	/* Of a struct page or of the list, one byte that is always zero. */
+	if (real[at + 7])
+		return 8;
+	for (size_t window = 0; window < window_count; window++)
+		for (uint64_t byte = 0; byte < 8 * windows[window].entries; byte++)
+			if (real[windows[window].table + byte])
+				return 9;
+#endif
 #ifndef UNSET
 	coverage->memory_models = 1 << RM_FLATMEM | 1 << RM_VMEMMAP;
 	coverage->backings = 1 << RM_EMULATED;

@@ -577,6 +577,23 @@ pub fn all() -> Vec<Case> {
             ["address 0x7f0000001000 (access 2 in virtual mode)", "a handler may store to", "touched"],
         ),
         flat(
+            "a close at the end of the program stores to a table that is gone",
+            Rule::MemStray,
+            "address",
+            2,
+            PUT,
+            Hooks {
+                close_window: |subject, cpu, liobn| {
+                    subject.close_window(cpu, liobn);
+                    if liobn.0 == 2 {
+                        store_tce(cpu, guest(3), 0x1000);
+                    }
+                },
+                ..HONEST
+            },
+            ["address 0xc000000009000018", "a handler may store to", "touched"],
+        ),
+        flat(
             "a close stores to a window that stays",
             Rule::DivergeTce,
             "guest value",
