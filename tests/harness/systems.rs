@@ -319,6 +319,17 @@ fn a_difference_of_dialects_is_found_beside_other_voters_and_shrunk() {
     );
 }
 
+/// A system does not show which half finished a call, so reasons to defer are not compared and not counted.
+#[test]
+fn a_system_counts_no_reason_to_defer() {
+    let old_list = "age 0x7f0000000000\ncpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x0 count=1\n";
+    let tasks = [program("lopapr", old_list).into()];
+    let (votes, voted) = vote(&Toy::new(Dialect::Lopapr, 1, Faults::default()), &tasks);
+    assert_eq!((voted, agreed(&votes), votes.tally.hypercalls), (Ok(()), 1, 1), "{:?}", votes.verdicts);
+    assert_eq!(votes.tally.rule(Rule::TceFault).total(), 1);
+    assert_eq!(votes.tally.rule(Rule::DeferPte).total(), 0);
+}
+
 /// The toy stores to the entry beside the right one. Reading the table back shows it, at the step or at the end.
 #[test]
 fn a_table_that_differs_is_read_back_and_what_comes_behind_is_put_again() {

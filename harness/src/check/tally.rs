@@ -46,7 +46,8 @@ pub struct Tally {
     pub deferred: u64,
     /// Number of window entries that the hypercalls answered H_SUCCESS asked for.
     pub entries: u64,
-    /// How often each rule was decided. One item for each rule, in the order of [`Rule::ALL`].
+    /// How often each rule was decided. One item for each rule, in the order of [`Rule::ALL`]. A reason to defer counts
+    /// only for a voter with a real-mode half: of another voter it is not compared whether it had to defer.
     pub rules: Vec<RuleTally>,
 }
 
