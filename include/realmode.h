@@ -465,10 +465,12 @@ struct rm_services {
   void (*load_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry);
   /**
    * If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
-   * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-   * change `writable`, `dirty` and `young`, or make an absent page present. If it names other pages or none, that is
-   * a finding, and the service returns false. A handler that makes a page present takes the reference on it. The
-   * harness ignores `reserved`.
+   * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. One atomic step,
+   * with acquire and release ordering if it replaces. `*desired` may change `writable`, `dirty` and `young`, or make
+   * an absent page present. If it names other pages or none, that is a finding, and the service returns false. An
+   * entry that makes a present page absent names the same page, so the service takes it; but no hypercall leaves a
+   * page absent that was present, so an entry that stays absent is a finding at the end of the call. A handler that
+   * makes a page present takes the reference on it. The harness ignores `reserved`.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**

@@ -199,10 +199,12 @@ pub struct rm_services {
     /// an entry of kind `RM_PTE_HOLE`.
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
     /// If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
-    /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-    /// change `writable`, `dirty` and `young`, or make an absent page present. If it names other pages or none, that is
-    /// a finding, and the service returns false. A handler that makes a page present takes the reference on it. The
-    /// harness ignores `reserved`.
+    /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. One atomic step,
+    /// with acquire and release ordering if it replaces. `*desired` may change `writable`, `dirty` and `young`, or make
+    /// an absent page present. If it names other pages or none, that is a finding, and the service returns false. An
+    /// entry that makes a present page absent names the same page, so the service takes it; but no hypercall leaves a
+    /// page absent that was present, so an entry that stays absent is a finding at the end of the call. A handler that
+    /// makes a page present takes the reference on it. The harness ignores `reserved`.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
     /// Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding, in
