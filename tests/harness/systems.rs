@@ -15,7 +15,7 @@ use realmode_diff::check::{Place, Tally};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
 use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, shrink};
 use realmode_diff::voters::ahead::{self, Ahead, Answer, Expected, List, Running, System, Uncovered, Written};
-use realmode_diff::voters::restart::{Loss, MOST, Way};
+use realmode_diff::voters::restart::{Loss, MOST, Refusal, Way};
 use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
 use realmode_diff::{Dialect, Program, SubjectKind, Verdict};
 use reference::{Answer as Answered, Reference};
@@ -50,6 +50,8 @@ struct Faults {
     begun: AtomicU64,
     begun_at_end: AtomicU64,
 }
+
+const REFUSED: Way = Way::Refused(Refusal::Status(1));
 
 /// The system. It makes voters of itself.
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ impl System for Toy {
         let lost = |way| Err(Loss::new(way, "did not start".into()));
         match self.faults.starts {
             Some((failing, way)) if started <= failing => return lost(way),
-            _ if self.faults.small_pages && *board != PageShift::Shift12 => return lost(Way::Refused),
+            _ if self.faults.small_pages && *board != PageShift::Shift12 => return lost(REFUSED),
             _ => {}
         }
         let memory = contract::MemoryModel::Flatmem { array: contract::RealAddr(1 << 30), pages: 1 };
@@ -671,12 +673,12 @@ fn a_machine_that_is_lost_while_it_starts_is_tried_again() {
         (Way::Silent, MOST as u64),
         (Way::Host, MOST as u64),
         // Refusing twice means that the machine cannot be had, which the next test covers.
-        (Way::Refused, 1),
+        (REFUSED, 1),
         // These never start, not even with the smallest board.
         (Way::Ended, u64::MAX),
         (Way::Silent, u64::MAX),
         (Way::Host, u64::MAX),
-        (Way::Refused, u64::MAX),
+        (REFUSED, u64::MAX),
     ] {
         let toy = Toy::new(Dialect::Lopapr, 10, Faults { starts: Some((failing, way)), ..Faults::default() });
         let (votes, voted) = vote(&toy, &tasks);

@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use child::{Orders, run};
 
 use crate::check::{Tally, Verdict};
-use crate::voters::restart::{self, Loss, Runner, Watching, Way};
+use crate::voters::restart::{self, Loss, Refusal, Runner, Watching, Way};
 use crate::voters::{Shows, Task, Told, Unavailable, Voter};
 use process::{Lost, Process};
 use wire::{Frame, Telling};
@@ -118,7 +118,7 @@ impl Isolated {
             return Ok(process);
         }
         let (process, hello) = self.start()?;
-        hello.map_err(|why| Loss::new(Way::Refused, format!("cannot have its subject: {why}")))?;
+        hello.map_err(|why| Loss::new(Way::Refused(Refusal::NoSubject), format!("cannot have its subject: {why}")))?;
         Ok(process)
     }
 

@@ -21,6 +21,7 @@ use rustix::process::Signal;
 use super::board::Board;
 use super::{guest, layout};
 use crate::processes::{anonymous, ended, last_line, path};
+use crate::voters::restart::Refusal;
 
 /// Name of the QEMU command that is looked for on the `PATH`, if the user names none.
 pub const COMMAND: &str = "qemu-system-ppc64";
@@ -193,9 +194,9 @@ impl Child {
 pub(super) struct End {
     /// How the process ended, in words, with the last line that it wrote to standard error.
     pub(super) how: String,
-    /// Whether the process wrote a message and ended itself, by a status or an abort. `false` if the process wrote
+    /// The status or the abort by which the process ended itself after it wrote a message. `None` if the process wrote
     /// nothing, or if a signal from elsewhere ended it.
-    pub(super) own_words: bool,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Process {
@@ -204,7 +205,7 @@ impl Process {
         match self.child.try_wait() {
             Ok(Some(status)) => Some(self.told(status)),
             Ok(None) => None,
-            Err(error) => Some(End { how: format!("lost: {error}"), own_words: false }),
+            Err(error) => Some(End { how: format!("lost: {error}"), refusal: None }),
         }
     }
 
@@ -215,9 +216,13 @@ impl Process {
         match (read, last_line(&said)) {
             (Ok(_), Some(line)) => End {
                 how: format!("{how}, saying {line:?}"),
-                own_words: status.signal().is_none_or(|signal| signal == Signal::ABORT.as_raw()),
+                refusal: match (status.code(), status.signal()) {
+                    (Some(code), _) => Some(Refusal::Status(code)),
+                    (None, Some(signal)) if signal == Signal::ABORT.as_raw() => Some(Refusal::Abort),
+                    _ => None,
+                },
             },
-            _ => End { how, own_words: false },
+            _ => End { how, refusal: None },
         }
     }
 }
