@@ -485,7 +485,8 @@ struct rm_services {
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**
    * Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
-   * lines of a program, and the first 200 bytes of each line. Does not count as an access.
+   * lines of a program, and the first 200 bytes of each line; the report says what was left out. Does not count as
+   * an access.
    */
   void (*log)(struct rm_cpu *cpu, const char *line);
 };

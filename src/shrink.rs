@@ -58,7 +58,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         // Some libraries can exist once only, so the first panel goes before the second is made.
         drop(panel);
         let mut panel = roster.shrinking(&catch.finding).panel(look).map_err(Failure::missing)?;
-        shrunk = shrink_catch(&mut panel, &catch, roster.looks().len() == 1, &mut budget);
+        shrunk = shrink_catch(&mut panel, &catch, roster.looks().len() == 1, &mut budget)
+            .map_err(|why| Failure::missing(format!("{why}; not shrunk: {}", catch.finding)))?;
         if shrunk.is_some() {
             break;
         }

@@ -214,7 +214,8 @@ pub struct rm_services {
     /// real mode that is a finding, in virtual mode nothing happens. For a compound page `pfn` is the head.
     pub free_page: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64),
     /// Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
-    /// lines of a program, and the first 200 bytes of each line. Does not count as an access.
+    /// lines of a program, and the first 200 bytes of each line; the report says what was left out. Does not count as
+    /// an access.
     pub log: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, line: *const c_char),
 }
 

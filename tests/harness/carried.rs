@@ -61,6 +61,7 @@ fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     let origin = Origin::Engine { engine: "test".into(), file: None };
     let catch = Catch { origin, program, finding };
     let shrunk = shrink_catch(&mut panel, &catch, true, &mut Limits::checks(MAX_CHECKS).begin())
+        .expect("fresh subjects")
         .expect("a fresh subject shows it");
     assert_eq!(shrunk.program.steps.len(), 3, "{}", shrunk.program);
     assert_eq!((shrunk.ended, shrunk.finding.repeats), (Ended::Minimal, Some(true)));

@@ -228,8 +228,8 @@ impl<F: FnMut(&Program) -> bool> Judge for Strict<F> {
         (self.has)(program).then(|| blank(program))
     }
 
-    fn renew(&mut self) -> bool {
-        true
+    fn renew(&mut self) -> Result<bool, String> {
+        Ok(true)
     }
 }
 
@@ -383,6 +383,8 @@ fn limits_are_kept_and_told() {
 struct Forgetful {
     drawn: Program,
     fresh: bool,
+    /// How often it can be renewed.
+    left: u64,
     asked: u64,
 }
 
@@ -393,9 +395,10 @@ impl Judge for Forgetful {
         (!fresh || *program == self.drawn).then(|| blank(program))
     }
 
-    fn renew(&mut self) -> bool {
+    fn renew(&mut self) -> Result<bool, String> {
         self.fresh = true;
-        true
+        self.left = self.left.checked_sub(1).ok_or("no fresh one is left")?;
+        Ok(true)
     }
 }
 
@@ -403,13 +406,21 @@ impl Judge for Forgetful {
 #[test]
 fn a_second_run_of_the_shrinker_has_what_the_first_left() {
     let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
-    let mut judge = Forgetful { drawn: program.clone(), fresh: false, asked: 0 };
+    let forgetful = |left| Forgetful { drawn: program.clone(), fresh: false, left, asked: 0 };
+    let mut judge = forgetful(u64::MAX);
     let origin = Origin::Engine { engine: "test".into(), file: None };
-    let catch = Catch { origin, finding: blank(&program), program };
-    let shrunk = shrink_catch(&mut judge, &catch, true, &mut Limits::checks(5).begin()).expect("a finding");
+    let catch = Catch { origin, finding: blank(&program), program: program.clone() };
+    let shrinks = |judge: &mut Forgetful| shrink_catch(judge, &catch, true, &mut Limits::checks(5).begin());
+    let shrunk = shrinks(&mut judge).expect("fresh judges").expect("a finding");
     assert_eq!((shrunk.ended, &shrunk.program), (Ended::Checks, &catch.program));
     // Beside the five checks: the catch's program before the shrinking and in both runs, and the shrunk program once.
     assert_eq!(judge.asked, 5 + 4);
+    // The first run begins with two fresh judges and ends with one more, the second has one for each program. Where
+    // there is none, it is not known whether the finding shows.
+    for left in 0..4 {
+        let mut judge = forgetful(left);
+        assert_eq!(shrinks(&mut judge).err().as_deref(), Some("no fresh one is left"), "{left}");
+    }
 }
 
 // ---- report and exported test ---------------------------------------------------------------------------------------

@@ -285,45 +285,68 @@ impl Recorder<'_> {
 /// `exact` is `false` for a voter that may look more closely now than during the hunt, because such a voter may show
 /// the same mistake at another place.
 ///
+/// # Errors
+/// No fresh subject can be made ([`Judge::renew`]); the text says why. So it is not known whether a fresh subject shows
+/// the finding.
+///
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once
 /// more with a fresh subject for every program. Both runs take their checks from `budget`.
-pub fn shrink_catch(judge: &mut dyn Judge, catch: &Catch, exact: bool, budget: &mut Budget) -> Option<Shrunk> {
-    judge.renew();
-    let identity = judge.finding(&catch.program)?.identity();
+pub fn shrink_catch(
+    judge: &mut dyn Judge,
+    catch: &Catch,
+    exact: bool,
+    budget: &mut Budget,
+) -> Result<Option<Shrunk>, String> {
+    judge.renew()?;
+    let Some(found) = judge.finding(&catch.program) else { return Ok(None) };
+    let identity = found.identity();
     if exact && identity != catch.finding.identity() {
-        return None;
+        return Ok(None);
     }
-    judge.renew();
-    let shrunk = shrink_within(judge, &catch.program, budget).filter(|shrunk| shrunk.finding.identity() == identity)?;
-    judge.renew();
+    judge.renew()?;
+    let same = |shrunk: &Shrunk| shrunk.finding.identity() == identity;
+    let Some(shrunk) = shrink_within(judge, &catch.program, budget).filter(same) else { return Ok(None) };
+    judge.renew()?;
     if let Some(finding) = judge.finding(&shrunk.program).filter(|finding| finding.identity() == identity) {
-        return Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk });
+        return Ok(Some(Shrunk { finding: Finding { repeats: Some(true), ..finding }, ..shrunk }));
     }
-    let mut shrunk = shrink_within(&mut Fresh(judge), &catch.program, budget)
-        .filter(|shrunk| shrunk.finding.identity() == identity)?;
-    shrunk.finding.repeats = Some(true);
-    Some(shrunk)
+    let mut fresh = Fresh { judge, gone: None };
+    let shrunk = shrink_within(&mut fresh, &catch.program, budget).filter(same);
+    match (shrunk, fresh.gone) {
+        (Some(mut shrunk), _) => {
+            shrunk.finding.repeats = Some(true);
+            Ok(Some(shrunk))
+        }
+        (None, None) => Ok(None),
+        (None, Some(why)) => Err(why),
+    }
 }
 
 /// A judge that renews its subject before every program.
-struct Fresh<'a>(&'a mut dyn Judge);
+struct Fresh<'a> {
+    judge: &'a mut dyn Judge,
+    /// Why no fresh subject could be made, the first time that it failed. From then on no program shows a finding.
+    gone: Option<String>,
+}
 
 impl Judge for Fresh<'_> {
     fn finding(&mut self, program: &Program) -> Option<Finding> {
-        self.0.renew();
-        self.0.finding(program)
+        if self.gone.is_none() {
+            self.gone = self.judge.renew().err();
+        }
+        if self.gone.is_some() { None } else { self.judge.finding(program) }
     }
 
-    fn renew(&mut self) -> bool {
-        self.0.renew()
+    fn renew(&mut self) -> Result<bool, String> {
+        self.judge.renew()
     }
 
     fn any_dialect(&self) -> bool {
-        self.0.any_dialect()
+        self.judge.any_dialect()
     }
 
     fn is_costly(&self, from: &Program, to: &Program) -> bool {
-        self.0.is_costly(from, to)
+        self.judge.is_costly(from, to)
     }
 }

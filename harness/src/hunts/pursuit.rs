@@ -28,18 +28,20 @@ pub fn record(
 }
 
 /// Shrinks the program of a catch, or makes a sequence. `before` returns the programs that the same subject had run
-/// before the catch's program, in order; `before` is called only if voters could be made and the finding does not show
-/// on fresh ones. Returns the catch, whose finding then says that it does not repeat, and what was made: nothing
-/// ([`Made::AsFound`]) if neither a shrunk program nor a sequence shows the finding.
+/// before the catch's program, in order; `before` is called only if fresh voters could be made and the finding does not
+/// show on them. Returns the catch, whose finding then says that it does not repeat, and what was made: nothing
+/// ([`Made::AsFound`]) if neither a shrunk program nor a sequence shows the finding, or if no fresh voters can be made.
 pub fn pursue(roster: &Roster, catch: Catch, before: &mut dyn FnMut() -> Vec<Part>) -> (Catch, Made) {
     let roster = roster.shrinking(&catch.finding);
     let (mut tried, exact) = (false, roster.looks().len() == 1);
     let mut budget = Limits::default().begin();
     for &look in roster.looks() {
         let Ok(mut panel) = roster.panel(look) else { continue };
-        tried = true;
-        if let Some(shrunk) = shrink_catch(&mut panel, &catch, exact, &mut budget) {
-            return (catch, Made::Shrunk(Box::new(shrunk)));
+        match shrink_catch(&mut panel, &catch, exact, &mut budget) {
+            Ok(Some(shrunk)) => return (catch, Made::Shrunk(Box::new(shrunk))),
+            Ok(None) => tried = true,
+            // Without a fresh voter nobody knows whether the finding repeats.
+            Err(_) => {}
         }
     }
     let mut catch = catch;
@@ -173,9 +175,9 @@ impl Judge for Within<'_> {
         self.shrinker.shown(&sequence)
     }
 
-    /// Does nothing and returns `true`, because each sequence starts on a fresh subject anyway.
-    fn renew(&mut self) -> bool {
-        true
+    /// Does nothing and returns `Ok(true)`, because each sequence starts on a fresh subject anyway.
+    fn renew(&mut self) -> Result<bool, String> {
+        Ok(true)
     }
 
     fn any_dialect(&self) -> bool {

@@ -136,7 +136,11 @@ pub trait Judge {
 
     /// Makes the judge forget every program that it has run, for example by a new subject. Returns `false` if the judge
     /// cannot forget. [`shrink`] does not call it.
-    fn renew(&mut self) -> bool;
+    ///
+    /// # Errors
+    /// There is no fresh judge to be had, for example because a library cannot be loaded once more; the text says why.
+    /// What the judge says of a program afterwards means nothing, until a later `renew` succeeds.
+    fn renew(&mut self) -> Result<bool, String>;
 
     /// Returns whether the shrinker may change the dialect of a program: not if a voter answers in a dialect of its
     /// own, because changing the program's dialect alone would make that voter differ.
@@ -156,8 +160,8 @@ impl Judge for Checker {
         self.check(program).into_finding()
     }
 
-    fn renew(&mut self) -> bool {
-        Self::renew(self).unwrap_or(false)
+    fn renew(&mut self) -> Result<bool, String> {
+        Self::renew(self)
     }
 }
 

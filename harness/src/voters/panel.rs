@@ -375,8 +375,8 @@ impl Judge for Panel {
         self.check(program).ok()?.into_finding()
     }
 
-    fn renew(&mut self) -> bool {
-        Self::renew(self).unwrap_or(false)
+    fn renew(&mut self) -> Result<bool, String> {
+        Self::renew(self).map_err(|Unavailable(why)| why)
     }
 
     fn is_costly(&self, from: &Program, to: &Program) -> bool {

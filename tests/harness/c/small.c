@@ -3,7 +3,10 @@
  * mistakes. Most of them show at the first H_GET_TCE of an entry that exists:
  *
  * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
+ * -DCHATTY logs more and longer lines than the harness keeps.
  * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
+ *
+ * -DLOADS=n -DLOADS_FILE=path lets the library be loaded n times, by all processes together, and refuses then.
  *
  * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET -DNAME=text
  * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either. With
@@ -151,6 +154,14 @@ static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
 		fclose(file);
 	}
 #endif
+#ifdef CHATTY
+	static char text[4097];
+
+	memset(text, 'z', sizeof(text) - 1);
+	for (int line = 0; line < 20; line++)
+		machine->services->log(cpu, text);
+	machine->services->store64(cpu, window->table, 1);
+#endif
 #ifdef LOG
 	machine->services->log(cpu, "looked at an entry");
 	machine->services->store64(cpu, window->table, 1);
@@ -214,6 +225,18 @@ __attribute__((constructor)) static void crash(void)
 #ifndef NO_SYMBOL
 const struct rm_implementation *realmode_implementation(void)
 {
+#ifdef LOADS
+	/* One byte a load. A process that may write no file does not count. */
+	FILE *file = fopen(LOADS_FILE, "a");
+
+	if (file) {
+		fputc('.', file);
+		long loads = ftell(file);
+		fclose(file);
+		if (loads > LOADS)
+			return NULL;
+	}
+#endif
 	return &implementation;
 }
 #endif

@@ -20,7 +20,7 @@ use rustix::process::Signal;
 
 use super::board::Board;
 use super::{guest, layout};
-use crate::processes::{anonymous, ended, last_line, path};
+use crate::processes::{LAST_WORDS, anonymous, ended, last_line, path};
 use crate::voters::restart::Refusal;
 
 /// Name of the QEMU command that is looked for on the `PATH`, if the user names none.
@@ -211,10 +211,8 @@ impl Process {
 
     fn told(&mut self, status: ExitStatus) -> End {
         let how = ended(status);
-        let mut said = String::new();
-        let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| (&self.said).take(4096).read_to_string(&mut said));
-        match (read, last_line(&said)) {
-            (Ok(_), Some(line)) => End {
+        match self.last_words().ok().as_deref().and_then(last_line) {
+            Some(line) => End {
                 how: format!("{how}, saying {line:?}"),
                 refusal: match (status.code(), status.signal()) {
                     (Some(code), _) => Some(Refusal::Status(code)),
@@ -222,8 +220,18 @@ impl Process {
                     _ => None,
                 },
             },
-            _ => End { how, refusal: None },
+            None => End { how, refusal: None },
         }
+    }
+
+    /// Returns the end of what the process wrote to standard error, as far as [`last_line`] needs it.
+    fn last_words(&mut self) -> io::Result<Vec<u8>> {
+        let most = LAST_WORDS as u64 + 1;
+        let start = self.said.metadata()?.len().saturating_sub(most);
+        self.said.seek(SeekFrom::Start(start))?;
+        let mut said = Vec::new();
+        (&self.said).take(most).read_to_end(&mut said)?;
+        Ok(said)
     }
 }
 
