@@ -796,9 +796,9 @@ fn a_finding_that_needs_an_earlier_program_is_recorded_as_a_sequence() {
     }
 }
 
-/// A library that cannot be loaded once more leaves one line and status 3, and what was found until then stays: a
-/// finding that no fresh subject could be asked about is recorded as it was found, and does not claim that fresh subjects
-/// show nothing.
+/// A library that cannot be loaded once more leaves one line and status 3, and what was found until then stays. If no
+/// fresh subject could be asked about a finding, the finding is recorded as it was found, and does not claim that fresh
+/// subjects show nothing.
 #[test]
 fn a_library_that_cannot_be_loaded_again_takes_no_finding_with_it() {
     let here = folder();

@@ -3,15 +3,15 @@
  * mistakes. Most of them show at the first H_GET_TCE of an entry that exists:
  *
  * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
- * -DCHATTY logs more and longer lines than the harness keeps.
- * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
+ * -DRAISE=signal raises the signal. -DCHATTY logs more and longer lines than the harness keeps.
+ * -DBABBLE=text writes to all open files, as a program does that confuses its files.
  *
  * -DLOADS=n -DLOADS_FILE=path lets the library be loaded n times, by all processes together, and refuses then.
  *
  * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET -DNAME=text
- * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either. With
- * -DDIRECT, -DREAD_AT_START reads the memory in `start`, and refuses to start if a table is not zero. That is no mistake
- * either.
+ * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either.
+ * -DREAD_AT_START, with -DDIRECT, reads the memory in `start`, and refuses to start if what it reads is not zero. That
+ * is no mistake either.
  */
 #include <realmode.h>
 

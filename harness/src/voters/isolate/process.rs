@@ -173,8 +173,8 @@ impl Drop for Process {
     }
 }
 
-/// Reads what a child writes to standard error until the child ends, and keeps in `said` what [`last_line`] needs of it:
-/// the last [`LAST_WORDS`] bytes and the one before them.
+/// Reads what a child writes to standard error until the child ends, and keeps in `said` what [`last_line`] needs of
+/// it: the last [`LAST_WORDS`] bytes and the one before them.
 fn listen(mut errors: impl Read, said: &Mutex<Vec<u8>>) {
     let mut bytes = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut bytes) {
