@@ -17,9 +17,9 @@ use contract::{
     Dialect, Gfn, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, Program, Pte, RealAddr, Status,
     WindowSpec,
 };
-use machine::host::Host;
+use machine::Subject as _;
 use machine::memory::{Context, Mode};
-use machine::{RealMemory, Subject};
+use realmode_diff::check::solo::Solo;
 
 /// Number of entries in each window. All calls of a row together write as many entries.
 const ENTRIES: u64 = 512;
@@ -38,8 +38,7 @@ enum Order {
 }
 
 struct Rig {
-    memory: RealMemory,
-    candidate: Candidate,
+    solo: Solo<Candidate>,
     slots: u64,
     windows: u64,
 }
@@ -74,10 +73,9 @@ impl Rig {
         }
         let program = Program { dialect: Dialect::Lopapr, machine, steps: Vec::new() };
         program.validate().unwrap_or_else(|invalid| panic!("{invalid}"));
-        let (mut memory, mut candidate) = (RealMemory::new(), Candidate::new());
-        Host::new().boot(&mut memory, &program);
-        candidate.start(program.dialect, &program.machine);
-        Self { memory, candidate, slots, windows }
+        let mut solo = Solo::new(Candidate::new());
+        solo.start(&program).unwrap_or_else(|violation| panic!("{violation}"));
+        Self { solo, slots, windows }
     }
 
     /// Returns a TCE with permissions for guest page number `page` (from 0, over all memory slots). Consecutive numbers
@@ -92,15 +90,16 @@ impl Rig {
         let at = RealAddr(1 << 12);
         for index in 0..512 {
             let tce = page.map_or(0, |page| self.tce(page + index));
-            self.memory.poke(RealAddr(at.0 + 8 * index), tce.swap_bytes());
+            self.solo.parts().0.poke(RealAddr(at.0 + 8 * index), tce.swap_bytes());
         }
     }
 
     fn run(&mut self, calls: &[Hypercall]) {
+        let (memory, candidate) = self.solo.parts();
         for call in calls {
-            self.memory.begin_step();
-            let cpu = self.memory.cpu(Mode::Real, 0, Context::Hypercall, 1 << 20);
-            let answer = self.candidate.real_mode(&cpu, call);
+            memory.begin_step();
+            let cpu = memory.cpu(Mode::Real, 0, Context::Hypercall, 1 << 20);
+            let answer = candidate.real_mode(&cpu, call);
             assert!(answer.status == Status::SUCCESS && cpu.report().event.is_none(), "{call}: {:?}", cpu.report());
         }
     }

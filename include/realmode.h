@@ -465,10 +465,12 @@ struct rm_services {
   void (*load_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *entry);
   /**
    * If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
-   * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-   * change `writable`, `dirty` and `young`, or make an absent page present. If it names other pages or none, that is
-   * a finding, and the service returns false. A handler that makes a page present takes the reference on it. The
-   * harness ignores `reserved`.
+   * `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. One atomic step,
+   * with acquire and release ordering if it replaces. `*desired` may change `writable`, `dirty` and `young`, or make
+   * an absent page present. If it names other pages or none, that is a finding, and the service returns false. An
+   * entry that makes a present page absent names the same page, so the service takes it; but no hypercall leaves a
+   * page absent that was present, so an entry that stays absent is a finding at the end of the call. A handler that
+   * makes a page present takes the reference on it. The harness ignores `reserved`.
    */
   bool (*compare_exchange_pte)(struct rm_cpu *cpu, uint64_t hva, struct rm_pte *expected, const struct rm_pte *desired);
   /**
@@ -483,7 +485,8 @@ struct rm_services {
   void (*free_page)(struct rm_cpu *cpu, uint64_t pfn);
   /**
    * Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
-   * lines of a program, and the first 200 bytes of each line. Does not count as an access.
+   * lines of a program, and the first 200 bytes of each line; the report says what was left out. Does not count as
+   * an access.
    */
   void (*log)(struct rm_cpu *cpu, const char *line);
 };
@@ -684,9 +687,9 @@ struct rm_implementation {
    */
   uint64_t flags;
   /**
-   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. (When the
-   * harness opens a library, it calls `start` once without memory: nothing is mapped at `machine->linear` then.)
-   * Fills in `*coverage`. Returns 0, or any other number for an error, which the harness reports.
+   * Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
+   * `*coverage`. Returns 0, or any other number for an error, which the harness reports. When the harness opens a
+   * library, it calls `start` once on a machine of one page, to find out whether the library starts.
    */
   int (*start)(const struct rm_machine *machine, struct rm_coverage *coverage);
   /**

@@ -57,9 +57,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
         seen.get_or_insert_with(|| catch.finding.clone());
         // Some libraries can exist once only, so the first panel goes before the second is made.
         drop(panel);
-        let mut panel = roster.shrinking(&catch.finding).panel(look).map_err(Failure::missing)?;
         let exact = roster.looks().len() == 1;
-        shrunk = shrink_catch(&mut panel, &catch, exact, &mut budget).map_err(|gone| Failure {
+        let panel = roster.shrinking(&catch.finding).panel(look);
+        let result = panel.and_then(|mut panel| shrink_catch(&mut panel, &catch, exact, &mut budget));
+        shrunk = result.map_err(|gone| Failure {
             status: FINDING,
             message: format!("{name}: not shrunk: {gone}; found before: {}", catch.finding),
         })?;

@@ -77,17 +77,6 @@ impl Foreign {
         })
     }
 
-    /// Starts the implementation on a machine, to find out whether it can. The machine has no memory: a linear map is
-    /// empty. The implementation stays started until the next `start` or the drop.
-    ///
-    /// # Errors
-    /// What the implementation's `start` did against the interface, in words: for example, it returned a number other
-    /// than 0.
-    pub fn try_start(&mut self, dialect: Dialect, machine: &Machine) -> Result<(), String> {
-        self.start(dialect, machine);
-        self.violation().map_or(Ok(()), Err)
-    }
-
     /// Runs `call`, a call of a library function, with the `struct rm_cpu` pointer to a handle for `cpu`. Then carries
     /// the stores that the function made through plain pointers into the image. Returns the answer of `call`.
     fn with<T>(&self, cpu: &Cpu<'_>, call: impl FnOnce(*mut rm_cpu) -> T) -> T {

@@ -199,10 +199,12 @@ pub struct rm_services {
     /// an entry of kind `RM_PTE_HOLE`.
     pub load_pte: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, entry: *mut rm_pte),
     /// If the page-table entry that covers `hva` equals `*expected`, replaces it by `*desired` and returns true;
-    /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. `*desired` may
-    /// change `writable`, `dirty` and `young`, or make an absent page present. If it names other pages or none, that is
-    /// a finding, and the service returns false. A handler that makes a page present takes the reference on it. The
-    /// harness ignores `reserved`.
+    /// `*expected` stays. Else puts the entry of the page table into `*expected` and returns false. One atomic step,
+    /// with acquire and release ordering if it replaces. `*desired` may change `writable`, `dirty` and `young`, or make
+    /// an absent page present. If it names other pages or none, that is a finding, and the service returns false. An
+    /// entry that makes a present page absent names the same page, so the service takes it; but no hypercall leaves a
+    /// page absent that was present, so an entry that stays absent is a finding at the end of the call. A handler that
+    /// makes a page present takes the reference on it. The harness ignores `reserved`.
     pub compare_exchange_pte:
         unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, hva: u64, expected: *mut rm_pte, desired: *const rm_pte) -> bool,
     /// Tells the harness that the implementation asks for `bytes` bytes of memory. In real mode that is a finding, in
@@ -212,7 +214,8 @@ pub struct rm_services {
     /// real mode that is a finding, in virtual mode nothing happens. For a compound page `pfn` is the head.
     pub free_page: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, pfn: u64),
     /// Adds a line of text, which ends with a zero byte, to the report of a finding. The harness keeps the last 16
-    /// lines of a program, and the first 200 bytes of each line. Does not count as an access.
+    /// lines of a program, and the first 200 bytes of each line; the report says what was left out. Does not count as
+    /// an access.
     pub log: unsafe extern "C-unwind" fn(cpu: *mut rm_cpu, line: *const c_char),
 }
 
@@ -399,9 +402,9 @@ pub struct rm_implementation {
     pub name: *const c_char,
     /// `RM_MAP_MEMORY` to get the simulated memory mapped, or 0.
     pub flags: u64,
-    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. (When the
-    /// harness opens a library, it calls `start` once without memory: nothing is mapped at `machine->linear` then.)
-    /// Fills in `*coverage`. Returns 0, or any other number for an error, which the harness reports.
+    /// Starts the implementation on a new machine, whose memory already holds what `*machine` describes. Fills in
+    /// `*coverage`. Returns 0, or any other number for an error, which the harness reports. When the harness opens a
+    /// library, it calls `start` once on a machine of one page, to find out whether the library starts.
     pub start: Option<unsafe extern "C-unwind" fn(machine: *const rm_machine, coverage: *mut rm_coverage) -> c_int>,
     /// Ends the machine of the last `start`, whose description then becomes invalid. May be NULL.
     pub stop: Option<unsafe extern "C-unwind" fn()>,

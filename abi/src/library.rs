@@ -15,6 +15,7 @@ use object::{Endian as _, Endianness, FileKind};
 use rustix::fs::MemfdFlags;
 
 use crate::header::{RM_ABI, RM_MAP_MEMORY, rm_implementation};
+use crate::told::line;
 
 /// Name of the function that a library exports, and that returns its `struct rm_implementation`.
 const SYMBOL: &str = "realmode_implementation";
@@ -131,10 +132,11 @@ impl Library {
             return Err(told("its name is NULL".into()));
         }
         // SAFETY: the header says that this is a string.
-        let name = unsafe { CStr::from_ptr(table.name) }.to_string_lossy().into_owned();
+        let bytes = unsafe { CStr::from_ptr(table.name) }.to_bytes();
+        let name = String::from_utf8_lossy(bytes).into_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-            let found = name.escape_debug();
+            let found = line(bytes, 64);
             return Err(told(format!("its name is '{found}', expected up to 64 letters, digits, '-', '_' and '.'")));
         }
         if table.flags & !RM_MAP_MEMORY != 0 {

@@ -171,6 +171,12 @@ impl RuleSet {
         self.0 & (1 << rule as u8) != 0
     }
 
+    /// The set without its reasons to defer, for a voter of which it is not known which half finished a call.
+    #[must_use]
+    pub fn without_reasons(self) -> Self {
+        self.iter().filter(|rule| rule.kind() != RuleKind::Reason).collect()
+    }
+
     /// The rules in the set, in the order of [`Rule::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Rule> {
         let mut rest = self.0;
@@ -212,5 +218,14 @@ mod tests {
             assert!(Rule::ALL.iter().all(|&other| one.contains(other) == (other == rule)), "{rule}");
         }
         assert_eq!(RuleSet::EMPTY.iter().next(), None);
+    }
+
+    #[test]
+    fn a_set_without_reasons_keeps_every_other_rule() {
+        let all: RuleSet = Rule::ALL.iter().copied().collect();
+        let left = all.without_reasons();
+        for &rule in Rule::ALL {
+            assert_eq!(left.contains(rule), rule.kind() != RuleKind::Reason, "{rule}");
+        }
     }
 }

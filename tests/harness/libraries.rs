@@ -126,6 +126,7 @@ fn what_cannot_be_used_says_so_in_a_line() {
     fs::write(here.path().join("empty.so"), "").expect("a file");
     fs::create_dir(here.path().join("folder.so")).expect("a folder");
     small(&here, "nameless.so", &["NO_SYMBOL"]);
+    small(&here, "long.so", &[&format!("NAME=\"\\n{}\"", "n".repeat(4095))]);
     small(&here, "old.so", &["ABI=9"]);
     small(&here, "refuses.so", &["NO_START"]);
     small(&here, "unset.so", &["UNSET"]);
@@ -141,6 +142,7 @@ fn what_cannot_be_used_says_so_in_a_line() {
         ("./folder.so", "directory"),
         ("./narrow.so", "a 32-bit library, expected one of 64 bits"),
         ("./nameless.so", "exports no `realmode_implementation`"),
+        ("./long.so", &format!("its name is '?{}... (4096 bytes)', expected up to 64 letters, ", "n".repeat(63))),
         ("./old.so", "made for version 9 of realmode.h, expected version 1"),
         ("./refuses.so", "start answered 7, expected 0"),
         ("./unset.so", "start left coverage.memory_models = 0xa5a5a5a5, as it was before"),
@@ -562,6 +564,13 @@ fn a_report_has_what_the_library_logged() {
         assert_eq!((&finding["rule"], &finding["steps"]), (&"DIVERGE.TCE".into(), &1.into()), "{report}");
         assert!(report.contains("looked at an entry"), "{isolate:?}: {report}");
     }
+    // A program may log as much as it likes. What the report leaves out it says.
+    let library = small(&here, "chatty.so", &["CHATTY"]);
+    for isolate in [&[][..], &["--isolate"]] {
+        let (_, report) = first(&here, &library, &[&FORTY[..], isolate].concat());
+        assert!(report.contains("\nlog        ... (4 earlier lines)\n"), "{isolate:?}: {report}");
+        assert_eq!(report.matches(&format!(" {}... (4096 bytes)\n", "z".repeat(200))).count(), 16, "{report}");
+    }
 }
 
 #[test]
@@ -575,6 +584,17 @@ fn mapped_memory_is_watched() {
     // difference.
     assert_eq!((&finding["rule"], &finding["steps"]), (&"DIVERGE.R4".into(), &1.into()), "{report}");
     assert!(report.contains("found      0x5a5a5a5a5a5a5a5a"), "{report}");
+}
+
+/// Memory is mapped at each `start`, also at the one that finds out whether the library starts.
+#[test]
+fn a_library_may_read_memory_when_it_starts() {
+    let here = folder();
+    let library = small(&here, "reads.so", &["DIRECT", "READ_AT_START"]);
+    for isolate in [&[][..], &["--isolate"]] {
+        let json = clean(&here, &library, &[&FORTY[..], isolate].concat());
+        assert_eq!(json["programs"], 40, "{isolate:?}: {json}");
+    }
 }
 
 /// Steps outside the coverage of a library are not sent to it and are counted as not asked.
@@ -967,4 +987,63 @@ fn a_triage_that_is_stopped_ends_with_its_summary() {
     let number = |key: &str| json[key].as_u64().expect("a number");
     assert_eq!(number("files") + number("unchecked"), 400, "{json}");
     assert!(number("files") > 0 && number("unchecked") > 0, "{json}");
+}
+
+/// A library that cannot be loaded once more leaves one line and status 3, and what was found until then stays. If no
+/// fresh subject could be asked about a finding, the finding is recorded as it was found, and does not claim that fresh
+/// subjects show nothing.
+#[test]
+fn a_library_that_cannot_be_loaded_again_takes_no_finding_with_it() {
+    let here = folder();
+    write(&here, "a.realmode", READS);
+    write(&here, "b.realmode", READS);
+    let count = here.path().join("loads");
+    let counts = format!("LOADS_FILE=\"{}\"", count.display());
+    // Runs the command with a library that can be loaded `loads` times.
+    let with = |loads: u64, args: &[&str]| {
+        let library = small(&here, &format!("loads{loads}.so"), &["SILENT", &counts, &format!("LOADS={loads}")]);
+        let _ = fs::remove_file(&count);
+        run(&here, &[args, &["--subject", &library]].concat())
+    };
+    let mut ways = BTreeSet::new();
+    for loads in 1..12 {
+        let ran = with(loads, &["replay", "a.realmode", "b.realmode"]);
+        let shown = ran.stdout.matches(".realmode: FINDING\n").count();
+        let refused = ran.stderr.contains(&format!("./loads{loads}.so: `realmode_implementation` answered 0x0"));
+        assert_eq!((ran.status, refused), if shown == 2 { (1, false) } else { (3, true) }, "{loads}: {}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), usize::from(refused), "{loads}: {}", ran.stderr);
+        ways.insert(("replay", ran.status, shown));
+
+        let out = format!("out{loads}");
+        let ran = with(loads, &[&["fuzz", "--out", &out], &FORTY[..]].concat());
+        let found = ran.stdout.contains("\nFINDING SUBJECT.PROTOCOL") || ran.stdout.starts_with("FINDING SUBJECT.");
+        let refused = ran.stderr.contains(&format!("./loads{loads}.so: `realmode_implementation` answered 0x0"));
+        assert_eq!((ran.status, refused), if found { (1, false) } else { (3, true) }, "{loads}: {}", ran.stderr);
+        if found {
+            let kept = store::programs_under(&here.path().join(&out)).expect("a folder");
+            assert!(!kept.is_empty(), "{loads}");
+            assert!(!ran.stdout.contains("a fresh subject does not show it"), "{loads}: {}", ran.stdout);
+        }
+        ways.insert(("fuzz", ran.status, usize::from(ran.stdout.contains(", not shrunk"))));
+
+        let ran = with(loads, &["shrink", "a.realmode"]);
+        let shrunk = ran.stdout.contains("SUBJECT.PROTOCOL") && ran.stdout.contains("1-minimal");
+        let refused = ran.stderr.contains(&format!("./loads{loads}.so: `realmode_implementation` answered 0x0"));
+        let seen = ran.stderr.contains("found before: SUBJECT.PROTOCOL");
+        let expected = if shrunk { (1, false) } else { (if seen { 1 } else { 3 }, true) };
+        assert_eq!((ran.status, refused), expected, "{loads}: {}", ran.stderr);
+        ways.insert(("shrink", ran.status, usize::from(seen)));
+    }
+    let expected = [
+        ("fuzz", 1, 0),
+        ("fuzz", 1, 1),
+        ("fuzz", 3, 0),
+        ("replay", 1, 2),
+        ("replay", 3, 0),
+        ("replay", 3, 1),
+        ("shrink", 1, 0),
+        ("shrink", 1, 1),
+        ("shrink", 3, 0),
+    ];
+    assert_eq!(ways, BTreeSet::from(expected));
 }

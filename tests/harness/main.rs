@@ -4,6 +4,7 @@
 mod audit;
 mod carried;
 mod emulated;
+mod ends;
 mod exhaust;
 mod findings;
 mod libraries;

@@ -124,7 +124,9 @@ fn what_is_too_old_or_no_qemu_is_refused() {
 #[test]
 fn one_that_does_not_start_says_why() {
     let folder = folder();
-    let program = stand_in(&folder, GOOD, "echo 'no such machine here' >&2; exit 1");
+    // The last line counts, however much QEMU wrote before it.
+    let says = "yes 'a warning' | head -n 5000 >&2; echo 'no such machine here' >&2; exit 1";
+    let program = stand_in(&folder, GOOD, says);
     let args = ["fuzz", "--against", "qemu", "--qemu", program.to_str().expect("text"), "--time", "60s", "--json", "j"];
     let (status, out, err) = run(&folder, SECONDS(20), &args);
     assert_eq!(status, 3, "{out}{err}");

@@ -472,6 +472,8 @@ fn limits_are_kept_and_told() {
 struct Forgetful {
     drawn: Program,
     fresh: bool,
+    /// How often it can be renewed.
+    left: u64,
     asked: u64,
 }
 
@@ -484,6 +486,7 @@ impl Judge for Forgetful {
 
     fn renew(&mut self) -> Result<bool, Unavailable> {
         self.fresh = true;
+        self.left = self.left.checked_sub(1).ok_or_else(|| Unavailable("no fresh one is left".into()))?;
         Ok(true)
     }
 }
@@ -492,14 +495,22 @@ impl Judge for Forgetful {
 #[test]
 fn a_second_run_of_the_shrinker_has_what_the_first_left() {
     let program = parse(FAR).unwrap_or_else(|error| panic!("{error}"));
-    let mut judge = Forgetful { drawn: program.clone(), fresh: false, asked: 0 };
+    let forgetful = |left| Forgetful { drawn: program.clone(), fresh: false, left, asked: 0 };
+    let mut judge = forgetful(u64::MAX);
     let origin = Origin::Engine { engine: "test".into(), file: None };
-    let catch = Catch { origin, finding: blank(&program), program };
-    let shrunk = shrink_catch(&mut judge, &catch, true, &mut Limits::checks(5).begin());
-    let shrunk = shrunk.expect("a voter").expect("a finding");
+    let catch = Catch { origin, finding: blank(&program), program: program.clone() };
+    let shrinks = |judge: &mut Forgetful| shrink_catch(judge, &catch, true, &mut Limits::checks(5).begin());
+    let shrunk = shrinks(&mut judge).expect("fresh judges").expect("a finding");
     assert_eq!((shrunk.ended, &shrunk.program), (Ended::Checks, &catch.program));
     // Beside the five checks: the catch's program before the shrinking and in both runs, and the shrunk program once.
     assert_eq!(judge.asked, 5 + 4);
+    // The first run begins with two fresh judges and ends with one more, the second has one for each program. Where
+    // there is none, it is not known whether the finding shows.
+    for left in 0..4 {
+        let mut judge = forgetful(left);
+        let gone = shrinks(&mut judge).expect_err("a loss");
+        assert_eq!(gone.to_string(), "no fresh one is left", "{left}");
+    }
 }
 
 // ---- report and exported test ---------------------------------------------------------------------------------------

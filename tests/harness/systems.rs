@@ -15,7 +15,7 @@ use realmode_diff::check::{Place, Tally};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
 use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, shrink};
 use realmode_diff::voters::ahead::{self, Ahead, Answer, Expected, List, Running, System, Uncovered, Written};
-use realmode_diff::voters::restart::{Loss, MOST, Way};
+use realmode_diff::voters::restart::{Loss, MOST, Refusal, Way};
 use realmode_diff::voters::{Candidacy, Incident, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
 use realmode_diff::{Dialect, Program, SubjectKind, Verdict};
 use reference::{Answer as Answered, Reference};
@@ -50,6 +50,8 @@ struct Faults {
     begun: AtomicU64,
     begun_at_end: AtomicU64,
 }
+
+const REFUSED: Way = Way::Refused(Refusal::Status(1));
 
 /// The system. It makes voters of itself.
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ impl System for Toy {
         let lost = |way| Err(Loss::new(way, "did not start".into()));
         match self.faults.starts {
             Some((failing, way)) if started <= failing => return lost(way),
-            _ if self.faults.small_pages && *board != PageShift::Shift12 => return lost(Way::Refused),
+            _ if self.faults.small_pages && *board != PageShift::Shift12 => return lost(REFUSED),
             _ => {}
         }
         let memory = contract::MemoryModel::Flatmem { array: contract::RealAddr(1 << 30), pages: 1 };
@@ -317,6 +319,17 @@ fn a_difference_of_dialects_is_found_beside_other_voters_and_shrunk() {
         (shrunk.program.steps.len(), shrunk.program.dialect, shrunk.ended),
         (1, Dialect::Lopapr, Ended::Minimal)
     );
+}
+
+/// A system does not show which half finished a call, so reasons to defer are not compared and not counted.
+#[test]
+fn a_system_counts_no_reason_to_defer() {
+    let old_list = "age 0x7f0000000000\ncpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x0 count=1\n";
+    let tasks = [program("lopapr", old_list).into()];
+    let (votes, voted) = vote(&Toy::new(Dialect::Lopapr, 1, Faults::default()), &tasks);
+    assert_eq!((voted, agreed(&votes), votes.tally.hypercalls), (Ok(()), 1, 1), "{:?}", votes.verdicts);
+    assert_eq!(votes.tally.rule(Rule::TceFault).total(), 1);
+    assert_eq!(votes.tally.rule(Rule::DeferPte).total(), 0);
 }
 
 /// The toy stores to the entry beside the right one. Reading the table back shows it, at the step or at the end.
@@ -665,12 +678,12 @@ fn a_machine_that_is_lost_while_it_starts_is_tried_again() {
         (Way::Silent, MOST as u64),
         (Way::Host, MOST as u64),
         // Refusing twice means that the machine cannot be had, which the next test covers.
-        (Way::Refused, 1),
+        (REFUSED, 1),
         // These never start, not even with the smallest board.
         (Way::Ended, u64::MAX),
         (Way::Silent, u64::MAX),
         (Way::Host, u64::MAX),
-        (Way::Refused, u64::MAX),
+        (REFUSED, u64::MAX),
     ] {
         let toy = Toy::new(Dialect::Lopapr, 10, Faults { starts: Some((failing, way)), ..Faults::default() });
         let (votes, voted) = vote(&toy, &tasks);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use realmode_diff::check::Place;
 use realmode_diff::voters::model::ModelOf;
 use realmode_diff::voters::{Candidacy, Look, Panel, Roster};
-use realmode_diff::{Dialect, SubjectKind, Verdict, parse};
+use realmode_diff::{Dialect, SubjectKind, Tally, Verdict, parse};
 
 use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, checker};
@@ -232,4 +232,26 @@ fn shrinking_a_hang_makes_no_limit_longer() {
         let says = format!("limit: {:?}", Duration::from_millis(shrinking));
         assert!(format!("{impatient:?}").contains(&says), "{impatient:?}");
     }
+}
+
+/// A reason to defer is counted where it was compared whether the call was deferred: of a subject with a real-mode half.
+#[test]
+fn a_reason_to_defer_is_counted_only_where_it_was_compared() {
+    // The list's page is not young, which is a reason to defer.
+    let program =
+        program("lopapr", "age 0x7f0000000000\ncpu0 H_PUT_TCE_INDIRECT liobn=0x1 ioba=0x0 list=0x0 count=1\n");
+    let without = Hooks { coverage: |subject| Coverage { real_mode: false, ..subject.coverage() }, ..HONEST };
+    let counts = |tally: &Tally| (tally.hypercalls, tally.rule(Rule::TceFault).total(), tally.rule(Rule::DeferPte));
+    for (hooks, times) in [(HONEST, 1), (without, 0)] {
+        let mut checker = checker(hooks);
+        assert_eq!(checker.check(&program), Verdict::Agreed);
+        let (calls, written, reason) = counts(checker.tally());
+        assert_eq!((calls, written, reason.total(), reason.deferred), (1, 1, times, times));
+        assert_eq!(reason.accepted + reason.refused, times);
+        assert_eq!(checker.tally().deferred, 1, "virtual mode finished the call");
+    }
+    let mut panel = panel(&[], &[Dialect::Lopapr], "");
+    assert_eq!(panel.check(&program), Ok(Verdict::Agreed));
+    let (calls, written, reason) = counts(panel.tally());
+    assert_eq!((calls, written, reason.total()), (1, 1, 0), "of a voter that shows no modes");
 }

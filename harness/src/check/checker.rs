@@ -327,10 +327,10 @@ impl Checker {
             self.tally.steps += 1;
             self.place = place;
             watch.begins(place);
+            self.driver.begin();
             if !self.asks(step) {
                 self.tally.not_asked += 1;
                 left_out.get_or_insert((place, 0)).1 += 1;
-                self.driver.begin();
                 self.accesses = 0;
                 let outcome = Outcome::skipped("the subject does not cover it");
                 watch.agreed(&self.observation(index, step, &outcome, Handled::Skipped));
@@ -441,11 +441,10 @@ impl Checker {
         outcome
     }
 
-    /// Runs a step on the reference, then on the subject or the host, and compares the results. A step whose
-    /// precondition fails is skipped. The error is the failure to report.
+    /// Runs a step, which the driver has [begun](Driver::begin), on the reference, then on the subject or the host, and
+    /// compares the results. A step whose precondition fails is skipped. The error is the failure to report.
     fn step(&mut self, step: &Step) -> Result<(Outcome, Handled), Box<Failure>> {
         let outcome = self.reference_step(step);
-        self.driver.begin();
         if let Answer::Skipped(_) = outcome.answer {
             self.tally.skipped += 1;
             return Ok((outcome, Handled::Skipped));
@@ -590,7 +589,9 @@ impl Checker {
             judge.hear(Failure::new(Rule::DivergeR4, Thing::R4, words::register(r4), words::register(answer.r4)));
         }
         if judge.would_report(Rule::RefLeak) {
-            self.tally.count_hypercall(status, outcome.rules, deferred, entries);
+            // Without a real-mode half it was not compared whether the call had to be deferred.
+            let rules = if self.coverage.real_mode { outcome.rules } else { outcome.rules.without_reasons() };
+            self.tally.count_hypercall(status, rules, deferred, entries);
         }
         if deferred { Handled::Deferred } else { Handled::Real }
     }
@@ -613,14 +614,14 @@ impl Checker {
         if !self.coverage.close || ending == Ending::LeaveOpen {
             return Ok(());
         }
-        let liobns: Vec<_> = self.reference.windows().map(|window| window.spec.liobn).collect();
-        for liobn in liobns {
-            let step = Step::CloseWindow { liobn };
-            // Skips a window that the subject does not cover: no call has written to it.
-            if self.asks(&step) {
-                self.step(&step)?;
-            }
-        }
+        Driver::end(
+            self,
+            |checker| &mut checker.driver,
+            |checker, step| {
+                // A window that the subject does not cover stays open: no call has written to it.
+                if checker.asks(step) { checker.step(step).map(drop) } else { Ok(()) }
+            },
+        )?;
         for (pfn, _) in self.reference.pages() {
             let memory = self.driver.memory();
             // No window is left, so the account's holders are page-table entries alone. Unmapping would give each of
@@ -819,7 +820,9 @@ fn is_audited(program: &Program) -> bool {
         };
         key = key.rotate_left(17) ^ step;
     }
-    // Multiplies by the golden ratio, which spreads neighbouring keys over all 64 bits.
+    // Multiplies by the golden ratio, which spreads neighbouring keys over all 64 bits. The choice has no use for
+    // `store::hash`, which needs the program as bytes: this runs once a program and must cost next to nothing, and its
+    // result leaves the process nowhere.
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58 == 0
 }
 
@@ -835,4 +838,27 @@ fn uncovered(covered: Coverage, program: &Program) -> Option<Reason> {
     let dialect = Dialect::ALL.iter().position(|dialect| *dialect == program.dialect);
     let asked = dialect.is_some_and(|at| covered.dialects[at]);
     (!asked).then(|| Reason::dialect(program.dialect))
+}
+
+#[cfg(test)]
+mod tests {
+    use programs::generate::{GeneratorConfig, generate};
+
+    use super::*;
+
+    /// Of drawn programs, and of programs that differ in one number of their last step alone, about one in 64 is
+    /// audited: with 12,800 programs 200, and within five standard deviations (14) of that.
+    #[test]
+    fn one_program_in_64_is_audited() {
+        let config = GeneratorConfig::default();
+        let drawn = (0..12_800).filter(|&index| is_audited(&generate(&config, 1, index))).count();
+        let neighbours = (0..12_800).filter(|&number| {
+            let call = Hypercall::put(0x1, (number % 64) << 12, (number / 64) << 12 | 3);
+            let steps = vec![Step::Hypercall { vcpu: 0, call }];
+            is_audited(&Program { dialect: Dialect::Lopapr, machine: smallest(), steps })
+        });
+        for (what, audited) in [("drawn", drawn), ("neighbours", neighbours.count())] {
+            assert!((130..=270).contains(&audited), "{what}: {audited} of 12800");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! The driver owns the real memory, the host, and the subject, and it compares nothing. A [`Conduct`] decides how the
 //! subject's code runs and what is checked meanwhile: the [checker](super::checker) looks for broken rules, a
-//! [benchmark](super::solo) looks for nothing.
+//! [benchmark](super::solo) looks for nothing. Both call [`Driver::begin`] before each step, also before one that does
+//! not run, and [`Driver::settle`] after each step that ran.
 
 use contract::{HcallAnswer, Hypercall, Liobn, Pfn, ProbeAnswer, Program, RealAddr, Status, Step, WindowSpec};
 use machine::host::Host;
@@ -114,6 +115,11 @@ impl<S: Subject + ?Sized> Driver<S> {
         &self.memory
     }
 
+    /// Returns memory and subject, for a caller that makes its own calls on the subject.
+    pub(crate) fn parts(&mut self) -> (&mut RealMemory, &mut S) {
+        (&mut self.memory, &mut *self.subject)
+    }
+
     /// Returns the window that the running step closed, until [`settle`](Self::settle) removes its tables; else `None`.
     pub(crate) const fn closed(&self) -> Option<&WindowSpec> {
         self.closed.as_ref()
@@ -161,9 +167,27 @@ impl<S: Subject + ?Sized> Driver<S> {
         }
     }
 
+    /// Ends a program: closes each open window, lowest LIOBN first, in a `close-window` step of its own. `run` runs this
+    /// step on the driver, or does nothing if the window is to stay open; `driver` returns the driver of `runner`. The
+    /// error is the first one of `run`, and the windows after it stay open.
+    pub(crate) fn end<R, E>(
+        runner: &mut R,
+        driver: impl Fn(&mut R) -> &mut Self,
+        mut run: impl FnMut(&mut R, &Step) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut liobns: Vec<Liobn> = driver(runner).open.iter().map(|window| window.liobn).collect();
+        liobns.sort_unstable();
+        for liobn in liobns {
+            driver(runner).begin();
+            run(runner, &Step::CloseWindow { liobn })?;
+            driver(runner).settle();
+        }
+        Ok(())
+    }
+
     /// Lets the subject close the window with this LIOBN on a virtual-mode CPU. The window's tables stay in memory
     /// until [`settle`](Self::settle). Reports a fault of the harness if no such window is open.
-    pub(crate) fn close<C: Conduct>(&mut self, liobn: Liobn, conduct: &mut C) -> Result<(), C::Stop> {
+    fn close<C: Conduct>(&mut self, liobn: Liobn, conduct: &mut C) -> Result<(), C::Stop> {
         let Some(at) = self.open.iter().position(|window| window.liobn == liobn) else {
             return conduct.fault("a window is closed that is not open");
         };
@@ -174,11 +198,6 @@ impl<S: Subject + ?Sized> Driver<S> {
         let cpu = memory.cpu(Mode::Virtual, 0, Context::Close, limit);
         conduct.on_cpu(Code::CloseWindow, memory, &cpu, || subject.close_window(&cpu, liobn))?;
         conduct.interface(Code::CloseWindow, &**subject)
-    }
-
-    /// Returns the LIOBNs of the open windows, the oldest window first.
-    pub(crate) fn open(&self) -> impl Iterator<Item = Liobn> + '_ {
-        self.open.iter().map(|window| window.liobn)
     }
 
     /// Runs a hypercall on the subject. If `real_mode` is set, the real-mode half gets the call first. Virtual mode

@@ -1,5 +1,5 @@
 //! Runs the reference alone or a subject alone, without comparing them. Benchmarks measure the checker against such
-//! runs.
+//! runs, and the harness finds out with one whether a library starts.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -63,6 +63,21 @@ impl<S: Subject> Solo<S> {
         Self { driver: Driver::new(Box::new(subject)) }
     }
 
+    /// Sets memory up as the program's machine says, and starts the subject on that machine, as every run does. Runs no
+    /// step. A panic of the subject is not caught.
+    ///
+    /// # Errors
+    /// What the subject's `start` did against the rules of its interface ([`Subject::violation`]), in words.
+    pub fn start(&mut self, program: &Program) -> Result<(), String> {
+        let Ok(()) = self.driver.start(program, &mut Unwatched);
+        self.driver.subject().violation().map_or(Ok(()), Err)
+    }
+
+    /// Returns the memory and the subject, for a caller that makes its own calls on a started subject.
+    pub fn parts(&mut self) -> (&mut RealMemory, &mut S) {
+        self.driver.parts()
+    }
+
     /// Runs the steps of the plan that are not skipped on the subject, and ignores the answers. Hypercalls go to real
     /// mode first. At the end the subject closes all windows, as in a check. A panic of the subject is not caught, and
     /// a hang is not stopped.
@@ -75,10 +90,8 @@ impl<S: Subject> Solo<S> {
             black_box(ran);
             driver.settle();
         }
-        let open: Vec<_> = driver.open().collect();
-        for liobn in open {
-            let Ok(()) = driver.close(liobn, &mut Unwatched);
-        }
+        let Ok(()) =
+            Driver::end(driver, |driver| driver, |driver, step| driver.step(step, true, &mut Unwatched).map(drop));
     }
 }
 

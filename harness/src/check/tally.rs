@@ -47,7 +47,8 @@ pub struct Tally {
     pub deferred: u64,
     /// Number of window entries that the hypercalls answered H_SUCCESS asked for.
     pub entries: u64,
-    /// How often each rule was decided. One item for each rule, in the order of [`Rule::ALL`].
+    /// How often each rule was decided. One item for each rule, in the order of [`Rule::ALL`]. A reason to defer counts
+    /// only for a voter with a real-mode half: of another voter it is not compared whether it had to defer.
     pub rules: Vec<RuleTally>,
 }
 
@@ -140,7 +141,8 @@ impl Tally {
             (_, Answer::Skipped(_)) => self.skipped += 1,
             (Step::Hypercall { .. }, _) if !asked => self.not_asked += 1,
             (Step::Hypercall { call, .. }, Answer::Hypercall { status, .. }) => {
-                self.count_hypercall(status, outcome.rules, false, call.count());
+                // Reasons to defer are not counted: the voter does not show which of its halves finished the call.
+                self.count_hypercall(status, outcome.rules.without_reasons(), false, call.count());
             }
             _ => {}
         }

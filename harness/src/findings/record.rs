@@ -326,6 +326,10 @@ impl Recorder<'_> {
 /// `exact` is `false` for a voter that may look more closely now than during the hunt, because such a voter may show
 /// the same mistake at another place.
 ///
+/// # Errors
+/// No fresh subject can be made ([`Judge::renew`]); the text says why. So it is not known whether a fresh subject shows
+/// the finding.
+///
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once
 /// more with a fresh subject for every program. Both runs take their checks from `budget`.

@@ -63,9 +63,19 @@ fn signal_name(signal: Signal) -> Option<&'static str> {
     names.into_iter().find_map(|(named, name)| (named == signal).then_some(name))
 }
 
-/// Returns the last line of `said` that is not blank; `None` if all lines are blank.
-pub(crate) fn last_line(said: &str) -> Option<&str> {
-    said.lines().rev().find(|line| !line.trim().is_empty())
+/// Number of bytes that are shown of the end of what a process writes to standard error. A reader keeps one byte more,
+/// so that [`last_line`] knows whether there was more.
+pub(crate) const LAST_WORDS: usize = 4096;
+
+/// Returns the last line of `said` that is not blank; `None` if all lines are blank. `said` is the end of what a
+/// process wrote, and of it the last [`LAST_WORDS`] bytes count. `...` stands before a line whose beginning is not among
+/// them. What is not UTF-8 is replaced by U+FFFD.
+pub(crate) fn last_line(said: &[u8]) -> Option<String> {
+    let surplus = said.len().saturating_sub(LAST_WORDS);
+    let kept = String::from_utf8_lossy(&said[surplus..]);
+    let (number, line) = kept.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).last()?;
+    let whole = number > 0 || surplus == 0 || said[surplus - 1] == b'\n';
+    Some(if whole { line.into() } else { format!("...{line}") })
 }
 
 #[cfg(test)]
@@ -87,5 +97,20 @@ mod tests {
             let told = ended(status);
             assert!(told.ends_with(how), "{script}: {told}");
         }
+    }
+
+    #[test]
+    fn a_last_line_that_was_cut_says_so() {
+        let told = |said: &str| last_line(said.as_bytes());
+        assert_eq!((told(""), told(" \n\n")), (None, None));
+        assert_eq!(told("first\nlast\n \n").as_deref(), Some("last"));
+        assert_eq!(told(&format!("{}\nlast", "x".repeat(1 << 20))).as_deref(), Some("last"));
+        let longest = "x".repeat(LAST_WORDS);
+        assert_eq!(told(&longest).as_ref(), Some(&longest));
+        assert_eq!(told(&format!("first\n{longest}")).as_ref(), Some(&longest));
+        assert_eq!(told(&format!("y{longest}")), Some(format!("...{longest}")));
+        // The cut falls into a character of two bytes.
+        let text = format!("\u{e9}{}", &longest[1..]);
+        assert_eq!(told(&text), Some(format!("...\u{fffd}{}", &longest[1..])));
     }
 }

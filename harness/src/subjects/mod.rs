@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::{Foreign, Library, Unusable};
 use candidate::Candidate;
-use contract::Dialect;
+use contract::{Dialect, Program};
 use programs::store;
 
 pub use canary::Canary;
 use planted::PLANTED;
 
 use crate::check::checker::{Checker, Instance, smallest};
+use crate::check::solo::Solo;
 use crate::watch;
 
 /// Which implementation is the subject and runs against the reference.
@@ -150,7 +151,8 @@ impl SubjectKind {
             return Err(library.refuse(&format!("its name `{}` is that of another voter", library.name())));
         }
         // An implementation that cannot start is refused here, before any program runs.
-        Foreign::new(&library)?.try_start(Dialect::Lopapr, &smallest()).map_err(|what| library.refuse(&what))?;
+        let bare = Program { dialect: Dialect::Lopapr, machine: smallest(), steps: Vec::new() };
+        Solo::new(Foreign::new(&library)?).start(&bare).map_err(|what| library.refuse(&what))?;
         libraries.push(library);
         Ok(Self::Library(libraries.len() - 1))
     }

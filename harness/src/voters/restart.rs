@@ -8,7 +8,7 @@
 //! |---|---|
 //! | the program at which the machine was lost passes on the fresh machine | an incident |
 //! | the program, alone and watched step by step, loses the fresh machine in the same way | a finding at the step |
-//! | the machine [refuses](Way::Refused) to start with the same message again, and starts for the smallest program | not compared |
+//! | the machine [refuses](Way::Refused) to start in the same way again, and starts for the smallest program | not compared |
 //! | nothing: the machine was lost after the last verdict | an incident |
 //! | the machine is lost more than [`MOST`] times without a verdict between | incidents; the voter is [`Unavailable`] |
 //!
@@ -32,6 +32,18 @@ use crate::check::{Finding, NotCompared, Place, Reason, Tally, Thing, Verdict};
 /// [`Unavailable`].
 pub const MOST: usize = 3;
 
+/// How a machine or process refused to take programs. What it said stands in [`Loss::how`]; nothing is decided by its
+/// words, which may hold a time or the number of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The process ended itself with this exit status, with a message.
+    Status(i32),
+    /// The process aborted itself (SIGABRT), with a message.
+    Abort,
+    /// The process runs, and cannot have the subject that it is to run.
+    NoSubject,
+}
+
 /// The way in which a machine or process was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
@@ -43,7 +55,7 @@ pub enum Way {
     Garbled,
     /// Before it took programs, the machine or process ended or refused to go on, and said why; perhaps it cannot have
     /// what the program needs. No program gets a finding for such a loss.
-    Refused,
+    Refused(Refusal),
     /// The harness's own side failed, for example the memory that it shares with the machine. No program gets a finding
     /// for such a loss.
     Host,
@@ -138,12 +150,10 @@ struct Unexplained {
 }
 
 impl Unexplained {
-    /// Returns whether an unreported loss at this program happened in the same way as `loss`; for a refusal also with
-    /// the same message. `program` is the index of the program among the tasks.
-    fn has(&self, program: usize, loss: &Loss) -> bool {
-        self.losses.iter().any(|(other, before)| {
-            (*other, before.way) == (program, loss.way) && (loss.way != Way::Refused || before.how == loss.how)
-        })
+    /// Returns whether an unreported loss at this program happened in this way. `program` is the index of the program
+    /// among the tasks.
+    fn has(&self, program: usize, way: Way) -> bool {
+        self.losses.iter().any(|(other, before)| (*other, before.way) == (program, way))
     }
 
     fn add(&mut self, program: usize, loss: Loss) {
@@ -213,9 +223,9 @@ pub fn vote(
             watching = Watching::Together;
             continue;
         }
-        let surely = unexplained.has(next, &loss) || runner.at_first(tasks.len() - first) == Watching::Steps;
+        let surely = unexplained.has(next, loss.way) || runner.at_first(tasks.len() - first) == Watching::Steps;
         let verdict = match (loss.way, loss.place) {
-            (Way::Refused, _) if unexplained.has(next, &loss) && runner.starts_bare() => {
+            (Way::Refused(_), _) if unexplained.has(next, loss.way) && runner.starts_bare() => {
                 Some(not_compared(runner, &loss))
             }
             (Way::Ended | Way::Silent | Way::Garbled, Some(place)) if watching == Watching::Steps && surely => {
@@ -259,7 +269,7 @@ fn finding(runner: &dyn Runner, task: &Task, loss: &Loss, place: Place) -> Verdi
     let (rule, thing) = match loss.way {
         Way::Silent => (Rule::SubjectHang, Thing::Silent(thing)),
         Way::Garbled => (Rule::SubjectProtocol, Thing::Process(thing)),
-        Way::Ended | Way::Refused | Way::Host => (Rule::SubjectCrash, Thing::Process(thing)),
+        Way::Ended | Way::Refused(_) | Way::Host => (Rule::SubjectCrash, Thing::Process(thing)),
     };
     let program = &task.program;
     Verdict::Finding(Box::new(Finding {
@@ -290,6 +300,8 @@ mod tests {
         /// The program runs to its end, and then its machine ends; the first time only.
         LosesBehind,
     }
+
+    const REFUSED: Way = Way::Refused(Refusal::Status(1));
 
     const DEEDS: [Deed; 7] = [
         Deed::Passes,
@@ -342,12 +354,12 @@ mod tests {
                 let way = match self.deeds[number] {
                     Deed::Loses(way) => Some(way),
                     Deed::LosesOnce(way) if first => Some(way),
-                    Deed::IsRefused => Some(Way::Refused),
+                    Deed::IsRefused => Some(REFUSED),
                     _ => None,
                 };
                 if let Some(way) = way {
                     let loss = Loss::new(way, format!("lost {number}"));
-                    let known = way != Way::Refused && (self.knows || watching == Watching::Steps);
+                    let known = way != REFUSED && (self.knows || watching == Watching::Steps);
                     lost = Some(if known { loss.at(Place::Start) } else { loss });
                     break;
                 }
@@ -465,7 +477,7 @@ mod tests {
     #[test]
     fn what_is_lost_again_and_again_is_given_up_and_every_loss_is_an_incident() {
         let tasks = tasks(2);
-        for way in [Way::Ended, Way::Host, Way::Refused] {
+        for way in [Way::Ended, Way::Host, REFUSED] {
             struct Dead(Way);
             impl Runner for Dead {
                 fn name(&self) -> &str {
@@ -493,6 +505,42 @@ mod tests {
             assert_eq!(voted, Err(Unavailable("dead: its machine is not there".into())));
             let incident = Incident { program: 0, what: "its machine is not there".into() };
             assert_eq!(incidents, vec![incident; MOST + 1], "{way:?}");
+        }
+    }
+
+    /// Checks that a program is not compared once its machine has refused twice in the same way, whatever the machine
+    /// says, and that a refusal in another way between the two is an incident.
+    #[test]
+    fn a_refusal_is_known_by_its_way_and_not_by_its_words() {
+        struct Refuses(&'static [Refusal], usize);
+        impl Runner for Refuses {
+            fn name(&self) -> &str {
+                "refuses"
+            }
+            fn thing(&self) -> &str {
+                "its machine"
+            }
+            fn run(&mut self, _: &[Task], _: Watching, _: &mut Tally, _: &mut dyn FnMut(Verdict)) -> Result<(), Loss> {
+                self.1 += 1;
+                Err(Loss::new(Way::Refused(self.0[self.1 - 1]), format!("refused {}", self.1)))
+            }
+            fn starts_bare(&mut self) -> bool {
+                true
+            }
+        }
+        const STATUS: Refusal = Refusal::Status(1);
+        for (ways, lost) in [(&[STATUS; 2][..], None), (&[STATUS, Refusal::Abort, STATUS], Some(2))] {
+            let (mut verdicts, mut incidents) = (Vec::new(), Vec::new());
+            let mut runner = Refuses(ways, 0);
+            let voted = vote(&mut runner, &tasks(1), &mut Tally::default(), &mut |told| match told {
+                Told::Verdict(_, verdict) => verdicts.push(verdict),
+                Told::Incident(incident) => incidents.push(incident.what),
+            });
+            assert_eq!((voted, runner.1), (Ok(()), ways.len()), "{ways:?}: {incidents:?}");
+            let why = Reason::Machine(format!("its machine refused {}", ways.len()));
+            assert_eq!(verdicts, [Verdict::NotCompared(NotCompared { from: Place::Start, why, compared: false })]);
+            let expected: Vec<String> = lost.iter().map(|number| format!("its machine refused {number}")).collect();
+            assert_eq!(incidents, expected, "{ways:?}");
         }
     }
 

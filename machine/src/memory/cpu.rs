@@ -240,9 +240,11 @@ impl<'m> Cpu<'m> {
     }
 
     /// Replaces the page-table entry of the page that holds `hva` by `new` if it is `current`, in one atomic step
-    /// (acquire and release). `new` must name the same pages as `current`: only flags can change, or absent and
-    /// present. Anything else is an event (`MEM.STRAY`) and fails. This changes no count: the caller takes the
-    /// reference that a present entry holds before it makes an absent entry present.
+    /// (acquire and release). `new` must name the same pages as `current`: flags can change, an absent page can become
+    /// present, and a present one absent. Anything else is an event (`MEM.STRAY`) and fails. No call leaves a page
+    /// absent that was present, so an entry that stays absent differs from the reference at the end of the step
+    /// (`DIVERGE.FLAG`). This changes no count: the caller takes the reference that a present entry holds before it
+    /// makes an absent entry present.
     ///
     /// # Errors
     /// The page-table entry of the page, if it is not `current`; after an event, `current`. For a hole always

@@ -4,10 +4,15 @@
  *
  * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
  * -DONCE=path answers wrongly only while it can make a new file of that name, so it never does so twice.
- * -DRAISE=signal raises the signal. -DBABBLE=text writes to all open files, as a program does that confuses its files.
+ * -DRAISE=signal raises the signal. -DCHATTY logs more and longer lines than the harness keeps.
+ * -DBABBLE=text writes to all open files, as a program does that confuses its files.
+ *
+ * -DLOADS=n -DLOADS_FILE=path lets the library be loaded n times, by all processes together, and refuses then.
  *
  * These show earlier: -DNO_SYMBOL -DABI=n -DCRASH_LOADED -DNO_START -DUNSET -DNAME=text
  * -DDIRECT maps the memory and is no mistake. -DSLOW=microseconds sleeps at each start and is no mistake either.
+ * -DREAD_AT_START, with -DDIRECT, reads the memory in `start`, and refuses to start if what it reads is not zero. That
+ * is no mistake either.
  */
 #include <realmode.h>
 
@@ -50,6 +55,18 @@ static int start(const struct rm_machine *described, struct rm_coverage *coverag
 	machine = described;
 	window_count = described->window_count;
 	memcpy(windows, described->windows, window_count * sizeof(windows[0]));
+#ifdef READ_AT_START
+	const volatile char *real = described->linear;
+	uint64_t at = described->memory_model == RM_FLATMEM ? described->array : described->list;
+
+	/* Of a struct page or of the list, one byte that is always zero. */
+	if (real[at + 7])
+		return 8;
+	for (size_t window = 0; window < window_count; window++)
+		for (uint64_t byte = 0; byte < 8 * windows[window].entries; byte++)
+			if (real[windows[window].table + byte])
+				return 9;
+#endif
 #ifndef UNSET
 	coverage->memory_models = 1 << RM_FLATMEM | 1 << RM_VMEMMAP;
 	coverage->backings = 1 << RM_EMULATED;
@@ -138,6 +155,14 @@ static void misbehave(struct rm_cpu *cpu, const struct rm_window *window)
 		fclose(file);
 	}
 #endif
+#ifdef CHATTY
+	static char text[4097];
+
+	memset(text, 'z', sizeof(text) - 1);
+	for (int line = 0; line < 20; line++)
+		machine->services->log(cpu, text);
+	machine->services->store64(cpu, window->table, 1);
+#endif
 #ifdef LOG
 	machine->services->log(cpu, "looked at an entry");
 	machine->services->store64(cpu, window->table, 1);
@@ -207,6 +232,18 @@ __attribute__((constructor)) static void crash(void)
 #ifndef NO_SYMBOL
 const struct rm_implementation *realmode_implementation(void)
 {
+#ifdef LOADS
+	/* One byte a load. A process that may write no file does not count. */
+	FILE *file = fopen(LOADS_FILE, "a");
+
+	if (file) {
+		fputc('.', file);
+		long loads = ftell(file);
+		fclose(file);
+		if (loads > LOADS)
+			return NULL;
+	}
+#endif
 	return &implementation;
 }
 #endif

@@ -577,6 +577,40 @@ pub fn all() -> Vec<Case> {
             ["address 0x7f0000001000 (access 2 in virtual mode)", "a handler may store to", "touched"],
         ),
         flat(
+            "a close at the end of the program stores to a table that is gone",
+            Rule::MemStray,
+            "address",
+            2,
+            PUT,
+            Hooks {
+                close_window: |subject, cpu, liobn| {
+                    subject.close_window(cpu, liobn);
+                    if liobn.0 == 2 {
+                        store_tce(cpu, guest(3), 0x1000);
+                    }
+                },
+                ..HONEST
+            },
+            ["address 0xc000000009000018", "a handler may store to", "touched"],
+        ),
+        flat(
+            "a handler makes a present page absent",
+            Rule::DivergeFlag,
+            "page table",
+            2,
+            OLD_LIST,
+            Hooks {
+                virt: |subject, cpu, call| {
+                    let absent = Pte::Absent { pfn: Pfn(0x15) };
+                    let hva = Hva(0x7f00_0000_5000);
+                    cpu.compare_exchange_pte(hva, cpu.load_pte(hva), absent).expect("it names the same page");
+                    subject.virtual_mode(cpu, call)
+                },
+                ..HONEST
+            },
+            ["page-table entry at hva 0x7f0000005000", "present pfn=0x15 writable dirty young", "absent pfn=0x15"],
+        ),
+        flat(
             "a close stores to a window that stays",
             Rule::DivergeTce,
             "guest value",

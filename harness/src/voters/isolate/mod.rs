@@ -35,7 +35,7 @@ pub use child::{Orders, run};
 pub use process::Config;
 
 use crate::check::{Tally, Verdict};
-use crate::voters::restart::{self, Loss, Runner, Watching, Way};
+use crate::voters::restart::{self, Loss, Refusal, Runner, Watching, Way};
 use crate::voters::{Shows, Task, Told, Unavailable, Voter};
 use process::{Lost, Process};
 use wire::{Frame, Telling};
@@ -95,7 +95,7 @@ impl Isolated {
             return Ok(process);
         }
         let (process, hello) = self.start()?;
-        hello.map_err(|why| Loss::new(Way::Refused, format!("cannot have its subject: {why}")))?;
+        hello.map_err(|why| Loss::new(Way::Refused(Refusal::NoSubject), format!("cannot have its subject: {why}")))?;
         Ok(process)
     }
 

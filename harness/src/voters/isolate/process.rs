@@ -13,11 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::child::{Orders, arguments};
 use super::wire::{Frame, Request, Telling};
-use crate::processes::{anonymous, ended, last_line, path};
+use crate::processes::{LAST_WORDS, anonymous, ended, last_line, path};
 use crate::voters::Task;
 
-/// Number of bytes kept of the end of what a child writes to standard error.
-const LAST_WORDS: usize = 4096;
 /// Time between two reads of the child's use of memory while the harness waits for the child.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -184,7 +182,6 @@ impl Process {
         // The thread that reads its standard error may not be done.
         std::thread::sleep(Duration::from_millis(1));
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = String::from_utf8_lossy(&said);
         if let Some(line) = last_line(&said) {
             how += &format!(", saying {line:?}");
         }
@@ -199,13 +196,14 @@ impl Drop for Process {
     }
 }
 
-/// Reads what a child writes to standard error until the child ends, and keeps the last [`LAST_WORDS`] bytes in `said`.
+/// Reads what a child writes to standard error until the child ends, and keeps in `said` what [`last_line`] needs of
+/// it: the last [`LAST_WORDS`] bytes and the one before them.
 fn listen(mut errors: impl Read, said: &Mutex<Vec<u8>>) {
     let mut bytes = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut bytes) {
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         said.extend(&bytes[..count]);
-        let surplus = said.len().saturating_sub(LAST_WORDS);
+        let surplus = said.len().saturating_sub(LAST_WORDS + 1);
         said.drain(..surplus);
     }
 }

@@ -20,7 +20,8 @@ use rustix::process::Signal;
 
 use super::board::Board;
 use super::{guest, layout};
-use crate::processes::{anonymous, ended, last_line, path};
+use crate::processes::{LAST_WORDS, anonymous, ended, last_line, path};
+use crate::voters::restart::Refusal;
 
 /// Name of the QEMU command that is looked for on the `PATH`, if the user names none.
 pub const COMMAND: &str = "qemu-system-ppc64";
@@ -193,9 +194,9 @@ impl Child {
 pub(super) struct End {
     /// How the process ended, in words, with the last line that it wrote to standard error.
     pub(super) how: String,
-    /// Whether the process wrote a message and ended itself, by a status or an abort. `false` if the process wrote
+    /// The status or the abort by which the process ended itself after it wrote a message. `None` if the process wrote
     /// nothing, or if a signal from elsewhere ended it.
-    pub(super) own_words: bool,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Process {
@@ -204,21 +205,33 @@ impl Process {
         match self.child.try_wait() {
             Ok(Some(status)) => Some(self.told(status)),
             Ok(None) => None,
-            Err(error) => Some(End { how: format!("lost: {error}"), own_words: false }),
+            Err(error) => Some(End { how: format!("lost: {error}"), refusal: None }),
         }
     }
 
     fn told(&mut self, status: ExitStatus) -> End {
         let how = ended(status);
-        let mut said = String::new();
-        let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| (&self.said).take(4096).read_to_string(&mut said));
-        match (read, last_line(&said)) {
-            (Ok(_), Some(line)) => End {
+        match self.last_words().ok().as_deref().and_then(last_line) {
+            Some(line) => End {
                 how: format!("{how}, saying {line:?}"),
-                own_words: status.signal().is_none_or(|signal| signal == Signal::ABORT.as_raw()),
+                refusal: match (status.code(), status.signal()) {
+                    (Some(code), _) => Some(Refusal::Status(code)),
+                    (None, Some(signal)) if signal == Signal::ABORT.as_raw() => Some(Refusal::Abort),
+                    _ => None,
+                },
             },
-            _ => End { how, own_words: false },
+            None => End { how, refusal: None },
         }
+    }
+
+    /// Returns the end of what the process wrote to standard error, as far as [`last_line`] needs it.
+    fn last_words(&mut self) -> io::Result<Vec<u8>> {
+        let most = LAST_WORDS as u64 + 1;
+        let start = self.said.metadata()?.len().saturating_sub(most);
+        self.said.seek(SeekFrom::Start(start))?;
+        let mut said = Vec::new();
+        (&self.said).take(most).read_to_end(&mut said)?;
+        Ok(said)
     }
 }
 

@@ -70,8 +70,8 @@ impl Live {
                 let why = format!("did not start: its guest gave no answer within {:?}", config.limit);
                 return Err(failed(Way::Silent, why));
             }
-            Waited::Dead(End { how, own_words }) => {
-                let way = if own_words { Way::Refused } else { Way::Ended };
+            Waited::Dead(End { how, refusal }) => {
+                let way = refusal.map_or(Way::Ended, Way::Refused);
                 return Err(failed(way, format!("did not start: {how}")));
             }
         }
