@@ -442,6 +442,22 @@ fn live_programs_are_valid_and_fit_a_qemu() {
     }
 }
 
+/// The same seed gives the same programs for a live QEMU, so that a campaign can be repeated with a later version.
+#[test]
+fn the_programs_for_a_qemu_stay_the_same() {
+    let mut all = String::new();
+    for (number, dialect) in (0..201).zip(Dialect::ALL.into_iter().cycle()) {
+        let config = GeneratorConfig { dialect: Some(dialect), limits: Some(Arc::new(BoardLimits)) };
+        all.push_str(&generate(&config, 19, number * 331).to_string());
+    }
+    assert_eq!(
+        programs::store::hash(&all),
+        0x2dd0_b695_ef57_940a,
+        "the hash of 201 programs, {} bytes of text",
+        all.len()
+    );
+}
+
 #[test]
 fn live_programs_reach_every_outcome_of_their_dialect() {
     let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
