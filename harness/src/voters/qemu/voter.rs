@@ -9,7 +9,6 @@ use programs::store;
 
 use super::board::Board;
 use super::child::Config;
-use super::draw::BoardLimits;
 use super::live::Live;
 use crate::voters::ahead::{self, Ahead, System, Uncovered};
 use crate::voters::restart::Loss;
@@ -99,8 +98,8 @@ impl Candidacy for Config {
         ahead::SHOWS
     }
 
-    fn limits(&self) -> Option<Arc<dyn Limits>> {
-        Some(Arc::new(BoardLimits))
+    fn limits(&self) -> Limits {
+        super::limits()
     }
 
     fn dialect(&self) -> Option<Dialect> {
