@@ -7,13 +7,13 @@
 use candidate::Candidate;
 use contract::{Dialect, Machine, MemoryModel, PageShift, RealAddr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use programs::generate::{GeneratorConfig, generate};
+use programs::generate::{GeneratorConfig, Limits, generate};
 use realmode_diff::check::solo::{Plan, Solo, reference, run_reference};
 use realmode_diff::{Program, SubjectKind, Verdict};
 
 /// Number of programs in the fixed set: the first programs of seed 1 in dialect lopapr, as the campaign draws them.
 const PROGRAMS: u64 = 1000;
-const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
+const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: Limits::NONE };
 
 /// Measures hypercalls a second on the programs of `plans`: reference and candidate in lockstep, and each of them
 /// alone.

@@ -8,11 +8,9 @@
 use contract::{Backing, Dialect, Hypercall, Liobn, Machine, MemoryModel, PageShift, RealAddr, Step, WindowSpec};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use programs::generate::{GeneratorConfig, generate};
-use realmode_diff::voters::qemu::BoardLimits;
-use realmode_diff::voters::qemu::{Config, Qemu};
+use realmode_diff::voters::qemu::{self, Config, Qemu};
 use realmode_diff::voters::{Task, Told, Voter};
 use realmode_diff::{Program, Tally, Verdict};
-use std::sync::Arc;
 
 const PROGRAMS: u64 = 256;
 
@@ -44,7 +42,7 @@ fn qemu(batch: usize) -> Option<Qemu> {
 }
 
 fn calls(c: &mut Criterion) {
-    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
+    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: qemu::limits() };
     let programs: Vec<Task> = (0..PROGRAMS).map(|index| generate(&config, 9, index).into()).collect();
     let mut group = c.benchmark_group("compared calls");
     group.sample_size(10);

@@ -11,11 +11,11 @@ use candidate::pages::PageIndex;
 use contract::description::{AddrRun, BlockRun};
 use contract::{Dialect, MemoryModel, PageShift, Pfn, RealAddr};
 use programs::encoding::{decode, encode};
-use programs::generate::{GeneratorConfig, generate};
+use programs::generate::{GeneratorConfig, Limits, generate};
 use realmode_diff::check::solo::{Plan, Solo, reference, run_reference};
 use realmode_diff::{SubjectKind, Verdict};
 
-const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
+const CONFIG: GeneratorConfig = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: Limits::NONE };
 
 /// Runs `work`. callgrind counts instructions only while this function runs.
 #[inline(never)]

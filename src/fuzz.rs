@@ -74,11 +74,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Some(DialectChoice::Kvm) => Some(Dialect::Kvm),
         Some(DialectChoice::Qemu) => Some(Dialect::Qemu),
     };
-    args.voters.declare(&mut roster, &dialect.map_or_else(|| Dialect::ALL.to_vec(), |dialect| vec![dialect]))?;
+    let dialects = dialect.map_or_else(|| Dialect::ALL.to_vec(), |dialect| vec![dialect]);
+    args.voters.declare(&mut roster, &dialects)?;
+    let limits = roster
+        .limits(&dialects)
+        .map_err(|why| Failure::input(format!("no program fits all voters ({}): {why}", roster.names().join(", "))))?;
     // A voter that cannot run on this machine is reported before anything starts.
     roster.panel(Look::Brief).map_err(Failure::missing)?;
     let campaign = Campaign {
-        config: GeneratorConfig { dialect, limits: roster.limits() },
+        config: GeneratorConfig { dialect, limits },
         seed: args.seed.unwrap_or_else(rand::random),
         jobs: hunt::jobs(args.jobs, &roster),
         limit: match args.programs {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`addr`] | a type for each kind of address, with checked arithmetic |
 //! | [`hcall`] | hypercalls, statuses, their numbers |
-//! | [`dialect`] | the names of dialects, and of the fields and answers in which they disagree |
+//! | [`dialect`] | the names of dialects, fields and answers; which windows a description may have in a dialect |
 //! | [`rule`] | every rule id, its section and kind |
 //! | [`description`] | the description of a machine, and its limits |
 //! | [`program`] | steps and programs |

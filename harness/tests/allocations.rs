@@ -7,14 +7,14 @@
 
 use allocation_counter::measure;
 use contract::Dialect;
-use programs::generate::{GeneratorConfig, generate};
+use programs::generate::{GeneratorConfig, Limits, generate};
 use realmode_diff::check::solo::{Plan, reference, run_reference};
 use realmode_diff::{SubjectKind, Verdict};
 
 /// Returns plans of 60 drawn programs with the steps of each repeated `rounds` times. Leaves out the programs that are
 /// invalid then.
 fn programs(rounds: usize) -> Vec<Plan> {
-    let config = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: None };
+    let config = GeneratorConfig { dialect: Some(Dialect::Lopapr), limits: Limits::NONE };
     let program = |index| {
         let mut program = generate(&config, 2, index);
         program.steps = std::iter::repeat_n(program.steps, rounds).flatten().collect();

@@ -2,10 +2,12 @@
 //! precondition fails is skipped with a reason.
 
 use contract::description::{
-    AddrRun, MAX_BLOCKS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOWS, REGION_ALIGN, SlotSpec, WordRun, word_count, words,
+    AddrRun, MAX_BLOCKS, MAX_SLOTS, MAX_TOTAL_ENTRIES, MAX_WINDOW_ENTRIES, MAX_WINDOWS, REGION_ALIGN, SlotSpec,
+    WordRun, word_count, words,
 };
+use contract::dialect::{LiobnWidth, PinnedWindows, WindowBase};
 use contract::program::MAX_STEP_WORDS;
-use contract::{Gpa, Liobn, Pfn, Pte, RealAddr, WindowSpec};
+use contract::{Backing, Gpa, Liobn, Pfn, Pte, RealAddr, WindowSpec};
 
 use crate::regions::{REAL_LIMIT, Region, SECTION_BYTES, SECTION_LIMIT};
 use crate::state::{Memory, Page, Reference, Sparsemem, Window};
@@ -165,7 +167,7 @@ impl Reference {
     /// Step `create-window`: adds a window whose entries are all 0. Skipped if the LIOBN is taken, or if a table
     /// overlaps a region in use, among other preconditions.
     pub(crate) fn create_window(&mut self, spec: &WindowSpec) -> Result<(), Skip> {
-        need(spec.validate(self.page_shift, self.dialect).is_ok(), "the window contradicts itself")?;
+        need(self.can_have(spec), "the window contradicts itself")?;
         need(!self.windows.contains_key(&spec.liobn), "the LIOBN is taken")?;
         need(self.windows.len() < MAX_WINDOWS, "there are too many windows")?;
         let entries: u64 = self.windows.values().map(|window| window.spec.entries).sum();
@@ -178,6 +180,30 @@ impl Reference {
         need(self.lie_apart(&tables), "a table overlaps a region")?;
         self.windows.insert(spec.liobn, Window::new(*spec));
         Ok(())
+    }
+
+    /// Returns whether a window with these numbers can exist in the program's dialect (docs/semantics.md, section 1):
+    /// page, number of entries, base, LIOBN and backing. The addresses of the tables and the other windows do not count.
+    fn can_have(&self, spec: &WindowSpec) -> bool {
+        let WindowSpec { liobn, page_shift, base, entries, backing, .. } = *spec;
+        if !(12..=34).contains(&page_shift) || !(1..=MAX_WINDOW_ENTRIES).contains(&entries) {
+            return false;
+        }
+        let answers = self.answers();
+        let aligned = match answers.window_base {
+            WindowBase::PageMultiple => base.is_multiple_of(1 << page_shift),
+            WindowBase::AnyByte => true,
+        };
+        let named = match answers.liobn_width {
+            LiobnWidth::Bits64 => true,
+            LiobnWidth::Bits32 => u32::try_from(liobn.0).is_ok(),
+        };
+        let backed = match (backing, answers.pinned_windows) {
+            (Backing::Emulated, _) => true,
+            (Backing::Pinned { .. }, PinnedWindows::Exist) => page_shift <= self.page_shift.bits(),
+            (Backing::Pinned { .. }, PinnedWindows::Refuse) => false,
+        };
+        aligned && named && backed && u128::from(base) + (u128::from(entries) << page_shift) <= 1 << 64
     }
 
     /// Step `close-window`: clears every entry as H_STUFF_TCE of 0 does in virtual mode, then removes the window.

@@ -3,9 +3,10 @@
 mod common;
 
 use common::*;
-use contract::description::{AddrRun, MAX_TOTAL_ENTRIES, MAX_WINDOWS, SlotSpec, WordRun};
+use contract::description::{AddrRun, MAX_TOTAL_ENTRIES, MAX_WINDOW_ENTRIES, MAX_WINDOWS, SlotSpec, WordRun};
 use contract::{
-    Backing, Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, PageShift, Pfn, RealAddr, Rule, Status, Step, WindowSpec,
+    Backing, Dialect, Gfn, Gpa, Hva, Hypercall, Liobn, Machine, MemoryModel, PageShift, Pfn, RealAddr, Rule, Status,
+    Step, WindowSpec,
 };
 use reference::{Object, Page, Reference};
 
@@ -237,6 +238,53 @@ fn create_window() {
     skipped(&mut qemu, create(WindowSpec { backing, ..good }));
     skipped(&mut qemu, create(WindowSpec { liobn: Liobn(1 << 32), ..good }));
     done(&mut qemu, create(WindowSpec { base: 0x801, ..good }));
+}
+
+/// The reference decides by its own answers which windows can be created, and a description's validation has values of
+/// its own. Both say the same in every dialect, at and around every edge of every number of a window.
+#[test]
+fn windows_can_be_created_where_a_description_may_have_them() {
+    let (mut created, mut refused) = (0, 0);
+    for dialect in Dialect::ALL {
+        for host in [PageShift::Shift12, PageShift::Shift16] {
+            let memory = MemoryModel::Flatmem { array: RealAddr(0x10_0000), pages: 1 };
+            let mut model = Reference::new(dialect, &Machine::bare(host, 64, memory));
+            for spec in windows_at_edges() {
+                let valid = spec.validate(host, dialect);
+                if valid.is_ok() {
+                    done(&mut model, Step::CreateWindow(spec));
+                    done(&mut model, Step::CloseWindow { liobn: spec.liobn });
+                    created += 1;
+                } else {
+                    skipped(&mut model, Step::CreateWindow(spec));
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(created > 1_000 && refused > 1_000, "{created} were created, {refused} refused");
+}
+
+/// Returns windows whose numbers lie at and beside the edges of what any dialect allows.
+fn windows_at_edges() -> Vec<WindowSpec> {
+    let mut windows = Vec::new();
+    for page_shift in [0, 11, 12, 13, 15, 16, 17, 33, 34, 35, 63, 64, u32::MAX] {
+        let page = 1_u64.checked_shl(page_shift).unwrap_or(0);
+        for entries in [0, 1, 2, 3, MAX_WINDOW_ENTRIES - 1, MAX_WINDOW_ENTRIES, MAX_WINDOW_ENTRIES + 1, u64::MAX] {
+            let last = 0_u64.wrapping_sub(entries.wrapping_mul(page));
+            let around = [0, page, 1 << 34, 1 << 63, last].map(|at| [at.wrapping_sub(1), at, at.wrapping_add(1)]);
+            let far = [page >> 1, last.wrapping_sub(page), last.wrapping_add(page), last.wrapping_add(page >> 1)];
+            for base in around.into_iter().flatten().chain(far) {
+                for liobn in [0, (1 << 32) - 1, 1 << 32, u64::MAX] {
+                    for backing in [Backing::Emulated, Backing::Pinned { hardware: RealAddr(0x200_0000) }] {
+                        let (liobn, table) = (Liobn(liobn), RealAddr(0x100_0000));
+                        windows.push(WindowSpec { liobn, page_shift, base, entries, table, backing });
+                    }
+                }
+            }
+        }
+    }
+    windows
 }
 
 #[test]

@@ -13,11 +13,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, ROWS, Row, Seen, Shows};
 use contract::dialect::{Field, LiobnWidth, PinnedWindows, WindowBase};
 use contract::{Dialect, Hypercall, Pte, RealAddr, Step};
 use libtest_mimic::{Failed, Trial};
 use programs::{inputs, store};
+use realmode_diff::dialects::rows::{AGREED, AGREED_PROGRAM, Duty, ROWS, Row, Seen, ShownBy};
 use realmode_diff::voters::ledger::Ledger;
 use realmode_diff::voters::{Look, Roster};
 use realmode_diff::{Finding, Program, SubjectKind, Verdict, dialects, voters::qemu};
@@ -145,9 +145,9 @@ fn fields_have_rows() -> Result<(), Failed> {
 /// Whether a row declares different things for two dialects, given by their positions in `Dialect::ALL`.
 fn tells_apart(row: &Row, a: usize, b: usize) -> bool {
     match row.shows {
-        Shows::Answer(_, seen) => seen[a] != seen[b],
-        Shows::Duty(_, duties) => duties[a] != duties[b],
-        Shows::Machine(refused) => refused[a].is_some() != refused[b].is_some(),
+        ShownBy::Answer(_, seen) => seen[a] != seen[b],
+        ShownBy::Duty(_, duties) => duties[a] != duties[b],
+        ShownBy::Machine(refused) => refused[a].is_some() != refused[b].is_some(),
     }
 }
 
@@ -286,15 +286,15 @@ fn shows(row: &Row) -> Result<(), Failed> {
     let program = load(row.name)?;
     program.validate().map_err(|invalid| format!("in its own dialect: {invalid}"))?;
     match row.shows {
-        Shows::Answer(call, seen) => {
+        ShownBy::Answer(call, seen) => {
             let here = marked(row.name, &program, call)?;
             shows_answers(&program, here, seen)
         }
-        Shows::Duty(call, duties) => {
+        ShownBy::Duty(call, duties) => {
             let here = marked(row.name, &program, call)?;
             shows_duties(&program, here, duties)
         }
-        Shows::Machine(refused) => shows_machines(&program, refused),
+        ShownBy::Machine(refused) => shows_machines(&program, refused),
     }
 }
 
@@ -418,13 +418,13 @@ fn shows_live(row: &Row) -> Result<(), Failed> {
     let program = load(row.name)?;
     let in_qemu = spoken(&program, Dialect::Qemu);
     let (here, seen) = match row.shows {
-        Shows::Answer(call, seen) => (marked(row.name, &program, call)?, seen),
+        ShownBy::Answer(call, seen) => (marked(row.name, &program, call)?, seen),
         // Only a host can see these differences, or QEMU refuses the machine.
-        Shows::Duty(..) | Shows::Machine(_) if in_qemu.validate().is_ok() => {
+        ShownBy::Duty(..) | ShownBy::Machine(_) if in_qemu.validate().is_ok() => {
             let (finding, _) = ask_live(&in_qemu, Ledger::default())?;
             return ensure(finding.is_none(), || format!("{finding:?}"));
         }
-        Shows::Duty(..) | Shows::Machine(_) => return Ok(()),
+        ShownBy::Duty(..) | ShownBy::Machine(_) => return Ok(()),
     };
     for (dialect, expected) in Dialect::ALL.into_iter().zip(seen) {
         let program = spoken(&program, dialect);

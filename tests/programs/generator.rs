@@ -7,15 +7,13 @@ use contract::description::{MemoryModel, words};
 use contract::hcall::{H_PUT_TCE_INDIRECT, H_STUFF_TCE, MAX_TCES_PER_CALL};
 use contract::program::{MAX_STEPS, MAX_VCPUS};
 use contract::{Hypercall, PageShift, Rule, Step, StepKind, WindowSpec};
-use programs::generate::{GeneratorConfig, decode, generate};
+use programs::generate::{GeneratorConfig, Limits, decode, generate};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
-use realmode_diff::voters::qemu::BoardLimits;
-use realmode_diff::voters::qemu::{Board, LISTS_BELOW};
+use realmode_diff::voters::qemu::{self, Board, LISTS_BELOW};
 use realmode_diff::{Checker, Dialect, Program, SubjectKind, Tally, Verdict};
-use std::sync::Arc;
 
-const ANY: GeneratorConfig = GeneratorConfig { dialect: None, limits: None };
+const ANY: GeneratorConfig = GeneratorConfig { dialect: None, limits: Limits::NONE };
 
 /// No program has more steps than this. The swarm draws at most 48 times, each time a few steps.
 const STEPS: usize = 256;
@@ -427,7 +425,7 @@ fn edges_are_drawn() {
 #[test]
 fn live_programs_are_valid_and_fit_a_qemu() {
     for dialect in Dialect::ALL {
-        let config = GeneratorConfig { dialect: Some(dialect), limits: Some(Arc::new(BoardLimits)) };
+        let config = GeneratorConfig { dialect: Some(dialect), limits: qemu::limits() };
         // The board changes every 1024 programs, so the test takes programs that are far apart.
         for index in (0..600).map(|number| number * 331) {
             let program = generate(&config, 13, index);
@@ -442,9 +440,25 @@ fn live_programs_are_valid_and_fit_a_qemu() {
     }
 }
 
+/// The same seed gives the same programs for a live QEMU, so that a campaign can be repeated with a later version.
+#[test]
+fn the_programs_for_a_qemu_stay_the_same() {
+    let mut all = String::new();
+    for (number, dialect) in (0..201).zip(Dialect::ALL.into_iter().cycle()) {
+        let config = GeneratorConfig { dialect: Some(dialect), limits: qemu::limits() };
+        all.push_str(&generate(&config, 19, number * 331).to_string());
+    }
+    assert_eq!(
+        programs::store::hash(&all),
+        0x2dd0_b695_ef57_940a,
+        "the hash of 201 programs, {} bytes of text",
+        all.len()
+    );
+}
+
 #[test]
 fn live_programs_reach_every_outcome_of_their_dialect() {
-    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
+    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: qemu::limits() };
     let mut checker = SubjectKind::Candidate.checker();
     let mut sum = Tally::default();
     for index in (0..60).map(|number| number * 331) {
@@ -481,7 +495,7 @@ fn live_programs_reach_every_outcome_of_their_dialect() {
 /// and all three ways in which QEMU makes a window.
 #[test]
 fn live_boards_have_every_kind_of_window() {
-    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: Some(Arc::new(BoardLimits)) };
+    let config = GeneratorConfig { dialect: Some(Dialect::Qemu), limits: qemu::limits() };
     let mut windows: Vec<WindowSpec> = Vec::new();
     for board in 0..200 {
         windows.extend(&generate(&config, 17, board * 1024).machine.windows);

@@ -3,6 +3,7 @@
 
 mod encoding;
 mod generator;
+mod limits;
 mod mutation;
 mod serial;
 mod text;

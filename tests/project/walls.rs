@@ -1,9 +1,10 @@
 //! Tests of the invariants in docs/architecture.md that concern the structure of the project.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use contract::dialect::Field;
+use contract::dialect::{Dialect, Field};
 
 use super::files::{read, root};
 
@@ -102,19 +103,90 @@ fn the_contract_holds_no_dialects_answers() {
         assert!(!chosen_in(&root().join(file)).is_empty(), "{file} chooses no answers");
     }
     assert!(code(&root().join("reference/src/dialects.rs")).contains(": Answers"));
-    // The candidate has no answers in the form of the reference's, and neither side reads the rows of the document,
-    // which say what single calls answer.
-    for file in sources("candidate/src").into_iter().chain(sources("reference/src")) {
-        let code = code(&file);
+    // The candidate has no answers in the form of the reference's.
+    for file in sources("candidate/src") {
         let name = file.strip_prefix(root()).expect("below the root");
-        for word in ["dialect::table", "ROWS"] {
-            assert!(!code.contains(word), "{} reads the rows: it contains `{word}`", name.display());
+        assert!(!code(&file).contains("Answers"), "{} names the reference's form of answers", name.display());
+        let reading = name.ends_with("candidate/src/dialect.rs");
+        assert!(reading || chosen_in(&file).is_empty(), "{} asks {:?}", name.display(), chosen_in(&file));
+    }
+}
+
+/// The only file of the contract that holds values of dialects: which windows a valid description may have.
+const VALUES_OF_DIALECTS: &str = "contract/src/dialect/windows.rs";
+
+/// Returns what tells dialects apart in this code: the names of dialects, and comparisons of a dialect.
+fn tells_dialects_apart(code: &str) -> Vec<String> {
+    let words: BTreeSet<&str> = code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    let variants = Dialect::ALL.map(|dialect| format!("{dialect:?}")).into_iter();
+    let names = Dialect::ALL.map(|dialect| format!("\"{dialect}\"")).into_iter();
+    let comparisons = ["match dialect", ".dialect {", "dialect ==", "dialect !=", "dialect as ", "Dialect::ALL"];
+    let comparisons = comparisons.into_iter().chain(["Dialect::default()", "discriminant"]).map(String::from);
+    variants
+        .filter(|variant| words.contains(variant.as_str()))
+        .chain(names.chain(comparisons).filter(|text| code.contains(text.as_str())))
+        .collect()
+}
+
+/// Invariant 2: the contract tells dialects apart in one file only, apart from their names. Neither side nor the machine
+/// asks that file, so that a mistake in it cannot hide in both.
+#[test]
+fn the_contract_has_values_of_dialects_in_one_place() {
+    let values = root().join(VALUES_OF_DIALECTS);
+    assert!(!tells_dialects_apart(&code(&values)).is_empty(), "{VALUES_OF_DIALECTS} holds no values");
+    for file in sources("contract/src").into_iter().filter(|file| *file != values) {
+        let mut code = code(&file);
+        if file.ends_with("contract/src/dialect/mod.rs") {
+            // The dialects themselves, their order and their names.
+            let all = Dialect::ALL.map(|dialect| format!("Self::{dialect:?}")).join(", ");
+            let mut declared = vec![format!("[Self; {}] = [{all}];", Dialect::ALL.len())];
+            declared.extend(Dialect::ALL.map(|dialect| format!("\n    {dialect:?},\n")));
+            declared.extend(Dialect::ALL.map(|dialect| format!("Self::{dialect:?} => \"{dialect}\",")));
+            for text in declared {
+                assert!(code.contains(&text), "{} does not contain `{text}`", file.display());
+                code = code.replacen(&text, "\n", 1);
+            }
         }
-        if name.starts_with("candidate") {
-            assert!(!code.contains("Answers"), "{} names the reference's form of answers", name.display());
-            let reading = name.ends_with("candidate/src/dialect.rs");
-            assert!(reading || chosen_in(&file).is_empty(), "{} asks {:?}", name.display(), chosen_in(&file));
+        let found = tells_dialects_apart(&code);
+        assert!(found.is_empty(), "{} tells dialects apart: it contains {found:?}", file.display());
+    }
+    let text = code(&values);
+    let questions: Vec<&str> = text.split("pub const fn ").skip(1).filter_map(|rest| rest.split('(').next()).collect();
+    assert!(questions.contains(&"has_pinned_windows"), "{questions:?}");
+    let asks = |file: &Path| -> Vec<&&str> {
+        let code = code(file);
+        questions.iter().filter(|question| code.contains(&format!("{question}("))).collect()
+    };
+    // `WindowSpec::validate` asks.
+    assert!(!asks(&root().join("contract/src/description.rs")).is_empty());
+    for folder in ["contract/src", "reference/src", "candidate/src", "machine/src", "abi/src"] {
+        for file in sources(folder) {
+            if file == values || file.ends_with("contract/src/description.rs") {
+                continue;
+            }
+            assert!(asks(&file).is_empty(), "{} asks the contract: {:?}", file.display(), asks(&file));
+            let decides = matches!(folder, "reference/src" | "candidate/src");
+            assert!(!decides || !code(&file).contains("validate("), "{} lets the contract decide", file.display());
         }
+    }
+}
+
+/// Tests the search of the test above.
+#[test]
+fn code_that_tells_dialects_apart_is_seen() {
+    for planted in [
+        "match self { Self::Kvm => 1, _ => 2 }",
+        "match program.dialect { _ => 2 }",
+        "match dialect {\n_ => 2 }",
+        "if self.dialect == other { 1 } else { 2 }",
+        "if dialect.name() == \"qemu\" { 1 } else { 2 }",
+        "[64, 64, 32][dialect as usize]",
+        "Dialect::ALL.iter().position(|other| *other == *self)",
+    ] {
+        assert!(!tells_dialects_apart(planted).is_empty(), "{planted}");
+    }
+    for fine in ["Dialect::from_name(word)", "writeln!(f, \"dialect {}\", self.dialect)", "pub dialect: Dialect,"] {
+        assert!(tells_dialects_apart(fine).is_empty(), "{fine}: {:?}", tells_dialects_apart(fine));
     }
 }
 

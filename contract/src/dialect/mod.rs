@@ -1,18 +1,15 @@
 //! The names of the dialects, of the fields in which LoPAPR, KVM and QEMU disagree, and of the answers that a field can
 //! have (semantics 4).
 //!
-//! Nothing here says what a dialect answers to a call. The reference has its values in `reference::answers`, and the
-//! candidate has its own reading of semantics 4. `tests/corpora/dialects.rs` compares the two: a table that both sides
-//! import would hide a mistake in it.
-//!
-//! | module | what it holds |
-//! |---|---|
-//! | here | the dialects, the fields and their possible answers, and what a valid description may have in a dialect |
-//! | [`table`] | the rows: what a guest sees of each disagreement, with its source and the call that shows it |
+//! Nothing here says what a dialect answers. The reference has its values in `reference::answers`, and the candidate
+//! has its own reading of semantics 4. `tests/corpora/dialects.rs` compares the two: a table that both sides import
+//! would hide a mistake in it. The only values of dialects in this crate are in `windows.rs`: which windows a valid
+//! description may have in a dialect, because a program must be valid or not without either side. The reference does
+//! not ask them. It decides step `create-window` by its own answers, and its tests compare the two at every edge.
 
 use core::fmt;
 
-pub mod table;
+mod windows;
 
 macro_rules! answers {
     ($($field:ident $Type:ident $situation:literal { $($variant:ident $text:literal;)* })*) => {
@@ -166,44 +163,6 @@ impl Dialect {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
-    }
-
-    /// Whether a valid description in this dialect may have pinned windows (semantics 1).
-    #[must_use]
-    #[inline]
-    pub const fn has_pinned_windows(self) -> bool {
-        match self {
-            Self::Lopapr | Self::Kvm => true,
-            Self::Qemu => false,
-        }
-    }
-
-    /// Whether the base of a valid window must be a multiple of the window's page size (semantics 1). `false` means
-    /// that the base is any I/O bus address.
-    #[must_use]
-    #[inline]
-    pub const fn aligns_window_bases(self) -> bool {
-        match self {
-            Self::Lopapr | Self::Kvm => true,
-            Self::Qemu => false,
-        }
-    }
-
-    /// Largest number of bits of the LIOBN of a valid window: 32 or 64 (semantics 1).
-    #[must_use]
-    #[inline]
-    pub const fn liobn_bits(self) -> u32 {
-        match self {
-            Self::Lopapr | Self::Kvm => 64,
-            Self::Qemu => 32,
-        }
-    }
-
-    /// Returns the largest LIOBN of a window in this dialect: all [`liobn_bits`](Self::liobn_bits) are 1.
-    #[must_use]
-    #[inline]
-    pub const fn max_liobn(self) -> u64 {
-        u64::MAX >> (u64::BITS - self.liobn_bits())
     }
 }
 

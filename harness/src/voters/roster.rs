@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Dialect, Rule};
-use programs::generate::Limits;
+use programs::generate::{Limits, Unsatisfiable};
 use programs::store;
 
 use super::ledger::Ledger;
@@ -31,10 +31,9 @@ pub trait Candidacy: fmt::Debug + Send + Sync {
     /// Fails if this computer cannot run the voter. The text says why, and what the user can do.
     fn make(&self, look: Look) -> Result<Box<dyn Voter>, Unavailable>;
 
-    /// Returns the machines that the voter can have, so that campaigns draw programs within these limits; `None` for no
-    /// limits.
-    fn limits(&self) -> Option<Arc<dyn Limits>> {
-        None
+    /// Returns which programs the voter can run, so that campaigns draw programs within these limits.
+    fn limits(&self) -> Limits {
+        Limits::NONE
     }
 
     /// Returns the dialect in which campaigns expect answers, unless the user names another dialect. `None` if the
@@ -124,11 +123,15 @@ impl Roster {
         self.candidates.iter().filter_map(|candidate| candidate.code()).collect()
     }
 
-    /// Returns the machines that the voters can have: the limits of the first voter that has limits. `None` if no voter
-    /// has any.
-    #[must_use]
-    pub fn limits(&self) -> Option<Arc<dyn Limits>> {
-        self.candidates.iter().find_map(|candidate| candidate.limits())
+    /// Returns which programs every voter can run: the limits of all voters together, whatever their order. `dialects`
+    /// are the dialects of the programs.
+    ///
+    /// # Errors
+    /// Fails if no program of one of the dialects keeps to the limits of all voters.
+    pub fn limits(&self, dialects: &[Dialect]) -> Result<Limits, Unsatisfiable> {
+        let limits = self.candidates.iter().fold(Limits::NONE, |limits, candidate| limits.and(candidate.limits()));
+        limits.check(dialects)?;
+        Ok(limits)
     }
 
     /// Returns the dialect in which campaigns expect answers: that of the first voter whose [`Candidacy::dialect`] is

@@ -9,7 +9,7 @@ use contract::description::{
 use contract::{Gfn, Hva, Liobn, Pfn, Pte, RealAddr, WindowSpec};
 
 use super::dice::Dice;
-use super::swarm::{Limited, Swarm};
+use super::swarm::{Choice, Swarm};
 use contract::description::blocks_of_section;
 
 /// Real address from which on struct pages, tables and the vmemmap list are placed: above all sections that are drawn,
@@ -78,8 +78,8 @@ fn split_at(boundary: u64, swarm: &Swarm) -> u64 {
     (boundary << swarm.block_shift) / swarm.struct_page
 }
 
-/// Draws a machine with the features of the swarm: memory, guest, own references and windows. With limits of a voter,
-/// the windows are those of the limits; in 2 of 100 cases one of them is left out.
+/// Draws a machine with the features of the swarm: memory, guest, own references and windows. If the swarm has a choice
+/// of windows, the machine has all of them, or, in 2 of 100 cases, all but one.
 pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     let mut places = Places { next: TABLES, spread: dice.percent(50) };
     let (memory, absent_sections, pool) = memory(swarm, &mut places, dice);
@@ -95,7 +95,7 @@ pub(crate) fn draw(swarm: &Swarm, dice: &mut Dice<'_>) -> Scene {
     compounds(swarm, &mut scene, dice);
     guest(swarm, &mut scene, dice);
     owned(swarm, &mut scene, dice);
-    if let Some(Limited { windows, .. }) = &swarm.limited {
+    if let Some(Choice { windows, .. }) = &swarm.choice {
         let lacking = if dice.percent(2) { dice.pick_from(windows).map(|window| window.liobn) } else { None };
         for window in windows.iter().filter(|window| Some(window.liobn) != lacking) {
             let window = placed(window, &mut scene.places, dice);
@@ -229,22 +229,21 @@ fn compounds(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     scene.pool.dedup();
 }
 
-/// Draws one to three memory slots (in 10 of 100 programs without limits also one at the last gfn) and the mappings of
-/// their first pages. Fills the scene's `mapped` and `holes`.
+/// Draws one to three memory slots and the mappings of their first pages, in 10 of 100 programs also one at the last
+/// gfn. Draws no slot that would lie outside the swarm's limits. Fills the scene's `mapped` and `holes`.
 fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     let shift = swarm.page_shift.bits();
     let mut gfn = dice.pick(&[0, 0, 0x10, 0x1000]);
-    if swarm.limited.is_some() {
-        // Lists must lie in the voter's low memory. Pages that TCEs name need not.
-        gfn &= 0xff;
+    if gfn >= swarm.gfns {
+        gfn = 0;
     }
     let count = dice.pick(&[2, 1, 3]);
     for id in 0..count {
-        // Some slots are far larger than what is mapped, so that TCEs with large window pages can lie in guest memory.
-        let mut pages = dice.pick(&[16, 8, 32, 16, 0x1000, 0x10_0000]);
-        if swarm.limited.is_some() {
-            pages = pages.min(64);
+        if gfn >= swarm.gfns {
+            break;
         }
+        // Some slots are far larger than what is mapped, so that TCEs with large window pages can lie in guest memory.
+        let pages = dice.pick(&[16, 8, 32, 16, 0x1000, 0x10_0000]).min(swarm.slot_pages).min(swarm.gfns - gfn);
         let alias = id > 0 && dice.percent(20);
         let hva = Hva(0x7f00_0000_0000 + if alias { 0 } else { id << 40 });
         scene.machine.slots.push(SlotSpec { id: id as u32, gfn: Gfn(gfn), pages, hva });
@@ -262,9 +261,9 @@ fn guest(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
         scene.holes.push(GuestPage { gfn: gfn + pages - 1, hva: Hva(hva.0 + ((pages - 1) << shift)) });
         gfn += pages + if dice.percent(50) { 0 } else { dice.pick(&[1, 0x100]) };
     }
-    if dice.percent(10) && swarm.limited.is_none() {
-        // The last guest frame below 2^64.
-        let last = (1 << (64 - shift)) - 1;
+    // The last guest frame below 2^64.
+    let last = (1 << (64 - shift)) - 1;
+    if dice.percent(10) && last < swarm.gfns {
         let slot = SlotSpec { id: 500, gfn: Gfn(last), pages: 1, hva: Hva(0x7fff_0000_0000) };
         scene.machine.slots.push(slot);
         map(swarm, scene, GuestPage { gfn: last, hva: slot.hva }, 0, 1, dice);
@@ -343,9 +342,14 @@ fn owned(swarm: &Swarm, scene: &mut Scene, dice: &mut Dice<'_>) {
     }
 }
 
-/// Returns a copy of the window whose table of guest values has newly allocated real memory.
+/// Returns a copy of the window whose tables have newly allocated real memory.
 pub(crate) fn placed(window: &WindowSpec, places: &mut Places, dice: &mut Dice<'_>) -> WindowSpec {
-    WindowSpec { table: places.take(window.entries * 8, 4096, dice), ..*window }
+    let table = places.take(window.entries * 8, 4096, dice);
+    let backing = match window.backing {
+        Backing::Emulated => Backing::Emulated,
+        Backing::Pinned { .. } => Backing::Pinned { hardware: places.take(window.entries * 8, 4096, dice) },
+    };
+    WindowSpec { table, backing, ..*window }
 }
 
 /// Draws a window that the swarm's dialect allows, with tables in newly allocated memory and a LIOBN that none of
@@ -382,8 +386,7 @@ pub(crate) fn window(swarm: &Swarm, others: &[WindowSpec], places: &mut Places, 
     while others.iter().any(|other| other.liobn.0 == liobn) {
         liobn = (liobn + 1) & swarm.dialect.max_liobn();
     }
-    let table = places.take(entries * 8, 4096, dice);
-    let backing =
-        if pinned { Backing::Pinned { hardware: places.take(entries * 8, 4096, dice) } } else { Backing::Emulated };
-    WindowSpec { liobn: Liobn(liobn), page_shift, base, entries, table, backing }
+    let backing = if pinned { Backing::Pinned { hardware: RealAddr(0) } } else { Backing::Emulated };
+    let window = WindowSpec { liobn: Liobn(liobn), page_shift, base, entries, table: RealAddr(0), backing };
+    placed(&window, places, dice)
 }

@@ -12,21 +12,19 @@ pub(crate) mod machine;
 pub(crate) mod steps;
 pub(crate) mod swarm;
 
-use std::sync::Arc;
-
 use contract::{Dialect, Program};
 
 use dice::Dice;
-pub use limits::Limits;
-use swarm::{Limited, Swarm};
+pub use limits::{Features, Limits, Unsatisfiable, WindowLimits};
+use swarm::Swarm;
 
 /// Which programs the generator draws.
 #[derive(Clone, Debug, Default)]
 pub struct GeneratorConfig {
     /// The dialect of all programs; `None` draws a dialect for each program, LoPAPR most often.
     pub dialect: Option<Dialect>,
-    /// The limits of a voter, within which all machines lie; `None` draws machines without such limits.
-    pub limits: Option<Arc<dyn Limits>>,
+    /// The limits of voters, to which all programs keep. Some program must keep to them ([`Limits::check`]).
+    pub limits: Limits,
 }
 
 /// Draws program number `index` (from 0) of the campaign with seed `seed`. The program is valid.
@@ -34,10 +32,7 @@ pub struct GeneratorConfig {
 pub fn generate(config: &GeneratorConfig, seed: u64, index: u64) -> Program {
     let mut dice = Dice::seeded(seed, index);
     let mut swarm = Swarm::draw(config.dialect, &mut dice);
-    if let Some(limits) = &config.limits {
-        let windows = limits.windows(swarm.dialect, seed, index);
-        swarm.limit(Limited { limits: Arc::clone(limits), windows }, &mut dice);
-    }
+    swarm.limit(&config.limits, seed, index, &mut dice);
     finish(&swarm, &mut dice)
 }
 

@@ -1,13 +1,14 @@
 //! Draws random steps for a machine.
 
-use contract::description::{AddrRun, Machine, MemoryModel, SlotSpec, WordRun};
+use contract::description::{AddrRun, MAX_TOTAL_ENTRIES, Machine, MemoryModel, SlotSpec, WordRun};
 use contract::hcall::{LIST_BYTES, MAX_TCES_PER_CALL};
 use contract::program::MAX_STEPS;
 use contract::{Backing, Dialect, Gpa, Hypercall, Pfn, Program, Pte, Step, WindowSpec};
 
 use super::dice::Dice;
+use super::limits::Features;
 use super::machine::{GuestPage, Scene, placed, window};
-use super::swarm::{Limited, Swarm};
+use super::swarm::Swarm;
 
 /// Draws the steps for the scene's machine and returns the program: at most [`MAX_STEPS`] steps.
 pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program {
@@ -31,6 +32,16 @@ pub(crate) fn draw(swarm: &Swarm, scene: Scene, dice: &mut Dice<'_>) -> Program 
     }
     let mut steps = writer.steps;
     steps.truncate(MAX_STEPS);
+    // Only long programs, for voters with limits, can create more entries than a valid program may have.
+    let mut left = MAX_TOTAL_ENTRIES - scene.machine.windows.iter().map(|window| window.entries).sum::<u64>();
+    steps.retain(|step| match step {
+        Step::CreateWindow(window) if window.entries > left => false,
+        Step::CreateWindow(window) => {
+            left -= window.entries;
+            true
+        }
+        _ => true,
+    });
     Program { dialect: swarm.dialect, machine: scene.machine, steps }
 }
 
@@ -207,12 +218,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Draws a `hot-add` or a `hot-remove` of one of `absent_sections`, and a lookup of a page in that section, which a
-    /// `hot-add` also puts into the pool. Draws nothing if `absent_sections` is empty.
+    /// Draws a `hot-add` or a `hot-remove` of one of `absent_sections`, and, if voters allow probes, a lookup of a page
+    /// in that section. A `hot-add` also puts that page into the pool. Draws nothing if `absent_sections` is empty.
     pub(crate) fn hotplug(&mut self, dice: &mut Dice<'_>) {
         let Some(section) = dice.pick_from(&self.absent_sections) else { return };
         let per_section = self.swarm.page_shift.pages_per_section();
-        if dice.percent(60) {
+        let pfn = if dice.percent(60) {
             let bytes = per_section * self.swarm.struct_page;
             let size = 1u64 << self.swarm.block_shift;
             let count = bytes / size + 2;
@@ -224,10 +235,12 @@ impl Writer<'_> {
             self.steps.push(Step::HotAdd { section, blocks });
             let pfn = Pfn(section * per_section + dice.below(per_section));
             self.pool.push(pfn);
-            self.steps.push(Step::Lookup { pfn });
+            pfn
         } else {
             self.steps.push(Step::HotRemove { section });
-            let pfn = Pfn(section * per_section + dice.below(per_section));
+            Pfn(section * per_section + dice.below(per_section))
+        };
+        if self.swarm.allowed.contains(Features::PROBES) {
             self.steps.push(Step::Lookup { pfn });
         }
     }
@@ -293,13 +306,15 @@ impl Writer<'_> {
         self.steps.push(call(release));
     }
 
-    /// Draws a `create-window` or a `close-window`, within the limits of the voter if there are any. Draws nothing if
-    /// the limits allow none.
+    /// Draws a `create-window` or a `close-window`. Draws nothing if the limits of voters allow none.
     pub(crate) fn window(&mut self, dice: &mut Dice<'_>) {
+        if !self.swarm.allowed.contains(Features::WINDOW_STEPS) {
+            return;
+        }
         let close = if !dice.percent(50) {
             None
-        } else if let Some(Limited { limits, .. }) = &self.swarm.limited {
-            dice.pick_from(&limits.closable(&self.windows))
+        } else if let Some(choice) = &self.swarm.choice {
+            dice.pick_from(&choice.closable(&self.windows))
         } else {
             dice.pick_from(&self.windows)
         };
@@ -309,8 +324,8 @@ impl Writer<'_> {
             self.steps.push(Step::CloseWindow { liobn: window.liobn });
             return;
         }
-        let window = match &self.swarm.limited {
-            Some(Limited { limits, windows }) => match dice.pick_from(&limits.creatable(windows, &self.windows)) {
+        let window = match &self.swarm.choice {
+            Some(choice) => match dice.pick_from(&choice.creatable(&self.windows)) {
                 Some(window) => placed(&window, &mut self.places, dice),
                 None => return,
             },
@@ -320,7 +335,7 @@ impl Writer<'_> {
         self.steps.push(Step::CreateWindow(window));
     }
 
-    /// Draws a hypercall on an open window, with the steps that belong to it; if no window is open, what
+    /// Draws a hypercall on an open window, with the steps that belong to it. If no window is open, draws what
     /// [`window`](Self::window) draws.
     pub(crate) fn hypercall(&mut self, dice: &mut Dice<'_>) {
         let wrong = dice.percent(self.swarm.wrong);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use contract::{Dialect, PageShift, WindowSpec};
 
-use super::Limits;
 use super::dice::Dice;
+use super::limits::{Features, Limits, WindowLimits};
 
 /// The features of one program, and the values that its machine and steps share.
 pub(crate) struct Swarm {
@@ -39,7 +39,8 @@ pub(crate) struct Swarm {
     pub(crate) slots: bool,
     /// Whether steps create and close windows.
     pub(crate) windows: bool,
-    /// Whether there are probe steps: lookups and conditional references. A hot-plug step brings a lookup in any case.
+    /// Whether there are probe steps: lookups and conditional references. A hot-plug step brings a lookup in any
+    /// case, unless the limits of voters exclude probes.
     pub(crate) probes: bool,
     /// Whether there are calls with hundreds of entries, and windows that are large enough for them.
     pub(crate) long: bool,
@@ -49,14 +50,40 @@ pub(crate) struct Swarm {
     pub(crate) wrong: u64,
     /// Number of draws of steps: a random number from half of this to this. One draw can add several steps.
     pub(crate) steps: u64,
-    /// The limits of a voter, to which the program must keep; `None` if there are no limits.
-    pub(crate) limited: Option<Limited>,
+    /// What the limits of voters allow, whether this program uses it or not.
+    pub(crate) allowed: Features,
+    /// All guest memory lies below this gfn.
+    pub(crate) gfns: u64,
+    /// Largest number of pages of a memory slot.
+    pub(crate) slot_pages: u64,
+    /// The only windows that the program may have; `None` if there is no such limit.
+    pub(crate) choice: Option<Choice>,
 }
 
-/// The limits of a voter, and the windows that these limits allow for this program.
-pub(crate) struct Limited {
-    pub(crate) limits: Arc<dyn Limits>,
+/// The windows that a program may have, and the voters that limit which of them can be closed and created when.
+pub(crate) struct Choice {
     pub(crate) windows: Vec<WindowSpec>,
+    limits: Vec<Arc<dyn WindowLimits>>,
+}
+
+impl Choice {
+    /// Returns the windows among `open` that every voter can close now.
+    pub(crate) fn closable(&self, open: &[WindowSpec]) -> Vec<WindowSpec> {
+        common(open, self.limits.iter().map(|limits| limits.closable(open)))
+    }
+
+    /// Returns the windows of the choice that every voter can create while the windows `open` are open.
+    pub(crate) fn creatable(&self, open: &[WindowSpec]) -> Vec<WindowSpec> {
+        common(&self.windows, self.limits.iter().map(|limits| limits.creatable(&self.windows, open)))
+    }
+}
+
+/// Returns the windows of `all` that are in each list, in the order of `all`.
+fn common(all: &[WindowSpec], lists: impl Iterator<Item = Vec<WindowSpec>>) -> Vec<WindowSpec> {
+    lists.fold(all.to_vec(), |mut common, list| {
+        common.retain(|window| list.contains(window));
+        common
+    })
 }
 
 impl Swarm {
@@ -90,34 +117,55 @@ impl Swarm {
             edges,
             wrong: dice.pick(&[10, 0, 5, 20, 40]),
             steps: dice.pick(&[24, 8, 16, 32, 48]),
-            limited: None,
+            allowed: Features::ALL,
+            gfns: u64::MAX,
+            slot_pages: u64::MAX,
+            choice: None,
         }
     }
 
-    /// Restricts the swarm to the limits of a voter, which shows only registers and tables of emulated windows. Sets
-    /// flatmem, and switches off hot-plug, probes and the features of pages (all but `absent`). Draws anew, with other
-    /// probabilities, whether steps change slots and windows, how often calls are wrong, and the number of steps.
-    pub(crate) fn limit(&mut self, limited: Limited, dice: &mut Dice<'_>) {
-        self.limited = Some(limited);
-        self.flatmem = true;
-        self.pinned = false;
-        self.emulated = true;
-        for feature in [
-            &mut self.compound,
-            &mut self.imperfect,
-            &mut self.own,
-            &mut self.hotplug,
-            &mut self.migrate,
-            &mut self.probes,
-            &mut self.edges,
+    /// Restricts the swarm of program number `index` of the campaign `seed` to the limits: switches off what they do
+    /// not allow. If something is slow for a voter, draws anew, with other probabilities, whether steps change windows
+    /// and slots, how often calls are wrong, and the number of steps.
+    pub(crate) fn limit(&mut self, limits: &Limits, seed: u64, index: u64, dice: &mut Dice<'_>) {
+        let has = |feature| limits.features.contains(feature);
+        self.allowed = limits.features;
+        self.gfns = limits.gfns;
+        self.slot_pages = limits.slot_pages;
+        // The limits allow at least one of each pair; see `Limits::check`.
+        self.flatmem = if self.flatmem { has(Features::FLATMEM) } else { !has(Features::SPARSEMEM) };
+        self.page_shift = match self.page_shift {
+            PageShift::Shift16 if !has(Features::PAGES_64K) => PageShift::Shift12,
+            PageShift::Shift12 if !has(Features::PAGES_4K) => PageShift::Shift16,
+            drawn => drawn,
+        };
+        self.emulated = has(Features::EMULATED) && (self.emulated || !has(Features::PINNED));
+        self.pinned = self.dialect.has_pinned_windows() && has(Features::PINNED) && (self.pinned || !self.emulated);
+        for (feature, allowed) in [
+            (&mut self.compound, has(Features::COMPOUND)),
+            (&mut self.absent, has(Features::ABSENT)),
+            (&mut self.imperfect, has(Features::FLAGS)),
+            (&mut self.own, has(Features::OWN)),
+            (&mut self.hotplug, has(Features::HOT_PLUG) && !self.flatmem),
+            (&mut self.migrate, has(Features::MIGRATE)),
+            (&mut self.slots, has(Features::SLOT_STEPS)),
+            (&mut self.windows, has(Features::WINDOW_STEPS)),
+            (&mut self.probes, has(Features::PROBES)),
         ] {
-            *feature = false;
+            *feature &= allowed;
         }
-        self.slots = dice.percent(5);
-        // Rare, because closing or creating a window takes such a voter as long as hundreds of hypercalls.
-        self.windows = dice.percent(3);
-        self.wrong = dice.pick(&[20, 10, 40, 5]);
-        // Many steps, because every table is read back whole at the end, which takes long.
-        self.steps = dice.pick(&[1024, 512, 256, 1536]);
+        if limits.slow_ends {
+            // Rare, because few TCEs of a long program would name guest memory after a slot is gone.
+            self.slots = dice.percent(5) && has(Features::SLOT_STEPS);
+        }
+        if limits.slow_windows {
+            self.windows = dice.percent(3) && has(Features::WINDOW_STEPS);
+        }
+        if limits.slow_ends {
+            self.wrong = dice.pick(&[20, 10, 40, 5]);
+            self.steps = dice.pick(&[1024, 512, 256, 1536]);
+        }
+        let windows = limits.windows(self.dialect, seed, index);
+        self.choice = windows.map(|windows| Choice { windows, limits: limits.windows.clone() });
     }
 }

@@ -5,6 +5,7 @@ use contract::{Backing, Program, Step};
 
 use super::sights::{LAST_SECTION, Sights};
 use crate::focus::Focus;
+use crate::generate::Features;
 use crate::generate::dice::Dice;
 use crate::generate::machine::{GuestPage, Places};
 use crate::generate::steps::Writer;
@@ -130,6 +131,9 @@ fn swarm(sights: Sights<'_>, dice: &mut Dice<'_>) -> Swarm {
         edges: true,
         wrong: 6,
         steps: 1,
-        limited: None,
+        allowed: Features::ALL,
+        gfns: u64::MAX,
+        slot_pages: u64::MAX,
+        choice: None,
     }
 }

@@ -1,24 +1,50 @@
-//! Draws machines that a live QEMU can have: windows of one *board*, which many programs share, because another board
+//! The limits of a live QEMU, and its windows: those of one *board*, which many programs share, because another board
 //! needs another boot.
 //!
 //! A board mixes default windows of PCI host bridges (any number of entries), windows that RTAS makes (2^n entries,
 //! mostly of larger pages) and VIO windows (65,536 entries of 4 KiB). Most programs of a board have all of its windows.
 //! Some lack one, and some close and create windows between other steps, which needs RTAS calls.
 
-use contract::{Backing, Dialect, Liobn, RealAddr, WindowSpec};
+use std::sync::Arc;
 
-use programs::generate::{Limits, dice::Dice};
+use contract::{Backing, Dialect, Liobn, PageShift, RealAddr, WindowSpec};
 
-use super::{Board, VIO_ENTRIES};
+use programs::generate::{Features, Limits, WindowLimits, dice::Dice};
+
+use super::{Board, LISTS_BELOW, VIO_ENTRIES};
 
 /// How many programs in a row, by their numbers, have the same board.
 const PROGRAMS: u64 = 1024;
 
-/// The machines that QEMU's pseries machine can have, for the generator.
-#[derive(Clone, Copy, Debug)]
-pub struct BoardLimits;
+/// Returns which programs a live QEMU can run, for the generator. QEMU shows registers, and tables of emulated windows.
+/// It has neither struct pages nor a host page table that a program could change.
+#[must_use]
+pub fn limits() -> Limits {
+    Limits {
+        features: Features::FLATMEM
+            .or(Features::PAGES_4K)
+            .or(Features::PAGES_64K)
+            .or(Features::EMULATED)
+            .or(Features::ABSENT)
+            .or(Features::SLOT_STEPS)
+            .or(Features::WINDOW_STEPS),
+        // Lists must lie in QEMU's low memory, whatever the size of host pages. Pages that TCEs name need not.
+        gfns: LISTS_BELOW >> PageShift::Shift16.bits(),
+        // Large slots would show nothing, because QEMU stores TCEs of every page.
+        slot_pages: 64,
+        // RTAS calls.
+        slow_windows: true,
+        // Tables are read back through H_GET_TCE.
+        slow_ends: true,
+        windows: vec![Arc::new(Boards)],
+    }
+}
 
-impl Limits for BoardLimits {
+/// The windows of boards.
+#[derive(Clone, Copy, Debug)]
+struct Boards;
+
+impl WindowLimits for Boards {
     fn windows(&self, dialect: Dialect, seed: u64, index: u64) -> Vec<WindowSpec> {
         // Boards are numbered from the other end than programs, so that no board has the dice of a program.
         let dice = &mut Dice::seeded(seed, !(index / PROGRAMS));
@@ -41,6 +67,15 @@ impl Limits for BoardLimits {
             }
         }
         windows
+    }
+
+    fn shared_by(&self) -> u64 {
+        PROGRAMS
+    }
+
+    fn accepts(&self, windows: &[WindowSpec]) -> bool {
+        let mut board = Board::default();
+        windows.iter().all(|window| board.add(window).is_ok())
     }
 
     /// Returns the windows of `open` that RTAS can remove. If a bridge has two windows, the first one is not among

@@ -11,7 +11,7 @@
 //! | `mailbox` | batches of requests and answers |
 //! | `board` | which windows QEMU can have |
 //! | `live` | a running machine: windows made and removed through RTAS, tables cleared, lists stored |
-//! | `draw` | machines that a QEMU can have, for campaigns |
+//! | `draw` | the limits of a QEMU, for campaigns |
 //! | `voter` | what the [pipeline](super::ahead) and rosters must know of it |
 //!
 //! QEMU shows registers and, through H_GET_TCE, tables. It has no reference counts. A program whose windows QEMU cannot
@@ -30,7 +30,7 @@ mod voter;
 
 pub use board::{Board, VIO_ENTRIES};
 pub use child::{COMMAND, Config, ENVIRONMENT, INSTALL, Unavailable, Version};
-pub use draw::BoardLimits;
+pub use draw::limits;
 pub use live::Live;
 pub use voter::{NAME, Qemu};
 

@@ -1,7 +1,5 @@
 //! QEMU as a system that the pipeline can run ahead of, and as a candidate for rosters.
 
-use std::sync::Arc;
-
 use contract::hcall::{H_GET_TCE, H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE};
 use contract::{Dialect, Hypercall, Program, Step, WindowSpec};
 use programs::generate::Limits;
@@ -9,7 +7,6 @@ use programs::store;
 
 use super::board::Board;
 use super::child::Config;
-use super::draw::BoardLimits;
 use super::live::Live;
 use crate::voters::ahead::{self, Ahead, System, Uncovered};
 use crate::voters::restart::Loss;
@@ -91,8 +88,8 @@ impl Candidacy for Config {
         ahead::SHOWS
     }
 
-    fn limits(&self) -> Option<Arc<dyn Limits>> {
-        Some(Arc::new(BoardLimits))
+    fn limits(&self) -> Limits {
+        super::limits()
     }
 
     fn dialect(&self) -> Option<Dialect> {

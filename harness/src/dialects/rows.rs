@@ -1,34 +1,33 @@
 //! The rows of disagreement, as data for docs/dialects.md and for `tests/corpora/dialects.rs`, which compares the
 //! reference with them. Neither the reference nor the candidate reads them.
 //!
-//! The dialects can disagree on one field of [`Answers`](super::Answers) in several ways that a guest tells apart. Each
-//! of these ways is a row of its own. The reference decides what a dialect answers in general (`reference::answers`); a
-//! row says what comes of one call, or whether one machine is valid. The call is a step of the program
-//! `corpora/dialects/NAME.realmode`, all of whose other steps answer alike in all dialects.
+//! The dialects can disagree on one field of [`Answers`](contract::dialect::Answers) in several ways that a guest tells
+//! apart. Each of these ways is a row of its own. The reference decides what a dialect answers in general
+//! (`reference::answers`); a row says what comes of one call, or whether one machine is valid. The call is a step of
+//! the program `corpora/dialects/NAME.realmode`, all of whose other steps answer alike in all dialects.
 
-use super::{Dialect, Field};
-use crate::hcall::{Hypercall, Status};
-use crate::rule::Rule;
+use contract::dialect::Field;
+use contract::{Dialect, Hypercall, Rule, Status};
 
 /// A disagreement of the dialects that one hypercall, or one machine, shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The name of the row, and of its program `corpora/dialects/NAME.realmode`.
     pub name: &'static str,
-    /// The field of [`Answers`](super::Answers) in which the dialects disagree.
+    /// The field of [`Answers`](contract::dialect::Answers) in which the dialects disagree.
     pub field: Field,
     /// What the hypercall or the machine of the row is, in a sentence or two.
     pub situation: &'static str,
-    /// The source of each dialect's answer, in the order of [`Dialect::ALL`](super::Dialect::ALL).
+    /// The source of each dialect's answer, in the order of [`Dialect::ALL`].
     pub sources: [&'static str; Dialect::ALL.len()],
     /// How the program of the row shows the disagreement.
-    pub shows: Shows,
+    pub shows: ShownBy,
 }
 
 /// How a disagreement shows. Each array has one element for each dialect, in the order of
-/// [`Dialect::ALL`](super::Dialect::ALL).
+/// [`Dialect::ALL`].
 #[derive(Clone, Copy, Debug)]
-pub enum Shows {
+pub enum ShownBy {
     /// In what the hypercall answers and what it leaves in memory.
     Answer(Hypercall, [Seen; Dialect::ALL.len()]),
     /// In whether real mode must finish the hypercall, which a guest cannot see.
@@ -134,7 +133,7 @@ macro_rules! rows {
             field: Field::$field,
             situation: $situation,
             sources: $sources,
-            shows: Shows::$shows $how,
+            shows: ShownBy::$shows $how,
         },)*];
     };
 }

@@ -1,12 +1,15 @@
-//! Makes the text of docs/dialects.md from the reference's answers ([`reference::answers`]) and the rows of
-//! [`contract::dialect::table`]. `realmode rules --dialects` prints it.
+//! Makes the text of docs/dialects.md from the reference's answers ([`reference::answers`]) and from [`rows`].
+//! `realmode rules --dialects` prints it.
 
 use std::fmt::Write as _;
 
 use contract::Hypercall;
-use contract::dialect::table::{AGREED, AGREED_PROGRAM, Duty, OUTSIDE_THE_TEST, ROWS, Row, Seen, Shows};
 use contract::dialect::{Dialect, Field};
 use reference::answers;
+
+use rows::{AGREED, AGREED_PROGRAM, Duty, OUTSIDE_THE_TEST, ROWS, Row, Seen, ShownBy};
+
+pub mod rows;
 
 /// Folder of the programs that show the rows of the table of dialects, relative to the root of the repository.
 pub const FOLDER: &str = "corpora/dialects";
@@ -35,10 +38,10 @@ that decided after the word `by`.
 
 | part of this page | written in |
 |---|---|
-| this head, and the words around the tables | `harness/src/dialects.rs` |
+| this head, and the words around the tables | `harness/src/dialects/mod.rs` |
 | the fields, and the texts of the answers | `contract/src/dialect/mod.rs` |
 | which dialect gives which answer | `reference/src/dialects.rs` |
-| situations, sources, and what the programs show | `contract/src/dialect/table.rs` |
+| situations, sources, and what the programs show | `harness/src/dialects/rows.rs` |
 
 `realmode rules --dialects > docs/dialects.md` puts them together. The test `tests/corpora/dialects.rs` compares page,
 rows, programs and reference. It also checks that each program has one difference, which is that of its row: all other
@@ -115,15 +118,15 @@ fn section(text: &mut String, row: &Row) {
     let program =
         format!("Field `{}`. {} Program: [{path}](../{path}), where", row.field.name(), row.field.situation());
     match row.shows {
-        Shows::Answer(call, seen) => {
+        ShownBy::Answer(call, seen) => {
             paragraph(text, &format!("{program} the answer to `{call}` differs."));
             seen_answers(text, row, &seen);
         }
-        Shows::Duty(call, duties) => {
+        ShownBy::Duty(call, duties) => {
             paragraph(text, &format!("{program} the dialects differ in whether real mode must finish `{call}`."));
             rows_of(text, row, duties.map(|duty| duty_in_words(duty).into()));
         }
-        Shows::Machine(refused) => {
+        ShownBy::Machine(refused) => {
             paragraph(text, &format!("{program} the machine is valid in some dialects only."));
             let shown = refused.map(|reason| reason.map_or("valid".into(), |reason| format!("refused: {reason}")));
             rows_of(text, row, shown);
