@@ -234,7 +234,8 @@ fn shrinking_a_hang_makes_no_limit_longer() {
     }
 }
 
-/// A reason to defer is counted where it was compared whether the call was deferred: of a subject with a real-mode half.
+/// A reason to defer is counted where it was compared whether the call was deferred: for a subject with a real-mode
+/// half.
 #[test]
 fn a_reason_to_defer_is_counted_only_where_it_was_compared() {
     // The list's page is not young, which is a reason to defer.

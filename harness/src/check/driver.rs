@@ -167,9 +167,9 @@ impl<S: Subject + ?Sized> Driver<S> {
         }
     }
 
-    /// Ends a program: closes each open window, lowest LIOBN first, in a `close-window` step of its own. `run` runs this
-    /// step on the driver, or does nothing if the window is to stay open; `driver` returns the driver of `runner`. The
-    /// error is the first one of `run`, and the windows after it stay open.
+    /// Ends a program: closes each open window, lowest LIOBN first, in a `close-window` step of its own. `run` runs
+    /// this step on the driver, or does nothing if the window is to stay open; `driver` returns the driver of `runner`.
+    /// The error is the first one of `run`, and the windows after it stay open.
     pub(crate) fn end<R, E>(
         runner: &mut R,
         driver: impl Fn(&mut R) -> &mut Self,

@@ -68,8 +68,8 @@ fn signal_name(signal: Signal) -> Option<&'static str> {
 pub(crate) const LAST_WORDS: usize = 4096;
 
 /// Returns the last line of `said` that is not blank; `None` if all lines are blank. `said` is the end of what a
-/// process wrote, and of it the last [`LAST_WORDS`] bytes count. `...` stands before a line whose beginning is not among
-/// them. What is not UTF-8 is replaced by U+FFFD.
+/// process wrote, and of it the last [`LAST_WORDS`] bytes count. `...` stands before a line whose beginning is not
+/// among them. What is not UTF-8 is replaced by U+FFFD.
 pub(crate) fn last_line(said: &[u8]) -> Option<String> {
     let surplus = said.len().saturating_sub(LAST_WORDS);
     let kept = String::from_utf8_lossy(&said[surplus..]);
