@@ -186,7 +186,7 @@ const fn even(window: &WindowSpec) -> bool {
 
 impl WindowLimits for Small {
     fn windows(&self, _: Dialect, _: u64, index: u64) -> Vec<WindowSpec> {
-        vec![emulated(5, 12, 3), emulated(0x8000_0000 | index % 31 << 8, 16, 4)]
+        vec![emulated(5, 12, 3), emulated(0x8000_0000 | (index % 31) << 8, 16, 4)]
     }
 
     fn accepts(&self, windows: &[WindowSpec]) -> bool {
