@@ -183,7 +183,8 @@ impl Reference {
     }
 
     /// Returns whether a window with these numbers can exist in the program's dialect (docs/semantics.md, section 1):
-    /// page, number of entries, base, LIOBN and backing. The addresses of the tables and the other windows do not count.
+    /// page, number of entries, base, LIOBN and backing. The addresses of the tables and the other windows do not
+    /// count.
     fn can_have(&self, spec: &WindowSpec) -> bool {
         let WindowSpec { liobn, page_shift, base, entries, backing, .. } = *spec;
         if !(12..=34).contains(&page_shift) || !(1..=MAX_WINDOW_ENTRIES).contains(&entries) {

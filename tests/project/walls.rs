@@ -128,8 +128,8 @@ fn tells_dialects_apart(code: &str) -> Vec<String> {
         .collect()
 }
 
-/// Invariant 2: the contract tells dialects apart in one file only, apart from their names. Neither side nor the machine
-/// asks that file, so that a mistake in it cannot hide in both.
+/// Invariant 2: the contract tells dialects apart in one file only, apart from their names. Neither side nor the
+/// machine asks that file, so that a mistake in it cannot hide in both.
 #[test]
 fn the_contract_has_values_of_dialects_in_one_place() {
     let values = root().join(VALUES_OF_DIALECTS);
