@@ -212,5 +212,6 @@ fn a_sequence_is_shrunk_within_the_budget() {
         let Made::Sequence(sequence, _) = made else { panic!("no sequence") };
         sequence.parts.len()
     };
-    assert_eq!((parts(0), parts(1), parts(MAX_CHECKS)), (41, 41, 2));
+    // The one check drops 21 of the 40 programs before the last one.
+    assert_eq!((parts(0), parts(1), parts(MAX_CHECKS)), (41, 20, 2));
 }
