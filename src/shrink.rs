@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use programs::store;
-use realmode_diff::Verdict;
 use realmode_diff::findings::record::{Catch, Origin, shrink_catch};
 use realmode_diff::findings::report::{Context, report};
 use realmode_diff::shrink::{Limits, MAX_CHECKS};
+use realmode_diff::voters::Unavailable;
+use realmode_diff::{Finding, Verdict};
 
 use super::{CLEAN, FINDING, Failure, MISSING, Outcome, load, print, watch};
 
@@ -34,6 +35,11 @@ impl Args {
     }
 }
 
+/// Makes the failure of a voter that cannot be made or is lost after `finding` was seen on the program of this name.
+fn lost(name: &str, finding: &Finding, gone: &Unavailable) -> Failure {
+    Failure { status: FINDING, message: format!("{name}: not shrunk: {gone}; found before: {finding}") }
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let program = load(&args.file)?;
     let name = args.file.display().to_string();
@@ -42,11 +48,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let (mut shrunk, mut seen) = (None, None);
     // The look that shows most takes the longest, so it comes last.
     for &look in roster.looks() {
-        let mut panel = roster.panel(look).map_err(Failure::missing)?;
-        let finding = match panel.check(&program).map_err(Failure::missing)? {
+        let gone = |gone| match &seen {
+            None => Failure::missing(gone),
+            Some(finding) => lost(&name, finding, &gone),
+        };
+        let mut panel = roster.panel(look).map_err(gone)?;
+        let finding = match panel.check(&program).map_err(gone)? {
             Verdict::Finding(finding) => *finding,
             Verdict::Invalid(invalid) => return Err(Failure::input(format!("{name}: {invalid}"))),
-            verdict if !verdict.compared() => {
+            verdict if !verdict.compared() && seen.is_none() => {
                 print(format_args!("{name}: nothing to shrink: {verdict}\n"))?;
                 return Ok(MISSING);
             }
@@ -60,10 +70,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let exact = roster.looks().len() == 1;
         let panel = roster.shrinking(&catch.finding).panel(look);
         let result = panel.and_then(|mut panel| shrink_catch(&mut panel, &catch, exact, &mut budget));
-        shrunk = result.map_err(|gone| Failure {
-            status: FINDING,
-            message: format!("{name}: not shrunk: {gone}; found before: {}", catch.finding),
-        })?;
+        shrunk = result.map_err(|gone| lost(&name, &catch.finding, &gone))?;
         if shrunk.is_some() {
             break;
         }
@@ -88,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Some(path) => {
             let file =
                 path.file_name().ok_or_else(|| Failure::input(format!("{}: not a file name", path.display())))?;
-            let text = format!("# {}\n{}", shrunk.finding, shrunk.program);
+            let text = format!("# {}\n{}", store::one_line(&shrunk.finding), shrunk.program);
             store::write(store::folder_of(path), file, text).map_err(Failure::missing)?;
             let steps = (program.steps.len(), shrunk.program.steps.len());
             let (checks, ended) = (shrunk.checks, shrunk.ended);

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::hunt::{self, Bar};
 use super::json::JsonFinding;
-use super::{CLEAN, FINDING, Failure, Outcome, print, save_json, watch};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -92,9 +92,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         bar.show(files as u64, format!("{files} of {} files, {findings} findings", sequences.len()));
     });
     bar.finish();
-    let summary = summary.map_err(Failure::missing)?;
     let (mut agreed, mut failing, mut not_compared, mut nothing) = (0u64, 0u64, 0u64, None);
-    let mut partly = 0u64;
+    let (mut partly, mut not_checked) = (0u64, 0u64);
     for (index, triaged) in &summary.files {
         let name = sequences[*index].0.display();
         match triaged {
@@ -107,6 +106,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 print(format_args!("{name}: {not}; {steps} steps, {hypercalls} hypercalls\n"))?;
                 partly += u64::from(not.compared);
                 nothing = nothing.or((!not.compared).then(|| format!("{name}: {not}")));
+            }
+            Triaged::NotChecked(why) => {
+                not_checked += 1;
+                print(format_args!("{name}: not checked: {why}\n"))?;
+                nothing.get_or_insert_with(|| format!("{name}: {why}"));
             }
             Triaged::First(number) => {
                 failing += 1;
@@ -127,14 +131,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
             let _ = writeln!(text, "  shown by {} more file(s)", shown.others);
         }
     }
-    let unchecked = sequences.len() - summary.files.len();
+    let stopped = sequences.len() - summary.files.len();
     let different = summary.shown.len();
     let _ = write!(text, "\n{agreed} agreed, {failing} with a finding, {different} different");
     for (count, what) in [
         (not_compared, "not compared in whole"),
         (broken, "on which the harness panicked"),
         (found.others as u64, "other files passed over"),
-        (unchecked as u64, "not checked, because the triage was stopped"),
+        (not_checked, "that could not be checked"),
+        (stopped as u64, "not checked, because the triage was stopped"),
     ] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
@@ -145,16 +150,22 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let findings = summary.shown.iter().map(JsonShown::new).collect();
         let (subject, focus) = (subject.name(), args.focus.name());
         let files = agreed + failing + not_compared + broken;
-        let others = found.others;
+        let (others, unchecked) = (found.others, not_checked + stopped as u64);
         save_json(
             path,
             &Json { subject, focus, files, agreed, not_compared, failing, broken, others, unchecked, findings },
         )?;
     }
+    if let Some(error) = summary.failed {
+        return Err(Failure { status: if failing > 0 { FINDING } else { MISSING }, message: error.to_string() });
+    }
     match nothing {
         _ if failing + broken > 0 => Ok(FINDING),
+        Some(first) if not_checked > 0 => Err(Failure::missing(format!("not every file was checked: {first}"))),
         Some(first) if agreed == 0 && partly == 0 => Err(Failure::missing(format!("nothing was compared: {first}"))),
-        None if unchecked > 0 && agreed == 0 => Err(Failure::missing("nothing was compared: the triage was stopped")),
+        None if stopped > 0 && agreed == 0 && partly == 0 => {
+            Err(Failure::missing("nothing was compared: the triage was stopped"))
+        }
         _ => Ok(CLEAN),
     }
 }
@@ -170,7 +181,8 @@ struct Json<'a> {
     failing: u64,
     broken: u64,
     others: usize,
-    unchecked: usize,
+    /// The number of files that could not be checked, or to which a stopped triage did not come.
+    unchecked: u64,
     findings: Vec<JsonShown<'a>>,
 }
 

@@ -121,7 +121,7 @@ fn keep(plan: &Plan, library: &Path, program: &Program, how: &str) -> std::io::R
     }
     let stem = library.file_stem().unwrap_or_default().to_string_lossy();
     let name = format!("incident-{stem}-{}.{}", store::fingerprint(program), store::EXTENSION);
-    let library = library.display().to_string().replace(char::is_control, "?");
+    let library = store::one_line(library.display());
     let text = format!("# The process that ran {library} on it {how}.\n{program}");
     store::write(plan.out.as_deref().unwrap_or(default_out()), name, text)
 }

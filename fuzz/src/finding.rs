@@ -39,8 +39,9 @@ pub(crate) fn tell(target: &Target, finding: &Finding, program: &Program, engine
     let origin = Origin::Engine { engine: engine.into(), file: None };
     let catch = Catch { origin, program: program.clone(), finding: finding.clone() };
     let (recorder, roster) = (Recorder { out: &out }, Roster::from(target.subject()));
-    let recorded =
-        recorder.keep(&catch).and_then(|file| pursuit::record(&roster, recorder, catch, file, &mut || target.before()));
+    let recorded = recorder
+        .keep(&catch)
+        .and_then(|file| pursuit::record(&roster, recorder, catch, file, &mut || Ok(vec![target.before()])));
     match recorded {
         Ok(recorded) => eprint!("\n{recorded}"),
         // If the files cannot be written, the finding is printed, so that it is not lost.
@@ -64,7 +65,7 @@ pub(crate) fn leave_sequence(target: &Target, finding: &Finding, program: &Progr
     let last = Part { program: program.clone(), left_open: false };
     let sequence = Sequence { parts: target.before().into_iter().chain([last]).collect() };
     if !out.join(&name).exists()
-        && let Err(error) = store::write(&out, &name, format!("# {finding}\n{sequence}"))
+        && let Err(error) = store::write(&out, &name, format!("# {}\n{sequence}", store::one_line(finding)))
     {
         // The sequence is printed, so that it is not lost.
         eprintln!("  not written: {error}\n{sequence}");

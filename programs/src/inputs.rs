@@ -263,23 +263,32 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 fn text(path: &Path, bytes: &[u8]) -> Result<Program, InputError> {
-    let no_program = |text: String, error| InputError::Text(Box::new(NoProgram { file: path.into(), text, error }));
     if bytes.len() > MAX_TEXT_BYTES {
         return Err(InputError::TooLong(path.into(), bytes.len() as u64, MAX_TEXT_BYTES));
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => contract::text::parse(text).map_err(|error| no_program(text.into(), error)),
-        Err(error) => {
-            let (before, rest) = bytes.split_at(error.valid_up_to());
-            let before = String::from_utf8_lossy(before);
-            let (line, column) =
-                (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
-            let message =
-                format!("found the byte {:#04x}, expected text in UTF-8", rest.first().copied().unwrap_or_default());
-            let error = TextError { line, column, width: 1, message, other: None };
-            Err(no_program(String::from_utf8_lossy(bytes).into(), error))
-        }
-    }
+    let text = utf8(path, bytes)?;
+    contract::text::parse(text)
+        .map_err(|error| InputError::Text(Box::new(NoProgram { file: path.into(), text: text.into(), error })))
+}
+
+/// Returns the bytes of a file as text. The error names the first byte that is none.
+fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, InputError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (before, rest) = bytes.split_at(error.valid_up_to());
+        let before = String::from_utf8_lossy(before);
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        let message =
+            format!("found the byte {:#04x}, expected text in UTF-8", rest.first().copied().unwrap_or_default());
+        let error = TextError { line, column, width: 1, message, other: None };
+        InputError::Text(Box::new(NoProgram { file: path.into(), text: String::from_utf8_lossy(bytes).into(), error }))
+    })
+}
+
+/// Reads a text file of at most `most` bytes. Fails if the file cannot be read, is too long, or is not in UTF-8.
+pub(crate) fn read_string(path: &Path, most: usize) -> Result<String, InputError> {
+    let bytes = bytes(path, most)?;
+    utf8(path, &bytes).map(str::to_string)
 }
 
 #[cfg(all(test, unix))]

@@ -22,6 +22,7 @@ use contract::text::{self, TextError};
 
 use crate::inputs::{self, InputError, read_text};
 use crate::snippet::NoProgram;
+use crate::store::SEQUENCE_EXTENSION;
 
 /// The first line of the text form of a sequence.
 pub const HEADER: &str = "realmode-sequence 1";
@@ -130,11 +131,15 @@ pub fn read(path: &Path) -> Result<Runnable, InputError> {
 }
 
 /// Reads a file that holds a sequence, or a program in any form that [`inputs::read`] accepts. A program becomes a
-/// sequence of this program alone.
+/// sequence of this program alone. A file with the extension [`SEQUENCE_EXTENSION`] is never taken for a program.
 ///
 /// # Errors
 /// The text of the sequence is wrong, or [`inputs::read`] fails.
 pub fn read_input(path: &Path) -> Result<Sequence, InputError> {
+    if path.extension().is_some_and(|ending| ending == SEQUENCE_EXTENSION) {
+        let text = inputs::read_string(path, MAX_BYTES)?;
+        return Sequence::parse(&text).map_err(|error| no_sequence(path, text, error));
+    }
     sequence(path).unwrap_or_else(|| {
         let program = inputs::read(path)?.program;
         Ok(Sequence { parts: vec![Part { program, left_open: false }] })
@@ -144,13 +149,16 @@ pub fn read_input(path: &Path) -> Result<Sequence, InputError> {
 /// Reads a sequence from its text; `None` if the file holds none, or cannot be read.
 fn sequence(path: &Path) -> Option<Result<Sequence, InputError>> {
     let size = fs::metadata(path).ok()?.len();
-    let text = if size <= MAX_BYTES { fs::read_to_string(path).ok()? } else { return None };
-    let shown = |error, text| InputError::Text(Box::new(NoProgram { file: path.into(), text, error }));
-    Sequence::is_one(&text).then(|| Sequence::parse(&text).map_err(|error| shown(error, text)))
+    let text = if size <= MAX_BYTES as u64 { fs::read_to_string(path).ok()? } else { return None };
+    Sequence::is_one(&text).then(|| Sequence::parse(&text).map_err(|error| no_sequence(path, text, error)))
+}
+
+fn no_sequence(path: &Path, text: String, error: TextError) -> InputError {
+    InputError::Text(Box::new(NoProgram { file: path.into(), text, error }))
 }
 
 /// Largest size in bytes of a file that holds a sequence.
-const MAX_BYTES: u64 = 1 << 28;
+const MAX_BYTES: usize = 1 << 28;
 
 /// Makes an error about the whole line number `line` (from 1), whose text is `text`.
 fn error_at(line: usize, text: &str, message: String) -> TextError {
@@ -196,6 +204,21 @@ mod tests {
         let program = sequence().parts.remove(0).program.to_string();
         assert!(!Sequence::is_one(&program));
         assert_eq!(Sequence::parse(&program).expect_err("no sequence").line, 1);
+    }
+
+    #[test]
+    fn a_file_named_as_a_sequence_is_never_taken_for_a_program() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let parts = sequence().parts;
+        for (name, text) in
+            [("no.realmode-sequence", "# a\nb\n".into()), ("one.realmode", parts[0].program.to_string())]
+        {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        }
+        let error = read_input(&folder.path().join("no.realmode-sequence")).expect_err("no sequence").to_string();
+        assert!(error.contains("no.realmode-sequence:2:1: found 'b', expected 'realmode-sequence 1'"), "{error}");
+        let alone = Sequence { parts: vec![Part { left_open: false, ..parts[0].clone() }] };
+        assert_eq!(read_input(&folder.path().join("one.realmode")).expect("a program"), alone);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Writes files atomically, through a temporary name, sync and rename; names programs by a hash; finds them in folders.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,13 @@ pub fn write(folder: &Path, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) 
     };
     attempt().map_err(|error| named(&path, &error))?;
     Ok(path)
+}
+
+/// Returns the text with `?` in place of each control character. Comments in files are made with it: a line end in a
+/// message or a path would end the comment.
+#[must_use]
+pub fn one_line(text: impl Display) -> String {
+    text.to_string().replace(char::is_control, "?")
 }
 
 /// Returns the folder that holds the file; `.` for a bare file name.

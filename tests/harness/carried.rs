@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use contract::hcall::H_STUFF_TCE;
-use contract::{HcallAnswer, Hypercall};
+use contract::{HcallAnswer, Hypercall, Rule};
 use programs::generate::{GeneratorConfig, generate};
-use programs::sequence::{Part, Sequence};
+use programs::sequence::{Part, Runnable, Sequence, read};
 use programs::store;
+use realmode_diff::check::finding::Code;
+use realmode_diff::check::{Place, Thing};
 use realmode_diff::findings::record::{Catch, Made, Origin, Recorder, shrink_catch};
 use realmode_diff::hunts::campaign::{Campaign, Limit};
 use realmode_diff::hunts::pursuit;
-use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS};
+use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, Shrunk};
 use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Task, Told, Unavailable, Voter};
-use realmode_diff::{Checker, Tally, Verdict};
+use realmode_diff::{Checker, Finding, Tally, Verdict};
 
 use super::emulated::program;
 use super::findings::wrong::{HONEST, Hooks, Wrong};
@@ -188,7 +190,7 @@ fn a_voter_that_is_lost_while_a_finding_is_shrunk_does_not_count_as_agreed() {
     let out = tempfile::tempdir().expect("a folder");
     let recorder = Recorder { out: out.path() };
     let file = recorder.keep(&catch).expect("a file");
-    let recorded = pursuit::record(&roster, recorder, catch, file, &mut Vec::new).expect("files");
+    let recorded = pursuit::record(&roster, recorder, catch, file, &mut || Ok(Vec::new())).expect("files");
     assert_eq!((&recorded.program, recorded.ended, recorded.finding.repeats), (&program, None, None));
     assert!(recorded.to_string().contains("40 steps as found, not shrunk: mortal is gone for good\n"), "{recorded}");
 }
@@ -208,10 +210,40 @@ fn a_sequence_is_shrunk_within_the_budget() {
     let catch = Catch { origin, program: get.program, finding: finding.expect("a finding") };
     let parts = |checks: u64| {
         let mut budget = Limits::checks(checks).begin();
-        let (_, made) = pursuit::pursue_within(&roster, catch.clone(), &mut || before.clone(), &mut budget);
+        let (_, made) = pursuit::pursue_within(&roster, catch.clone(), &mut || Ok(vec![before.clone()]), &mut budget);
         let Made::Sequence(sequence, _) = made else { panic!("no sequence") };
         sequence.parts.len()
     };
     // The one check drops 21 of the 40 programs before the last one.
     assert_eq!((parts(0), parts(1), parts(MAX_CHECKS)), (41, 20, 2));
+}
+
+/// The message of a panic may have several lines. Each file that has it in a comment can still be read.
+#[test]
+fn a_message_of_several_lines_spoils_no_file() {
+    let program = program("lopapr", "cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n");
+    let found = "panic: assertion `left == right` failed\n  left: 1\n right: 2".to_string();
+    let blank = Finding::new("a subject", &program, Place::Step(0), Rule::SubjectCrash, Thing::Panic(Code::RealMode));
+    let finding = Finding { found, ..blank };
+    let parts = vec![Part { program: program.clone(), left_open: false }; 2];
+    let shrunk = Shrunk { program: program.clone(), finding: finding.clone(), ended: Ended::Minimal, checks: 1 };
+    for made in
+        [Made::Sequence(Sequence { parts: parts.clone() }, Box::new(finding.clone())), Made::Shrunk(Box::new(shrunk))]
+    {
+        let out = tempfile::tempdir().expect("a folder");
+        let recorder = Recorder { out: out.path() };
+        let origin = Origin::Engine { engine: "test".into(), file: Some("a\nb".into()) };
+        let catch = Catch { origin, program: program.clone(), finding: finding.clone() };
+        let file = recorder.keep(&catch).expect("a file");
+        let of_one = Runnable::Program(Box::new(program.clone()));
+        assert_eq!(read(&file).expect("a program"), of_one);
+        let sequence = matches!(made, Made::Sequence(..));
+        let recorded = recorder.finish(catch, file, made).expect("files");
+        let kept = read(&recorded.shrunk_file.expect("a file")).expect("programs");
+        assert_eq!(kept, if sequence { Runnable::Sequence(Sequence { parts: parts.clone() }) } else { of_one });
+        let test = std::fs::read_to_string(recorded.test_file.expect("a test")).expect("text");
+        let mut lines = test.lines();
+        assert!(lines.next().is_some_and(|line| line.starts_with("/// SUBJECT.CRASH") && line.contains("right: 2")));
+        assert_eq!(lines.next(), Some("#[test]"), "{test}");
+    }
 }

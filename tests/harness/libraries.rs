@@ -828,7 +828,7 @@ fn a_finding_of_an_engine_that_needs_an_earlier_input_becomes_a_sequence() {
 
     let origin = Origin::Engine { engine: "test".into(), file: None };
     let catch = Catch { origin, program: *program, finding: *finding };
-    let (_, made) = pursue(&Roster::from(subject), catch, &mut || engine.before());
+    let (_, made) = pursue(&Roster::from(subject), catch, &mut || Ok(vec![engine.before()]));
     let Made::Sequence(sequence, finding) = made else { panic!("no sequence") };
     assert_eq!((sequence.parts.len(), finding.repeats), (2, Some(false)));
 
@@ -955,6 +955,37 @@ fn unused_declared_differences_are_told_by_every_command() {
         let all = said.stdout + &said.stderr;
         assert!(all.contains(idle) && all.contains(expired), "{args:?}: {all}");
     }
+}
+
+/// A check that hangs keeps its subject. Of a library that can exist once no later file can be checked then, but what
+/// was found before is recorded and told.
+#[test]
+fn a_file_that_cannot_be_checked_takes_no_finding_with_it() {
+    let here = folder();
+    let library = small(&here, "hangs.so", &["DIRECT", "SILENT", "HANG_AT=0x1000"]);
+    fs::create_dir(here.path().join("in")).expect("a folder");
+    let hangs = READS.replace("ioba=0x0", "ioba=0x1000");
+    for (name, program) in [("a", READS), ("b", &hangs), ("c", READS)] {
+        write(&here, &format!("in/{name}.realmode"), program);
+    }
+    let ran = run(&here, &["triage", "--subject", &library, "--jobs", "1", "--limit", "2s", "--out", "out", "in"]);
+    assert_eq!(ran.status, 1, "{}{}", ran.stdout, ran.stderr);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("in/a.realmode: SUBJECT.PROTOCOL at step 1"), "{}", ran.stdout);
+    assert!(lines[1].starts_with("in/b.realmode: SUBJECT.HANG at step 1"), "{}", ran.stdout);
+    assert!(
+        lines[2].starts_with("in/c.realmode: not checked: ") && lines[2].contains("no linear map"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with("0 agreed, 2 with a finding, 2 different, 1 that could not be checked\n"),
+        "{}",
+        ran.stdout
+    );
+    let reports = fs::read_dir(here.path().join("out")).expect("findings");
+    let report = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().ends_with("report.txt");
+    assert_eq!(reports.map(|entry| entry.expect("a file")).filter(report).count(), 2);
 }
 
 /// Ctrl-C ends a triage with what it has checked until then.

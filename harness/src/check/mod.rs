@@ -14,7 +14,7 @@
 //! | [`words`] | the reference's answers as text |
 //! | [`feedback`] | numbers the combinations of rule, outcome, memory model and mode that a program reached |
 //! | [`audit`] | expensive checks of the harness itself |
-//! | [`solo`] | runs one side alone, for benchmarks |
+//! | [`solo`] | runs one side alone, for benchmarks and to find out whether a library starts |
 
 pub mod audit;
 pub mod change;

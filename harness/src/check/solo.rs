@@ -79,8 +79,8 @@ impl<S: Subject> Solo<S> {
     }
 
     /// Runs the steps of the plan that are not skipped on the subject, and ignores the answers. Hypercalls go to real
-    /// mode first. At the end the subject closes all windows, as in a check. A panic of the subject is not caught, and
-    /// a hang is not stopped.
+    /// mode first. At the end the subject closes all windows. A panic of the subject is not caught, and a hang is not
+    /// stopped.
     pub fn run(&mut self, plan: &Plan) {
         let driver = &mut self.driver;
         let Ok(()) = driver.start(&plan.program, &mut Unwatched);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use contract::{Program, Rule};
 use programs::sequence::Sequence;
-use programs::store::{self, EXTENSION, SEQUENCE_EXTENSION, fingerprint};
+use programs::store::{self, EXTENSION, SEQUENCE_EXTENSION, fingerprint, one_line};
 
 use super::report::{Context, export, export_sequence, report};
 use crate::check::Finding;
@@ -81,10 +81,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Campaign { seed, index } => write!(f, "seed {seed}, program {index}"),
             Self::Exhaust { bound, index } => write!(f, "program {index} of realmode exhaust {bound}"),
-            // A line end in the file's name would end the comment that this text stands in.
-            Self::Engine { engine, file: Some(file) } => {
-                write!(f, "{engine}, {}", file.display().to_string().replace(char::is_control, "?"))
-            }
+            Self::Engine { engine, file: Some(file) } => write!(f, "{engine}, {}", one_line(file.display())),
             Self::Engine { engine, file: None } => f.write_str(engine),
         }
     }
@@ -252,8 +249,7 @@ impl Recorder<'_> {
     /// Fails if the file cannot be written; the error names it.
     pub fn keep_incident(&self, origin: &Origin, program: &Program, what: &str) -> io::Result<PathBuf> {
         let how = origin.how();
-        // A line end in the voter's message would end the comment that this text stands in.
-        let text = format!("# {}. As {how}: {origin}.\n{program}", what.replace(char::is_control, "?"));
+        let text = format!("# {}. As {how}: {origin}.\n{program}", one_line(what));
         store::write(self.out, format!("incident-{}.{how}.{EXTENSION}", origin.name(program)), &text)
     }
 
@@ -284,12 +280,13 @@ impl Recorder<'_> {
         let (shrunk_file, test) = match &sequence {
             Some(sequence) => {
                 let text = format!(
-                    "# {finding}\n# The last program shows it, after the others on one subject. From {origin}.\n{sequence}"
+                    "# {}\n# The last program shows it, after the others on one subject. From {origin}.\n{sequence}",
+                    one_line(&finding)
                 );
                 (Some(self.save(&catch, SEQUENCE_EXTENSION, &text)?), export_sequence(sequence, &finding))
             }
             None if ended.is_some() => {
-                let text = format!("# {finding}\n# Shrunk from {origin}.\n{program}");
+                let text = format!("# {}\n# Shrunk from {origin}.\n{program}", one_line(&finding));
                 (Some(self.save(&catch, EXTENSION, &text)?), export(&program, Some(&finding)))
             }
             None => (None, export(&program, Some(&finding))),
@@ -326,16 +323,12 @@ impl Recorder<'_> {
 /// `exact` is `false` for a voter that may look more closely now than during the hunt, because such a voter may show
 /// the same mistake at another place.
 ///
-/// # Errors
-/// No fresh subject can be made ([`Judge::renew`]); the text says why. So it is not known whether a fresh subject shows
-/// the finding.
-///
 /// The shrinker first tries all its programs on one subject, which is fast. If a fresh subject then shows nothing on
 /// the shrunk program, because earlier programs had left something behind in the first subject, the shrinker runs once
 /// more with a fresh subject for every program. Both runs take their checks from `budget`.
 ///
 /// # Errors
-/// Fails if a voter of the judge cannot be used any more.
+/// Fails if a voter of the judge cannot be used any more. So it is not known whether a fresh subject shows the finding.
 pub fn shrink_catch(
     judge: &mut dyn Judge,
     catch: &Catch,

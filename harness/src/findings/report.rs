@@ -12,7 +12,7 @@ use crate::shrink::Ended;
 use crate::subjects::SubjectKind;
 use crate::voters::{Look, Roster};
 use programs::sequence::{Part, Sequence};
-use programs::store::fingerprint;
+use programs::store::{fingerprint, one_line};
 
 /// What a report says about a finding that the finding itself does not hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,7 +157,7 @@ pub fn export(program: &Program, finding: Option<&Finding>) -> String {
     let mut text = String::new();
     match finding {
         Some(finding) => {
-            let _ = writeln!(text, "/// {finding}.");
+            let _ = writeln!(text, "/// {}.", one_line(finding));
         }
         None => {
             let _ = writeln!(text, "/// A program on which both sides agreed.");
@@ -189,7 +189,7 @@ pub fn export_sequence(sequence: &Sequence, finding: &Finding) -> String {
     let text = sequence.to_string();
     let hash = programs::store::hash(&text);
     let mut test = String::new();
-    let _ = writeln!(test, "/// {finding}, after the programs before it on the same subject.");
+    let _ = writeln!(test, "/// {}, after the programs before it on the same subject.", one_line(finding));
     let _ = writeln!(test, "#[test]");
     let _ = writeln!(test, "fn {name}_{:08x}() {{", hash >> 32);
     let _ = writeln!(test, "    realmode_diff::report::assert_sequence_agrees(\n        r\"\n{text}\",\n    );");

@@ -168,7 +168,15 @@ impl Campaign {
             Limit::Programs(_) => None,
         };
         let pool = Pool { jobs: self.jobs, stop, deadline };
-        let worker = Worker { campaign: self, pool: &pool, next: AtomicU64::new(0), started, kept: Mutex::default() };
+        let pursuing = Mutex::default();
+        let worker = Worker {
+            campaign: self,
+            pool: &pool,
+            next: AtomicU64::new(0),
+            started,
+            kept: Mutex::default(),
+            pursuing: &pursuing,
+        };
         let mut merger = Merger {
             campaign: self,
             pool: &pool,
@@ -176,6 +184,7 @@ impl Campaign {
             order: InOrder::default(),
             known: BTreeMap::new(),
             later: Vec::new(),
+            pursuing: &pursuing,
             summary: Summary {
                 tally: Tally::default(),
                 findings: Vec::new(),
@@ -205,12 +214,17 @@ impl Campaign {
         Task { program, fresh, ending }
     }
 
-    /// Returns the programs of the stretch before the program with this number, in order, without those that ran on a
-    /// fresh subject of their own.
-    fn before(&self, index: u64) -> Vec<Part> {
+    /// Returns the programs of the stretch before the program with this number, in order: first without those that run
+    /// on a fresh subject of their own, then with them. If no second subject can be made, they run on the subject of
+    /// the others.
+    fn histories(&self, index: u64) -> Vec<Vec<Part>> {
         let stretch = BATCH * BATCHES;
-        let tasks = (index - index % stretch..index).map(|index| self.task(index)).filter(|task| !task.fresh);
-        tasks.map(|task| Part { program: task.program, left_open: task.ending == Ending::LeaveOpen }).collect()
+        let history = |whole: bool| {
+            let tasks = (index - index % stretch..index).map(|index| self.task(index));
+            let tasks = tasks.filter(|task| whole || !task.fresh);
+            tasks.map(|task| Part { program: task.program, left_open: task.ending == Ending::LeaveOpen }).collect()
+        };
+        vec![history(false), history(true)]
     }
 }
 
@@ -223,6 +237,8 @@ struct Worker<'a> {
     started: Instant,
     /// The identities of the findings whose program is on disk already.
     kept: Mutex<BTreeSet<Identity>>,
+    /// Locked while a finding is pursued.
+    pursuing: &'a Mutex<()>,
 }
 
 impl Worker<'_> {
@@ -240,7 +256,7 @@ impl Worker<'_> {
         };
         while !self.pool.over() {
             let stretch = self.next.fetch_add(1, Ordering::Relaxed);
-            let mut renewed = panel.renew().map(drop);
+            let mut renewed = self.renew(&mut panel);
             for number in stretch.saturating_mul(BATCHES)..(stretch + 1).saturating_mul(BATCHES) {
                 let mut batch = Batch::new(number);
                 match std::mem::replace(&mut renewed, Ok(())) {
@@ -254,6 +270,16 @@ impl Worker<'_> {
                 }
             }
         }
+    }
+
+    /// Makes the voters of the panel forget every program. If that fails while a finding is pursued, tries once more
+    /// afterwards: of some subjects only one can exist at a time, and the pursuit may have had it.
+    fn renew(&self, panel: &mut Panel) -> Result<(), Unavailable> {
+        if panel.renew().is_ok() {
+            return Ok(());
+        }
+        let _none = self.pursuing.lock().unwrap_or_else(PoisonError::into_inner);
+        panel.renew().map(drop)
     }
 
     /// Checks the programs of a batch with the panel and stores the results in `batch`. Ends early after a lost voter
@@ -331,6 +357,8 @@ struct Merger<'a> {
     /// The findings that could not be shrunk while the workers have their voters, with the paths of their programs. Of
     /// some subjects only one can exist at a time.
     later: Vec<(Caught, PathBuf)>,
+    /// Locked while a finding is pursued.
+    pursuing: &'a Mutex<()>,
     summary: Summary,
 }
 
@@ -397,8 +425,8 @@ impl Merger<'_> {
     }
 
     /// Shrinks and records a finding, and adds it to the summary. If the voters cannot be made beside those of the
-    /// workers, keeps the finding for [`record_later`](Self::record_later). The error names a file that could not be
-    /// written.
+    /// workers, or are lost, keeps the finding for [`record_later`](Self::record_later). The error names a file that
+    /// could not be written.
     fn record(&mut self, mut caught: Caught) -> io::Result<()> {
         let started = Instant::now();
         // `kept` is `None` if another thread kept a later program with the same identity first.
@@ -406,11 +434,8 @@ impl Merger<'_> {
             Some(file) => file,
             None => Recorder { out: &self.campaign.out }.keep(&caught.catch)?,
         };
-        let mut before = || self.campaign.before(caught.index);
-        let (catch, made) = pursuit::pursue(&self.campaign.roster, caught.catch, &mut before);
-        caught.catch = catch;
-        match made {
-            Made::AsFound(NotShrunk::NotMade(_)) => self.later.push((caught, file)),
+        match self.pursue(&mut caught) {
+            Made::AsFound(NotShrunk::NotMade(_) | NotShrunk::Lost(_)) => self.later.push((caught, file)),
             made => self.finish(caught, file, made, started)?,
         }
         Ok(())
@@ -421,13 +446,20 @@ impl Merger<'_> {
     fn record_later(&mut self) -> io::Result<()> {
         for (mut caught, file) in std::mem::take(&mut self.later) {
             let started = Instant::now();
-            let mut before = || self.campaign.before(caught.index);
-            let (catch, made) = pursuit::pursue(&self.campaign.roster, caught.catch, &mut before);
-            caught.catch = catch;
+            let made = self.pursue(&mut caught);
             self.finish(caught, file, made, started)?;
         }
         self.summary.findings.sort_by_key(|finding| finding.recorded.origin.index());
         Ok(())
+    }
+
+    /// Shrinks the program of a finding, or makes a sequence.
+    fn pursue(&self, caught: &mut Caught) -> Made {
+        let _pursuing = self.pursuing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut histories = || Ok(self.campaign.histories(caught.index));
+        let (catch, made) = pursuit::pursue(&self.campaign.roster, caught.catch.clone(), &mut histories);
+        caught.catch = catch;
+        made
     }
 
     /// Writes the files of a finding, and adds the finding to the summary. The error names a file that could not be

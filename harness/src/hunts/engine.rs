@@ -108,7 +108,7 @@ impl Engine {
     /// Calls `reached` with the number of each [combination](crate::check::feedback) as soon as a step reaches it.
     ///
     /// # Errors
-    /// Fails if a new subject is due and cannot be made. The input is then not run, and no later one either.
+    /// Fails if a new subject is due and cannot be made. The input is then not run. The next call tries again.
     pub fn run(&mut self, bytes: &[u8], reached: &mut dyn FnMut(usize)) -> Result<EngineRun, Unavailable> {
         let Some(program) = program(bytes, self.focus).filter(|program| work(program) <= MAX_WORK) else {
             return Ok(EngineRun::Rejected);

@@ -12,6 +12,11 @@ use crate::findings::record::{Catch, Made, NotShrunk, Recorded, Recorder, shrink
 use crate::shrink::{Budget, Judge, Limits, shrink_within};
 use crate::voters::{Look, Panel, Roster, Unavailable};
 
+/// Returns the histories that a finding may need: the programs that the same subject had run before, in order. Of
+/// several possible histories the likeliest comes first. The list is empty if there was no earlier program. Fails if a
+/// voter that is needed to find the history out cannot be made or is lost.
+pub type Histories<'a> = dyn FnMut() -> Result<Vec<Vec<Part>>, Unavailable> + 'a;
+
 /// [Pursues](pursue) a catch and records the result. `found_file` is the path of the catch's program as it was found.
 ///
 /// # Errors
@@ -21,25 +26,25 @@ pub fn record(
     recorder: Recorder<'_>,
     catch: Catch,
     found_file: PathBuf,
-    before: &mut dyn FnMut() -> Vec<Part>,
+    histories: &mut Histories<'_>,
 ) -> io::Result<Recorded> {
-    let (catch, made) = pursue(roster, catch, before);
+    let (catch, made) = pursue(roster, catch, histories);
     recorder.finish(catch, found_file, made)
 }
 
-/// Shrinks the program of a catch, or makes a sequence. `before` returns the programs that the same subject had run
-/// before the catch's program, in order; `before` is called only if no fresh voter shows the finding. Returns the
-/// catch, whose finding then says that it does not repeat, and what was made. That is nothing ([`Made::AsFound`]) if
-/// neither a shrunk program nor a sequence shows the finding, or if a voter cannot be made or is lost.
-pub fn pursue(roster: &Roster, catch: Catch, before: &mut dyn FnMut() -> Vec<Part>) -> (Catch, Made) {
-    pursue_within(roster, catch, before, &mut Limits::default().begin())
+/// Shrinks the program of a catch, or makes a sequence. `histories` is called only if no fresh voter shows the finding.
+/// Returns the catch, whose finding then says that it does not repeat, and what was made. That is nothing
+/// ([`Made::AsFound`]) if neither a shrunk program nor a sequence shows the finding, or if a voter cannot be made or is
+/// lost.
+pub fn pursue(roster: &Roster, catch: Catch, histories: &mut Histories<'_>) -> (Catch, Made) {
+    pursue_within(roster, catch, histories, &mut Limits::default().begin())
 }
 
 /// Does the same as [`pursue`], and takes all checks, those of sequences included, from `budget`.
 pub fn pursue_within(
     roster: &Roster,
     catch: Catch,
-    before: &mut dyn FnMut() -> Vec<Part>,
+    histories: &mut Histories<'_>,
     budget: &mut Budget,
 ) -> (Catch, Made) {
     let roster = roster.shrinking(&catch.finding);
@@ -57,7 +62,7 @@ pub fn pursue_within(
     }
     let mut catch = catch;
     catch.finding.repeats = Some(false);
-    let made = match sequence(&roster, &catch, before(), budget) {
+    let made = match histories().and_then(|histories| sequence(&roster, &catch, histories, budget)) {
         Ok(Some((sequence, finding))) => Made::Sequence(sequence, Box::new(finding)),
         Ok(None) => Made::AsFound(NotShrunk::NotAgain),
         Err(gone) => Made::AsFound(NotShrunk::Lost(gone)),
@@ -66,27 +71,32 @@ pub fn pursue_within(
 }
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
-/// programs in `before`, then the catch's program, all of them shrunk. Returns `None` if `before` is empty or does not
-/// bring the finding back. Each smaller sequence that is tried takes a check from `budget`. Fails if a voter cannot be
-/// made, or is lost before the finding came back.
+/// programs of the first history that brings the finding back, then the catch's program, all of them shrunk. Returns
+/// `None` if no history does so. Each smaller sequence that is tried takes a check from `budget`. Fails if a voter
+/// cannot be made, or is lost before the finding came back.
 fn sequence(
     roster: &Roster,
     catch: &Catch,
-    before: Vec<Part>,
+    mut histories: Vec<Vec<Part>>,
     budget: &mut Budget,
 ) -> Result<Option<(Sequence, Finding)>, Unavailable> {
-    if before.is_empty() {
+    histories.retain(|history| !history.is_empty());
+    if histories.is_empty() {
         return Ok(None);
     }
-    let last = Part { program: catch.program.clone(), left_open: false };
-    let best = Sequence { parts: before.into_iter().chain([last]).collect() };
     let (mut panel, identity) = (roster.panel(Look::Whole)?, catch.finding.identity());
-    let Some(finding) = shown(&mut panel, &best, identity)? else { return Ok(None) };
-    let mut shrinker = SequenceShrinker { panel, identity, best, finding };
-    // A voter that is lost only ends the shrinking: the best sequence has shown the finding already.
-    drop(shrinker.shrink(budget));
-    let SequenceShrinker { best, finding, .. } = shrinker;
-    Ok(Some((best, Finding { repeats: Some(false), ..finding })))
+    for history in histories {
+        let last = Part { program: catch.program.clone(), left_open: false };
+        let best = Sequence { parts: history.into_iter().chain([last]).collect() };
+        if let Some(finding) = shown(&mut panel, &best, identity)? {
+            let mut shrinker = SequenceShrinker { panel, identity, best, finding };
+            // A voter that is lost only ends the shrinking: the best sequence has shown the finding already.
+            drop(shrinker.shrink(budget));
+            let SequenceShrinker { best, finding, .. } = shrinker;
+            return Ok(Some((best, Finding { repeats: Some(false), ..finding })));
+        }
+    }
+    Ok(None)
 }
 
 /// Runs a sequence on voters that start afresh. Returns the finding on the last program of the sequence if that finding

@@ -59,6 +59,9 @@ pub enum Triaged {
     /// The file shows a finding of the same identity as an earlier file. The number is the index of that finding in
     /// [`Summary::shown`], from 0.
     Again(usize),
+    /// The file was not checked, for this reason: no subject could be made, no thread could be made, or a program is
+    /// invalid. A program that was read from a file is never invalid.
+    NotChecked(String),
 }
 
 /// A finding of triage, and how many files show it.
@@ -73,13 +76,16 @@ pub struct Shown {
 }
 
 /// The results of a triage.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Summary {
-    /// The result for each file that was checked: its index, from 0, among the files, in ascending order, and what it
-    /// shows. Files that were not checked before the triage was stopped are left out.
+    /// The result for each file: its index, from 0, among the files, in ascending order, and what it shows. Files to
+    /// which the triage did not come before it was stopped are left out.
     pub files: Vec<(usize, Triaged)>,
     /// The different findings, in the order of the first files that show them.
     pub shown: Vec<Shown>,
+    /// The first error of writing a file, which ended the triage; the finding is then not in `shown`. `None` if there
+    /// was no error.
+    pub failed: Option<io::Error>,
 }
 
 /// How far a running triage has come.
@@ -95,8 +101,8 @@ pub struct Progress {
 struct Examined {
     /// Index of the file, from 0.
     index: usize,
-    /// The result of the check. Fails as [`Triage::run`] does.
-    result: io::Result<Checked>,
+    /// The result of the check. The error says why the file was not checked.
+    result: Result<Checked, String>,
 }
 
 impl Triage {
@@ -104,16 +110,8 @@ impl Triage {
     /// the findings, each identity once. The program of a new finding is written to disk at once; findings are shrunk
     /// when all files are checked. Ends the checks early when `stop` becomes `true`. Calls `progress` a few times a
     /// second.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be written, if no thread can be made, if the subject is a library that cannot be loaded
-    /// once more, or if a program is invalid. A program that was read from a file is never invalid.
-    pub fn run(
-        &self,
-        files: &[(PathBuf, Sequence)],
-        stop: &AtomicBool,
-        progress: &mut dyn FnMut(Progress),
-    ) -> io::Result<Summary> {
+    #[must_use]
+    pub fn run(&self, files: &[(PathBuf, Sequence)], stop: &AtomicBool, progress: &mut dyn FnMut(Progress)) -> Summary {
         let pool = Pool { jobs: self.jobs.min(files.len()), stop, deadline: None };
         let worker = Worker { triage: self, files, pool: &pool, next: AtomicUsize::new(0), alone: RwLock::default() };
         let mut merger = Merger {
@@ -125,15 +123,29 @@ impl Triage {
             done: Vec::new(),
             progress,
         };
-        pool.run(&|outbox| worker.work(outbox), &mut merger)?;
+        let mut failed = pool.run(&|outbox| worker.work(outbox), &mut merger).err();
         // A triage that was stopped may have gaps between its files. All files that were checked count.
         for examined in std::mem::take(&mut merger.order).rest() {
-            merger.add(examined)?;
+            failed = failed.or(merger.add(examined).err());
         }
         merger.show();
         let Merger { caught, done, .. } = merger;
-        let shown: io::Result<Vec<Shown>> = caught.into_iter().map(|caught| self.record(caught)).collect();
-        Ok(Summary { files: done, shown: shown? })
+        let mut summary = Summary { files: done, shown: Vec::new(), failed };
+        for caught in caught {
+            match self.record(caught) {
+                Ok(shown) => summary.shown.push(shown),
+                Err(error) => {
+                    // The numbers in `files` must stay those of `shown`.
+                    let known = summary.shown.len();
+                    summary.files.retain(|(_, triaged)| {
+                        !matches!(triaged, Triaged::First(number) | Triaged::Again(number) if *number >= known)
+                    });
+                    summary.failed.get_or_insert(error);
+                    break;
+                }
+            }
+        }
+        summary
     }
 
     /// Returns the catch of a finding that `checked` has, with the programs that ran before on the same subject.
@@ -157,7 +169,7 @@ impl Triage {
         let limit = self.limit.saturating_mul(SHRINK_LIMITS);
         let (roster, copy) = (Roster::from(self.subject), catch.clone());
         // The thread writes nothing, because it may go on after the catch was recorded as it was found.
-        let pursue = move || pursuit::pursue(&roster, copy, &mut || before.clone());
+        let pursue = move || pursuit::pursue(&roster, copy, &mut || Ok(vec![before.clone()]));
         let (catch, made) = match within(limit, pursue)? {
             Ended::Done(pursued) => pursued,
             Ended::Late => (catch, Made::AsFound(NotShrunk::Late(limit))),
@@ -184,8 +196,8 @@ impl Worker<'_> {
     fn work(&self, outbox: &Outbox<Examined>) {
         while !self.pool.over() {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((file, sequence)) = self.files.get(index) else { return };
-            let result = self.check(file, sequence);
+            let Some((_, sequence)) = self.files.get(index) else { return };
+            let result = self.check(sequence);
             if !outbox.send(Examined { index, result }) {
                 return;
             }
@@ -193,21 +205,21 @@ impl Worker<'_> {
     }
 
     /// Checks the programs of a file on a new subject. If a subject cannot be made beside those of other workers, waits
-    /// until it can be the only one. Fails as [`Triage::run`] does.
-    fn check(&self, file: &Path, sequence: &Sequence) -> io::Result<Checked> {
+    /// until it can be the only one. The error says why the programs were not checked.
+    fn check(&self, sequence: &Sequence) -> Result<Checked, String> {
         let Triage { subject, limit, .. } = *self.triage;
         let beside = self.alone.read().unwrap_or_else(PoisonError::into_inner);
         let checked = if let Ok(checker) = subject.try_checker() {
-            check_within(limit, checker, sequence)?
+            check_within(limit, checker, sequence)
         } else {
             drop(beside);
             let _only = self.alone.write().unwrap_or_else(PoisonError::into_inner);
-            check_within(limit, subject.try_checker().map_err(io::Error::other)?, sequence)?
+            let checker = subject.try_checker().map_err(|unusable| unusable.to_string())?;
+            check_within(limit, checker, sequence)
         };
+        let checked = checked.map_err(|error| format!("no thread: {error}"))?;
         match &checked.verdict {
-            Verdict::Invalid(invalid) => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {invalid}", file.display())))
-            }
+            Verdict::Invalid(invalid) => Err(invalid.to_string()),
             _ => Ok(checked),
         }
     }
@@ -255,10 +267,16 @@ impl Merge<Examined, io::Error> for Merger<'_> {
 }
 
 impl Merger<'_> {
-    /// Adds the result of the next file. Fails if its check has failed, or if a program cannot be written.
+    /// Adds the result of the next file. Fails if a program cannot be written.
     fn add(&mut self, examined: Examined) -> io::Result<()> {
         let Examined { index, result } = examined;
-        let checked = result?;
+        let checked = match result {
+            Ok(checked) => checked,
+            Err(why) => {
+                self.done.push((index, Triaged::NotChecked(why)));
+                return Ok(());
+            }
+        };
         let (path, sequence) = &self.files[index];
         let triaged = match self.triage.catch(path, sequence, &checked) {
             Some((catch, before)) => match self.known.entry(catch.finding.identity()) {

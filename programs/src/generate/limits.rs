@@ -145,7 +145,8 @@ impl Limits {
         windows: Vec::new(),
     };
 
-    /// How many times, for each program, the generator draws windows that every voter can have.
+    /// How many times, for each program and each group of voters that propose windows (at most two), the generator
+    /// draws windows that every voter can have.
     pub const DRAWS: u64 = 64;
 
     /// Returns the limits of programs that keep to `self` and to `other`.

@@ -3,6 +3,7 @@
  * mistakes. Most of them show at the first H_GET_TCE of an entry that exists:
  *
  * -DABORT -DEXIT -DCRASH -DLOOP -DSPIN -DEAT -DSCRIBBLE -DSTRAY -DSILENT -DREMEMBER -DFILE_OUT=path -DLOG
+ * -DHANG_AT=ioba never answers for this ioba.
  * -DONCE=path answers wrongly only while it can make a new file of that name, so it never does so twice.
  * -DRAISE=signal raises the signal. -DCHATTY logs more and longer lines than the harness keeps.
  * -DBABBLE=text writes to all open files, as a program does that confuses its files.
@@ -183,6 +184,10 @@ static int64_t get_tce(struct rm_cpu *cpu, uint64_t liobn, uint64_t ioba, uint64
 		if (ioba < window->base || index >= window->entries)
 			return RM_H_PARAMETER;
 		misbehave(cpu, window);
+#ifdef HANG_AT
+		for (volatile int always = ioba == HANG_AT; always;)
+			;
+#endif
 #ifndef SILENT
 		*tce = __builtin_bswap64(load(cpu, window->table + 8 * index));
 #endif

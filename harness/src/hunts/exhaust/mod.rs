@@ -402,8 +402,7 @@ impl<'a> Sums<'a> {
             let mut before = || {
                 let go_on = AtomicBool::new(false);
                 let pool = Pool { jobs: 1, stop: &go_on, deadline: None };
-                Walker::new(domain, roster, &pool)
-                    .map_or(Vec::new(), |mut walker| walker.before(found.unit, found.number))
+                Ok(vec![Walker::new(domain, roster, &pool)?.before(found.unit, found.number)?])
             };
             recorded.push(pursuit::record(roster, recorder, catch, file, &mut before)?);
         }

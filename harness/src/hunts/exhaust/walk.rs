@@ -181,14 +181,18 @@ impl<'a> Walker<'a> {
     }
 
     /// Returns the programs of the unit that run on the same subject before the program with this number in the domain,
-    /// in order; at most the last [`MOST_BEFORE`]. Walks the unit again to find out.
-    pub(super) fn before(&mut self, unit: u64, number: u64) -> Vec<sequence::Part> {
+    /// in order; at most the last [`MOST_BEFORE`]. Walks the unit again to find out. Fails if a voter is lost on the
+    /// way.
+    pub(super) fn before(&mut self, unit: u64, number: u64) -> Result<Vec<sequence::Part>, Unavailable> {
         self.history = Some((number, Vec::new()));
-        // The walk stops at that program. If a voter is lost earlier, the programs up to there count.
-        let _ = self.walk(unit).map(drop);
+        // The walk stops at that program.
+        let walked = self.walk(unit).map(drop);
         let (_, programs) = self.history.take().unwrap_or_default();
+        if let Err(Broken::Gone(gone)) = walked {
+            return Err(gone);
+        }
         let from = programs.len().saturating_sub(MOST_BEFORE);
-        programs.into_iter().skip(from).map(|program| sequence::Part { program, left_open: false }).collect()
+        Ok(programs.into_iter().skip(from).map(|program| sequence::Part { program, left_open: false }).collect())
     }
 
     /// Walks the unit with this number, on a subject or voters that have seen no other unit. The error says why the
