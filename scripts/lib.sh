@@ -210,6 +210,14 @@ triage() {
     return $status
 }
 
+# compared FOLDER: ends the script if the subject that the user named covers nothing of the inputs in the folder.
+compared() {
+    local status=0
+    if [ -z "${REALMODE_SUBJECT:-}" ] || [ "$target" = text ] || [ "$target" = canary ]; then return 0; fi
+    "$realmode" corpus stats --subject "$REALMODE_SUBJECT" --focus "$(focus_of "$target")" "$1" >/dev/null 2>&1 || status=$?
+    [ "$status" != 3 ] || die 3 "nothing was compared: $REALMODE_SUBJECT covers nothing of the inputs in $1"
+}
+
 # save_json FILE ENGINE PROGRAMS: writes the result of a run to FILE as one JSON object. Does nothing if FILE is empty.
 save_json() {
     [ -n "$1" ] || return 0

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::fuzz::rule_table;
 use super::json::{JsonRule, JsonVerdict, json_rules};
-use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json, watch};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, files, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -169,11 +169,15 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     let files = programs(from)?;
     let mut checker = subject.try_checker().map_err(Failure::missing)?;
     let mut stats = Stats::default();
+    let mut gone = None;
     for path in &files.programs {
         match read(path) {
             Ok(mut input) => {
                 focus.apply(&mut input.program);
-                checker.renew().map_err(Failure::missing)?;
+                if let Err(why) = checker.renew() {
+                    gone = Some(why);
+                    break;
+                }
                 stats.add(&mut checker, path, &input);
             }
             Err(InputError::Version(..)) => stats.forms.other += 1,
@@ -189,6 +193,9 @@ fn stats(from: &[PathBuf], focus: Focus, subject: SubjectKind, json: Option<&Pat
     print(text(&stats, &files))?;
     if let Some(path) = json {
         save_json(path, &Json::new(&stats, focus))?;
+    }
+    if let Some(message) = gone {
+        return Err(Failure { status: if stats.findings.is_empty() { MISSING } else { FINDING }, message });
     }
     let compared = stats.tally.programs > stats.not_compared.iter().filter(|(_, not)| !not.compared).count() as u64;
     match (&stats.findings[..], &stats.not_compared[..]) {

@@ -9,7 +9,7 @@ use realmode_diff::{Finding, Program, Tally, Verdict};
 use serde::Serialize;
 
 use super::json::JsonVerdict;
-use super::{CLEAN, FINDING, Failure, Outcome, files, print, save_json, watch};
+use super::{CLEAN, FINDING, Failure, MISSING, Outcome, files, print, save_json, watch};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -77,6 +77,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let roster = args.voters.for_programs()?;
     let mut panel = roster.panel(Look::Whole).map_err(Failure::missing)?;
     let mut replayed = Replayed::default();
+    match all(args, &mut panel, &mut replayed) {
+        Ok(()) => replayed.end(args.json.as_deref(), None),
+        // What was found before a voter was lost is told.
+        Err(gone) if gone.status == MISSING => replayed.end(args.json.as_deref(), Some(gone)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Replays all files, and counts and prints the verdicts in `replayed`.
+fn all(args: &Args, panel: &mut Panel, replayed: &mut Replayed) -> Result<(), Failure> {
     let paths = files(&args.paths)?;
     if args.sequence {
         let mut parts = Vec::new();
@@ -89,23 +99,23 @@ pub(crate) fn run(args: &Args) -> Outcome {
             names.extend(more.iter().map(|_| path.clone()));
             parts.extend(more);
         }
-        replayed.sequence(&mut panel, &names, &Sequence { parts })?;
+        replayed.sequence(panel, &names, &Sequence { parts })?;
     } else {
         for path in paths {
             match load(&path)? {
                 Runnable::Program(program) => {
                     panel.renew().map_err(Failure::missing)?;
                     let verdict = panel.check(&program).map_err(Failure::missing)?;
-                    replayed.tell(&path, &program, verdict, Counts::take(&mut panel))?;
+                    replayed.tell(&path, &program, verdict, Counts::take(panel))?;
                 }
                 Runnable::Sequence(sequence) => {
                     let names = vec![path; sequence.parts.len()];
-                    replayed.sequence(&mut panel, &names, &sequence)?;
+                    replayed.sequence(panel, &names, &sequence)?;
                 }
             }
         }
     }
-    replayed.end(args.json.as_deref())
+    Ok(())
 }
 
 fn load(path: &Path) -> Result<Runnable, Failure> {
@@ -176,8 +186,9 @@ impl Replayed {
     }
 
     /// Prints the totals, writes the JSON summary to `json` if that is given, and returns status 1 with a finding, else
-    /// 0. Fails with status 3 if nothing was compared.
-    fn end(self, json: Option<&Path>) -> Outcome {
+    /// 0. Fails if a voter was lost (`gone`), with status 1 after a finding, else 3. Fails with status 3 if nothing was
+    /// compared.
+    fn end(self, json: Option<&Path>, gone: Option<Failure>) -> Outcome {
         let Self { agreed, partly, nothing, found, verdicts, first } = self;
         let mut text = format!("{agreed} agreed, ");
         for (count, what) in [(partly, "compared in part"), (nothing, "not compared")] {
@@ -190,6 +201,9 @@ impl Replayed {
             let summary =
                 Json { agreed, compared_in_part: partly, not_compared: nothing, findings: found, files: verdicts };
             save_json(path, &summary)?;
+        }
+        if let Some(gone) = gone {
+            return Err(Failure { status: if found > 0 { FINDING } else { MISSING }, ..gone });
         }
         match first {
             _ if found > 0 => Ok(FINDING),

@@ -30,7 +30,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
             let mut checker = SubjectKind::Candidate.checker();
             let mut sum = Tally::default();
             for path in files(std::slice::from_ref(folder))? {
-                let verdict = checker.check(&load(&path)?);
+                let program = load(&path)?;
+                checker.renew().map_err(Failure::missing)?;
+                let verdict = checker.check(&program);
                 match &verdict {
                     Verdict::Agreed => {}
                     Verdict::Invalid(invalid) => return Err(Failure::input(format!("{}: {invalid}", path.display()))),

@@ -150,10 +150,29 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let findings = summary.shown.iter().map(JsonShown::new).collect();
         let (subject, focus) = (subject.name(), args.focus.name());
         let files = agreed + failing + not_compared + broken;
+        let verdict = match (failing, agreed + partly) {
+            (1.., _) => "finding",
+            (0, 0) => "not compared",
+            (0, 1..) => "agreed",
+        };
+        let (compared_in_part, not_compared) = (partly, not_compared - partly);
         let (others, unchecked) = (found.others, not_checked + stopped as u64);
         save_json(
             path,
-            &Json { subject, focus, files, agreed, not_compared, failing, broken, others, unchecked, findings },
+            &Json {
+                subject,
+                focus,
+                files,
+                verdict,
+                agreed,
+                compared_in_part,
+                not_compared,
+                failing,
+                broken,
+                others,
+                unchecked,
+                findings,
+            },
         )?;
     }
     if let Some(error) = summary.failed {
@@ -176,7 +195,10 @@ struct Json<'a> {
     subject: String,
     focus: &'static str,
     files: u64,
+    /// As in the summary of a hunt: `finding`, `not compared` if nothing was compared, or else `agreed`.
+    verdict: &'static str,
     agreed: u64,
+    compared_in_part: u64,
     not_compared: u64,
     failing: u64,
     broken: u64,

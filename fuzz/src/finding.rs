@@ -44,8 +44,8 @@ pub(crate) fn tell(target: &Target, finding: &Finding, program: &Program, engine
         .and_then(|file| pursuit::record(&roster, recorder, catch, file, &mut || Ok(vec![target.before()])));
     match recorded {
         Ok(recorded) => eprint!("\n{recorded}"),
-        // If the files cannot be written, the finding is printed, so that it is not lost.
-        Err(error) => eprintln!("\nFINDING {finding}\n  not written: {error}\n{program}"),
+        // The finding and its program stand in the error if they could not be written.
+        Err(error) => eprintln!("\nFINDING {finding}\n{error}"),
     }
 }
 

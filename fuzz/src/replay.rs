@@ -15,12 +15,16 @@ use crate::{Target, finding};
 /// compared.
 pub fn programs(mut target: Target) -> ExitCode {
     let (mut run, mut rejected, mut uncompared) = (0, 0, 0);
+    let mut why = None;
     let result = each_input(|bytes| {
         run += 1;
         match target.run(bytes, &mut |_| {}) {
             EngineRun::Agreed => true,
             EngineRun::NotCompared(not) => {
                 uncompared += u32::from(!not.compared);
+                if !not.compared {
+                    why.get_or_insert(not);
+                }
                 true
             }
             EngineRun::Rejected => {
@@ -37,7 +41,11 @@ pub fn programs(mut target: Target) -> ExitCode {
         "{run} inputs, {rejected} not run because they would take long or have another version of the encoding, \
          {uncompared} of which nothing was compared"
     );
-    if result == ExitCode::SUCCESS && run == rejected + uncompared { ExitCode::from(3) } else { result }
+    if result != ExitCode::SUCCESS || run > rejected + uncompared {
+        return result;
+    }
+    eprintln!("nothing was compared{}", why.map_or(String::new(), |not| format!(": {not}")));
+    ExitCode::from(3)
 }
 
 /// Runs `run` on the bytes of each file that the command line names or that lies in a folder it names. `run` panics if

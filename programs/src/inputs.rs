@@ -17,7 +17,7 @@ use walkdir::WalkDir;
 
 use crate::encoding::{self, Form, VERSION};
 use crate::snippet::NoProgram;
-use crate::store::{self, EXTENSION, named, unwalked};
+use crate::store::{self, EXTENSION, SEQUENCE_EXTENSION, named, unwalked};
 
 /// Largest size in bytes of a file that [`read`] accepts; text may have at most [`MAX_TEXT_BYTES`] bytes. Engines are
 /// configured to keep their files far smaller.
@@ -101,7 +101,12 @@ fn walk(folder: &Path, wanted: Wanted, files: &mut Files) -> io::Result<()> {
         let by_number = here.iter().any(|path| is_numbered(&name_of(path)));
         for path in here {
             let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            let is_program = if by_number { is_numbered(&name_of(&path)) } else { !OTHER_ENDINGS.contains(&ending) };
+            let is_program = match by_number {
+                true => is_numbered(&name_of(&path)),
+                // A sequence is a finding, and no program of a corpus.
+                false if ending == SEQUENCE_EXTENSION => wanted == Wanted::Findings,
+                false => !OTHER_ENDINGS.contains(&ending),
+            };
             if is_program {
                 files.programs.push(path);
             } else {
@@ -179,6 +184,8 @@ pub enum InputError {
     Text(Box<NoProgram>),
     /// The program is packed in another version of the encoding than [`VERSION`]. The number is that version.
     Version(PathBuf, u32),
+    /// The file holds a [sequence](crate::sequence) of programs.
+    Sequence(PathBuf),
 }
 
 impl fmt::Display for InputError {
@@ -189,6 +196,9 @@ impl fmt::Display for InputError {
                 write!(f, "{}: found {bytes} bytes, expected a program of at most {most}", file.display())
             }
             Self::Text(error) => error.fmt(f),
+            Self::Sequence(file) => {
+                write!(f, "{}: found a sequence of programs, expected one program", file.display())
+            }
             Self::Version(file, version) => {
                 write!(f, "{}: found version {version} of the encoding, expected version {VERSION}", file.display())
             }
@@ -228,12 +238,16 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
 /// does.
 ///
 /// # Errors
-/// The file cannot be read, is too long, holds text that is not a program, or is packed in another version of the
-/// encoding. All other bytes decode to some program.
+/// The file cannot be read, is too long, holds a sequence or text that is not a program, or is packed in another version
+/// of the encoding. All other bytes decode to some program.
 pub fn read(path: &Path) -> Result<Input, InputError> {
     let found = bytes(path, MAX_PACKED_BYTES)?;
     let input = |stored, program| Ok(Input { stored, bytes: found.len() as u64, program });
-    if path.extension().is_some_and(|ending| ending == EXTENSION) || is_text(&found) {
+    if path.extension().is_some_and(|ending| ending == SEQUENCE_EXTENSION) || begins_with(&found, b"realmode-sequence")
+    {
+        return Err(InputError::Sequence(path.into()));
+    }
+    if path.extension().is_some_and(|ending| ending == EXTENSION) || begins_with(&found, b"realmode-program") {
         return input(Stored::Text, text(path, &found)?);
     }
     match (encoding::form(&found), encoding::decode_exact(&found)) {
@@ -255,11 +269,11 @@ fn bytes(path: &Path, most: usize) -> Result<Vec<u8>, InputError> {
     Ok(bytes)
 }
 
-/// Returns whether the bytes are a program's text, of any version: the first line that is neither empty nor a comment
-/// begins with `realmode-program`.
-fn is_text(bytes: &[u8]) -> bool {
+/// Returns whether the bytes are a text, of any version, whose first line that is neither empty nor a comment begins
+/// with `word`.
+fn begins_with(bytes: &[u8], word: &[u8]) -> bool {
     let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    lines.find(|line| !line.is_empty() && line[0] != b'#').is_some_and(|line| line.starts_with(b"realmode-program"))
+    lines.find(|line| !line.is_empty() && line[0] != b'#').is_some_and(|line| line.starts_with(word))
 }
 
 fn text(path: &Path, bytes: &[u8]) -> Result<Program, InputError> {
@@ -316,6 +330,7 @@ mod tests {
             ".hidden",
             ".git/one",
             "deep/er/two.realmode",
+            "deep/er/two.realmode-sequence",
             "afl/fuzzer_stats",
             "afl/one",
             "afl/queue/id:000000,orig",
@@ -333,10 +348,20 @@ mod tests {
         symlink("nowhere", at("gone")).expect("a link");
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
         let corpus = ["afl/queue/id:000000,orig", "deep/er/two.realmode", "linked", "one"].map(String::from).to_vec();
-        assert_eq!(found(here.path(), Wanted::Corpus), (corpus, 2));
+        assert_eq!(found(here.path(), Wanted::Corpus), (corpus, 3));
         let crashes = ["afl/crashes/id:000001,sig:06", "afl/crashes.2026/id:000002,sig:06"];
-        let findings = crashes.into_iter().chain(["deep/er/two.realmode", "linked", "one"]).map(String::from).collect();
+        let findings = crashes
+            .into_iter()
+            .chain(["deep/er/two.realmode", "deep/er/two.realmode-sequence", "linked", "one"])
+            .map(String::from)
+            .collect();
         assert_eq!(found(here.path(), Wanted::Findings), (findings, 1));
+        // A sequence is no program, whatever reads it and whatever its name.
+        fs::write(at("deep/er/two.realmode-sequence"), "\n").expect("a file");
+        fs::write(at("three"), "# found\nrealmode-sequence 1\n").expect("a file");
+        for name in ["deep/er/two.realmode-sequence", "three"] {
+            assert!(matches!(read(&at(name)), Err(InputError::Sequence(_))), "{name}");
+        }
         // A file that is named itself is taken, even a hidden one.
         assert_eq!(find(&[at(".hidden")], Wanted::Corpus).expect("a file").programs, [at(".hidden")]);
         let error = find(&[at("missing")], Wanted::Corpus).expect_err("nothing").to_string();

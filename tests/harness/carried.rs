@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use contract::hcall::H_STUFF_TCE;
-use contract::{HcallAnswer, Hypercall, Rule};
+use contract::hcall::{H_PUT_TCE, H_STUFF_TCE};
+use contract::{HcallAnswer, Hypercall, Rule, Status};
 use programs::generate::{GeneratorConfig, generate};
 use programs::sequence::{Part, Runnable, Sequence, read};
 use programs::store;
@@ -15,7 +15,8 @@ use realmode_diff::findings::record::{Catch, Made, Origin, Recorder, shrink_catc
 use realmode_diff::hunts::campaign::{Campaign, Limit};
 use realmode_diff::hunts::pursuit;
 use realmode_diff::shrink::{Ended, Judge as _, Limits, MAX_CHECKS, Shrunk};
-use realmode_diff::voters::{Candidacy, Look, Roster, Shows, Task, Told, Unavailable, Voter};
+use realmode_diff::voters::ledger::Ledger;
+use realmode_diff::voters::{Candidacy, Look, Panel, Roster, Shows, Task, Told, Unavailable, Voter};
 use realmode_diff::{Checker, Finding, Tally, Verdict};
 
 use super::emulated::program;
@@ -71,8 +72,8 @@ fn a_shrunk_program_shows_its_finding_on_a_fresh_subject() {
     assert!(Checker::made(third_call).check(&shrunk.program).finding().is_some());
 }
 
-/// A subject that answers H_GET_TCE wrongly in every program after one with an H_STUFF_TCE.
-fn remembers() -> Wrong {
+/// Mistake: H_GET_TCE is answered wrongly in every program after one with an H_STUFF_TCE.
+const REMEMBERS: Hooks = {
     const STUFFED: u64 = 1;
     const BEFORE: u64 = 2;
     let carry = |seen: &AtomicU64, call: &Hypercall, answer: HcallAnswer| {
@@ -86,7 +87,12 @@ fn remembers() -> Wrong {
             seen.fetch_or(BEFORE, Ordering::Relaxed);
         }
     };
-    Wrong::new(Hooks { carry, begin, ..HONEST })
+    Hooks { carry, begin, ..HONEST }
+};
+
+/// A subject with the mistake [`REMEMBERS`].
+fn remembers() -> Wrong {
+    Wrong::new(REMEMBERS)
 }
 
 #[test]
@@ -246,4 +252,69 @@ fn a_message_of_several_lines_spoils_no_file() {
         assert!(lines.next().is_some_and(|line| line.starts_with("/// SUBJECT.CRASH") && line.contains("right: 2")));
         assert_eq!(lines.next(), Some("#[test]"), "{test}");
     }
+}
+
+/// Programs before it that show findings of their own do not keep a finding from becoming a sequence.
+#[test]
+fn a_history_with_other_findings_brings_a_finding_back() {
+    // Remembers, and always answers H_PUT_TCE wrongly.
+    fn subject() -> Wrong {
+        let carry = |seen: &AtomicU64, call: &Hypercall, answer: HcallAnswer| match call.opcode {
+            H_PUT_TCE => HcallAnswer { status: Status::HARDWARE, ..answer },
+            _ => (REMEMBERS.carry)(seen, call, answer),
+        };
+        Wrong::new(Hooks { carry, ..REMEMBERS })
+    }
+    let roster = Roster::of(vec![Arc::new(Mistaken(subject))]);
+    let part = |steps: &str| Part { program: program("lopapr", steps), left_open: false };
+    let put = part("cpu0 H_PUT_TCE liobn=0x1 ioba=0x0 tce=0x3\n");
+    let stuff = part("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=1\n");
+    let get = part("cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n");
+    let mut checker = Checker::made(subject);
+    let found: Vec<bool> =
+        [&put, &stuff, &put, &get].map(|part| checker.check(&part.program).finding().is_some()).into();
+    assert_eq!(found, [true, false, true, true]);
+    let finding = checker.check(&get.program).into_finding().expect("a finding");
+    let origin = Origin::Engine { engine: "test".into(), file: None };
+    let catch = Catch { origin, program: get.program, finding };
+    let history = vec![put.clone(), stuff, put];
+    let (_, made) = pursuit::pursue(&roster, catch, &mut || Ok(vec![history.clone()]));
+    let Made::Sequence(sequence, _) = made else { panic!("no sequence") };
+    assert_eq!(sequence.parts.len(), 2, "{sequence}");
+}
+
+/// A voter that panics, which is a mistake of the harness.
+struct Panicking;
+
+impl Voter for Panicking {
+    fn name(&self) -> &str {
+        "panicking"
+    }
+
+    fn shows(&self) -> Shows {
+        Shows::ALL
+    }
+
+    fn renew(&mut self) -> Result<bool, Unavailable> {
+        Ok(true)
+    }
+
+    fn vote(&mut self, tasks: &[Task], tally: &mut Tally, tell: &mut dyn FnMut(Told)) -> Result<(), Unavailable> {
+        tally.programs += 1;
+        tell(Told::Verdict(0, Verdict::Agreed));
+        panic!("a mistake at task 2 of {}", tasks.len())
+    }
+}
+
+/// What a voter said before it panicked counts, the program that ran is told as an incident, and the run ends.
+#[test]
+fn a_voter_that_panics_takes_no_verdict_with_it() {
+    let mut panel = Panel::new(vec![Box::new(Panicking)], Ledger::default());
+    let tasks: Vec<Task> = (0..3).map(|_| Task::from(program("lopapr", ""))).collect();
+    let mut incidents = Vec::new();
+    let result = panel.vote(&tasks, &mut Tally::default(), &mut |_, _| {}, &mut |incident| incidents.push(incident));
+    let gone = result.expect_err("a panic").to_string();
+    assert!(gone.starts_with("HARNESS.FAULT: panicking: the harness panicked: a mistake at task 2 of 3"), "{gone}");
+    assert_eq!(incidents.iter().map(|incident| incident.program).collect::<Vec<_>>(), [1]);
+    assert_eq!(panel.take_roll().voters[0].programs, 1);
 }

@@ -1042,7 +1042,9 @@ fn a_library_that_cannot_be_loaded_again_takes_no_finding_with_it() {
         let ran = with(loads, &["replay", "a.realmode", "b.realmode"]);
         let shown = ran.stdout.matches(".realmode: FINDING\n").count();
         let refused = ran.stderr.contains(&format!("./loads{loads}.so: `realmode_implementation` answered 0x0"));
-        assert_eq!((ran.status, refused), if shown == 2 { (1, false) } else { (3, true) }, "{loads}: {}", ran.stderr);
+        let expected = (if shown > 0 { 1 } else { 3 }, shown < 2);
+        assert_eq!((ran.status, refused), expected, "{loads}: {}", ran.stderr);
+        assert!(shown == 0 || ran.stdout.ends_with(&format!("0 agreed, {shown} with a finding\n")), "{}", ran.stdout);
         assert_eq!(ran.stderr.lines().count(), usize::from(refused), "{loads}: {}", ran.stderr);
         ways.insert(("replay", ran.status, shown));
 
@@ -1070,9 +1072,9 @@ fn a_library_that_cannot_be_loaded_again_takes_no_finding_with_it() {
         ("fuzz", 1, 0),
         ("fuzz", 1, 1),
         ("fuzz", 3, 0),
+        ("replay", 1, 1),
         ("replay", 1, 2),
         ("replay", 3, 0),
-        ("replay", 3, 1),
         ("shrink", 1, 0),
         ("shrink", 1, 1),
         ("shrink", 3, 0),

@@ -110,6 +110,16 @@ fn what_a_voter_cannot_have_is_not_asked() {
     assert!(voter.why_uncovered.expect("a reason").to_string().contains("base 0x1"));
 }
 
+/// A host step that both references do is nothing that `model/DIALECT` shows, so a program without a hypercall is not
+/// compared, also if the two skip different steps.
+#[test]
+fn a_model_compares_nothing_without_a_hypercall() {
+    let steps = "slot 0 gfn=0x0 pages=1 hva=0x1000\n\
+                 create-window 0x2 page_shift=16 base=0x1000 entries=16 emulated table=0x1300000\n";
+    let verdict = panel(&[], &[Dialect::Qemu], "").check(&program("lopapr", steps)).expect("all are there");
+    assert!(matches!(&verdict, Verdict::NotCompared(not) if not.from == Place::Step(1) && !not.compared), "{verdict}");
+}
+
 #[test]
 fn invalid_programs_are_refused() {
     let mut invalid = program("lopapr", READ_BACK);

@@ -235,11 +235,14 @@ impl Recorder<'_> {
     /// Writes the program of a catch as it was found, and returns the path of the file.
     ///
     /// # Errors
-    /// Fails if the file cannot be written; the error names it.
+    /// Fails if the file cannot be written. The error names the file, and has the finding and its program, so that they
+    /// are not lost.
     pub fn keep(&self, catch: &Catch) -> io::Result<PathBuf> {
         let how = catch.origin.how();
         let text = format!("# As {how}: {}.\n{}", catch.origin, catch.program);
-        self.save(catch, &format!("{how}.{EXTENSION}"), &text)
+        self.save(catch, &format!("{how}.{EXTENSION}"), &text).map_err(|error| {
+            io::Error::new(error.kind(), format!("{error}\nnot written: FINDING {}\n{text}", catch.finding))
+        })
     }
 
     /// Writes the program that ran when a voter was lost, because that program may be the cause. `what`, which says

@@ -113,8 +113,12 @@ impl<T> Default for InOrder<T> {
 
 impl<T> InOrder<T> {
     /// Takes the thing with this number. Numbers start at 0, and each number may come only once.
+    ///
+    /// # Panics
+    /// Panics if the thing with this number has come already.
     pub fn put(&mut self, number: u64, thing: T) {
-        self.waiting.insert(number, thing);
+        let twice = number < self.next || self.waiting.insert(number, thing).is_some();
+        assert!(!twice, "number {number} came twice");
     }
 
     /// Returns the thing with the next number, from 0 on, or `None` if that thing has not come yet.

@@ -2,9 +2,11 @@
 //! finding, and records the result. All hunts use this module.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use contract::Program;
+use programs::quiet;
 use programs::sequence::{Part, Sequence};
 
 use crate::check::{Finding, Identity, Verdict};
@@ -42,6 +44,20 @@ pub fn pursue(roster: &Roster, catch: Catch, histories: &mut Histories<'_>) -> (
 
 /// Does the same as [`pursue`], and takes all checks, those of sequences included, from `budget`.
 pub fn pursue_within(
+    roster: &Roster,
+    catch: Catch,
+    histories: &mut Histories<'_>,
+    budget: &mut Budget,
+) -> (Catch, Made) {
+    let copy = catch.clone();
+    // A mistake of the shrinker must not take the finding with it.
+    let guarded = AssertUnwindSafe(|| pursue_unguarded(roster, copy, histories, budget));
+    quiet::quietly(|| catch_unwind(guarded))
+        .unwrap_or_else(|_| (catch, Made::AsFound(NotShrunk::Panicked(quiet::last_message()))))
+}
+
+/// Does what [`pursue_within`] does, except that a panic is not caught.
+fn pursue_unguarded(
     roster: &Roster,
     catch: Catch,
     histories: &mut Histories<'_>,
@@ -87,8 +103,8 @@ fn sequence(
     let (mut panel, identity) = (roster.panel(Look::Whole)?, catch.finding.identity());
     for history in histories {
         let last = Part { program: catch.program.clone(), left_open: false };
-        let best = Sequence { parts: history.into_iter().chain([last]).collect() };
-        if let Some(finding) = shown(&mut panel, &best, identity)? {
+        let whole = Sequence { parts: history.into_iter().chain([last]).collect() };
+        if let Some((best, finding)) = brought_back(&mut panel, whole, identity, budget)? {
             let mut shrinker = SequenceShrinker { panel, identity, best, finding };
             // A voter that is lost only ends the shrinking: the best sequence has shown the finding already.
             drop(shrinker.shrink(budget));
@@ -97,6 +113,29 @@ fn sequence(
         }
     }
     Ok(None)
+}
+
+/// Runs a sequence on voters that start afresh. A run ends at the first finding, so programs before the last one that
+/// show a finding of their own are dropped, one after the other; each takes a check from `budget`. Returns what is left
+/// of the sequence, and the finding on its last program, if that finding has this identity. Fails if a voter is lost.
+fn brought_back(
+    panel: &mut Panel,
+    mut sequence: Sequence,
+    identity: Identity,
+    budget: &mut Budget,
+) -> Result<Option<(Sequence, Finding)>, Unavailable> {
+    loop {
+        let mut verdicts = panel.check_sequence(&sequence, &mut |_| {})?;
+        let ran = verdicts.len();
+        if ran == sequence.parts.len() {
+            let finding = verdicts.pop().and_then(Verdict::into_finding);
+            return Ok(finding.filter(|finding| finding.identity() == identity).map(|finding| (sequence, finding)));
+        }
+        if budget.take().is_err() {
+            return Ok(None);
+        }
+        sequence.parts.remove(ran - 1);
+    }
 }
 
 /// Runs a sequence on voters that start afresh. Returns the finding on the last program of the sequence if that finding

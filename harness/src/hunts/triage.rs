@@ -60,7 +60,8 @@ pub enum Triaged {
     /// [`Summary::shown`], from 0.
     Again(usize),
     /// The file was not checked, for this reason: no subject could be made, no thread could be made, or a program is
-    /// invalid. A program that was read from a file is never invalid.
+    /// invalid. A program that was read from a file is never invalid. Or the file shows a finding that could not be
+    /// written ([`Summary::failed`]).
     NotChecked(String),
 }
 
@@ -137,9 +138,11 @@ impl Triage {
                 Err(error) => {
                     // The numbers in `files` must stay those of `shown`.
                     let known = summary.shown.len();
-                    summary.files.retain(|(_, triaged)| {
-                        !matches!(triaged, Triaged::First(number) | Triaged::Again(number) if *number >= known)
-                    });
+                    for (_, triaged) in &mut summary.files {
+                        if matches!(triaged, Triaged::First(number) | Triaged::Again(number) if *number >= known) {
+                            *triaged = Triaged::NotChecked("it shows a finding, whose files were not written".into());
+                        }
+                    }
                     summary.failed.get_or_insert(error);
                     break;
                 }

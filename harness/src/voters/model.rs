@@ -66,7 +66,7 @@ impl Model {
                     continue;
                 }
                 (Answer::Skipped(why), _) | (_, Answer::Skipped(why)) => {
-                    let (why, compared) = (Reason::Skipped(why.into()), agreed.is_some());
+                    let why = Reason::Skipped(why.into());
                     return Verdict::NotCompared(NotCompared { from: place, why, compared });
                 }
                 _ => {}

@@ -1,6 +1,9 @@
 //! A panel: it sends programs to several voters and makes one verdict of their verdicts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use contract::Program;
+use programs::quiet;
 use programs::sequence::{Part, Sequence};
 
 use super::ledger::Ledger;
@@ -225,20 +228,35 @@ impl Panel {
             let (hypercalls, not_asked, read_back) = (counts.hypercalls, counts.not_asked, voter.read_back());
             let programs = counts.programs;
             let mut cast = Vec::with_capacity(tasks.len());
-            let result = voter.vote(tasks, counts, &mut |told| match told {
-                Told::Verdict(_, verdict) => cast.push(verdict),
+            let mut hear = |told| match told {
+                Told::Verdict(index, verdict) => {
+                    assert_eq!(index, cast.len(), "verdicts come in the order of the tasks");
+                    cast.push(verdict);
+                }
                 Told::Incident(incident) => {
                     own.incidents += 1;
                     odd(incident);
                 }
-            });
-            assert!(result.is_err() || cast.len() == tasks.len(), "{} told too few verdicts", own.name);
-            assert_eq!(
-                counts.programs - programs,
-                cast.len() as u64,
-                "programs that {} counted, and verdicts",
-                own.name
-            );
+            };
+            let guarded = AssertUnwindSafe(|| voter.vote(tasks, counts, &mut hear));
+            let result = match quiet::quietly(|| catch_unwind(guarded)) {
+                Ok(result) => {
+                    assert!(result.is_err() || cast.len() == tasks.len(), "{} told too few verdicts", own.name);
+                    assert_eq!(
+                        counts.programs - programs,
+                        cast.len() as u64,
+                        "programs that {} counted, and verdicts",
+                        own.name
+                    );
+                    result
+                }
+                // A mistake of the harness: the program that ran is kept, and the voter is not used again.
+                Err(_) => {
+                    let what = format!("the harness panicked: {}", quiet::last_message());
+                    odd(Incident { program: cast.len(), what: what.clone() });
+                    Err(Unavailable(format!("HARNESS.FAULT: {}: {what}", own.name)))
+                }
+            };
             own.hypercalls += counts.hypercalls - hypercalls;
             own.not_asked += counts.not_asked - not_asked;
             own.read_back += voter.read_back() - read_back;
