@@ -238,8 +238,8 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
 /// does.
 ///
 /// # Errors
-/// The file cannot be read, is too long, holds a sequence or text that is not a program, or is packed in another version
-/// of the encoding. All other bytes decode to some program.
+/// The file cannot be read, is too long, holds a sequence or text that is not a program, or is packed in another
+/// version of the encoding. All other bytes decode to some program.
 pub fn read(path: &Path) -> Result<Input, InputError> {
     let found = bytes(path, MAX_PACKED_BYTES)?;
     let input = |stored, program| Ok(Input { stored, bytes: found.len() as u64, program });
