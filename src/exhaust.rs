@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// and build]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Start from the beginning and ignore the state file
+    /// Start from the beginning: empty the state file, whatever it holds
     #[arg(long)]
     restart: bool,
     /// Write the summary of the run to this file as one JSON object

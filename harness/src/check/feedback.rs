@@ -17,7 +17,8 @@ const OUTCOMES: usize = 3;
 /// Number of modes: real mode finished the step, or virtual mode finished it.
 const MODES: usize = 2;
 
-/// For each rule its number among the outcome rules ([`Rule::outcomes`]), from 0, and how many outcome rules there are.
+/// For each rule its number among the outcome rules, reasons to defer included ([`Rule::outcomes`]), from 0, and how
+/// many of these rules there are.
 /// A rule that only a finding can name has `None`: no step is decided by that rule, and engines look at every counter
 /// after every run.
 const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
