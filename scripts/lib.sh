@@ -214,7 +214,8 @@ triage() {
 compared() {
     local status=0
     if [ -z "${REALMODE_SUBJECT:-}" ] || [ "$target" = text ] || [ "$target" = canary ]; then return 0; fi
-    "$realmode" corpus stats --subject "$REALMODE_SUBJECT" --focus "$(focus_of "$target")" "$1" >/dev/null 2>&1 || status=$?
+    "$realmode" corpus stats --subject "$REALMODE_SUBJECT" --focus "$(focus_of "$target")" "$1" >/dev/null 2>&1 ||
+        status=$?
     [ "$status" != 3 ] || die 3 "nothing was compared: $REALMODE_SUBJECT covers nothing of the inputs in $1"
 }
 

@@ -47,7 +47,8 @@ const MISSING: u8 = 3;
     long_about = "Runs programs on a reference model and on an optimised real-mode candidate side by side, and reports the first \
                   difference as a short readable program. Without a command it runs a 30 s campaign on all cores.",
     after_help = "Exit status: 0 something was compared and nothing found, 1 a finding, 2 bad arguments or malformed input, 3 nothing \
-                  was compared or something is missing on this machine. triage of folders without any crash file ends with 0."
+                  was compared or something is missing on this machine. triage of folders without any crash file ends \
+                  with 0."
 )]
 struct Cli {
     #[command(subcommand)]

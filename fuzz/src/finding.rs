@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use contract::Program;
-use programs::sequence::{Part, Sequence};
+use programs::sequence::Sequence;
 use programs::store;
 use realmode_diff::Finding;
 #[cfg(not(feature = "afl"))]
@@ -56,17 +56,17 @@ pub(crate) fn leave_sequence(target: &Target, finding: &Finding, program: &Progr
     let Some(out) = std::env::var_os(SEQUENCES).map(PathBuf::from) else { return false };
     eprintln!("\nFINDING {finding}");
     let identity = finding.identity();
+    let name = format!("{engine}-{:016x}.{}", store::hash(format!("{identity:?}")), store::SEQUENCE_EXTENSION);
+    if out.join(&name).exists() {
+        return true;
+    }
     let panel = Roster::from(target.subject()).panel(Look::Whole);
     let fresh = panel.and_then(|mut panel| panel.check(program));
     if fresh.is_ok_and(|verdict| verdict.finding().is_some_and(|again| again.identity() == identity)) {
         return true;
     }
-    let name = format!("{engine}-{:016x}.{}", store::hash(format!("{identity:?}")), store::SEQUENCE_EXTENSION);
-    let last = Part { program: program.clone(), left_open: false };
-    let sequence = Sequence { parts: target.before().into_iter().chain([last]).collect() };
-    if !out.join(&name).exists()
-        && let Err(error) = store::write(&out, &name, format!("# {}\n{sequence}", store::one_line(finding)))
-    {
+    let sequence = Sequence::after(target.before(), program.clone());
+    if let Err(error) = store::write(&out, &name, format!("# {}\n{sequence}", store::one_line(finding))) {
         // The sequence is printed, so that it is not lost.
         eprintln!("  not written: {error}\n{sequence}");
     }

@@ -241,10 +241,13 @@ pub fn read_text(path: &Path) -> Result<Program, InputError> {
 /// The file cannot be read, is too long, holds a sequence or text that is not a program, or is packed in another
 /// version of the encoding. All other bytes decode to some program.
 pub fn read(path: &Path) -> Result<Input, InputError> {
+    // A sequence may be longer than a program.
+    if path.extension().is_some_and(|ending| ending == SEQUENCE_EXTENSION) {
+        return Err(InputError::Sequence(path.into()));
+    }
     let found = bytes(path, MAX_PACKED_BYTES)?;
     let input = |stored, program| Ok(Input { stored, bytes: found.len() as u64, program });
-    if path.extension().is_some_and(|ending| ending == SEQUENCE_EXTENSION) || begins_with(&found, b"realmode-sequence")
-    {
+    if begins_with(&found, b"realmode-sequence") {
         return Err(InputError::Sequence(path.into()));
     }
     if path.extension().is_some_and(|ending| ending == EXTENSION) || begins_with(&found, b"realmode-program") {

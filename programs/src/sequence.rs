@@ -22,7 +22,6 @@ use contract::text::{self, TextError};
 
 use crate::inputs::{self, InputError, read_text};
 use crate::snippet::NoProgram;
-use crate::store::SEQUENCE_EXTENSION;
 
 /// The first line of the text form of a sequence.
 pub const HEADER: &str = "realmode-sequence 1";
@@ -48,6 +47,13 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// Makes the sequence of the programs `before` and then `program`, which closes its windows.
+    #[must_use]
+    pub fn after(mut before: Vec<Part>, program: Program) -> Self {
+        before.push(Part { program, left_open: false });
+        Self { parts: before }
+    }
+
     /// Returns whether the text is a sequence, of any version: its first line that is neither empty nor a comment
     /// begins with `realmode-sequence`.
     #[must_use]
@@ -124,37 +130,32 @@ pub enum Runnable {
 /// The file cannot be read, is too long, or its text is wrong. In the last case the error has the first mistake, with
 /// line and column.
 pub fn read(path: &Path) -> Result<Runnable, InputError> {
-    match sequence(path) {
-        Some(sequence) => sequence.map(Runnable::Sequence),
-        None => read_text(path).map(|program| Runnable::Program(Box::new(program))),
+    let size = fs::metadata(path).map_err(|error| InputError::Unreadable(path.into(), error))?.len();
+    if size <= MAX_BYTES as u64
+        && let Ok(text) = fs::read_to_string(path)
+        && Sequence::is_one(&text)
+    {
+        return sequence(path, text).map(Runnable::Sequence);
     }
+    read_text(path).map(|program| Runnable::Program(Box::new(program)))
 }
 
-/// Reads a file that holds a sequence, or a program in any form that [`inputs::read`] accepts. A program becomes a
-/// sequence of this program alone. A file with the extension [`SEQUENCE_EXTENSION`] is never taken for a program.
+/// Reads a file that holds a program in any form that [`inputs::read`] accepts, or a sequence, which it refuses. A
+/// program becomes a sequence of this program alone.
 ///
 /// # Errors
-/// The text of the sequence is wrong, or [`inputs::read`] fails.
+/// The file cannot be read, is too long, or the text of its sequence is wrong; or [`inputs::read`] fails otherwise.
 pub fn read_input(path: &Path) -> Result<Sequence, InputError> {
-    if path.extension().is_some_and(|ending| ending == SEQUENCE_EXTENSION) {
-        let text = inputs::read_string(path, MAX_BYTES)?;
-        return Sequence::parse(&text).map_err(|error| no_sequence(path, text, error));
+    match inputs::read(path) {
+        Ok(input) => Ok(Sequence::after(Vec::new(), input.program)),
+        Err(InputError::Sequence(_)) => sequence(path, inputs::read_string(path, MAX_BYTES)?),
+        Err(error) => Err(error),
     }
-    sequence(path).unwrap_or_else(|| {
-        let program = inputs::read(path)?.program;
-        Ok(Sequence { parts: vec![Part { program, left_open: false }] })
-    })
 }
 
-/// Reads a sequence from its text; `None` if the file holds none, or cannot be read.
-fn sequence(path: &Path) -> Option<Result<Sequence, InputError>> {
-    let size = fs::metadata(path).ok()?.len();
-    let text = if size <= MAX_BYTES as u64 { fs::read_to_string(path).ok()? } else { return None };
-    Sequence::is_one(&text).then(|| Sequence::parse(&text).map_err(|error| no_sequence(path, text, error)))
-}
-
-fn no_sequence(path: &Path, text: String, error: TextError) -> InputError {
-    InputError::Text(Box::new(NoProgram { file: path.into(), text, error }))
+/// Parses the text of the file as a sequence.
+fn sequence(path: &Path, text: String) -> Result<Sequence, InputError> {
+    Sequence::parse(&text).map_err(|error| InputError::Text(Box::new(NoProgram { file: path.into(), text, error })))
 }
 
 /// Largest size in bytes of a file that holds a sequence.

@@ -15,7 +15,7 @@ use machine::{Cpu, Subject};
 use programs::encoding::{decode, decode_exact, encode};
 use programs::focus::Focus;
 use programs::generate::{GeneratorConfig, generate};
-use programs::sequence::{Part, Sequence};
+use programs::sequence::Sequence;
 use programs::store;
 use realmode_diff::hunts::engine::Engine;
 use realmode_diff::hunts::triage::{Checked, check_within};
@@ -673,7 +673,7 @@ fn a_hang_is_told_with_its_step() {
     let mut program = parse(PROGRAM).expect("a program");
     let call = Hypercall { opcode: hcall::H_STUFF_TCE, args: [1, 0, 0, 1] };
     program.steps.insert(4, Step::Hypercall { vcpu: 0, call });
-    let alone = |program: &Program| Sequence { parts: vec![Part { program: program.clone(), left_open: false }] };
+    let alone = |program: &Program| Sequence::after(Vec::new(), program.clone());
     let stuck = || Checker::new(Box::new(Stuck::default()));
     let started = Instant::now();
     let checked = check_within(Duration::from_millis(500), stuck(), &alone(&program)).expect("a thread");

@@ -209,14 +209,15 @@ fn a_sequence_is_shrunk_within_the_budget() {
     let get = part("cpu0 H_GET_TCE liobn=0x1 ioba=0x0\n");
     let mut before = vec![part("cpu0 H_STUFF_TCE liobn=0x1 ioba=0x0 tce=0x0 count=1\n")];
     before.resize(40, part(""));
-    let all = Sequence { parts: before.iter().chain([&get]).cloned().collect() };
+    let all = Sequence::after(before.clone(), get.program.clone());
     let mut panel = roster.panel(Look::Whole).expect("a panel");
     let finding = panel.check_sequence(&all, &mut |_| {}).expect("voters").pop().and_then(Verdict::into_finding);
     let origin = Origin::Engine { engine: "test".into(), file: None };
     let catch = Catch { origin, program: get.program, finding: finding.expect("a finding") };
     let parts = |checks: u64| {
         let mut budget = Limits::checks(checks).begin();
-        let (_, made) = pursuit::pursue_within(&roster, catch.clone(), &mut || Ok(vec![before.clone()]), &mut budget);
+        let mut histories = || Ok(vec![before.clone()]);
+        let made = pursuit::pursue_within(&roster, &mut catch.clone(), &mut histories, &mut budget);
         let Made::Sequence(sequence, _) = made else { panic!("no sequence") };
         sequence.parts.len()
     };
@@ -276,9 +277,9 @@ fn a_history_with_other_findings_brings_a_finding_back() {
     assert_eq!(found, [true, false, true, true]);
     let finding = checker.check(&get.program).into_finding().expect("a finding");
     let origin = Origin::Engine { engine: "test".into(), file: None };
-    let catch = Catch { origin, program: get.program, finding };
+    let mut catch = Catch { origin, program: get.program, finding };
     let history = vec![put.clone(), stuff, put];
-    let (_, made) = pursuit::pursue(&roster, catch, &mut || Ok(vec![history.clone()]));
+    let made = pursuit::pursue(&roster, &mut catch, &mut || Ok(vec![history.clone()]));
     let Made::Sequence(sequence, _) = made else { panic!("no sequence") };
     assert_eq!(sequence.parts.len(), 2, "{sequence}");
 }
@@ -316,5 +317,6 @@ fn a_voter_that_panics_takes_no_verdict_with_it() {
     let gone = result.expect_err("a panic").to_string();
     assert!(gone.starts_with("HARNESS.FAULT: panicking: the harness panicked: a mistake at task 2 of 3"), "{gone}");
     assert_eq!(incidents.iter().map(|incident| incident.program).collect::<Vec<_>>(), [1]);
-    assert_eq!(panel.take_roll().voters[0].programs, 1);
+    let voter = panel.take_roll().voters.remove(0);
+    assert_eq!((voter.programs, voter.incidents), (1, 1));
 }

@@ -827,8 +827,8 @@ fn a_finding_of_an_engine_that_needs_an_earlier_input_becomes_a_sequence() {
     assert_eq!((*program == reads, &before), (true, &vec![idle.clone(), reads.clone(), idle.clone()]));
 
     let origin = Origin::Engine { engine: "test".into(), file: None };
-    let catch = Catch { origin, program: *program, finding: *finding };
-    let (_, made) = pursue(&Roster::from(subject), catch, &mut || Ok(vec![engine.before()]));
+    let mut catch = Catch { origin, program: *program, finding: *finding };
+    let made = pursue(&Roster::from(subject), &mut catch, &mut || Ok(vec![engine.before()]));
     let Made::Sequence(sequence, finding) = made else { panic!("no sequence") };
     assert_eq!((sequence.parts.len(), finding.repeats), (2, Some(false)));
 
@@ -937,8 +937,8 @@ fn unused_declared_differences_are_told_by_every_command() {
     let here = folder();
     let entry = |voter: &str, more: &str| {
         format!(
-            "[[difference]]\nbetween = [\"reference\", \"{voter}\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\nreason = \"a \
-             test\"\n{more}\n"
+            "[[difference]]\nbetween = [\"reference\", \"{voter}\"]\nrule = \"DIVERGE.R4\"\nfield = \"r4\"\n\
+             reason = \"a test\"\n{more}\n"
         )
     };
     let ledger = [entry("nobody", ""), entry("model/lopapr", "expires = 2020-01-01")].concat();

@@ -18,9 +18,8 @@ const OUTCOMES: usize = 3;
 const MODES: usize = 2;
 
 /// For each rule its number among the outcome rules, reasons to defer included ([`Rule::outcomes`]), from 0, and how
-/// many of these rules there are.
-/// A rule that only a finding can name has `None`: no step is decided by that rule, and engines look at every counter
-/// after every run.
+/// many of these rules there are. A rule that only a finding can name has `None`: no step is decided by that rule, and
+/// engines look at every counter after every run.
 const PLACES: ([Option<usize>; Rule::ALL.len()], usize) = {
     let (mut places, mut decided, mut at) = ([None; Rule::ALL.len()], 0, 0);
     while at < Rule::ALL.len() {

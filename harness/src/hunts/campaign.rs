@@ -28,8 +28,10 @@ use crate::voters::{Incident, Look, Panel, Roll, Roster, Task, Unavailable};
 
 /// Number of programs in a batch, which a worker sends to the merging thread as one result.
 pub const BATCH: u64 = 64;
-/// Number of batches in a stretch. One worker checks a stretch on one subject.
+/// Number of batches in a stretch.
 const BATCHES: u64 = 16;
+/// Number of programs in a stretch. One worker checks a stretch on one subject.
+pub const STRETCH: u64 = BATCH * BATCHES;
 /// One program in this many runs on a fresh subject that runs only this program.
 pub const FRESH_EVERY: u64 = 64;
 /// One program in this many leaves its windows open at its end.
@@ -215,16 +217,18 @@ impl Campaign {
     }
 
     /// Returns the programs of the stretch before the program with this number, in order: first without those that run
-    /// on a fresh subject of their own, then with them. If no second subject can be made, they run on the subject of
-    /// the others.
+    /// on a fresh subject of their own, then with them, if there are any. If no second subject can be made, they run on
+    /// the subject of the others.
     fn histories(&self, index: u64) -> Vec<Vec<Part>> {
-        let stretch = BATCH * BATCHES;
-        let history = |whole: bool| {
-            let tasks = (index - index % stretch..index).map(|index| self.task(index));
-            let tasks = tasks.filter(|task| whole || !task.fresh);
-            tasks.map(|task| Part { program: task.program, left_open: task.ending == Ending::LeaveOpen }).collect()
-        };
-        vec![history(false), history(true)]
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for task in (index - index % STRETCH..index).map(|index| self.task(index)) {
+            let part = Part { program: task.program, left_open: task.ending == Ending::LeaveOpen };
+            if !task.fresh {
+                without.push(part.clone());
+            }
+            with.push(part);
+        }
+        if without.len() == with.len() { vec![with] } else { vec![without, with] }
     }
 }
 
@@ -372,22 +376,28 @@ impl Merge<Batch, io::Error> for Merger<'_> {
     }
 
     fn show(&mut self) {
-        let Summary { tally, findings, incidents, .. } = &self.summary;
+        let findings = self.findings();
+        let Summary { tally, incidents, .. } = &self.summary;
         (self.progress)(Progress {
             programs: tally.programs,
             hypercalls: tally.hypercalls,
             accepted: tally.accepted,
             reached: tally.reached(),
-            findings: findings.len() + self.later.len(),
+            findings,
             incidents: incidents.len(),
         });
     }
 }
 
 impl Merger<'_> {
-    /// Returns whether the summary has as many findings as the campaign may have.
+    /// Returns the number of different findings so far, those that are recorded later included.
+    fn findings(&self) -> usize {
+        self.summary.findings.len() + self.later.len()
+    }
+
+    /// Returns whether there are as many findings as the campaign may have.
     fn full(&self) -> bool {
-        self.summary.findings.len() + self.later.len() >= self.campaign.max_findings
+        self.findings() >= self.campaign.max_findings
     }
 
     /// Adds the next batch to the summary, and records its findings of new identities. Does nothing if the campaign has
@@ -410,7 +420,7 @@ impl Merger<'_> {
         let new: BTreeSet<Identity> = batch.caught.iter().map(|caught| caught.catch.finding.identity()).collect();
         let new = new.into_iter().filter(|identity| !self.known.contains_key(identity)).count();
         // Ends the workers before the last findings are shrunk, because their further work would not count.
-        if self.summary.findings.len() + self.later.len() + new >= self.campaign.max_findings {
+        if self.findings() + new >= self.campaign.max_findings {
             self.pool.end();
         }
         for caught in batch.caught {
@@ -456,10 +466,8 @@ impl Merger<'_> {
     /// Shrinks the program of a finding, or makes a sequence.
     fn pursue(&self, caught: &mut Caught) -> Made {
         let _pursuing = self.pursuing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut histories = || Ok(self.campaign.histories(caught.index));
-        let (catch, made) = pursuit::pursue(&self.campaign.roster, caught.catch.clone(), &mut histories);
-        caught.catch = catch;
-        made
+        let index = caught.index;
+        pursuit::pursue(&self.campaign.roster, &mut caught.catch, &mut || Ok(self.campaign.histories(index)))
     }
 
     /// Writes the files of a finding, and adds the finding to the summary. The error names a file that could not be

@@ -6,6 +6,7 @@ use contract::description::Item;
 use contract::hcall::MAX_TCES_PER_CALL;
 use contract::visit::{Field, visit};
 
+use super::campaign;
 use crate::check::feedback::Feedback;
 use crate::check::{Checker, Ending, Finding, NotCompared, Observation, Tally, Verdict};
 use crate::subjects::SubjectKind;
@@ -44,9 +45,9 @@ pub struct Engine {
     ran: Stretch,
 }
 
-/// Number of programs that one subject runs before a new one replaces it, if no program shows a finding. A stretch of a
-/// campaign is as long.
-pub const STRETCH: usize = 1024;
+/// Number of programs that one subject runs before a new one replaces it, if no program shows a finding: as many as in
+/// a [campaign].
+pub const STRETCH: usize = campaign::STRETCH as usize;
 
 /// The inputs that the subject has run since it was made.
 #[derive(Default)]

@@ -26,64 +26,51 @@ pub type Histories<'a> = dyn FnMut() -> Result<Vec<Vec<Part>>, Unavailable> + 'a
 pub fn record(
     roster: &Roster,
     recorder: Recorder<'_>,
-    catch: Catch,
+    mut catch: Catch,
     found_file: PathBuf,
     histories: &mut Histories<'_>,
 ) -> io::Result<Recorded> {
-    let (catch, made) = pursue(roster, catch, histories);
+    let made = pursue(roster, &mut catch, histories);
     recorder.finish(catch, found_file, made)
 }
 
-/// Shrinks the program of a catch, or makes a sequence. `histories` is called only if no fresh voter shows the finding.
-/// Returns the catch, whose finding then says that it does not repeat, and what was made. That is nothing
-/// ([`Made::AsFound`]) if neither a shrunk program nor a sequence shows the finding, or if a voter cannot be made or is
-/// lost.
-pub fn pursue(roster: &Roster, catch: Catch, histories: &mut Histories<'_>) -> (Catch, Made) {
+/// Shrinks the program of a catch, or makes a sequence. `histories` is called only if no fresh voter shows the finding;
+/// the catch's finding then says that it does not repeat. Returns what was made. That is nothing ([`Made::AsFound`]) if
+/// neither a shrunk program nor a sequence shows the finding, if a voter cannot be made or is lost, or if the shrinker
+/// panics.
+pub fn pursue(roster: &Roster, catch: &mut Catch, histories: &mut Histories<'_>) -> Made {
     pursue_within(roster, catch, histories, &mut Limits::default().begin())
 }
 
 /// Does the same as [`pursue`], and takes all checks, those of sequences included, from `budget`.
-pub fn pursue_within(
-    roster: &Roster,
-    catch: Catch,
-    histories: &mut Histories<'_>,
-    budget: &mut Budget,
-) -> (Catch, Made) {
-    let copy = catch.clone();
+pub fn pursue_within(roster: &Roster, catch: &mut Catch, histories: &mut Histories<'_>, budget: &mut Budget) -> Made {
     // A mistake of the shrinker must not take the finding with it.
-    let guarded = AssertUnwindSafe(|| pursue_unguarded(roster, copy, histories, budget));
+    let guarded = AssertUnwindSafe(|| pursue_unguarded(roster, catch, histories, budget));
     quiet::quietly(|| catch_unwind(guarded))
-        .unwrap_or_else(|_| (catch, Made::AsFound(NotShrunk::Panicked(quiet::last_message()))))
+        .unwrap_or_else(|_| Made::AsFound(NotShrunk::Panicked(quiet::last_message())))
 }
 
 /// Does what [`pursue_within`] does, except that a panic is not caught.
-fn pursue_unguarded(
-    roster: &Roster,
-    catch: Catch,
-    histories: &mut Histories<'_>,
-    budget: &mut Budget,
-) -> (Catch, Made) {
+fn pursue_unguarded(roster: &Roster, catch: &mut Catch, histories: &mut Histories<'_>, budget: &mut Budget) -> Made {
     let roster = roster.shrinking(&catch.finding);
     let exact = roster.looks().len() == 1;
     for &look in roster.looks() {
         let mut panel = match roster.panel(look) {
             Ok(panel) => panel,
-            Err(gone) => return (catch, Made::AsFound(NotShrunk::NotMade(gone))),
+            Err(gone) => return Made::AsFound(NotShrunk::NotMade(gone)),
         };
-        match shrink_catch(&mut panel, &catch, exact, budget) {
-            Ok(Some(shrunk)) => return (catch, Made::Shrunk(Box::new(shrunk))),
+        match shrink_catch(&mut panel, catch, exact, budget) {
+            Ok(Some(shrunk)) => return Made::Shrunk(Box::new(shrunk)),
             Ok(None) => {}
-            Err(gone) => return (catch, Made::AsFound(NotShrunk::Lost(gone))),
+            Err(gone) => return Made::AsFound(NotShrunk::Lost(gone)),
         }
     }
-    let mut catch = catch;
     catch.finding.repeats = Some(false);
-    let made = match histories().and_then(|histories| sequence(&roster, &catch, histories, budget)) {
+    match histories().and_then(|histories| sequence(&roster, catch, histories, budget)) {
         Ok(Some((sequence, finding))) => Made::Sequence(sequence, Box::new(finding)),
         Ok(None) => Made::AsFound(NotShrunk::NotAgain),
         Err(gone) => Made::AsFound(NotShrunk::Lost(gone)),
-    };
-    (catch, made)
+    }
 }
 
 /// Returns the smallest sequence found whose last program shows the catch's finding on a fresh subject: some of the
@@ -102,8 +89,7 @@ fn sequence(
     }
     let (mut panel, identity) = (roster.panel(Look::Whole)?, catch.finding.identity());
     for history in histories {
-        let last = Part { program: catch.program.clone(), left_open: false };
-        let whole = Sequence { parts: history.into_iter().chain([last]).collect() };
+        let whole = Sequence::after(history, catch.program.clone());
         if let Some((best, finding)) = brought_back(&mut panel, whole, identity, budget)? {
             let mut shrinker = SequenceShrinker { panel, identity, best, finding };
             // A voter that is lost only ends the shrinking: the best sequence has shown the finding already.

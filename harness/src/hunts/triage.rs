@@ -170,9 +170,12 @@ impl Triage {
             return recorder.finish(catch, file, Made::AsFound(NotShrunk::Hangs)).map(shown);
         }
         let limit = self.limit.saturating_mul(SHRINK_LIMITS);
-        let (roster, copy) = (Roster::from(self.subject), catch.clone());
+        let (roster, mut copy) = (Roster::from(self.subject), catch.clone());
         // The thread writes nothing, because it may go on after the catch was recorded as it was found.
-        let pursue = move || pursuit::pursue(&roster, copy, &mut || Ok(vec![before.clone()]));
+        let pursue = move || {
+            let made = pursuit::pursue(&roster, &mut copy, &mut || Ok(vec![before.clone()]));
+            (copy, made)
+        };
         let (catch, made) = match within(limit, pursue)? {
             Ended::Done(pursued) => pursued,
             Ended::Late => (catch, Made::AsFound(NotShrunk::Late(limit))),

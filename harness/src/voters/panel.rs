@@ -253,6 +253,7 @@ impl Panel {
                 // A mistake of the harness: the program that ran is kept, and the voter is not used again.
                 Err(_) => {
                     let what = format!("the harness panicked: {}", quiet::last_message());
+                    own.incidents += 1;
                     odd(Incident { program: cast.len(), what: what.clone() });
                     Err(Unavailable(format!("HARNESS.FAULT: {}: {what}", own.name)))
                 }
